@@ -1,0 +1,274 @@
+"""The Rust core. Prices are integers in units of 1e-9, sizes whole units, times UNIX nanoseconds (UTC)."""
+
+from collections.abc import Callable, Iterator
+from os import PathLike
+from typing import Any, Final, Literal, SupportsBytes, TypeAlias, final, overload
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from typing_extensions import Buffer
+
+Side: TypeAlias = Literal["B", "A"]
+InstrumentRef: TypeAlias = int | str | tuple[int, int]
+BookState: TypeAlias = Literal["empty", "snapshot", "live", "suspect"]
+SameSizeModify: TypeAlias = Literal["keeps_place", "to_back"]
+
+__version__: Final[str]
+DEBUG_BUILD: Final[bool]
+UNDEF_PRICE: Final[int]
+
+class L3BookError(Exception): ...
+
+class DecodeError(L3BookError, ValueError):
+    """The bytes are not what they should be; everything before `offset` was applied."""
+
+    offset: int
+    """Byte position in the (decompressed) stream at which the fault lies."""
+
+class InvariantError(L3BookError):
+    """`check()` found a book that breaks one of its own invariants: a bug in l3book."""
+
+class UnknownInstrumentError(L3BookError, LookupError):
+    """No book goes by that name."""
+
+class AmbiguousInstrumentError(L3BookError, LookupError):
+    """Several books go by that name."""
+
+    choices: list[tuple[int, int]]
+    """The (publisher_id, instrument_id) of each."""
+
+@final
+class Level:
+    """All orders at one price. Unpacks as (price, size, count)."""
+
+    @property
+    def price(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def count(self) -> int: ...
+    def __iter__(self) -> Iterator[int]: ...
+
+@final
+class BBO:
+    """Best bid and offer. Unpacks as (bid, ask); a side without orders is None."""
+
+    @property
+    def bid(self) -> Level | None: ...
+    @property
+    def ask(self) -> Level | None: ...
+    @property
+    def ts_event(self) -> int: ...
+    @property
+    def seq(self) -> int: ...
+    def __iter__(self) -> Iterator[Level | None]: ...
+
+@final
+class Order:
+    """One resting order."""
+
+    @property
+    def order_id(self) -> int: ...
+    @property
+    def side(self) -> Side: ...
+    @property
+    def price(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def ts_event(self) -> int: ...
+
+@final
+class QueuePosition:
+    """Where an order stands in the FIFO queue of its price level."""
+
+    @property
+    def orders_ahead(self) -> int: ...
+    @property
+    def size_ahead(self) -> int: ...
+    @property
+    def orders_behind(self) -> int: ...
+    @property
+    def size_behind(self) -> int: ...
+
+@final
+class Instrument:
+    """One book of a Market, as a list entry."""
+
+    @property
+    def publisher_id(self) -> int: ...
+    @property
+    def instrument_id(self) -> int: ...
+    @property
+    def symbol(self) -> str | None: ...
+    @property
+    def state(self) -> BookState: ...
+    @property
+    def seq(self) -> int: ...
+    @property
+    def orders(self) -> int: ...
+    @property
+    def ts_event(self) -> int: ...
+
+@final
+class BookSnapshot:
+    """An immutable view of a book after a complete event."""
+
+    @property
+    def bids(self) -> NDArray[np.void]:
+        """Structured array (price i64, size u64, count u32), best first."""
+    @property
+    def asks(self) -> NDArray[np.void]: ...
+    @property
+    def publisher_id(self) -> int: ...
+    @property
+    def instrument_id(self) -> int: ...
+    @property
+    def symbol(self) -> str | None: ...
+    @property
+    def ts_event(self) -> int: ...
+    @property
+    def ts_recv(self) -> int: ...
+    @property
+    def sequence(self) -> int: ...
+    @property
+    def seq(self) -> int: ...
+    @property
+    def epoch(self) -> str: ...
+    @property
+    def state(self) -> BookState: ...
+    @property
+    def crossed(self) -> bool: ...
+    @property
+    def locked(self) -> bool: ...
+    @property
+    def orders(self) -> int:
+        """Resting orders in the whole book, whatever depth was asked for."""
+    def to_dict(self) -> dict[str, Any]: ...
+    def to_json(self) -> str: ...
+    def to_pandas(self) -> pd.DataFrame: ...
+    def _repr_html_(self) -> str: ...
+    def __eq__(self, other: object, /) -> bool: ...
+
+class Book:
+    """A live, read-only handle on one book of a Market."""
+
+    @property
+    def publisher_id(self) -> int: ...
+    @property
+    def instrument_id(self) -> int: ...
+    @property
+    def symbol(self) -> str | None: ...
+    @property
+    def state(self) -> BookState: ...
+    @property
+    def seq(self) -> int: ...
+    @property
+    def epoch(self) -> str: ...
+    def snapshot(self, depth: int | None = 10, *, level: Literal[2, 3] = 2) -> BookSnapshot: ...
+    def bbo(self) -> BBO: ...
+    def order(self, order_id: int) -> Order | None: ...
+    def orders(self, side: Side, price: int) -> list[Order]: ...
+    def queue_position(self, order_id: int) -> QueuePosition | None: ...
+    def stats(self) -> dict[str, Any]: ...
+    def check(self) -> None: ...
+    def __len__(self) -> int: ...
+
+@final
+class OrderBook(Book):
+    """One instrument's full-depth book, record by record."""
+
+    def __new__(cls, *, same_size_modify: SameSizeModify = "keeps_place") -> OrderBook: ...
+    @overload
+    def apply_mbo(self, record: Buffer | SupportsBytes, /) -> bool: ...
+    @overload
+    def apply_mbo(
+        self,
+        *,
+        action: str,
+        side: str = "N",
+        price: int = ...,
+        size: int = 0,
+        order_id: int = 0,
+        flags: int = 128,
+        ts_event: int = 0,
+        ts_recv: int = 0,
+        ts_in_delta: int = 0,
+        sequence: int = 0,
+        channel_id: int = 0,
+        publisher_id: int = 0,
+        instrument_id: int = 0,
+    ) -> bool: ...
+
+@final
+class Market:
+    """All books of a feed, keyed by (publisher_id, instrument_id)."""
+
+    def __new__(
+        cls, *, same_size_modify: SameSizeModify = "keeps_place", until: int | None = None, epoch: int = 0
+    ) -> Market:
+        """`until` (ns): each book stops after its last event with ts_event <= until.
+
+        `epoch`: the first epoch of every book, in hexadecimal on the wire; a server takes another at every start.
+        """
+    def feed(self, data: Buffer, /) -> int:
+        """Feed bytes cut anywhere; -> MBO records taken. Raises DecodeError with the good records applied."""
+    def finish(self) -> None:
+        """Say that the stream is over: raises DecodeError if it ended inside metadata, a record or a zstd frame."""
+    def feed_file(
+        self,
+        path: str | PathLike[str],
+        *,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> int:
+        """Read a whole .dbn or .dbn.zst (feed + finish); progress(bytes_read, bytes_total); -> MBO records taken."""
+    def instruments(self) -> list[Instrument]: ...
+    def book(self, instrument: InstrumentRef, /) -> Book: ...
+    def snapshot(
+        self, instrument: InstrumentRef, depth: int | None = 10, *, level: Literal[2, 3] = 2
+    ) -> BookSnapshot: ...
+    def book_json(self, instrument: InstrumentRef, *, level: Literal[1, 2, 3] = 2, depth: int | None = 10) -> bytes:
+        """The wire shape of one book, encoded in Rust; its time counts into latency()["snapshot"]."""
+    def latency(self, *, reset: bool = False) -> dict[str, dict[str, int]]:
+        """{"apply": {count, p50_ns, p90_ns, p99_ns, max_ns}, "snapshot": {...}}; apply is one record in 64, timed alone."""
+    def stats(self) -> dict[str, Any]:
+        """Counters over all books and the decoder; see `Market counters` in the README."""
+    def problems(self) -> list[dict[str, Any]]:
+        """The first 16 rejected records: {reason, record, offset, order_id, sequence, ts_event, message}."""
+    def check(self) -> None: ...
+    def to_bytes(self) -> bytes: ...
+    @staticmethod
+    def from_bytes(data: Buffer, /) -> Market: ...
+    def __len__(self) -> int: ...
+
+@final
+class FileReader:
+    """A DBN file (raw or zstd) as decompressed chunks of whole records; the first begins with the metadata."""
+
+    def __new__(cls, path: str | PathLike[str]) -> FileReader: ...
+    def read(self, max_records: int, until: int | None = None) -> bytes:
+        """The next records, at most `max_records` and none with ts_recv > until; b"" when none qualifies (see `ended`)."""
+    @property
+    def next_ts(self) -> int | None:
+        """ts_recv (or else ts_event) of the next record, None at the end."""
+    @property
+    def ended(self) -> bool: ...
+    @property
+    def offset(self) -> int:
+        """Bytes of the file consumed so far."""
+    @property
+    def size(self) -> int: ...
+
+@final
+class Simulator:
+    """A deterministic synthetic market that writes DBN v3 MBO: same arguments, same bytes."""
+
+    def __new__(cls, *, seed: int = 1, instruments: int = 1, crossed: bool = False) -> Simulator: ...
+    def header(self) -> bytes:
+        """The DBN metadata."""
+    def read(self, min_records: int) -> bytes:
+        """The next whole events, at least `min_records` records (0 -> b"")."""
+    @property
+    def records(self) -> int: ...
+

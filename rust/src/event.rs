@@ -1,0 +1,349 @@
+//! A book that moves by whole events.
+//!
+//! A venue's event can span many records, and only the last carries F_LAST. Records that would change the book are
+//! held back until the one that completes their event arrives, so that whoever looks, at any time, sees the book
+//! between two events and never inside one. Most events are one record and are applied without being copied.
+//!
+//! Holding back is bounded: after [`HELD_RECORDS_MAX`] records, or when an unfinished event is older than
+//! [`HELD_NS_MAX`], what is held is applied as if it were complete, and counted as forced. Snapshots are excepted
+//! from the age limit: their records carry the times of the orders, and some historical ones lack F_LAST, which the
+//! next complete event then supplies.
+
+use crate::{
+    book::{OrderBook, SameSizeModify},
+    record::{Action, MboMsg, Reject, flags},
+};
+
+/// Records of one unfinished event that are held back at most.
+pub const HELD_RECORDS_MAX: usize = 262_144;
+/// Age by ts_recv, in ns, that an unfinished event reaches at most before another record without F_LAST arrives.
+pub const HELD_NS_MAX: u64 = 1_000_000_000;
+
+/// What a reader may think of a book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// No event has been completed.
+    Empty,
+    /// A snapshot is being loaded; the view is the one from before it.
+    Snapshot,
+    /// As exact as the feed.
+    Live,
+    /// The feed says that it lost packets; until the next snapshot or clear.
+    Suspect,
+}
+
+impl State {
+    /// The name users see.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Empty => "empty",
+            State::Snapshot => "snapshot",
+            State::Live => "live",
+            State::Suspect => "suspect",
+        }
+    }
+}
+
+/// What identifies the moment a view shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// Completed events since the book was made.
+    pub seq: u64,
+    /// The record that completed the last event: when the matching engine received it, ns.
+    pub ts_event: u64,
+    /// … when it was captured, ns.
+    pub ts_recv: u64,
+    /// … the venue's number.
+    pub sequence: u32,
+}
+
+/// Choices that hold for all books of a market.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// See [`SameSizeModify`].
+    pub same_size: SameSizeModify,
+    /// A book stops before its first event with a later ts_event (ns).
+    pub until: u64,
+    /// First epoch of every book.
+    pub epoch: u64,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { same_size: SameSizeModify::default(), until: u64::MAX, epoch: 0 }
+    }
+}
+
+/// An [`OrderBook`] with its unfinished event, its state and its place in time.
+#[derive(Clone)]
+pub struct EventBook {
+    pub(crate) book: OrderBook,
+    pub(crate) moment: Moment,
+    pub(crate) held: Vec<MboMsg>,
+    /// ts_recv of the first held record whose time counts.
+    pub(crate) held_since: Option<u64>,
+    pub(crate) epoch: u64,
+    pub(crate) until: u64,
+    pub(crate) is_past_end: bool,
+    pub(crate) is_loading: bool,
+    pub(crate) is_suspect: bool,
+    pub(crate) forced_events: u64,
+    pub(crate) bad_book_marks: u64,
+}
+
+impl EventBook {
+    /// An empty book.
+    #[must_use]
+    pub fn new(rules: &Rules) -> Self {
+        Self {
+            book: OrderBook::new(rules.same_size),
+            moment: Moment::default(),
+            held: Vec::new(),
+            held_since: None,
+            epoch: rules.epoch,
+            until: rules.until,
+            is_past_end: false,
+            is_loading: false,
+            is_suspect: false,
+            forced_events: 0,
+            bad_book_marks: 0,
+        }
+    }
+
+    /// Takes the next record of this book; says whether it completed an event.
+    ///
+    /// # Errors
+    /// Why the record was refused. It then changed nothing but, if it carries F_LAST, still completed its event.
+    #[inline(always)]
+    pub fn push(&mut self, record: &MboMsg) -> Result<bool, Reject> {
+        let action = Action::of(record);
+        let bits = record.flags.raw();
+        let is_plain = bits & (flags::LAST | flags::SNAPSHOT | flags::MAYBE_BAD_BOOK) == flags::LAST
+            && action != Action::Clear
+            && self.held.is_empty()
+            && record.hd.ts_event <= self.until;
+        if !is_plain || self.is_loading || self.is_past_end {
+            return self.push_slowly(action, record);
+        }
+        let rejected = Reject::of(action, record);
+        match rejected {
+            None => {
+                self.book.counters.by_action[action as usize] += 1;
+                self.book.apply(action, record);
+            }
+            Some(reason) => self.count_reject(reason),
+        }
+        self.complete(record);
+        rejected.map_or(Ok(true), Err)
+    }
+
+    #[inline(never)]
+    fn push_slowly(&mut self, action: Action, record: &MboMsg) -> Result<bool, Reject> {
+        if self.is_past_end {
+            return Ok(false);
+        }
+        let bits = record.flags.raw();
+        let is_last = bits & flags::LAST != 0;
+        let rejected = Reject::of(action, record);
+        if is_last && record.hd.ts_event > self.until {
+            self.is_past_end = true;
+            self.drop_held();
+            return Ok(false);
+        }
+        self.note_flags(action, bits);
+        if !is_last && self.is_overdue(record) {
+            self.force();
+        }
+        match rejected {
+            Some(reason) => self.count_reject(reason),
+            None => {
+                self.book.counters.by_action[action as usize] += 1;
+                if action.changes_book() {
+                    self.hold(action, record);
+                }
+            }
+        }
+        if is_last {
+            self.apply_held();
+            self.complete(record);
+            if self.is_loading {
+                self.is_loading = false;
+                self.is_suspect = bits & flags::MAYBE_BAD_BOOK != 0;
+            }
+        }
+        rejected.map_or(Ok(is_last), Err)
+    }
+
+    fn note_flags(&mut self, action: Action, bits: u8) {
+        if action == Action::Clear {
+            self.is_suspect = false;
+        }
+        if bits & flags::SNAPSHOT != 0 {
+            self.is_loading = true;
+        }
+        if bits & flags::MAYBE_BAD_BOOK != 0 {
+            self.bad_book_marks += 1;
+            self.is_suspect = true;
+        }
+    }
+
+    fn hold(&mut self, action: Action, record: &MboMsg) {
+        if self.held.len() >= HELD_RECORDS_MAX {
+            self.force();
+        }
+        let has_own_time = action != Action::Clear && record.flags.raw() & flags::SNAPSHOT == 0;
+        if has_own_time && self.held_since.is_none() {
+            self.held_since = Some(record.ts_recv);
+        }
+        self.held.push(*record);
+    }
+
+    fn is_overdue(&self, record: &MboMsg) -> bool {
+        self.held_since.is_some_and(|since| record.ts_recv.saturating_sub(since) > HELD_NS_MAX)
+    }
+
+    /// Completes what is held without having seen its F_LAST.
+    fn force(&mut self) {
+        if let Some(last) = self.held.last().copied() {
+            self.apply_held();
+            self.complete(&last);
+            self.forced_events += 1;
+        }
+    }
+
+    fn apply_held(&mut self) {
+        let held = std::mem::take(&mut self.held);
+        for record in &held {
+            let action = Action::of(record);
+            self.book.apply(action, record);
+            if action == Action::Clear {
+                self.epoch += 1;
+            }
+        }
+        self.held = held;
+        self.drop_held();
+    }
+
+    fn drop_held(&mut self) {
+        // A snapshot of a large book must not keep its megabytes for the rest of the day.
+        const KEPT_RECORDS: usize = 256;
+        self.held.clear();
+        self.held.shrink_to(KEPT_RECORDS);
+        self.held_since = None;
+    }
+
+    #[inline(always)]
+    fn complete(&mut self, record: &MboMsg) {
+        self.moment = Moment {
+            seq: self.moment.seq + 1,
+            ts_event: record.hd.ts_event,
+            ts_recv: record.ts_recv,
+            sequence: record.sequence,
+        };
+    }
+
+    #[cold]
+    fn count_reject(&mut self, reason: Reject) {
+        let counters = &mut self.book.counters;
+        match reason {
+            Reject::Action => counters.by_action[Action::Unknown as usize] += 1,
+            Reject::Side => counters.rejected_side += 1,
+            Reject::Price => counters.rejected_price += 1,
+        }
+    }
+
+    /// The book as it is after the last complete event.
+    #[must_use]
+    pub fn book(&self) -> &OrderBook {
+        &self.book
+    }
+
+    /// What the last complete event was.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        self.moment
+    }
+
+    /// Changes with every Clear (and, by [`Rules::epoch`], from run to run).
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// What a reader may think of the book.
+    #[must_use]
+    pub fn state(&self) -> State {
+        if self.is_loading {
+            State::Snapshot
+        } else if self.is_suspect {
+            State::Suspect
+        } else if self.moment.seq == 0 {
+            State::Empty
+        } else {
+            State::Live
+        }
+    }
+
+    /// All counters under the names users see, in a fixed order.
+    #[must_use]
+    pub fn counters(&self) -> [(&'static str, u64); COUNTER_NAMES.len()] {
+        let c = &self.book.counters;
+        let rejected: u64 = c.rejected_side + c.rejected_price;
+        let [adds, cancels, modifies, clears, trades, fills, nones, rejected_action] = c.by_action;
+        let values = [
+            c.by_action.iter().sum::<u64>() + rejected,
+            adds,
+            cancels,
+            modifies,
+            clears,
+            trades,
+            fills,
+            nones,
+            self.moment.seq,
+            self.forced_events,
+            c.unknown_cancels,
+            c.unknown_modifies,
+            c.duplicate_adds,
+            c.over_cancels,
+            c.zero_sizes,
+            rejected_action,
+            c.rejected_side,
+            c.rejected_price,
+            self.bad_book_marks,
+            self.held.len() as u64,
+            self.book.len() as u64,
+            self.book.level_count(crate::record::Side::Bid) as u64,
+            self.book.level_count(crate::record::Side::Ask) as u64,
+        ];
+        std::array::from_fn(|i| (COUNTER_NAMES[i], values[i]))
+    }
+}
+
+/// The names of [`EventBook::counters`]. All count records but `events` and `forced_events` (events), and the last
+/// three, which say what rests now.
+pub const COUNTER_NAMES: [&str; 23] = [
+    "records",
+    "adds",
+    "cancels",
+    "modifies",
+    "clears",
+    "trades",
+    "fills",
+    "nones",
+    "events",
+    "forced_events",
+    "unknown_cancels",
+    "unknown_modifies",
+    "duplicate_adds",
+    "over_cancels",
+    "zero_sizes",
+    "rejected_action",
+    "rejected_side",
+    "rejected_price",
+    "bad_book_marks",
+    "held",
+    "orders",
+    "bid_levels",
+    "ask_levels",
+];

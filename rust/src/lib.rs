@@ -1,0 +1,40 @@
+//! Full-depth (L3, market-by-order) order books from Databento DBN data.
+//!
+//! Bytes flow one way:
+//!
+//! ```text
+//! pieces ──► decode ──► market ──► event ──► book ──► queue, id_map
+//! (a file)   (records)  (by key)   (whole    (levels)  (orders)
+//!              │                    events)
+//!            inflate                view ──► encode
+//! ```
+//!
+//! - [`decode`]: DBN bytes, cut anywhere, raw or zstd → metadata and runs of MBO records; [`pieces`]: a file's bytes
+//! - [`market`]: the books by (publisher_id, instrument_id), symbols, counters; [`feed`]: both of these together
+//! - [`event`]: a book that moves by whole events; [`book`]: one that moves record by record, and its invariants
+//! - [`view`]: immutable pictures; [`encode`]: as JSON; [`checkpoint`]: a whole market to and from bytes
+//! - [`reader`]: a file in chunks of whole records; [`sim`]: a synthetic market; [`latency`]: percentiles
+//!
+//! Prices are `i64` in units of 1e-9, times `u64` nanoseconds since the UNIX epoch, both exactly as in the records.
+//! Nothing here knows Python but the folder `python`.
+
+pub mod book;
+pub mod checkpoint;
+pub mod decode;
+pub mod encode;
+pub mod event;
+pub mod feed;
+mod id_map;
+mod inflate;
+pub mod latency;
+pub mod market;
+pub mod pieces;
+mod queue;
+pub mod reader;
+pub mod record;
+pub mod sim;
+mod symbols;
+pub mod view;
+
+#[cfg(feature = "python")]
+mod python;

@@ -1,0 +1,341 @@
+//! All books of a feed, keyed by (publisher_id, instrument_id).
+
+use std::time::Instant;
+
+use dbn::Metadata;
+
+use crate::{
+    book::Broken,
+    decode::{BLOCK_RECORDS_MAX, Position, Sink},
+    event::{COUNTER_NAMES, EventBook, Rules},
+    id_map::IdMap,
+    latency::Latency,
+    record::{MboMsg, Reject, read_mbo},
+    symbols::Symbols,
+};
+
+/// Rejected records of which the facts are kept; all are counted.
+pub const PROBLEMS_MAX: usize = 16;
+
+/// One record in this many is timed on its own.
+const LATENCY_SAMPLE_RECORDS: u32 = 64;
+
+/// The key of a book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Databento's number of the venue and dataset.
+    pub publisher_id: u16,
+    /// Databento's number of the instrument; unique within a dataset and a day.
+    pub instrument_id: u32,
+}
+
+impl Key {
+    /// The key of a record's book.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(record: &MboMsg) -> Self {
+        Self { publisher_id: record.hd.publisher_id, instrument_id: record.hd.instrument_id }
+    }
+
+    #[inline(always)]
+    fn packed(self) -> u64 {
+        u64::from(self.publisher_id) << 32 | u64::from(self.instrument_id)
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.publisher_id, self.instrument_id)
+    }
+}
+
+/// How a user names a book.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// Exactly one book.
+    Key(Key),
+    /// Any publisher's.
+    InstrumentId(u32),
+    /// Any instrument that ever went by this symbol; or else, what the text says as a number or a pair of numbers.
+    Text(String),
+}
+
+impl Name {
+    /// What a text says if it is no symbol: `publisher_id:instrument_id` or an instrument_id.
+    fn numeric(text: &str) -> Option<Self> {
+        if let Some((publisher, instrument)) = text.split_once(':') {
+            let key = Key { publisher_id: publisher.parse().ok()?, instrument_id: instrument.parse().ok()? };
+            return Some(Name::Key(key));
+        }
+        text.parse().ok().map(Name::InstrumentId)
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Name::Key(key) => key.fmt(f),
+            Name::InstrumentId(id) => id.fmt(f),
+            Name::Text(text) => text.fmt(f),
+        }
+    }
+}
+
+/// Why a name leads to no single book.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LookupError {
+    /// No book goes by it.
+    #[error("no book of instrument {0}; {1} books are known")]
+    Unknown(Name, usize),
+    /// Several books go by it.
+    #[error("instrument {name} is ambiguous: {}", choices.iter().map(Key::to_string).collect::<Vec<_>>().join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        name: Name,
+        /// Whom it may mean.
+        choices: Vec<Key>,
+    },
+}
+
+/// A rejected record.
+#[derive(Clone, Copy, Debug)]
+pub struct Problem {
+    /// Why.
+    pub reason: Reject,
+    /// Where it lies in the stream.
+    pub at: Position,
+    /// What it says.
+    pub record: MboMsg,
+}
+
+/// What a market counts beside the counters of its books.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamCounters {
+    /// Records that are neither MBO nor symbol mappings.
+    pub other_records: u64,
+    /// Symbol mappings.
+    pub symbol_mappings: u64,
+    /// Metadata headers.
+    pub metadata_headers: u64,
+}
+
+/// All books of a feed.
+pub struct Market {
+    rules: Rules,
+    keys: Vec<Key>,
+    books: Vec<EventBook>,
+    index: IdMap,
+    pub(crate) symbols: Symbols,
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) stream: StreamCounters,
+    pub(crate) records_taken: u64,
+    records_since_sample: u32,
+    /// How long one record took, of every 64th.
+    pub apply_latency: Latency,
+}
+
+impl Market {
+    /// A market without books.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            keys: Vec::new(),
+            books: Vec::new(),
+            index: IdMap::new(),
+            symbols: Symbols::default(),
+            problems: Vec::new(),
+            stream: StreamCounters::default(),
+            records_taken: 0,
+            records_since_sample: 0,
+            apply_latency: Latency::default(),
+        }
+    }
+
+    /// The choices all its books were made with.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    #[inline(always)]
+    fn find(&self, key: Key) -> Option<usize> {
+        let keys = self.keys.as_slice();
+        self.index.find(key.packed(), |at| keys[at as usize] == key).map(|(_, at)| at as usize)
+    }
+
+    #[inline(always)]
+    fn find_or_add(&mut self, key: Key) -> usize {
+        match self.find(key) {
+            Some(at) => at,
+            None => self.add(key, EventBook::new(&self.rules)),
+        }
+    }
+
+    #[cold]
+    pub(crate) fn add(&mut self, key: Key, book: EventBook) -> usize {
+        let at = self.books.len();
+        self.index.insert(key.packed(), u32::try_from(at).expect("fewer than 2^32 - 1 books"));
+        self.keys.push(key);
+        self.books.push(book);
+        at
+    }
+
+    #[inline(always)]
+    fn push(&mut self, at: usize, record: &MboMsg, position: impl FnOnce() -> Position) {
+        if let Err(reason) = self.books[at].push(record) {
+            self.note_problem(reason, position(), record);
+        }
+    }
+
+    #[cold]
+    fn note_problem(&mut self, reason: Reject, at: Position, record: &MboMsg) {
+        if self.problems.len() < PROBLEMS_MAX {
+            self.problems.push(Problem { reason, at, record: *record });
+        }
+    }
+
+    /// Number of books.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.books.len()
+    }
+
+    /// Whether there is no book.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.books.is_empty()
+    }
+
+    /// MBO records taken so far.
+    #[must_use]
+    pub fn records_taken(&self) -> u64 {
+        self.records_taken
+    }
+
+    /// The books in the order in which they first appeared.
+    pub fn books(&self) -> impl Iterator<Item = (Key, &EventBook)> {
+        self.keys.iter().copied().zip(&self.books)
+    }
+
+    /// The book of a key.
+    #[must_use]
+    pub fn book(&self, key: Key) -> Option<&EventBook> {
+        self.find(key).map(|at| &self.books[at])
+    }
+
+    /// The symbol of a book at the time of its last event.
+    #[must_use]
+    pub fn symbol(&self, key: Key) -> Option<&str> {
+        let ts_event = self.book(key).map_or(u64::MAX, |book| book.moment().ts_event);
+        self.symbols.get(key.instrument_id, ts_event).map(|symbol| &**symbol)
+    }
+
+    /// The one book that goes by a name.
+    ///
+    /// # Errors
+    /// [`LookupError`] if there is none, or more than one.
+    pub fn lookup(&self, name: &Name) -> Result<Key, LookupError> {
+        let mut keys: Vec<Key> = match name {
+            Name::Key(key) => self.find(*key).map(|_| *key).into_iter().collect(),
+            Name::InstrumentId(id) => self.keys.iter().copied().filter(|key| key.instrument_id == *id).collect(),
+            Name::Text(text) => {
+                let ids: Vec<u32> = self.symbols.ids(text).collect();
+                self.keys.iter().copied().filter(|key| ids.contains(&key.instrument_id)).collect()
+            }
+        };
+        if let (true, Name::Text(text)) = (keys.is_empty(), name) {
+            if let Some(numeric) = Name::numeric(text) {
+                return self.lookup(&numeric);
+            }
+        }
+        match keys.as_slice() {
+            [key] => Ok(*key),
+            [] => Err(LookupError::Unknown(name.clone(), self.len())),
+            _ => {
+                keys.sort_unstable();
+                Err(LookupError::Ambiguous { name: name.clone(), choices: keys })
+            }
+        }
+    }
+
+    /// The first rejected records.
+    #[must_use]
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// What the stream carried beside MBO records.
+    #[must_use]
+    pub fn stream_counters(&self) -> StreamCounters {
+        self.stream
+    }
+
+    /// Sums of the books' counters, under their names.
+    #[must_use]
+    pub fn counters(&self) -> [(&'static str, u64); COUNTER_NAMES.len()] {
+        let mut sums = COUNTER_NAMES.map(|name| (name, 0));
+        for book in &self.books {
+            for (sum, (_, value)) in sums.iter_mut().zip(book.counters()) {
+                sum.1 += value;
+            }
+        }
+        sums
+    }
+
+    /// Checks every invariant of every book.
+    ///
+    /// # Errors
+    /// The first broken invariant, with the book's key.
+    pub fn check(&self) -> Result<(), Broken> {
+        for (key, book) in self.books() {
+            book.book().check().map_err(|Broken(what)| Broken(format!("book {key}: {what}")))?;
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Market {
+    fn metadata(&mut self, metadata: &Metadata) {
+        self.stream.metadata_headers += 1;
+        self.symbols.add_metadata(metadata);
+    }
+
+    /// Two passes, so that the lookups of a block wait for memory together: the first finds the books and asks for
+    /// the id table's lines, the second applies. With everything in cache the first costs about a nanosecond.
+    fn mbo(&mut self, block: &[u8], stride: usize, first: Position) {
+        let count = block.len() / stride;
+        let mut books = [0u32; BLOCK_RECORDS_MAX];
+        for (slot, bytes) in books.iter_mut().zip(block.chunks_exact(stride)) {
+            let record = read_mbo(bytes);
+            let at = self.find_or_add(Key::of(&record));
+            self.books[at].book.prefetch(record.order_id);
+            *slot = at as u32;
+        }
+        self.records_since_sample += count as u32;
+        let is_sampled = self.records_since_sample >= LATENCY_SAMPLE_RECORDS;
+        let timed = if is_sampled { count / 2 } else { count };
+        for (i, bytes) in block.chunks_exact(stride).enumerate() {
+            let record = read_mbo(bytes);
+            let position = || Position { record: first.record + i as u64, offset: first.offset + (i * stride) as u64 };
+            if i == timed {
+                let start = Instant::now();
+                self.push(books[i] as usize, &record, position);
+                self.apply_latency.record(start.elapsed());
+                self.records_since_sample = 0;
+            } else {
+                self.push(books[i] as usize, &record, position);
+            }
+        }
+        self.records_taken += count as u64;
+    }
+
+    fn symbol_mapping(&mut self, record: &[u8]) {
+        self.stream.symbol_mappings += 1;
+        self.symbols.add_record(record);
+    }
+
+    fn other(&mut self, _rtype: u8) {
+        self.stream.other_records += 1;
+    }
+}

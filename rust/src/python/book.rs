@@ -1,0 +1,293 @@
+//! `Book`, a read-only handle, and `OrderBook`, one that is fed record by record.
+
+use std::{
+    ffi::c_char,
+    sync::{Mutex, MutexGuard},
+};
+
+use dbn::{FlagSet, RType, RecordHeader};
+use pyo3::{
+    buffer::PyUntypedBuffer,
+    exceptions::{PyTypeError, PyValueError},
+    intern,
+    prelude::*,
+    sync::MutexExt,
+    types::{PyBytes, PyDict},
+};
+
+use super::{
+    market::Shared,
+    snapshot::{BookSnapshot, extent},
+    types::{Bbo, Order, QueuePosition, parse_side},
+};
+use crate::{
+    book::SameSizeModify,
+    event::{EventBook, Rules},
+    market::Key,
+    record::{MBO_BYTES, MBO_TS_OUT_BYTES, MboMsg, UNDEF_PRICE, flags, read_mbo},
+    view::View,
+};
+
+pub(super) fn parse_same_size(rule: &str) -> PyResult<SameSizeModify> {
+    match rule {
+        "keeps_place" => Ok(SameSizeModify::KeepsPlace),
+        "to_back" => Ok(SameSizeModify::ToBack),
+        _ => Err(PyValueError::new_err(format!("same_size_modify {rule:?}, expected 'keeps_place' or 'to_back'"))),
+    }
+}
+
+/// Counters as a dict, with the state's name.
+pub(super) fn stats_dict<'py>(
+    py: Python<'py>,
+    counters: impl IntoIterator<Item = (&'static str, u64)>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    for (name, value) in counters {
+        dict.set_item(name, value)?;
+    }
+    Ok(dict)
+}
+
+struct Own {
+    key: Key,
+    book: EventBook,
+}
+
+enum Source {
+    Own(Mutex<Own>),
+    Market(Shared, Key),
+}
+
+/// A live, read-only handle on one book of a Market.
+#[pyclass(frozen, subclass, module = "l3book")]
+pub(super) struct Book(Source);
+
+impl Book {
+    pub(super) fn in_market(market: Shared, key: Key) -> Self {
+        Self(Source::Market(market, key))
+    }
+
+    /// Reads the book under its lock, with its key and symbol. The reader must not call back into Python.
+    fn read<T>(&self, py: Python<'_>, read: impl FnOnce(Key, Option<&str>, &EventBook) -> T) -> T {
+        match &self.0 {
+            Source::Own(own) => {
+                let own = lock(py, own);
+                read(own.key, None, &own.book)
+            }
+            Source::Market(shared, key) => {
+                let inner = lock(py, shared);
+                let market = &inner.feed.market;
+                let book = market.book(*key).expect("a market never forgets a book");
+                read(*key, market.symbol(*key), book)
+            }
+        }
+    }
+}
+
+/// Locks without holding up other Python threads: whoever has the lock may be at work without the GIL.
+#[inline]
+pub(super) fn lock<'a, T>(py: Python<'_>, mutex: &'a Mutex<T>) -> MutexGuard<'a, T> {
+    match mutex.try_lock() {
+        Ok(guard) => guard,
+        Err(_) => mutex.lock_py_attached(py).expect("no thread panicked while it changed this book"),
+    }
+}
+
+#[pymethods]
+impl Book {
+    #[getter]
+    fn publisher_id(&self, py: Python<'_>) -> u16 {
+        self.read(py, |key, _, _| key.publisher_id)
+    }
+
+    #[getter]
+    fn instrument_id(&self, py: Python<'_>) -> u32 {
+        self.read(py, |key, _, _| key.instrument_id)
+    }
+
+    #[getter]
+    fn symbol(&self, py: Python<'_>) -> Option<String> {
+        self.read(py, |_, symbol, _| symbol.map(str::to_owned))
+    }
+
+    #[getter]
+    fn state(&self, py: Python<'_>) -> &'static str {
+        self.read(py, |_, _, book| book.state().name())
+    }
+
+    #[getter]
+    fn seq(&self, py: Python<'_>) -> u64 {
+        self.read(py, |_, _, book| book.moment().seq)
+    }
+
+    #[getter]
+    fn epoch(&self, py: Python<'_>) -> String {
+        format!("{:x}", self.read(py, |_, _, book| book.epoch()))
+    }
+
+    /// The book after its last complete event: `depth` levels a side (None = all), at level 3 with their orders.
+    #[pyo3(signature = (depth=Some(10), *, level=2))]
+    fn snapshot(&self, py: Python<'_>, depth: Option<i64>, level: u8) -> PyResult<BookSnapshot> {
+        let extent = extent(depth, level)?;
+        Ok(BookSnapshot(self.read(py, |key, symbol, book| View::of(key, symbol, book, extent))))
+    }
+
+    /// Best bid and offer.
+    fn bbo(&self, py: Python<'_>) -> Bbo {
+        self.read(py, |_, _, book| Bbo::of(book.book(), book.moment()))
+    }
+
+    /// A resting order, or None.
+    fn order(&self, py: Python<'_>, order_id: u64) -> Option<Order> {
+        self.read(py, |_, _, book| book.book().order(order_id)).map(Order::from)
+    }
+
+    /// The orders at a price (1e-9 units) in priority order.
+    fn orders(&self, py: Python<'_>, side: &str, price: i64) -> PyResult<Vec<Order>> {
+        let side = parse_side(side)?;
+        Ok(self.read(py, |_, _, book| book.book().orders_at(side, price).map(Order::from).collect()))
+    }
+
+    /// Where a resting order stands in its queue, or None.
+    fn queue_position(&self, py: Python<'_>, order_id: u64) -> Option<QueuePosition> {
+        self.read(py, |_, _, book| book.book().queue_position(order_id)).map(QueuePosition::from)
+    }
+
+    /// Counters of everything taken and everything odd, and the state.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (counters, state) = self.read(py, |_, _, book| (book.counters(), book.state()));
+        let dict = stats_dict(py, counters)?;
+        dict.set_item("state", state.name())?;
+        Ok(dict)
+    }
+
+    /// Checks every invariant; raises InvariantError with the broken one.
+    fn check(&self, py: Python<'_>) -> PyResult<()> {
+        Ok(self.read(py, |_, _, book| book.book().check())?)
+    }
+
+    fn __len__(&self, py: Python<'_>) -> usize {
+        self.read(py, |_, _, book| book.book().len())
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> String {
+        self.read(py, |key, symbol, book| {
+            let name = symbol.map_or_else(|| key.to_string(), |symbol| format!("{symbol} {key}"));
+            let (state, orders, seq) = (book.state().name(), book.book().len(), book.moment().seq);
+            format!("<Book {name}: {orders} orders, {state}, seq {seq}>")
+        })
+    }
+}
+
+/// One instrument's full-depth book, record by record. Views change when an event is complete (F_LAST).
+#[pyclass(frozen, extends = Book, module = "l3book")]
+pub(super) struct OrderBook;
+
+#[pymethods]
+impl OrderBook {
+    #[new]
+    #[pyo3(signature = (*, same_size_modify="keeps_place"))]
+    fn new(same_size_modify: &str) -> PyResult<PyClassInitializer<Self>> {
+        let rules = Rules { same_size: parse_same_size(same_size_modify)?, ..Rules::default() };
+        let key = Key { publisher_id: 0, instrument_id: 0 };
+        let own = Own { key, book: EventBook::new(&rules) };
+        Ok(PyClassInitializer::from(Book(Source::Own(Mutex::new(own)))).add_subclass(OrderBook))
+    }
+
+    /// Takes one MBO record: a databento_dbn.MBOMsg, its 56 bytes (64 with ts_out), or keyword fields.
+    ///
+    /// Returns whether it completed an event; until then it is held back and no view shows it. A record that makes no
+    /// sense (see `stats()`: rejected_*) changes nothing. Raises ValueError or TypeError for what is no MBO record.
+    #[pyo3(signature = (record=None, /, *, action=None, side="N", price=UNDEF_PRICE, size=0, order_id=0, flags=flags::LAST,
+        ts_event=0, ts_recv=0, ts_in_delta=0, sequence=0, channel_id=0, publisher_id=0, instrument_id=0))]
+    #[allow(clippy::too_many_arguments)]
+    fn apply_mbo(
+        slf: &Bound<'_, Self>,
+        record: Option<&Bound<'_, PyAny>>,
+        action: Option<&str>,
+        side: &str,
+        price: i64,
+        size: u32,
+        order_id: u64,
+        flags: u8,
+        ts_event: u64,
+        ts_recv: u64,
+        ts_in_delta: i32,
+        sequence: u32,
+        channel_id: u8,
+        publisher_id: u16,
+        instrument_id: u32,
+    ) -> PyResult<bool> {
+        let record = match (record, action) {
+            (Some(record), None) => record_of(record)?,
+            (None, Some(action)) => MboMsg {
+                hd: RecordHeader::new::<MboMsg>(RType::Mbo as u8, publisher_id, instrument_id, ts_event),
+                order_id,
+                price,
+                size,
+                flags: FlagSet::new(flags),
+                channel_id,
+                action: letter("action", action)?,
+                side: letter("side", side)?,
+                ts_recv,
+                ts_in_delta,
+                sequence,
+            },
+            _ => return Err(PyTypeError::new_err("apply_mbo takes one record, or keyword fields with an action")),
+        };
+        let Source::Own(own) = &slf.as_super().get().0 else { unreachable!("an OrderBook owns its book") };
+        let mut own = lock(slf.py(), own);
+        own.key = Key::of(&record);
+        Ok(own.book.push(&record).unwrap_or_else(|_| record.flags.is_last()))
+    }
+}
+
+fn letter(field: &str, text: &str) -> PyResult<c_char> {
+    match text.as_bytes() {
+        [byte] => Ok(*byte as c_char),
+        _ => Err(PyValueError::new_err(format!("{field} {text:?}, expected one ASCII letter"))),
+    }
+}
+
+#[inline]
+fn record_of(record: &Bound<'_, PyAny>) -> PyResult<MboMsg> {
+    if let Ok(bytes) = record.cast_exact::<PyBytes>() {
+        return record_in(bytes.as_bytes());
+    }
+    let py = record.py();
+    // Attributes of an MBOMsg cost several times more than its bytes: Action and Side are enum objects.
+    if let Ok(bytes) = record.call_method0(intern!(py, "__bytes__")) {
+        return record_in(bytes.cast::<PyBytes>()?.as_bytes());
+    }
+    let Ok(buffer) = PyUntypedBuffer::get(record) else {
+        let name = record.get_type().name()?;
+        return Err(PyTypeError::new_err(format!("{name}, expected databento_dbn.MBOMsg or 56 bytes")));
+    };
+    let mut copy = [0; MBO_TS_OUT_BYTES];
+    let len = buffer.len_bytes();
+    if !buffer.is_c_contiguous() || len > copy.len() {
+        return Err(PyValueError::new_err(format!("a buffer of {len} bytes, expected {MBO_BYTES} contiguous ones")));
+    }
+    // SAFETY: the buffer is contiguous, `len` bytes long and held by `buffer`; `copy` has room for them.
+    unsafe { std::ptr::copy_nonoverlapping(buffer.buf_ptr().cast::<u8>(), copy.as_mut_ptr(), len) };
+    record_in(&copy[..len])
+}
+
+#[inline]
+fn record_in(bytes: &[u8]) -> PyResult<MboMsg> {
+    let len = bytes.len();
+    if len != MBO_BYTES && len != MBO_TS_OUT_BYTES {
+        return Err(PyValueError::new_err(format!(
+            "{len} bytes, expected an MBO record of {MBO_BYTES} ({MBO_TS_OUT_BYTES} with ts_out)"
+        )));
+    }
+    if bytes[1] != RType::Mbo as u8 || usize::from(bytes[0]) * 4 != len {
+        return Err(PyValueError::new_err(format!(
+            "a header of length {} and record type 0x{:02X}, expected {} and 0xA0 (MBO)",
+            bytes[0],
+            bytes[1],
+            len / 4
+        )));
+    }
+    Ok(read_mbo(bytes))
+}

@@ -1,0 +1,147 @@
+//! Rust errors → Python exceptions.
+
+use std::{io, path::Path};
+
+use pyo3::{
+    IntoPyObjectExt,
+    exceptions::{PyException, PyLookupError, PyOSError, PyValueError},
+    prelude::*,
+    sync::PyOnceLock,
+    types::{PyDict, PyTuple, PyType},
+};
+
+use crate::{book::Broken, checkpoint::CheckpointError, decode::DecodeError, market::LookupError, pieces::PieceError};
+
+struct Exceptions {
+    decode: Py<PyType>,
+    invariant: Py<PyType>,
+    unknown: Py<PyType>,
+    ambiguous: Py<PyType>,
+}
+
+static EXCEPTIONS: PyOnceLock<Exceptions> = PyOnceLock::new();
+
+fn make<'py>(
+    module: &Bound<'py, PyModule>,
+    name: &str,
+    bases: Vec<Bound<'py, PyType>>,
+    doc: &str,
+) -> PyResult<Bound<'py, PyType>> {
+    let py = module.py();
+    let namespace = PyDict::new(py);
+    namespace.set_item("__module__", "l3book")?;
+    namespace.set_item("__doc__", doc)?;
+    let class = py.get_type::<PyType>().call1((name, PyTuple::new(py, bases)?, namespace))?;
+    module.add(name, &class)?;
+    Ok(class.cast_into()?)
+}
+
+/// Makes the exception classes (`create_exception!` knows no second base class) and adds them to the module.
+pub(super) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    let base = make(module, "L3BookError", vec![py.get_type::<PyException>()], "Base of every error of l3book's own.")?;
+    let lookup = py.get_type::<PyLookupError>();
+    let exceptions = Exceptions {
+        decode: make(
+            module,
+            "DecodeError",
+            vec![base.clone(), py.get_type::<PyValueError>()],
+            "The bytes are not what they should be; everything before `offset` was applied.",
+        )?
+        .unbind(),
+        invariant: make(
+            module,
+            "InvariantError",
+            vec![base.clone()],
+            "`check()` found a book that breaks one of its own invariants: a bug in l3book.",
+        )?
+        .unbind(),
+        unknown: make(
+            module,
+            "UnknownInstrumentError",
+            vec![base.clone(), lookup.clone()],
+            "No book goes by that name.",
+        )?
+        .unbind(),
+        ambiguous: make(
+            module,
+            "AmbiguousInstrumentError",
+            vec![base, lookup],
+            "Several books go by that name: `choices` lists (publisher_id, instrument_id).",
+        )?
+        .unbind(),
+    };
+    // A second sub-interpreter would find the first one's classes; abi3 modules load once per process.
+    let _ = EXCEPTIONS.set(py, exceptions);
+    Ok(())
+}
+
+fn raise(class: fn(&Exceptions) -> &Py<PyType>, message: String, attribute: Option<(&str, Py<PyAny>)>) -> PyErr {
+    Python::attach(|py| {
+        let exceptions = EXCEPTIONS.get(py).expect("set when the module was made");
+        let made = class(exceptions).bind(py).call1((message,)).and_then(|error| {
+            if let Some((name, value)) = attribute {
+                error.setattr(name, value)?;
+            }
+            Ok(error)
+        });
+        made.map_or_else(|error| error, PyErr::from_value)
+    })
+}
+
+fn object<'py, T: IntoPyObject<'py>>(py: Python<'py>, value: T) -> Py<PyAny> {
+    value.into_bound_py_any(py).map_or_else(|_| py.None(), Bound::unbind)
+}
+
+impl From<DecodeError> for PyErr {
+    fn from(error: DecodeError) -> Self {
+        let offset = Python::attach(|py| object(py, error.offset));
+        raise(|e| &e.decode, error.to_string(), Some(("offset", offset)))
+    }
+}
+
+impl From<Broken> for PyErr {
+    fn from(error: Broken) -> Self {
+        raise(|e| &e.invariant, error.to_string(), None)
+    }
+}
+
+impl From<CheckpointError> for PyErr {
+    fn from(error: CheckpointError) -> Self {
+        PyValueError::new_err(error.to_string())
+    }
+}
+
+impl From<LookupError> for PyErr {
+    fn from(error: LookupError) -> Self {
+        let message = error.to_string();
+        match error {
+            LookupError::Unknown(..) => raise(|e| &e.unknown, message, None),
+            LookupError::Ambiguous { choices, .. } => {
+                let choices: Vec<_> = choices.iter().map(|key| (key.publisher_id, key.instrument_id)).collect();
+                let choices = Python::attach(|py| object(py, choices));
+                raise(|e| &e.ambiguous, message, Some(("choices", choices)))
+            }
+        }
+    }
+}
+
+/// An `OSError` (or the subclass for its errno) that names the file, as Python's own `open` raises.
+pub(super) fn os_error(error: &io::Error, path: &Path) -> PyErr {
+    const EISDIR: i32 = 21;
+    const EIO: i32 = 5;
+    let errno = match error.kind() {
+        io::ErrorKind::IsADirectory => EISDIR,
+        _ => error.raw_os_error().unwrap_or(EIO),
+    };
+    let text = Python::attach(|py| py.import("os")?.call_method1("strerror", (errno,))?.extract::<String>())
+        .unwrap_or_else(|_| error.to_string());
+    PyOSError::new_err((errno, text, path.to_path_buf()))
+}
+
+pub(super) fn piece_error(error: PieceError, path: &Path) -> PyErr {
+    match error {
+        PieceError::Io(error) => os_error(&error, path),
+        PieceError::Decode(error) => error.into(),
+    }
+}

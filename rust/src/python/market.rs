@@ -1,0 +1,290 @@
+//! `Market`: all books of a feed. Bulk calls release the GIL, then lock.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use pyo3::{
+    buffer::PyUntypedBuffer,
+    exceptions::{PyBufferError, PyTypeError, PyValueError},
+    prelude::*,
+    types::{PyBool, PyBytes, PyDict, PyList},
+};
+
+use super::{
+    book::{Book, lock, parse_same_size, stats_dict},
+    errors::{os_error, piece_error},
+    snapshot::{BookSnapshot, extent},
+    types::Instrument,
+};
+use crate::{
+    checkpoint, encode,
+    event::Rules,
+    feed::Feed,
+    latency::{Latency, Percentiles},
+    market::{Key, Name},
+    pieces::Pieces,
+    view::View,
+};
+
+/// Bytes copied at once from a buffer that another thread could write to.
+const COPY_BYTES: usize = 256 * 1024;
+/// Bytes of a file between two calls of a progress function.
+const PROGRESS_BYTES: u64 = 4 * 1024 * 1024;
+
+pub(super) struct Inner {
+    pub(super) feed: Feed,
+    snapshot_latency: Latency,
+}
+
+pub(super) type Shared = Arc<Mutex<Inner>>;
+
+fn parse_name(instrument: &Bound<'_, PyAny>) -> PyResult<Name> {
+    if !instrument.is_instance_of::<PyBool>() {
+        if let Ok(text) = instrument.extract::<String>() {
+            return Ok(Name::Text(text));
+        }
+        if let Ok(id) = instrument.extract::<u32>() {
+            return Ok(Name::InstrumentId(id));
+        }
+        if let Ok((publisher_id, instrument_id)) = instrument.extract() {
+            return Ok(Name::Key(Key { publisher_id, instrument_id }));
+        }
+    }
+    Err(PyTypeError::new_err(format!(
+        "instrument {}, expected a symbol, an instrument_id or (publisher_id, instrument_id)",
+        instrument.repr()?
+    )))
+}
+
+/// All books of a feed, keyed by (publisher_id, instrument_id).
+#[pyclass(frozen, module = "l3book")]
+pub(super) struct Market(Shared);
+
+impl Market {
+    fn of(feed: Feed) -> Self {
+        Self(Arc::new(Mutex::new(Inner { feed, snapshot_latency: Latency::default() })))
+    }
+
+    fn locked<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut Inner) -> T + Send) -> T {
+        py.detach(|| work(&mut self.0.lock().expect("no thread panicked while it changed this market")))
+    }
+
+    fn feed_bytes(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<u64> {
+        Ok(self.locked(py, |inner| inner.feed.feed(bytes))?)
+    }
+}
+
+#[pymethods]
+impl Market {
+    #[new]
+    #[pyo3(signature = (*, same_size_modify="keeps_place", until=None, epoch=0))]
+    fn new(same_size_modify: &str, until: Option<u64>, epoch: u64) -> PyResult<Self> {
+        let same_size = parse_same_size(same_size_modify)?;
+        Ok(Self::of(Feed::new(Rules { same_size, until: until.unwrap_or(u64::MAX), epoch })))
+    }
+
+    /// Applies what these bytes complete: DBN cut anywhere, raw or zstd, or bare records. Returns the number of MBO
+    /// records taken. Raises DecodeError at the first fault, with everything before it applied.
+    fn feed(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<u64> {
+        if let Ok(bytes) = data.cast_exact::<PyBytes>() {
+            return self.feed_bytes(py, bytes.as_bytes());
+        }
+        let buffer = PyUntypedBuffer::get(data)?;
+        if !buffer.is_c_contiguous() {
+            return Err(PyBufferError::new_err("the buffer is not contiguous"));
+        }
+        // Whoever else holds the buffer may write to it while we work without the GIL, so work on copies.
+        let mut copy = vec![0; COPY_BYTES.min(buffer.len_bytes())];
+        let mut taken = 0;
+        let mut at = 0;
+        while at < buffer.len_bytes() {
+            let len = copy.len().min(buffer.len_bytes() - at);
+            // SAFETY: `at + len` does not exceed the contiguous buffer that `buffer` holds; `copy` has `len` bytes.
+            unsafe { std::ptr::copy_nonoverlapping(buffer.buf_ptr().cast::<u8>().add(at), copy.as_mut_ptr(), len) };
+            taken += self.feed_bytes(py, &copy[..len])?;
+            at += len;
+        }
+        Ok(taken)
+    }
+
+    /// Says that the stream is over; raises DecodeError if it was not whole. What is fed next begins another.
+    fn finish(&self, py: Python<'_>) -> PyResult<()> {
+        Ok(self.locked(py, |inner| inner.feed.finish())?)
+    }
+
+    /// Reads a whole .dbn or .dbn.zst file and finishes. `progress(bytes_read, bytes_total)` is called now and then.
+    /// Returns the number of MBO records taken. Raises OSError or DecodeError, with everything before it applied.
+    #[pyo3(signature = (path, *, progress=None))]
+    fn feed_file(&self, py: Python<'_>, path: PathBuf, progress: Option<&Bound<'_, PyAny>>) -> PyResult<u64> {
+        let mut pieces = py.detach(|| Pieces::open(&path)).map_err(|error| os_error(&error, &path))?;
+        let mut taken = 0;
+        loop {
+            let step_end = pieces.file_bytes() + PROGRESS_BYTES;
+            let step = |inner: &mut Inner| -> PyResult<bool> {
+                while pieces.file_bytes() < step_end {
+                    let piece = pieces.next().map_err(|error| piece_error(error, &path))?;
+                    if piece.is_empty() {
+                        return Ok(true);
+                    }
+                    taken += inner.feed.feed(piece)?;
+                }
+                Ok(false)
+            };
+            let is_over = self.locked(py, step)?;
+            py.check_signals()?;
+            if let Some(progress) = progress {
+                progress.call1((pieces.file_bytes(), pieces.size_bytes()))?;
+            }
+            if is_over {
+                self.finish(py)?;
+                return Ok(taken);
+            }
+        }
+    }
+
+    /// All books, in the order in which they appeared.
+    fn instruments(&self, py: Python<'_>) -> Vec<Instrument> {
+        self.locked(py, |inner| Instrument::all(&inner.feed.market))
+    }
+
+    /// A live handle on one book. Raises UnknownInstrumentError or AmbiguousInstrumentError.
+    fn book(&self, py: Python<'_>, instrument: &Bound<'_, PyAny>) -> PyResult<Py<Book>> {
+        let name = parse_name(instrument)?;
+        let key = lock(py, &self.0).feed.market.lookup(&name)?;
+        Py::new(py, Book::in_market(self.0.clone(), key))
+    }
+
+    /// One book after its last complete event: `depth` levels a side (None = all), at level 3 with their orders.
+    #[pyo3(signature = (instrument, depth=Some(10), *, level=2))]
+    fn snapshot(
+        &self,
+        py: Python<'_>,
+        instrument: &Bound<'_, PyAny>,
+        depth: Option<i64>,
+        level: u8,
+    ) -> PyResult<BookSnapshot> {
+        let (name, extent) = (parse_name(instrument)?, extent(depth, level)?);
+        let view = self.locked(py, |inner| {
+            let market = &inner.feed.market;
+            market.lookup(&name).map(|key| View::in_market(market, key, extent).expect("it was just looked up"))
+        })?;
+        Ok(BookSnapshot(view))
+    }
+
+    /// One book in its wire shape, encoded here; level 1 is the best level of each side.
+    #[pyo3(signature = (instrument, *, level=2, depth=Some(10)))]
+    fn book_json<'py>(
+        &self,
+        py: Python<'py>,
+        instrument: &Bound<'py, PyAny>,
+        level: u8,
+        depth: Option<i64>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let name = parse_name(instrument)?;
+        let extent = if level == 1 { extent(Some(1), 2)? } else { extent(depth, level)? };
+        let json = self.locked(py, |inner| {
+            let market = &inner.feed.market;
+            let key = market.lookup(&name)?;
+            let start = Instant::now();
+            let view = View::in_market(market, key, extent).expect("it was just looked up");
+            let mut out = Vec::new();
+            encode::push_view(&mut out, &view);
+            inner.snapshot_latency.record(start.elapsed());
+            Ok::<_, PyErr>(out)
+        })?;
+        Ok(PyBytes::new(py, &json))
+    }
+
+    /// How long applying one record took (every 64th is timed), and taking and encoding one snapshot; ns.
+    #[pyo3(signature = (*, reset=false))]
+    fn latency<'py>(&self, py: Python<'py>, reset: bool) -> PyResult<Bound<'py, PyDict>> {
+        let (apply, snapshot) = self.locked(py, |inner| {
+            let both = [&mut inner.feed.market.apply_latency, &mut inner.snapshot_latency];
+            let [apply, snapshot] = both.map(|latency| {
+                let percentiles = latency.percentiles();
+                if reset {
+                    latency.reset();
+                }
+                percentiles
+            });
+            (apply, snapshot)
+        });
+        let dict = PyDict::new(py);
+        for (name, Percentiles { count, p50_ns, p90_ns, p99_ns, max_ns }) in [("apply", apply), ("snapshot", snapshot)]
+        {
+            let values =
+                [("count", count), ("p50_ns", p50_ns), ("p90_ns", p90_ns), ("p99_ns", p99_ns), ("max_ns", max_ns)];
+            dict.set_item(name, stats_dict(py, values)?)?;
+        }
+        Ok(dict)
+    }
+
+    /// Counters summed over all books, and those of the stream.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (sums, stream, books, bytes) = self.locked(py, |inner| {
+            let market = &inner.feed.market;
+            (market.counters(), market.stream_counters(), market.len(), inner.feed.bytes())
+        });
+        let more = [
+            ("books", books as u64),
+            ("bytes", bytes),
+            ("other_records", stream.other_records),
+            ("symbol_mappings", stream.symbol_mappings),
+            ("metadata_headers", stream.metadata_headers),
+        ];
+        stats_dict(py, sums.into_iter().chain(more))
+    }
+
+    /// The first rejected records, each with what it says and where it lies.
+    fn problems<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let problems = self.locked(py, |inner| inner.feed.market.problems().to_vec());
+        let list = PyList::empty(py);
+        for problem in problems {
+            let (at, record) = (problem.at, &problem.record);
+            let dict = PyDict::new(py);
+            dict.set_item("reason", problem.reason.name())?;
+            dict.set_item("record", at.record)?;
+            dict.set_item("offset", at.offset)?;
+            dict.set_item("order_id", record.order_id)?;
+            dict.set_item("sequence", record.sequence)?;
+            dict.set_item("ts_event", record.hd.ts_event)?;
+            let what = problem.reason.describe(record);
+            dict.set_item("message", format!("record {} at byte {}: {what}", at.record, at.offset))?;
+            list.append(dict)?;
+        }
+        Ok(list)
+    }
+
+    /// Checks every invariant of every book; raises InvariantError with the first broken one.
+    fn check(&self, py: Python<'_>) -> PyResult<()> {
+        Ok(self.locked(py, |inner| inner.feed.market.check())?)
+    }
+
+    /// The whole market as bytes. Raises ValueError inside a record or zstd frame.
+    fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = self.locked(py, |inner| checkpoint::to_bytes(&inner.feed))?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    /// A market from what to_bytes gave, ready for a further stream. Raises ValueError for anything else.
+    #[staticmethod]
+    fn from_bytes(py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let bytes = data.py().import("builtins")?.getattr("bytes")?.call1((data,))?;
+        let bytes = bytes.cast::<PyBytes>()?.as_bytes();
+        let feed = py.detach(|| checkpoint::from_bytes(bytes))?;
+        feed.market.check().map_err(|broken| PyValueError::new_err(format!("checkpoint: {broken}")))?;
+        Ok(Self::of(feed))
+    }
+
+    fn __len__(&self, py: Python<'_>) -> usize {
+        self.locked(py, |inner| inner.feed.market.len())
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let (books, records) = self.locked(py, |inner| (inner.feed.market.len(), inner.feed.market.records_taken()));
+        format!("<Market: {books} books, {records} records>")
+    }
+}

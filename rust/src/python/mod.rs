@@ -1,0 +1,31 @@
+//! The Python module `l3book._core`: thin wrappers, one mapping of errors. The only folder that knows PyO3.
+
+mod book;
+mod errors;
+mod market;
+mod reader;
+mod sim;
+mod snapshot;
+mod types;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    errors::add_to(module)?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
+    module.add("UNDEF_PRICE", crate::record::UNDEF_PRICE)?;
+    module.add_class::<types::Level>()?;
+    module.add_class::<types::Bbo>()?;
+    module.add_class::<types::Order>()?;
+    module.add_class::<types::QueuePosition>()?;
+    module.add_class::<types::Instrument>()?;
+    module.add_class::<snapshot::BookSnapshot>()?;
+    module.add_class::<book::Book>()?;
+    module.add_class::<book::OrderBook>()?;
+    module.add_class::<market::Market>()?;
+    module.add_class::<reader::FileReader>()?;
+    module.add_class::<sim::Simulator>()?;
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! `Simulator`: the synthetic market's bytes.
+
+use std::sync::Mutex;
+
+use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
+
+use super::book::lock;
+use crate::sim::{self, Config};
+
+/// A deterministic synthetic market that writes DBN v3 MBO: the same arguments give the same bytes.
+#[pyclass(frozen, module = "l3book")]
+pub(super) struct Simulator(Mutex<sim::Simulator>);
+
+#[pymethods]
+impl Simulator {
+    #[new]
+    #[pyo3(signature = (*, seed=1, instruments=1, crossed=false))]
+    fn new(py: Python<'_>, seed: u64, instruments: u32, crossed: bool) -> PyResult<Self> {
+        let made = py.detach(|| sim::Simulator::new(Config { seed, instruments, crossed }));
+        made.map(|simulator| Self(Mutex::new(simulator))).map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
+    /// The DBN metadata, to be written before the records.
+    fn header<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &lock(py, &self.0).header())
+    }
+
+    /// The next whole events, at least `min_records` MBO records of 56 bytes; b"" for 0.
+    fn read<'py>(&self, py: Python<'py>, min_records: usize) -> Bound<'py, PyBytes> {
+        let mut out = Vec::new();
+        py.detach(|| {
+            let mut simulator = self.0.lock().expect("no thread panicked while it simulated");
+            simulator.read(min_records, &mut out);
+        });
+        PyBytes::new(py, &out)
+    }
+
+    /// Records made so far.
+    #[getter]
+    fn records(&self, py: Python<'_>) -> u64 {
+        lock(py, &self.0).records()
+    }
+}

@@ -1,0 +1,85 @@
+//! Which symbol an instrument_id stands for, and when: ids are reused from day to day.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ffi::CStr,
+    mem::offset_of,
+    ops::Range,
+    sync::Arc,
+};
+
+use dbn::{Metadata, SType};
+
+const NS_PER_S: i64 = 1_000_000_000;
+
+#[derive(Clone, Default)]
+pub(crate) struct Symbols {
+    by_id: HashMap<u32, Vec<(Range<u64>, Arc<str>)>>,
+    ids: HashMap<Arc<str>, HashSet<u32>>,
+}
+
+impl Symbols {
+    /// The symbol of an instrument at a time (ns), or else the last one it was given.
+    pub(crate) fn get(&self, instrument_id: u32, ts_ns: u64) -> Option<&Arc<str>> {
+        let intervals = self.by_id.get(&instrument_id)?;
+        let current = intervals.iter().rev().find(|(interval, _)| interval.contains(&ts_ns));
+        current.or(intervals.last()).map(|(_, symbol)| symbol)
+    }
+
+    /// Every instrument_id that ever went by this symbol.
+    pub(crate) fn ids(&self, symbol: &str) -> impl Iterator<Item = u32> {
+        self.ids.get(symbol).into_iter().flatten().copied()
+    }
+
+    /// Every mapping, in no particular order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Range<u64>, &str)> {
+        self.by_id.iter().flat_map(|(id, intervals)| intervals.iter().map(|(at, symbol)| (*id, at, &**symbol)))
+    }
+
+    pub(crate) fn insert(&mut self, instrument_id: u32, interval: Range<u64>, symbol: &str) {
+        if symbol.is_empty() {
+            return;
+        }
+        let symbol: Arc<str> = symbol.into();
+        self.ids.entry(symbol.clone()).or_default().insert(instrument_id);
+        let intervals = self.by_id.entry(instrument_id).or_default();
+        intervals.retain(|(known, _)| *known != interval);
+        intervals.push((interval, symbol));
+    }
+
+    /// Takes over the mappings of a historical stream's metadata, whichever way round they are.
+    pub(crate) fn add_metadata(&mut self, metadata: &Metadata) {
+        for mapping in &metadata.mappings {
+            for interval in &mapping.intervals {
+                let (id, symbol) = match (metadata.stype_in, metadata.stype_out) {
+                    (_, SType::InstrumentId) => (interval.symbol.parse(), mapping.raw_symbol.as_str()),
+                    (Some(SType::InstrumentId), _) => (mapping.raw_symbol.parse(), interval.symbol.as_str()),
+                    _ => continue,
+                };
+                if let Ok(id) = id {
+                    let [start, end] = [interval.start_date, interval.end_date].map(|date| {
+                        let seconds = date.midnight().assume_utc().unix_timestamp();
+                        u64::try_from(seconds.saturating_mul(NS_PER_S)).unwrap_or(0)
+                    });
+                    self.insert(id, start..end, symbol);
+                }
+            }
+        }
+    }
+
+    /// Takes over a live stream's mapping record, of either length that DBN has known.
+    pub(crate) fn add_record(&mut self, record: &[u8]) {
+        use dbn::{SymbolMappingMsg as V2, v1::SymbolMappingMsg as V1};
+        let at = if record.len() >= size_of::<V2>() {
+            offset_of!(V2, stype_out_symbol)..offset_of!(V2, start_ts)
+        } else if record.len() >= size_of::<V1>() {
+            offset_of!(V1, stype_out_symbol)..offset_of!(V1, start_ts)
+        } else {
+            return;
+        };
+        let instrument_id = u32::from_le_bytes([record[4], record[5], record[6], record[7]]);
+        if let Some(symbol) = CStr::from_bytes_until_nul(&record[at]).ok().and_then(|symbol| symbol.to_str().ok()) {
+            self.insert(instrument_id, 0..u64::MAX, symbol);
+        }
+    }
+}

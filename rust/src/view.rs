@@ -1,0 +1,88 @@
+//! An immutable picture of one book after a complete event.
+
+use crate::{
+    book::{Level, Order},
+    event::{EventBook, Moment, State},
+    market::{Key, Market},
+    record::Side,
+};
+
+/// How much of a book a view holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Levels per side at most.
+    pub depth: usize,
+    /// Whether each level carries its orders.
+    pub with_queues: bool,
+}
+
+/// A book as it was after its last complete event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct View {
+    /// Which book.
+    pub key: Key,
+    /// The instrument's symbol at that moment.
+    pub symbol: Option<Box<str>>,
+    /// Which event it was.
+    pub moment: Moment,
+    /// Which run of the book.
+    pub epoch: u64,
+    /// What to think of it.
+    pub state: State,
+    /// Best bid above best ask.
+    pub is_crossed: bool,
+    /// Best bid equal to best ask.
+    pub is_locked: bool,
+    /// Resting orders in the whole book, whatever the depth of the view.
+    pub orders: usize,
+    /// Bid and ask levels, best first.
+    pub levels: [Vec<Level>; 2],
+    /// With queues: the orders of each level in priority order, side by side with `levels`.
+    pub queues: Option<[Vec<Vec<Order>>; 2]>,
+}
+
+impl View {
+    /// Takes the picture.
+    #[must_use]
+    pub fn of(key: Key, symbol: Option<&str>, book: &EventBook, extent: Extent) -> Self {
+        let inner = book.book();
+        let levels = Side::BOTH.map(|side| {
+            let mut levels = Vec::with_capacity(extent.depth.min(inner.level_count(side)));
+            levels.extend(inner.levels(side).take(extent.depth));
+            levels
+        });
+        let queues = extent.with_queues.then(|| {
+            Side::BOTH.map(|side| inner.queues(side).take(extent.depth).map(|(_, queue)| queue.collect()).collect())
+        });
+        Self {
+            key,
+            symbol: symbol.map(Into::into),
+            moment: book.moment(),
+            epoch: book.epoch(),
+            state: book.state(),
+            is_crossed: inner.is_crossed(),
+            is_locked: inner.is_locked(),
+            orders: inner.len(),
+            levels,
+            queues,
+        }
+    }
+
+    /// Takes the picture of a market's book.
+    #[must_use]
+    pub fn in_market(market: &Market, key: Key, extent: Extent) -> Option<Self> {
+        market.book(key).map(|book| Self::of(key, market.symbol(key), book, extent))
+    }
+
+    /// Bids, best first.
+    #[must_use]
+    pub fn bids(&self) -> &[Level] {
+        &self.levels[Side::Bid as usize]
+    }
+
+    /// Asks, best first.
+    #[must_use]
+    pub fn asks(&self) -> &[Level] {
+        &self.levels[Side::Ask as usize]
+    }
+}
