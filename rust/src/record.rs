@@ -172,8 +172,11 @@ pub fn read_mbo(bytes: &[u8]) -> MboMsg {
     unsafe { bytes.as_ptr().cast::<MboMsg>().read_unaligned() }
 }
 
-/// The 56 bytes of a record.
+/// The 56 bytes of a record, as [`read_mbo`] reads them.
+///
+/// Not dbn's `as_ref`: that takes the length from the header, which counts `ts_out` where the record came with one.
 #[must_use]
-pub fn mbo_bytes(record: &MboMsg) -> &[u8] {
-    record.as_ref()
+pub fn mbo_bytes(record: &MboMsg) -> &[u8; MBO_BYTES] {
+    // SAFETY: MboMsg is `repr(C)`, MBO_BYTES long and without padding, so each of its bytes is initialised.
+    unsafe { &*std::ptr::from_ref(record).cast() }
 }

@@ -1,23 +1,30 @@
 //! A synthetic market: an endless, realistic and deterministic stream of Databento MBO records.
 //!
 //! It is there for demonstrations without a key, for benchmarks, and as a test of the books. The same [`Config`] gives
-//! the same bytes on every machine and in every release: only integers decide, the random numbers are the module's own,
-//! and golden hashes pin the result. [`Simulator::read`] writes whole events, so that how a reader cuts
-//! the stream changes nothing about it.
+//! the same bytes on every machine: only integers decide, the random numbers are the module's own, and golden hashes
+//! pin the result. [`Simulator::read`] writes whole events, and how a reader cuts the stream changes nothing about it.
 //!
 //! # What is in the stream
-//! - Every instrument opens with an MBO snapshot (Clear, then its orders in priority order). Now and then a book is cleared:
-//!   half the time a snapshot of the surviving orders follows in the same event, half the time the book stands empty for one event
-//!   and opens anew elsewhere.
-//! - Adds, whole and partial Cancels, and every kind of Modify: smaller, larger, another price, and unchanged after a fill.
-//! - Trades that take the front of the queue: Trade, Fills, then Cancels and Modifies in one event, of which only the last record
-//!   carries LAST; remainders that rest; sweeps through several price levels; a few without an aggressor (side N).
+//! - Every instrument opens with an MBO snapshot: Clear, then its orders in priority order. Now and then a book is
+//!   cleared, in two ways by turns: it stands empty for an event and opens anew elsewhere, or the surviving orders
+//!   follow the Clear at once, as when a feed recovers from a gap.
+//! - Adds, whole and partial Cancels, and every kind of Modify: smaller, larger, at another price, unchanged after a
+//!   fill.
+//! - Trades that take the front of the queue: Trade, Fills, then Cancels and Modifies, in one event of which only the
+//!   last record carries LAST. Remainders that rest, sweeps through several price levels, a few trades without an
+//!   aggressor (side N).
 //! - Events completed by a None record, mass cancels in one event, bursts of hundreds of records in a millisecond.
-//! - A touch that walks with changing trends, so that price levels come and go.
+//! - A touch that walks, with changing trends, so that price levels come and go.
 //!
+//! Of all records, about 42 % are A, 44 % C (one in thirteen partial), 7 % M, 1.2 % T, 4 % F and 1 % N. Some 18,000
+//! orders rest for each of up to 11 instruments, 200,000 in all for up to 3,125, and 64 for each of more. Instrument
+//! n is as busy as 1 / n^0.7. Time starts on 2026-01-05 at 14:30 UTC, and 120 µs lie between two events on average,
+//! outside bursts.
+//!
+//! # What is not
 //! No order is unknown, cancelled beyond its size or left without size, and no book is crossed or locked at LAST unless
-//! [`Config::crossed`] asks for it. Memory does not grow with the length of the stream. `sequence` and `ts_recv` never
-//! decrease, until after some three thousand million events `sequence` wraps.
+//! [`Config::crossed`] asks for it. `ts_event`, `ts_recv` and `sequence` never decrease, until `sequence` wraps after
+//! some three thousand million events. Memory does not grow with the length of the stream.
 
 mod instrument;
 mod opening;

@@ -17,8 +17,8 @@ const SIZES: [(u32, usize); 9] = [(1, 50), (2, 15), (3, 8), (4, 5), (5, 8), (10,
 const SIZE_TABLE: [u32; 100] = size_table();
 
 /// Of 10,000 ordinary events, so many are trades, modifies of a resting order, and so on; the rest add or cancel.
-const TRADES: u32 = 150;
-const MODIFIES: u32 = 750;
+const TRADES: u32 = 130;
+const MODIFIES: u32 = 745;
 const QUOTES_PERCENT: u32 = 70;
 /// Among cancels of more than one lot.
 const PARTIAL_CANCELS_PERCENT: u32 = 15;
@@ -67,11 +67,13 @@ pub(super) struct Instrument {
     /// May the book be crossed, as before an open?
     crossed: bool,
     /// Events for which it still may.
-    pub(super) auction: u32,
+    auction: u32,
     /// Events until it may again.
     until_auction: u32,
     /// Records until the next clear.
     pub(super) until_clear: u64,
+    /// Is the next clear a recovery, with the same orders again? Every other one is.
+    pub(super) recovers: bool,
     /// Orders of the event in hand, kept for its allocation.
     pub(super) fills: Vec<Fill>,
 }
@@ -84,7 +86,7 @@ impl Instrument {
         Self {
             id,
             tick: TICKS[ordinal % TICKS.len()],
-            resting: Resting::new((4 * reach).next_power_of_two()),
+            resting: Resting::new((2 * reach).next_power_of_two()),
             target: [target / 32 + 2, target - target / 32 - 2],
             reach,
             move_one_in: 20 * root,
@@ -94,6 +96,7 @@ impl Instrument {
             auction: 0,
             until_auction: 0,
             until_clear: 0,
+            recovers: false,
             fills: Vec::new(),
         }
     }
@@ -176,7 +179,7 @@ impl Instrument {
         }
     }
 
-    /// The side that trades and moves take from: even without a trend, `lean` percent more or less per step of it.
+    /// The side that trades and moves take from: each as often without a trend, `lean` percent more per step of it.
     fn side_under_pressure(&self, lean: i32, tape: &mut Tape) -> Side {
         if tape.rng.percent((50 + lean * self.trend) as u32) { Side::Ask } else { Side::Bid }
     }
@@ -225,23 +228,28 @@ impl Instrument {
         let gap = -self.resting.overlap() - 1;
         if gap > 0 {
             let follows = (side == Side::Bid && self.trend > 0) || (side == Side::Ask && self.trend < 0);
-            let eagerness = if self.trend == 0 {
-                4
-            } else if follows {
-                8
-            } else {
-                2
+            let eagerness = match self.trend {
+                0 => 4,
+                _ if follows => 8,
+                _ => 2,
             };
             if tape.rng.percent((eagerness * gap as u32).min(40)) {
-                return best + 1 + tape.rng.below(gap as u32) as i32;
+                // Never so far that the window would lose the old best price.
+                return best + 1 + tape.rng.below((gap as u32).min(self.reach)) as i32;
             }
         }
         best - self.distance(pool, tape) as i32
     }
 
+    /// How many ticks behind the touch a new order comes.
     pub(super) fn distance(&self, pool: Pool, tape: &mut Tape) -> u32 {
-        let near = tape.rng.geometric();
-        if pool == Pool::Quotes && near < self.reach { near } else { tape.rng.below(self.reach) }
+        if pool == Pool::Quotes {
+            let near = tape.rng.geometric();
+            if near < self.reach {
+                return near;
+            }
+        }
+        tape.rng.below(self.reach)
     }
 
     fn add_at(&mut self, side: Side, rank: i32, pool: Pool, tape: &mut Tape) {
@@ -285,17 +293,15 @@ impl Instrument {
 
     /// Several cancels in one event, as when a participant's session ends.
     fn mass_cancel(&mut self, tape: &mut Tape) {
-        tape.begin(self.id);
-        let mut written = 0;
-        for _ in 0..5 + tape.rng.below(36) {
-            let slot = self.resting.pick(Pool::Quotes, &mut tape.rng);
-            if slot != NONE && self.resting.orders(self.resting.order(slot).side) > SIDE_ORDERS_MIN {
-                self.write_removal(slot, tape);
-                written += 1;
-            }
+        let spare = self.fewest_orders().saturating_sub(SIDE_ORDERS_MIN);
+        let cancels = (5 + tape.rng.below(36)).min(spare).min(self.resting.pooled(Pool::Quotes));
+        if cancels == 0 {
+            return;
         }
-        if written == 0 {
-            tape.push(&Entry::bare(b'N'));
+        tape.begin(self.id);
+        for _ in 0..cancels {
+            let slot = self.resting.pick(Pool::Quotes, &mut tape.rng);
+            self.write_removal(slot, tape);
         }
         tape.end();
     }

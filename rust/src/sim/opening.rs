@@ -14,9 +14,9 @@ impl Instrument {
         self.write_snapshot(tape);
     }
 
-    /// Clears the book in one of the two ways seen in real streams.
+    /// Clears the book in one of the two ways seen in real streams, in turn.
     pub(super) fn clear(&mut self, tape: &mut Tape) {
-        if tape.rng.one_in(2) {
+        if self.recovers {
             // The feed recovers from a gap: the same orders again, less those that went in the meantime.
             for _ in 0..(self.target[0] + self.target[1]) / 32 {
                 let slot = self.resting.pick(Pool::Deep, &mut tape.rng);
@@ -34,6 +34,7 @@ impl Instrument {
             self.resting.clear();
             self.fill_book(bid, tape);
         }
+        self.recovers = !self.recovers;
         self.write_snapshot(tape);
     }
 

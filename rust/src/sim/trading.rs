@@ -25,7 +25,10 @@ impl Instrument {
     /// An order takes from the front of `side`'s best queue.
     pub(super) fn trade(&mut self, side: Side, tape: &mut Tape) {
         let touch = self.resting.best(side);
-        self.make_room(side.opposite(), -touch, tape);
+        let may_rest = -self.resting.overlap() <= self.reach as i32;
+        if may_rest {
+            self.make_room(side.opposite(), -touch, tape);
+        }
         let mut wanted = draw_size(tape) << if tape.rng.percent(20) { 2 } else { 0 };
         let spare = self.resting.orders(side).saturating_sub(SIDE_ORDERS_MIN) as usize;
         self.fills.clear();
@@ -48,7 +51,8 @@ impl Instrument {
         self.write_fills(&aggressor, touch, tape);
         tape.next_packet();
         let level_is_gone = slot == NONE || self.resting.order(slot).rank != touch;
-        let rests = wanted > 0 && level_is_gone && aggressor.id != 0 && tape.rng.percent(REMAINDER_RESTS_PERCENT);
+        let rests =
+            may_rest && wanted > 0 && level_is_gone && aggressor.id != 0 && tape.rng.percent(REMAINDER_RESTS_PERCENT);
         if rests {
             // As real venues do, before the Cancels: until LAST the book is locked.
             self.write(b'A', side.opposite(), -touch, aggressor.id, wanted, tape);
@@ -65,28 +69,29 @@ impl Instrument {
         let levels = SWEEP_LEVELS[tape.rng.below(4) as usize];
         let mut spare = self.resting.orders(side).saturating_sub(SIDE_ORDERS_MIN);
         let mut slot = self.resting.front(side);
-        let mut taken = 0;
-        tape.begin(self.id);
-        let aggressor = Aggressor { id: tape.new_order_id(), side: side.opposite().letter() };
+        let mut aggressor = None;
         let mut all = Vec::new();
-        while slot != NONE && taken < levels {
+        for _ in 0..levels {
             let rank = self.resting.order(slot).rank;
             self.fills.clear();
             while slot != NONE && self.resting.order(slot).rank == rank {
                 self.fills.push(Fill { slot, size: self.resting.order(slot).size });
                 slot = self.resting.next_in_priority(slot);
             }
+            // Too few orders would be left: the sweep, if it has begun, ends at the level before.
             let Some(left) = spare.checked_sub(self.fills.len() as u32) else { break };
             spare = left;
-            self.write_fills(&aggressor, rank, tape);
+            let aggressor = aggressor.get_or_insert_with(|| {
+                tape.begin(self.id);
+                Aggressor { id: tape.new_order_id(), side: side.opposite().letter() }
+            });
+            self.write_fills(aggressor, rank, tape);
             all.append(&mut self.fills);
-            taken += 1;
         }
-        if taken == 0 {
-            tape.push(&Entry::bare(b'N'));
-        } else {
-            tape.next_packet();
+        if all.is_empty() {
+            return;
         }
+        tape.next_packet();
         self.fills = all;
         self.settle(false, tape);
         tape.end();
