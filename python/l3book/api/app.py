@@ -1,0 +1,22 @@
+"""The ASGI application."""
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+
+from l3book.api import page
+from l3book.api.problems import Problem, on_exception, on_http_exception, on_problem
+from l3book.api.rest import Rest
+from l3book.config import Settings
+from l3book.hub import Hub
+
+
+def create_app(hub: Hub, settings: Settings) -> Starlette:
+    """REST, health and the page, over one hub."""
+    return Starlette(
+        routes=[*Rest(hub, settings).routes(), *page.routes()],
+        exception_handlers={
+            Problem: on_problem,
+            HTTPException: on_http_exception,
+            Exception: on_exception,
+        },
+    )

@@ -1,0 +1,190 @@
+"""Rebuild the books of a DBN file, as they are at its end or at a time."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError, cannot_use, check_input_file
+from l3book.cli.times import parse_time_ns
+
+if TYPE_CHECKING:
+    from l3book import Market
+
+PROGRESS_FILE_MIN_BYTES = 64 * 1024 * 1024
+"""Shorter files are read before a progress bar could be."""
+CHOICES_SHOWN_MAX = 8
+
+_ACTIONS = {
+    "A": "adds",
+    "C": "cancels",
+    "M": "modifies",
+    "R": "clears",
+    "T": "trades",
+    "F": "fills",
+    "N": "nones",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the verb."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="a .dbn or .dbn.zst file of schema mbo")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="write the JSON here (default: standard output)"
+    )
+    parser.add_argument(
+        "--at",
+        type=_time,
+        metavar="TIME",
+        help="the books as of TIME, events at exactly TIME included: ns since 1970, or ISO 8601 (UTC)",
+    )
+    parser.add_argument(
+        "--instrument", metavar="ID", help="this one only: instrument_id, publisher:id or symbol"
+    )
+    parser.add_argument("--depth", type=_depth, metavar="N", help="levels a side (default: all)")
+    parser.add_argument(
+        "--level", type=int, choices=(2, 3), default=2, help="3 adds each level's queue (default: 2)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the books as JSON, counters on standard error; -> 0 if the file was whole and good."""
+    from l3book import DecodeError, Market
+
+    path: Path = arguments.file
+    check_input_file(path)
+    market = Market(until=arguments.at)
+    damage: DecodeError | None = None
+    start_s = time.perf_counter()
+    try:
+        with _progress(path) as progress:
+            market.feed_file(path, progress=progress)
+    except DecodeError as error:
+        damage = error
+    except OSError as error:
+        raise cannot_use(path, error) from None
+    took_s = time.perf_counter() - start_s
+    stats = market.stats()
+    if damage is None and stats["other_records"] and not stats["records"]:
+        found = f"{stats['other_records']:,} records, none of them MBO"
+        raise CommandError(f"{path}: {found}: expected schema mbo", EXIT_ANSWER_IS_NO)
+    if len(market) or damage is None:
+        _write(arguments.output, _books_json(market, arguments))
+        _print_counters(path, market, took_s)
+    _complain(path, market, damage)
+    return 0
+
+
+def _time(text: str) -> int:
+    try:
+        return parse_time_ns(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _depth(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= 9 and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number above 0")
+
+
+@contextmanager
+def _progress(path: Path) -> Iterator[Callable[[int, int], object] | None]:
+    if not sys.stderr.isatty() or path.stat().st_size < PROGRESS_FILE_MIN_BYTES:
+        yield None
+        return
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    with tqdm(
+        desc=path.name, unit="B", unit_scale=True, unit_divisor=1024, leave=False, file=sys.stderr
+    ) as bar:
+
+        def update(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield update
+
+
+def _books_json(market: "Market", arguments: argparse.Namespace) -> bytes:
+    """One book's object, or the list of several (or none)."""
+    from l3book import AmbiguousInstrumentError, UnknownInstrumentError
+
+    def book(name: str) -> bytes:
+        return market.book_json(name, level=arguments.level, depth=arguments.depth)
+
+    if arguments.instrument is not None:
+        try:
+            return book(arguments.instrument)
+        except (UnknownInstrumentError, AmbiguousInstrumentError) as error:
+            how = "several books go" if isinstance(error, AmbiguousInstrumentError) else "no book goes"
+            choices = _choices(market, error)
+            raise CommandError(
+                f"{arguments.file}: {how} by {arguments.instrument!r}: expected {choices}"
+            ) from None
+    books = [book(f"{entry.publisher_id}:{entry.instrument_id}") for entry in market.instruments()]
+    return books[0] if len(books) == 1 else b"[" + b",\n".join(books) + b"]"
+
+
+def _choices(market: "Market", error: Exception) -> str:
+    from l3book import AmbiguousInstrumentError
+
+    entries = market.instruments()
+    if isinstance(error, AmbiguousInstrumentError):
+        entries = [entry for entry in entries if (entry.publisher_id, entry.instrument_id) in error.choices]
+    shown = [
+        f"{entry.publisher_id}:{entry.instrument_id}" + (f" ({entry.symbol})" if entry.symbol else "")
+        for entry in entries[:CHOICES_SHOWN_MAX]
+    ]
+    if len(entries) > len(shown):
+        shown.append(f"one of {len(entries) - len(shown)} more")
+    return " or ".join(shown) if shown else "nothing, as the file has no book"
+
+
+def _write(output: Path | None, content: bytes) -> None:
+    if output is None:
+        # Not sys.stdout.buffer: where PYTHONUNBUFFERED is set, it may write a part and not tell.
+        with open(sys.stdout.fileno(), "wb", closefd=False) as stream:
+            stream.write(content + b"\n")
+        return
+    from l3book.cli.output import output_file
+
+    with output_file(output) as stream:
+        stream.write(content + b"\n")
+
+
+def _print_counters(path: Path, market: "Market", took_s: float) -> None:
+    stats: dict[str, Any] = market.stats()
+    records = stats["records"]
+    actions = ", ".join(f"{letter} {stats[name]:,}" for letter, name in _ACTIONS.items() if stats[name])
+    rate = records / took_s if took_s > 0 else 0.0
+    print(f"{path.name}: {records:,} records in {took_s:.3f} s, {rate:,.0f} messages/s", file=sys.stderr)
+    print(f"  actions: {actions or 'none'}", file=sys.stderr)
+    print(
+        f"  books: {len(market):,}, events: {stats['events']:,}, resting orders: {stats['orders']:,}",
+        file=sys.stderr,
+    )
+    print(
+        f"  unknown cancels: {stats['unknown_cancels']:,}, unknown modifies: {stats['unknown_modifies']:,}, "
+        f"duplicate adds: {stats['duplicate_adds']:,}, rejected: {_rejected(stats):,}",
+        file=sys.stderr,
+    )
+    if stats["held"]:
+        print(f"  held back, of events without their last record: {stats['held']:,}", file=sys.stderr)
+
+
+def _rejected(stats: dict[str, Any]) -> int:
+    return sum(count for name, count in stats.items() if name.startswith("rejected_"))
+
+
+def _complain(path: Path, market: "Market", damage: Exception | None) -> None:
+    """End with one line if the file was not whole and good."""
+    faults = [] if damage is None else [str(damage)]
+    rejected = _rejected(market.stats())
+    if rejected:
+        faults.append(f"{rejected:,} records rejected, the first: {market.problems()[0]['message']}")
+    if faults:
+        raise CommandError(f"{path}: " + "; ".join(faults), EXIT_ANSWER_IS_NO)

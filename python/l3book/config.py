@@ -1,0 +1,156 @@
+"""Settings in layers: defaults, then a TOML file, then L3BOOK_* variables, then the command line."""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from l3book.telemetry import LOG_LEVELS
+
+ENV_PREFIX = "L3BOOK_"
+ENVIRONMENTS = ("dev", "staging", "prod")
+CONFIG_FOLDER = Path("config")
+PORT_MAX = 65_535
+DEPTH_LIMIT = 10_000
+
+# Variables with our prefix that are no settings: where to find those, and what tests and benchmarks read.
+_OTHER_VARIABLES = frozenset({"L3BOOK_CONFIG", "L3BOOK_ENV"})
+_OTHER_PREFIXES = ("L3BOOK_TEST_", "L3BOOK_BENCH_")
+
+
+class ConfigError(ValueError):
+    """A setting that is unknown or wrong; the text says where it came from and what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set, with its default."""
+
+    source: str = "synthetic:"
+    """URI the server reads from."""
+    host: str = "127.0.0.1"
+    """Address to listen on; anything but loopback needs allow_unauthenticated."""
+    port: int = 8000
+    """TCP port; 0 picks a free one."""
+    log_level: str = "info"
+    """debug, info, warning or error."""
+    depth_default: int = 10
+    """Levels each side of a book answer when the request names none."""
+    depth_max: int = DEPTH_LIMIT
+    """The most levels a request may name; depth=all has no limit."""
+    allow_unauthenticated: bool = False
+    """Serve everybody who can reach the address. For a container's own network, not for a public one."""
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str) and value:
+        return value
+    raise ValueError("text")
+
+
+def _whole(low: int, high: int) -> Callable[[object], int]:
+    def parse(value: object) -> int:
+        expected = f"a whole number from {low} to {high}"
+        if isinstance(value, str) and value.isascii() and value.isdigit():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(expected)
+        return value
+
+    return parse
+
+
+def _flag(value: object) -> bool:
+    known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in known:
+        return known[value.lower()]
+    raise ValueError("true or false")
+
+
+def _log_level(value: object) -> str:
+    if isinstance(value, str) and value.lower() in LOG_LEVELS:
+        return value.lower()
+    raise ValueError("one of " + ", ".join(LOG_LEVELS))
+
+
+_PARSERS: dict[str, Callable[[object], object]] = {
+    "source": _text,
+    "host": _text,
+    "port": _whole(0, PORT_MAX),
+    "log_level": _log_level,
+    "depth_default": _whole(1, DEPTH_LIMIT),
+    "depth_max": _whole(1, DEPTH_LIMIT),
+    "allow_unauthenticated": _flag,
+}
+
+SETTING_NAMES = tuple(field.name for field in fields(Settings))
+
+
+def load(
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> Settings:
+    """Settle all layers. An override that is None was not given.
+
+    Raises ConfigError for an unknown name or a wrong value, OSError when the file cannot be read.
+    """
+    values: dict[str, object] = {}
+    if file is not None:
+        values.update(_from_file(file))
+    values.update(_from_environment(environ or {}))
+    for name, value in (overrides or {}).items():
+        if value is not None:
+            values[name] = _parse(f"--{name.replace('_', '-')}", name, value)
+    settings = Settings(**values)  # type: ignore[arg-type]  # each value went through the parser of its own name
+    if settings.depth_default > settings.depth_max:
+        raise ConfigError(
+            f"depth_default is {settings.depth_default}: expected at most depth_max ({settings.depth_max})"
+        )
+    return settings
+
+
+def environment_file(name: str) -> Path:
+    """Name the settings file of an environment, in the folder `config` of the working directory."""
+    if name not in ENVIRONMENTS:
+        raise ConfigError(f"environment {name!r}: expected one of {', '.join(ENVIRONMENTS)}")
+    return CONFIG_FOLDER / f"{name}.toml"
+
+
+def _parse(origin: str, name: str, value: object) -> object:
+    try:
+        return _PARSERS[name](value)
+    except ValueError as error:
+        raise ConfigError(f"{origin} is {value!r}: expected {error}") from None
+
+
+def _from_file(path: Path) -> dict[str, object]:
+    with path.open("rb") as stream:
+        try:
+            table = tomllib.load(stream)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: not TOML: {error}") from None
+    for name in table:
+        if name not in _PARSERS:
+            raise ConfigError(f"{path}: unknown setting {name!r}: expected one of {', '.join(SETTING_NAMES)}")
+    return {name: _parse(f"{path}: {name}", name, value) for name, value in table.items()}
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
+    values: dict[str, object] = {}
+    for variable, value in environ.items():
+        if (
+            not variable.startswith(ENV_PREFIX)
+            or variable in _OTHER_VARIABLES
+            or variable.startswith(_OTHER_PREFIXES)
+        ):
+            continue
+        name = variable.removeprefix(ENV_PREFIX).lower()
+        if name not in _PARSERS:
+            known = ", ".join(ENV_PREFIX + setting.upper() for setting in SETTING_NAMES)
+            raise ConfigError(f"unknown environment variable {variable}: expected one of {known}")
+        values[name] = _parse(variable, name, value)
+    return values

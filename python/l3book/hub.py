@@ -1,0 +1,150 @@
+"""The hub: what the API may see of the market."""
+
+import logging
+import re
+import time
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import Any, Literal
+
+from l3book._core import Market, __version__
+from l3book.engine import Engine
+
+log = logging.getLogger(__name__)
+
+SAMPLE_INTERVAL_S = 1.0
+"""Rates and latencies are those of the last window of this length."""
+SAMPLER_JOIN_TIMEOUT_S = 2.0
+
+# The head of the core's own encoding. A symbol cannot fake it: quotes inside a string are escaped.
+_HEAD = re.compile(rb'"epoch":"([0-9A-Za-z]+)","seq":([0-9]+)')
+
+# What stats() tells beside counters, and what has a place of its own among the metrics.
+_NO_COUNTERS = frozenset({"records", "events", "bytes", "books", "orders", "bid_levels", "ask_levels"})
+
+_NO_LATENCY = {"count": 0, "p50_ns": 0, "p90_ns": 0, "p99_ns": 0, "max_ns": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What had been fed and applied at a moment of the monotonic clock."""
+
+    at_s: float
+    messages: int
+    events: int
+    bytes: int
+
+
+class Hub:
+    """Answers about the books, already encoded, and how the server is doing."""
+
+    def __init__(self, market: Market, engine: Engine) -> None:
+        self._market = market
+        self._engine = engine
+        self._started_s = time.monotonic()
+        self._last = self._totals(market.stats())
+        self._throughput = {"messages_per_s": 0.0, "events_per_s": 0.0, "bytes_per_s": 0.0, "window_s": 0.0}
+        self._latency = {"apply": _NO_LATENCY, "snapshot": _NO_LATENCY}
+        self._stopping = Event()
+        self._sampler = Thread(target=self._sample_until_stopped, name="l3book-sampler", daemon=True)
+
+    def start(self) -> None:
+        """Start the sampler."""
+        self._sampler.start()
+
+    def begin_shutdown(self) -> None:
+        """From now on the server is not ready. Callable from a signal handler: takes no lock."""
+        self._stopping.set()
+
+    def stop(self) -> None:
+        """Stop the sampler."""
+        self._stopping.set()
+        self._sampler.join(SAMPLER_JOIN_TIMEOUT_S)
+
+    def instruments(self) -> list[dict[str, Any]]:
+        """Every book, as the wire tells it."""
+        return [
+            {
+                "symbol": entry.symbol,
+                "instrument_id": entry.instrument_id,
+                "publisher_id": entry.publisher_id,
+                "state": entry.state,
+                "seq": entry.seq,
+                "orders": entry.orders,
+                "ts_event": str(entry.ts_event),
+            }
+            for entry in self._market.instruments()
+        ]
+
+    def keys(self) -> list[str]:
+        """`publisher_id:instrument_id` of every book."""
+        return [f"{entry.publisher_id}:{entry.instrument_id}" for entry in self._market.instruments()]
+
+    def book_json(self, instrument: str, level: Literal[1, 2, 3], depth: int | None) -> tuple[bytes, str]:
+        """One book on the wire, and its ETag.
+
+        The tag is read out of the encoded book: asking the book for it would be a second look, later.
+        Raises UnknownInstrumentError or AmbiguousInstrumentError.
+        """
+        body = self._market.book_json(instrument, level=level, depth=depth)
+        head = _HEAD.search(body)
+        if head is None:
+            raise RuntimeError(f"the encoded book of {instrument!r} has no epoch and seq: {body[:200]!r}")
+        depth_text = "all" if depth is None else str(depth)
+        return body, f'"{head[1].decode()}-{head[2].decode()}-{level}-{depth_text}"'
+
+    def not_ready(self) -> str | None:
+        """Why the server should not be sent requests; None when it should."""
+        if self._stopping.is_set():
+            return "the server is shutting down"
+        if self._engine.state == "failed":
+            return f"the source failed: {self._engine.error}"
+        if self._engine.state != "ended" and self._engine.messages == 0:
+            return "the source has not delivered yet"
+        return None
+
+    def metrics(self) -> dict[str, Any]:
+        """Throughput and latency of the last window, totals and counters since the start."""
+        stats = self._market.stats()
+        totals = self._totals(stats)
+        return {
+            "version": __version__,
+            "source": {"uri": self._engine.uri, "state": self._engine.state, "error": self._engine.error},
+            "uptime_s": round(totals.at_s - self._started_s, 3),
+            "throughput": self._throughput,
+            "totals": {"messages": totals.messages, "events": totals.events, "bytes": totals.bytes},
+            "latency": self._latency,
+            "counters": {name: count for name, count in stats.items() if name not in _NO_COUNTERS},
+            "books": stats["books"],
+            "orders": stats["orders"],
+        }
+
+    def _totals(self, stats: dict[str, Any]) -> Totals:
+        return Totals(time.monotonic(), stats["records"], stats["events"], self._engine.bytes)
+
+    def _sample_until_stopped(self) -> None:
+        due_s = time.monotonic()
+        while True:
+            due_s += SAMPLE_INTERVAL_S
+            if self._stopping.wait(max(0.0, due_s - time.monotonic())):
+                return
+            try:
+                self._sample()
+            except Exception:
+                log.exception("no sample of throughput and latency this time")
+
+    def _sample(self) -> None:
+        now, last = self._totals(self._market.stats()), self._last
+        window_s = now.at_s - last.at_s
+        self._last = now
+        self._throughput = {
+            "messages_per_s": round((now.messages - last.messages) / window_s, 1),
+            "events_per_s": round((now.events - last.events) / window_s, 1),
+            "bytes_per_s": round((now.bytes - last.bytes) / window_s, 1),
+            "window_s": round(window_s, 3),
+        }
+        # A window in which nothing was applied or encoded says nothing: the last one that did stays on view.
+        window = self._market.latency(reset=True)
+        self._latency = {
+            kind: window[kind] if window[kind]["count"] else self._latency[kind] for kind in self._latency
+        }

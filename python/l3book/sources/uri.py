@@ -1,0 +1,78 @@
+"""Source URIs: `SCHEME:PATH?KEY=VALUE&…`."""
+
+import math
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+
+
+class SourceError(ValueError):
+    """A source URI that cannot be followed; the text says what was expected."""
+
+
+def _unquote(text: str, uri: str) -> str:
+    try:
+        return unquote_to_bytes(text).decode()
+    except UnicodeDecodeError:
+        raise SourceError(f"source {uri!r}: {text!r} does not decode to UTF-8") from None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceUri:
+    """A URI taken apart: percent-encoding is undone in `path` and in the values of `query`."""
+
+    text: str
+    scheme: str
+    path: str
+    query: dict[str, str]
+
+    def only(self, *known: str) -> None:
+        """Refuse every query key but these."""
+        for key in self.query:
+            if key not in known:
+                raise SourceError(f"source {self.text!r}: unknown key {key!r}: expected {' or '.join(known)}")
+
+    def whole(self, key: str, default: int, low: int, high: int) -> int:
+        """Read a whole number."""
+        text = self.query.get(key)
+        if text is None:
+            return default
+        if text.isascii() and text.isdigit() and low <= int(text) <= high:
+            return int(text)
+        raise SourceError(
+            f"source {self.text!r}: {key} is {text!r}: expected a whole number from {low} to {high}"
+        )
+
+    def positive(self, key: str, high: float) -> float | None:
+        """Read a decimal number above 0 and not above `high`."""
+        text = self.query.get(key)
+        if text is None:
+            return None
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if 0 < number <= high:
+            return number
+        raise SourceError(
+            f"source {self.text!r}: {key} is {text!r}: expected a number above 0, at most {high:g}"
+        )
+
+
+def parse_uri(uri: str) -> SourceUri:
+    """Take a URI apart by hand: urllib would cut a file name at '#', which is legal in one."""
+    scheme, colon, rest = uri.partition(":")
+    if not colon or not _SCHEME.fullmatch(scheme):
+        raise SourceError(f"source {uri!r}: no scheme: expected synthetic: or file:PATH")
+    path, _, query_text = rest.partition("?")
+    query: dict[str, str] = {}
+    for pair in filter(None, query_text.split("&")):
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise SourceError(f"source {uri!r}: {pair!r} in the query: expected KEY=VALUE")
+        if key in query:
+            raise SourceError(f"source {uri!r}: {key!r} is given twice: expected it once")
+        query[key] = _unquote(value, uri)
+    return SourceUri(text=uri, scheme=scheme.lower(), path=_unquote(path, uri), query=query)

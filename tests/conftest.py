@@ -1,0 +1,49 @@
+"""Fixtures shared by all tests."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+# The helpers beside this file are imported by their plain names.
+sys.path.insert(0, str(Path(__file__).parent))
+
+from running import RunningServer
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real recordings; they belong to their owners, so they are not part of the repository."""
+    folder = os.environ.get("L3BOOK_TEST_DATA")
+    if not folder:
+        pytest.skip("L3BOOK_TEST_DATA is not set: it names the folder of real recordings")
+    if not Path(folder).is_dir():
+        pytest.skip(f"L3BOOK_TEST_DATA names {folder}, which is no folder")
+    return Path(folder)
+
+
+@pytest.fixture
+def clx5(test_data: Path) -> Path:
+    """A recording of CLX5 that starts mid-session, with a known final book."""
+    path = test_data / "clx5" / "CLX5_mbo.dbn"
+    if not path.is_file():
+        pytest.skip(f"{path} is missing")
+    return path
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., RunningServer]]:
+    """Start `l3book serve` as a process of its own; it is ended with the test."""
+    servers: list[RunningServer] = []
+
+    def start(*arguments: str, **options: object) -> RunningServer:
+        server = RunningServer(*arguments, **options)  # type: ignore[arg-type]
+        servers.append(server)
+        server.wait_until_listening()
+        return server
+
+    yield start
+    for server in servers:
+        server.kill()

@@ -1,0 +1,211 @@
+"""The command as a whole: its arguments, its version, doctor, and pipes that close early."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import l3book
+from dbn_bytes import UNIT, metadata, record
+from running import COMMAND, EXIT_TIMEOUT_S, environment, error_line, run
+
+
+def test_version_is_that_of_the_core() -> None:
+    done = run("--version")
+    assert (done.returncode, done.stdout.decode()) == (0, f"l3book {l3book.__version__}\n")
+
+
+def test_the_module_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "l3book", "--version"], capture_output=True, check=False, timeout=60
+    )
+    assert done.stdout.decode() == f"l3book {l3book.__version__}\n"
+
+
+@pytest.mark.parametrize("verb", ["serve", "reconstruct", "simulate", "doctor"])
+def test_every_verb_has_help(verb: str) -> None:
+    assert re.search(rf"^ +{verb}\b", run("--help").stdout.decode(), re.MULTILINE)
+    done = run(verb, "--help")
+    assert done.returncode == 0
+    assert f"usage: l3book {verb}" in done.stdout.decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "VERB"),
+        (["rebuild"], "rebuild"),
+        (["reconstruct"], "FILE"),
+        (["reconstruct", "a.dbn", "--level", "4"], "--level"),
+        (["reconstruct", "a.dbn", "--depth", "0"], "expected a whole number above 0"),
+        (["reconstruct", "a.dbn", "--at", "noon"], "expected nanoseconds since 1970 or ISO 8601"),
+        (["reconstruct", "a.dbn", "--dep", "3"], "--dep"),
+        (["simulate"], "-o"),
+        (["simulate", "-o", "a.dbn", "--messages", "many"], "expected a whole number from 0"),
+        (["simulate", "-o", "a.dbn.zst"], "expected a name ending in .dbn"),
+        (["simulate", "-o", "a.csv"], "expected a name ending in .dbn"),
+        (["serve", "--port", "70000"], "--port is '70000': expected a whole number from 0 to 65535"),
+        (["serve", "--source", "ftp://x"], "unknown scheme 'ftp'"),
+        (["serve", "--source", "file:none.dbn"], "none.dbn"),
+        (["serve", "--log-level", "loud"], "expected one of debug, info, warning, error"),
+        (["serve", "--host", "no such host"], "no such host"),
+        (["serve", "--config", "none.toml"], "none.toml: No such file or directory"),
+        (["serve", "--config", "a.toml", "--env", "dev"], "not allowed with"),
+        (["serve", "--env", "moon"], "expected one of dev, staging, prod"),
+    ],
+)
+def test_misuse_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[str], expected: str) -> None:
+    done = run(*arguments, cwd=tmp_path)
+    assert expected in error_line(done)
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_doctor_finds_this_installation_sound(tmp_path: Path) -> None:
+    done = run("doctor", env={"XDG_DATA_HOME": str(tmp_path)})
+    text = done.stdout.decode()
+    assert done.returncode == 0, text
+    assert done.stderr == b""
+    for finding in (
+        "Python 3.",
+        f"l3book {l3book.__version__}",
+        "Rust core loads",
+        "numpy ",
+        "starlette ",
+        "uvicorn ",
+    ):
+        assert re.search(rf"^(ok|warn)  +{re.escape(finding)}", text, re.MULTILINE), text
+    assert f"data folder writable: {tmp_path / 'l3book'}" in text
+    assert list(tmp_path.iterdir()) == [], "looking must not leave anything behind"
+
+
+def test_doctor_fails_on_settings_that_serve_would_refuse() -> None:
+    done = run("doctor", env={"L3BOOK_PORT": "many"})
+    assert done.returncode == 1
+    assert "fail  settings: L3BOOK_PORT is 'many'" in done.stdout.decode()
+
+
+def test_doctor_fails_on_a_data_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "l3book").write_bytes(b"")
+    done = run("doctor", env={"XDG_DATA_HOME": str(tmp_path)})
+    assert done.returncode == 1
+    assert "fail  data folder not writable" in done.stdout.decode()
+
+
+def test_doctor_tells_of_a_port_in_use() -> None:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", 8000))
+        except OSError:
+            pytest.skip("port 8000 is in use by something else on this machine")
+        listener.listen()
+        assert "warn  127.0.0.1:8000: the port is in use" in run("doctor").stdout.decode()
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Path:
+    """A book whose JSON is far longer than a pipe holds."""
+    path = tmp_path / "deep.dbn"
+    adds = [record("A", "B", (i + 1) * UNIT, size=1, order_id=i, instrument_id=7) for i in range(20_000)]
+    path.write_bytes(metadata() + b"".join(adds))
+    return path
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_closed_pipe_is_no_error(deep: Path, unbuffered: str) -> None:
+    process = subprocess.Popen(
+        [COMMAND, "reconstruct", deep],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(PYTHONUNBUFFERED=unbuffered),
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.read(10)
+    process.stdout.close()
+    errors = process.stderr.read().decode()
+    process.stderr.close()
+    assert process.wait(EXIT_TIMEOUT_S) == 128 + signal.SIGPIPE
+    assert "Broken" not in errors
+    assert "Traceback" not in errors
+
+
+def test_unbuffered_python_still_writes_all_of_a_long_book(deep: Path) -> None:
+    """With PYTHONUNBUFFERED, one write to a pipe may take only a part of the bytes."""
+    process = subprocess.Popen(
+        [COMMAND, "reconstruct", deep],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment(PYTHONUNBUFFERED="1"),
+    )
+    assert process.stdout is not None
+    with process.stdout as pipe:
+        output = b"".join(iter(lambda: os.read(pipe.fileno(), 4096), b""))
+    assert process.wait(EXIT_TIMEOUT_S) == 0
+    assert len(json.loads(output)["bids"]) == 20_000
+
+
+def test_ctrl_c_ends_a_long_simulation_quietly_and_leaves_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "long.dbn"
+    process = subprocess.Popen(
+        [COMMAND, "simulate", "-o", path, "--messages", "10_000_000_000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    )
+    deadline_s = time.monotonic() + EXIT_TIMEOUT_S
+    while not list(tmp_path.iterdir()) and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    assert not path.exists()
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=EXIT_TIMEOUT_S)
+    assert (process.returncode, output, errors) == (130, b"", b"")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_ends_a_long_reconstruction_quietly(tmp_path: Path) -> None:
+    """Reading a file is one call into Rust, which has to look for signals by itself."""
+    path = tmp_path / "endless.dbn"
+    os.mkfifo(path)
+    block = b"".join(record("A", "B", UNIT, size=1, order_id=i, instrument_id=7) for i in range(1000))
+    written_bytes = 0
+
+    def write_for_ever() -> None:
+        nonlocal written_bytes
+        with contextlib.suppress(BrokenPipeError), path.open("wb") as pipe:
+            pipe.write(metadata())
+            while True:
+                written_bytes += pipe.write(block)
+
+    writer = threading.Thread(target=write_for_ever, daemon=True)
+    writer.start()
+    process = subprocess.Popen(
+        [COMMAND, "reconstruct", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+    )
+    deadline_s = time.monotonic() + EXIT_TIMEOUT_S
+    while written_bytes < 20 * len(block) and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=EXIT_TIMEOUT_S)
+    writer.join(EXIT_TIMEOUT_S)
+    assert (process.returncode, output, errors) == (130, b"", b"")
+
+
+def test_json_on_standard_output_stays_clean_of_everything_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.dbn"
+    path.write_bytes(
+        metadata(symbols={'ÄB"C': 7}) + record("A", "B", UNIT, size=1, order_id=1, instrument_id=7)
+    )
+    done = run("reconstruct", path, env={"LC_ALL": "C", "PYTHONIOENCODING": "ascii"})
+    assert json.loads(done.stdout)["symbol"] == 'ÄB"C'

@@ -1,0 +1,128 @@
+"""The installed `l3book` command, run as users run it."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+
+COMMAND = Path(sys.executable).parent / ("l3book.exe" if os.name == "nt" else "l3book")
+COMMAND_TIMEOUT_S = 60
+LISTENING_TIMEOUT_S = 30
+STATE_TIMEOUT_S = 30
+EXIT_TIMEOUT_S = 30
+POLL_INTERVAL_S = 0.02
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """This process's environment without settings of l3book, plus the changes."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("L3BOOK_")}
+    return {**clean, **changes}
+
+
+def run(
+    *arguments: object, cwd: Path | None = None, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [COMMAND, *map(str, arguments)],
+        capture_output=True,
+        check=False,
+        timeout=COMMAND_TIMEOUT_S,
+        cwd=cwd,
+        env=environment(**(env or {})),
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def error_line(completed: subprocess.CompletedProcess[bytes]) -> str:
+    """The command's one error line; fails if there are more, or anything like a traceback."""
+    text = completed.stderr.decode()
+    assert "Traceback" not in text, text
+    assert "panicked" not in text, text
+    errors = [line for line in text.splitlines() if line.startswith("l3book: ")]
+    assert len(errors) == 1, text
+    assert text.endswith(errors[0] + "\n"), text
+    return errors[0]
+
+
+class RunningServer:
+    """`l3book serve` on a free port. Its standard error is read all the time, so that it can never block."""
+
+    def __init__(
+        self, *arguments: str, env: dict[str, str] | None = None, cwd: Path | None = None, port: int = 0
+    ) -> None:
+        self.process = subprocess.Popen(
+            [COMMAND, "serve", "--port", str(port), *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            env=environment(**(env or {})),
+            cwd=cwd,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.url = ""
+        self.client = httpx.Client()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        self.lines.extend(iter(self.process.stderr.readline, ""))
+
+    def wait_until_listening(self) -> None:
+        """Read the address off the line that says it."""
+        deadline_s = time.monotonic() + LISTENING_TIMEOUT_S
+        while time.monotonic() < deadline_s:
+            if match := re.search(r"listening on (http://\S+)", "".join(self.lines)):
+                self.url = match[1]
+                self.client = httpx.Client(base_url=self.url, timeout=STATE_TIMEOUT_S)
+                return
+            if self.process.poll() is not None:
+                self._reader.join(EXIT_TIMEOUT_S)
+                break
+            time.sleep(POLL_INTERVAL_S)
+        raise AssertionError(f"the server did not start:\n{''.join(self.lines)}")
+
+    def get(self, path: str, **options: object) -> httpx.Response:
+        return self.client.get(path, **options)  # type: ignore[arg-type]
+
+    def metrics(self) -> dict:
+        return self.get("/v1/metrics").raise_for_status().json()
+
+    def wait_for_state(self, state: str) -> dict:
+        """Wait until the source is in the state; -> the metrics that say so."""
+        deadline_s = time.monotonic() + STATE_TIMEOUT_S
+        while time.monotonic() < deadline_s:
+            metrics = self.metrics()
+            if metrics["source"]["state"] == state:
+                return metrics
+            time.sleep(POLL_INTERVAL_S)
+        raise AssertionError(f"source is {metrics['source']}, expected {state}:\n{''.join(self.lines)}")
+
+    def wait_until_ready(self) -> None:
+        deadline_s = time.monotonic() + STATE_TIMEOUT_S
+        while time.monotonic() < deadline_s:
+            if self.get("/readyz").status_code == httpx.codes.OK:
+                return
+            time.sleep(POLL_INTERVAL_S)
+        raise AssertionError(f"never ready:\n{''.join(self.lines)}")
+
+    def wait_for_exit(self) -> int:
+        code = self.process.wait(EXIT_TIMEOUT_S)
+        self._reader.join(EXIT_TIMEOUT_S)
+        return code
+
+    def kill(self) -> None:
+        self.client.close()
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(EXIT_TIMEOUT_S)
+        self._reader.join(EXIT_TIMEOUT_S)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
