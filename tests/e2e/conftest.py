@@ -1,0 +1,87 @@
+"""A real Chromium, and what it saw, kept under test-artifacts/."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+
+from l3book.api.page import page_is_built
+from running import run
+
+# The helper beside this file is imported by its plain name, as those of tests/ are.
+sys.path.insert(0, str(Path(__file__).parent))
+
+ARTIFACTS = Path(__file__).parents[2] / "test-artifacts"
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+# No GPU and no sandbox: the tests run in containers, and visit only the server they have started.
+CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+PAGE_TIMEOUT_MS = 20_000
+DESKTOP = ViewportSize(width=1440, height=900)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium; L3BOOK_CHROMIUM names another."""
+    named = os.environ.get("L3BOOK_CHROMIUM")
+    path = named or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    if path is None:
+        pytest.skip(f"no browser: none of {', '.join(CHROMIUM_NAMES)} is installed")
+    if not page_is_built():
+        pytest.fail("the page is not built: run `make setup`")
+    expect.set_options(timeout=PAGE_TIMEOUT_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Open an address in a browser context of its own; a page that throws fails the test."""
+    contexts = []
+    errors: list[str] = []
+
+    def open_page(url: str, viewport: ViewportSize = DESKTOP, **options: object) -> Page:
+        context = browser.new_context(viewport=viewport, **options)  # type: ignore[arg-type]
+        contexts.append(context)
+        context.set_default_timeout(PAGE_TIMEOUT_MS)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(f"{error.name}: {error.message}\n{error.stack}"))
+        page.goto(url)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not errors, f"the page threw: {errors}"
+
+
+@pytest.fixture
+def screenshot() -> Callable[[Page, str], None]:
+    """Keep what a page looks like as test-artifacts/NAME.png."""
+    ARTIFACTS.mkdir(exist_ok=True)
+
+    def screenshot(page: Page, name: str) -> None:
+        page.screenshot(path=ARTIFACTS / f"{name}.png")
+
+    return screenshot
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A synthetic recording from `l3book simulate`, made once for each set of options."""
+    made: dict[tuple[str, ...], Path] = {}
+
+    def simulated(*options: str) -> Path:
+        if options not in made:
+            path = tmp_path_factory.mktemp("simulated") / "market.dbn"
+            completed = run("simulate", "-o", path, "--messages", 100_000, "--seed", 7, *options)
+            assert completed.returncode == 0, completed.stderr.decode()
+            made[options] = path
+        return made[options]
+
+    return simulated

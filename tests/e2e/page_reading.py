@@ -1,0 +1,82 @@
+"""What the page says, read in one step of its script, so that nothing can change in between."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from playwright.sync_api import Page
+
+_READ = """() => {
+  const text = (id) => document.querySelector(`[data-testid="${id}"]`).textContent;
+  const rows = [...document.querySelectorAll('[data-testid="ladder-row"][data-kind="level"]')].map((row) => {
+    const cell = (column) => row.querySelector(`[data-col="${column}"]`).textContent;
+    return {
+      side: row.dataset.side,
+      overlap: row.dataset.overlap,
+      price: row.querySelector('.price-text').textContent,
+      bid: [cell('bid-size'), cell('bid-orders'), cell('bid-queue')],
+      ask: [cell('ask-size'), cell('ask-orders'), cell('ask-queue')],
+    };
+  });
+  return {
+    rows, seq: text('seq'), epoch: text('epoch'), orders: text('orders'), state: text('book-state'),
+    time: document.querySelector('[data-testid="ts-event"]').title,
+  };
+}"""
+
+# The page spells out this many sizes of a queue for those who cannot see its blocks.
+QUEUE_WORDS_MAX = 8
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The book as the page shows it: levels best first, as [price, size, count, first sizes of the queue]."""
+
+    bids: list[list[Any]]
+    asks: list[list[Any]]
+    seq: int
+    epoch: str
+    orders: int
+    state: str
+    time: str
+    overlapping: list[str]
+
+
+def number(text: str) -> int:
+    return int(text.replace(",", ""))
+
+
+def shown(page: Page) -> Shown:
+    read = page.evaluate(_READ)
+    rows = read["rows"]
+    # Highest price on top: bids come best first as they stand, asks from below.
+    bids = [_level(row, "bid") for row in rows if "B" in row["side"]]
+    asks = [_level(row, "ask") for row in reversed(rows) if "A" in row["side"]]
+    overlapping = [row["price"] for row in rows if row["overlap"]]
+    return Shown(
+        bids,
+        asks,
+        number(read["seq"]),
+        read["epoch"],
+        number(read["orders"]),
+        read["state"],
+        read["time"],
+        overlapping,
+    )
+
+
+def _level(row: dict[str, Any], side: str) -> list[Any]:
+    size, count, queue = row[side]
+    return [row["price"], number(size), number(count), _sizes(queue)]
+
+
+def _sizes(words: str) -> list[int]:
+    listed = words.removeprefix("sizes in priority order ").split(" and ")[0]
+    return [int(size) for size in listed.split(", ")] if listed else []
+
+
+def expected(levels: list[list[Any]]) -> list[list[Any]]:
+    """Levels of a level-3 REST answer in the form of `Shown`."""
+    return [
+        [price, size, count, [entry[1] for entry in queue[:QUEUE_WORDS_MAX]]]
+        for price, size, count, queue in levels
+    ]

@@ -1,0 +1,285 @@
+"""The page in a real Chromium, against a real server."""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from page_reading import expected, number, shown
+from playwright.sync_api import Page, ViewportSize, expect
+
+from dbn_bytes import metadata, record
+from running import RunningServer
+
+pytestmark = pytest.mark.e2e
+
+Serve = Callable[..., RunningServer]
+OpenPage = Callable[..., Page]
+Screenshot = Callable[[Page, str], None]
+
+PAGE_TIMEOUT_MS = 20_000
+POLL_INTERVAL_MS = 20
+DURATION = re.compile(r"^[\d.]+ (ns|µs|ms)$")
+CLIPPED = "(all) => all.filter((cell) => cell.scrollWidth > cell.clientWidth).map((cell) => cell.textContent)"
+
+CROSSED_ORDERS = [
+    record("A", "B", 101_000_000_000, size=4, order_id=1),
+    record("A", "B", 99_500_000_000, size=2, order_id=2),
+    record("A", "A", 100_250_000_000, size=3, order_id=3),
+    record("A", "A", 102_000_000_000, size=1, order_id=4),
+]
+
+
+def wait_until(page: Page, condition: str) -> None:
+    """Wait for a JavaScript condition that sees `text(testid)`.
+
+    Playwright's own wait_for_function compiles strings inside the page, which its security policy forbids.
+    """
+    text = 'const text = (id) => document.querySelector(`[data-testid="${id}"]`).textContent;'
+    deadline_s = time.monotonic() + PAGE_TIMEOUT_MS / 1000
+    while not page.evaluate(f"() => {{ {text} return {condition}; }}"):
+        assert time.monotonic() < deadline_s, f"the page never had: {condition}"
+        page.wait_for_timeout(POLL_INTERVAL_MS)
+
+
+def ended(serve: Serve, path: Path) -> RunningServer:
+    """A server whose file is finished: its books no longer change."""
+    server = serve("--source", f"file:{path}")
+    server.wait_for_state("ended")
+    return server
+
+
+def book_of(server: RunningServer, key: str, depth: int) -> dict:
+    return server.get(f"/v1/books/{key}", params={"level": 3, "depth": depth}).raise_for_status().json()
+
+
+def assert_same_book(page: Page, book: dict) -> None:
+    wait_until(page, f"text('seq').replaceAll(',', '') === '{book['seq']}'")
+    said = shown(page)
+    assert said.bids == expected(book["bids"])
+    assert said.asks == expected(book["asks"])
+    assert (said.seq, said.epoch, said.orders) == (book["seq"], book["epoch"], book["orders"])
+    assert said.state == book["state"]
+    assert said.time.endswith(f"· {book['ts_event']} ns")
+
+
+def test_the_ladder_shows_what_rest_says(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot, simulated: Callable[..., Path]
+) -> None:
+    server = ended(serve, simulated("--instruments", "2"))
+    first, second = server.get("/v1/instruments").json()["instruments"]
+    key = f"{first['publisher_id']}:{first['instrument_id']}"
+    page = open_page(server.url)
+    expect(page.get_by_test_id("notice-source-ended")).to_contain_text("The file is finished")
+    assert_same_book(page, book_of(server, key, 10))
+    screenshot(page, "ended")
+
+    for depth in (50, 5):
+        page.locator(f'[data-depth="{depth}"]').click()
+        book = book_of(server, key, depth)
+        levels = len(book["bids"]) + len(book["asks"])
+        expect(page.locator('[data-testid="ladder-row"][data-kind="level"]')).to_have_count(levels)
+        assert_same_book(page, book)
+
+    page.keyboard.press("/")
+    page.keyboard.type(second["symbol"])
+    page.keyboard.press("Enter")
+    assert_same_book(page, book_of(server, f"{second['publisher_id']}:{second['instrument_id']}", 5))
+    expect(page.get_by_test_id("picker")).to_have_value(second["symbol"])
+
+
+def test_the_ladder_shows_a_real_recording(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot, clx5: Path
+) -> None:
+    server = ended(serve, clx5)
+    (only,) = server.get("/v1/instruments").json()["instruments"]
+    page = open_page(server.url)
+    assert_same_book(page, book_of(server, f"{only['publisher_id']}:{only['instrument_id']}", 10))
+    assert shown(page).orders == 147
+    expect(page.get_by_test_id("crossed")).to_be_visible()
+    page.get_by_test_id("counters").click()
+    expect(page.locator('[data-counter="unknown_cancels"]')).to_have_text("1,224")
+    expect(page.locator('[data-counter="unknown_modifies"]')).to_have_text("216")
+    screenshot(page, "recording")
+
+
+def test_a_crossed_book_is_shown_as_it_is(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot, tmp_path: Path
+) -> None:
+    path = tmp_path / "crossed.dbn"
+    path.write_bytes(metadata(symbols={"XED": 1}) + b"".join(CROSSED_ORDERS))
+    page = open_page(ended(serve, path).url)
+    expect(page.get_by_test_id("crossed")).to_be_visible()
+    expect(page.get_by_test_id("notice-crossed")).to_be_visible()
+    expect(page.get_by_test_id("spread-label")).to_have_text("crossed by")
+    expect(page.get_by_test_id("spread")).to_have_text("0.75")
+    said = shown(page)
+    assert [level[:3] for level in said.bids] == [["101.00", 4, 1], ["99.50", 2, 1]]
+    assert [level[:3] for level in said.asks] == [["100.25", 3, 1], ["102.00", 1, 1]]
+    assert said.overlapping == ["101.00", "100.25"]
+    screenshot(page, "crossed")
+
+
+def test_updates_arrive(serve: Serve, open_page: OpenPage, screenshot: Screenshot) -> None:
+    server = serve("--source", "synthetic:?instruments=3")
+    server.wait_until_ready()
+    requests: list[str] = []
+    complaints: list[str] = []
+    page = open_page("about:blank")
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.goto(server.url)
+    wait_until(page, "/^[0-9,]+$/.test(text('seq'))")
+    for _ in range(3):
+        seq = shown(page).seq
+        wait_until(page, f"Number(text('seq').replaceAll(',', '')) > {seq}")
+    wait_until(page, "/^[0-9.]+k?$/.test(text('messages-per-s')) && text('messages-per-s') !== '0'")
+    for latency in ("apply", "snapshot"):
+        for percentile in ("p50", "p90", "p99"):
+            expect(page.get_by_test_id(f"{latency}-{percentile}")).to_have_text(DURATION)
+    expect(page.get_by_test_id("source-state")).to_have_text("running")
+    expect(page.get_by_test_id("link")).to_have_text("connected")
+    screenshot(page, "live-dark")
+    page.keyboard.press("t")
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    screenshot(page, "live-light")
+
+    elsewhere = [url for url in requests if urlsplit(url).netloc != urlsplit(server.url).netloc]
+    assert not elsewhere, "the page asks its own server only"
+    assert not complaints, "among these would be violations of the content security policy"
+
+
+def test_a_killed_server_and_its_return(serve: Serve, open_page: OpenPage, screenshot: Screenshot) -> None:
+    server = serve("--source", "synthetic:")
+    server.wait_until_ready()
+    page = open_page(server.url)
+    wait_until(page, "/^[0-9,]+$/.test(text('seq'))")
+    before = shown(page)
+    server.kill()
+    notice = page.get_by_test_id("notice-disconnected")
+    expect(notice).to_contain_text(re.compile(r"cannot be reached; (next try in \d+ s|trying now)"))
+    expect(page.get_by_test_id("link")).to_have_text("disconnected")
+    assert len(shown(page).bids) == len(before.bids), "the last book stays on view"
+    screenshot(page, "disconnected")
+
+    port = urlsplit(server.url).port
+    again = serve("--source", "synthetic:", port=port)
+    again.wait_until_ready()
+    expect(page.get_by_test_id("notice-restarted")).to_contain_text("server was restarted")
+    expect(notice).to_be_hidden()
+    wait_until(page, f"text('epoch') !== '{before.epoch}' && text('link') === 'connected'")
+
+
+def test_a_source_that_fails_gives_its_reason(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot, tmp_path: Path
+) -> None:
+    path = tmp_path / "damaged.dbn"
+    path.write_bytes(metadata(symbols={"XED": 1}) + b"".join(CROSSED_ORDERS) + b"\1not a record")
+    server = serve("--source", f"file:{path}")
+    error = server.wait_for_state("failed")["source"]["error"]
+    page = open_page(server.url)
+    expect(page.get_by_test_id("notice-source-failed")).to_contain_text(error)
+    wait_until(page, "text('book-state') === 'live'")
+    assert shown(page).orders == 4, "the good records before the damage are served"
+    screenshot(page, "source-failed")
+
+
+def test_a_missing_instrument_offers_the_others(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot, simulated: Callable[..., Path]
+) -> None:
+    server = ended(serve, simulated("--instruments", "2"))
+    page = open_page(f"{server.url}/#9:9")
+    gone = page.get_by_test_id("notice-gone")
+    expect(gone).to_contain_text("no book for 9:9")
+    screenshot(page, "instrument-gone")
+    gone.get_by_role("button").first.click()
+    expect(gone).to_be_hidden()
+    first = server.get("/v1/instruments").json()["instruments"][0]
+    expect(page.get_by_test_id("picker")).to_have_value(first["symbol"])
+    wait_until(page, "text('book-state') === 'live'")
+
+
+def test_an_ambiguous_name_asks_which_book_is_meant(
+    serve: Serve, open_page: OpenPage, tmp_path: Path
+) -> None:
+    path = tmp_path / "two.dbn"
+    orders = [record("A", "B", 1_000_000_000, size=1, order_id=1, publisher_id=each) for each in (1, 2)]
+    path.write_bytes(metadata() + b"".join(orders))
+    page = open_page(f"{ended(serve, path).url}/#1")
+    choices = page.get_by_test_id("notice-ambiguous").get_by_role("button")
+    expect(choices).to_have_text(["1:1", "2:1"])
+    choices.nth(1).click()
+    wait_until(page, "text('best-bid') === '1.00'")
+    assert urlsplit(page.url).fragment == "2%3A1"
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 700), (820, 1180), (1440, 900), (3840, 2160)])
+def test_the_page_fits_the_window(
+    serve: Serve,
+    open_page: OpenPage,
+    screenshot: Screenshot,
+    simulated: Callable[..., Path],
+    width: int,
+    height: int,
+) -> None:
+    server = ended(serve, simulated("--instruments", "2"))
+    page = open_page(server.url, ViewportSize(width=width, height=height))
+    wait_until(page, "text('book-state') === 'live'")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, "no sideways scrolling"
+    best = page.locator('[data-testid="ladder-row"][data-best="yes"]')
+    expect(best).to_have_count(2)
+    for column in ("price", "bid-size", "ask-size"):
+        cells = page.locator(f'[data-testid="ladder-row"] [data-col="{column}"]')
+        clipped = cells.evaluate_all(CLIPPED)
+        assert not clipped, f"{column} at {width} px"
+    screenshot(page, f"window-{width}")
+
+
+def test_keys(serve: Serve, open_page: OpenPage, simulated: Callable[..., Path]) -> None:
+    page = open_page(ended(serve, simulated("--instruments", "2")).url)
+    wait_until(page, "text('book-state') === 'live'")
+    page.keyboard.press("?")
+    help_overlay = page.get_by_test_id("help")
+    expect(help_overlay).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(help_overlay).to_be_hidden()
+
+    page.keyboard.press("/")
+    expect(page.get_by_test_id("picker")).to_be_focused()
+    expect(page.get_by_test_id("picker-list").get_by_role("option")).to_have_count(2)
+    page.keyboard.press("t")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.keyboard.press("Escape")
+    page.keyboard.press("t")
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+
+    page.locator('[data-depth="50"]').click()
+    scroll = page.get_by_test_id("ladder-scroll")
+    expect(page.get_by_test_id("ladder-row")).to_have_count(101)
+    scroll.evaluate("(element) => { element.scrollTop = 0; }")
+    page.keyboard.press("c")
+    expect(page.locator('[data-testid="ladder-row"][data-kind="spread"]')).to_be_in_viewport()
+    assert scroll.evaluate("(element) => element.scrollTop") > 0
+
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    expect(page.locator('[data-depth="50"]')).to_have_attribute("aria-pressed", "true")
+
+
+def test_the_book_is_also_a_table_and_a_sentence(
+    serve: Serve, open_page: OpenPage, simulated: Callable[..., Path]
+) -> None:
+    """For those who hear the page: header cells that name the columns, and a polite summary."""
+    server = ended(serve, simulated("--instruments", "2"))
+    first = server.get("/v1/instruments").json()["instruments"][0]
+    book = book_of(server, f"{first['publisher_id']}:{first['instrument_id']}", 1)
+    page = open_page(server.url)
+    wait_until(page, "text('book-state') === 'live'")
+    expect(page.get_by_role("columnheader", name="Price", exact=True)).to_be_visible()
+    expect(page.get_by_role("rowheader", name=book["bids"][0][0])).to_have_count(1)
+    spoken = page.get_by_test_id("spoken")
+    expect(spoken).to_have_attribute("aria-live", "polite")
+    expect(spoken).to_contain_text(f"best bid {book['bids'][0][0]}, size {book['bids'][0][1]} in ")
+    assert number(page.get_by_test_id("resting-orders").text_content() or "") == server.metrics()["orders"]

@@ -1,0 +1,201 @@
+/**
+ * The feed over plain HTTP: one poller per channel while the server answers, one probe at growing intervals
+ * while it does not. A refusal (404, 409, …) belongs to its channel; silence, or metrics that fail, to the link.
+ */
+
+import { retryDelayMs } from "./backoff";
+import type { Channel, Feed, FeedHandlers } from "./feed";
+import { Poller } from "./poller";
+import { REQUEST_TIMEOUT_MS, type Answer } from "./request";
+import { parseBook, parseInstruments, parseMetrics, type Problem } from "./wire";
+
+export const BOOK_INTERVAL_MS = 100;
+export const DEPTH_INTERVAL_MS = 250;
+export const SLOW_INTERVAL_MS = 1_000;
+/** A refused channel is asked again this slowly: the instrument may come back. */
+export const REFUSED_INTERVAL_MS = 1_000;
+/** Levels of each side in the depth chart. */
+export const DEPTH_CHART_LEVELS = 100;
+
+export interface PollingSettings {
+  readonly base: string;
+  readonly bookIntervalMs: number;
+  readonly depthIntervalMs: number;
+  readonly slowIntervalMs: number;
+  readonly timeoutMs: number;
+  readonly retryDelayMs: (attempt: number) => number;
+}
+
+const DEFAULTS: PollingSettings = {
+  base: "",
+  bookIntervalMs: BOOK_INTERVAL_MS,
+  depthIntervalMs: DEPTH_INTERVAL_MS,
+  slowIntervalMs: SLOW_INTERVAL_MS,
+  timeoutMs: REQUEST_TIMEOUT_MS,
+  retryDelayMs: (attempt) => retryDelayMs(attempt, Math.random),
+};
+
+type Phase = "idle" | "connecting" | "open" | "down" | "paused" | "closed";
+
+export class PollingFeed implements Feed {
+  readonly #handlers: FeedHandlers;
+  readonly #settings: PollingSettings;
+  readonly #pollers: Readonly<Record<Channel, Poller>>;
+  readonly #refused = new Set<Channel>();
+  #phase: Phase = "idle";
+  #attempt = 0;
+  #reason = "";
+  #retryTimer: ReturnType<typeof setTimeout> | null = null;
+  #instrument: string | null = null;
+  #levels = 10;
+
+  constructor(handlers: FeedHandlers, settings: Partial<PollingSettings> = {}) {
+    this.#handlers = handlers;
+    this.#settings = { ...DEFAULTS, ...settings };
+    const { bookIntervalMs, depthIntervalMs, slowIntervalMs } = this.#settings;
+    this.#pollers = {
+      book: this.#poller("book", bookIntervalMs, () => this.#bookUrl(3, this.#levels), (body) => {
+        handlers.onBook(parseBook(body));
+      }),
+      depth: this.#poller("depth", depthIntervalMs, () => this.#bookUrl(2, DEPTH_CHART_LEVELS), (body) => {
+        handlers.onDepth(parseBook(body));
+      }),
+      instruments: this.#poller("instruments", slowIntervalMs, () => "/v1/instruments", (body) => {
+        handlers.onInstruments(parseInstruments(body));
+      }),
+      metrics: this.#poller("metrics", slowIntervalMs, () => "/v1/metrics", (body) => {
+        handlers.onMetrics(parseMetrics(body));
+      }),
+    };
+  }
+
+  start(): void {
+    if (this.#phase === "idle") this.#probe("connecting");
+  }
+
+  select(instrument: string | null): void {
+    this.#instrument = instrument;
+    for (const channel of ["book", "depth"] as const) {
+      this.#resolve(channel);
+      if (this.#phase === "open") this.#pollers[channel].restart();
+    }
+  }
+
+  setDepth(levels: number): void {
+    this.#levels = levels;
+    if (this.#phase === "open") this.#pollers.book.restart();
+  }
+
+  retryNow(): void {
+    if (this.#phase === "down") this.#probe("down");
+  }
+
+  pause(): void {
+    if (this.#phase === "idle" || this.#phase === "closed") return;
+    this.#stopAll();
+    this.#phase = "paused";
+    this.#handlers.onLink({ state: "paused" });
+  }
+
+  resume(): void {
+    if (this.#phase === "paused") this.#probe("connecting");
+  }
+
+  close(): void {
+    this.#stopAll();
+    this.#phase = "closed";
+  }
+
+  #bookUrl(level: 2 | 3, depth: number): string | null {
+    if (this.#instrument === null) return null;
+    return `/v1/books/${encodeURIComponent(this.#instrument)}?level=${level}&depth=${depth}`;
+  }
+
+  #poller(channel: Channel, intervalMs: number, url: () => string | null, deliver: (body: unknown) => void): Poller {
+    return new Poller({
+      url: () => {
+        const path = url();
+        return path === null ? null : this.#settings.base + path;
+      },
+      intervalMs,
+      timeoutMs: this.#settings.timeoutMs,
+      onAnswer: (answer) => this.#take(channel, intervalMs, answer, deliver),
+    });
+  }
+
+  #take(
+    channel: Channel,
+    intervalMs: number,
+    answer: Exclude<Answer, { kind: "aborted" }>,
+    deliver: (body: unknown) => void,
+  ): number | null {
+    const problem = answer.kind === "ok" ? attempt(deliver, answer.body) : answer.kind === "refused" ? answer.problem : null;
+    if (answer.kind === "failed") return this.#down(answer.reason);
+    if (problem !== null) {
+      // Metrics are always there on a server that is well, so their refusal speaks for the whole server.
+      if (channel === "metrics") return this.#down(describe(problem));
+      this.#refused.add(channel);
+      this.#handlers.onProblem(channel, problem);
+      return Math.max(REFUSED_INTERVAL_MS, intervalMs);
+    }
+    this.#resolve(channel);
+    if (channel === "metrics") this.#up();
+    return intervalMs;
+  }
+
+  #resolve(channel: Channel): void {
+    if (this.#refused.delete(channel)) this.#handlers.onProblem(channel, null);
+  }
+
+  #probe(phase: "connecting" | "down"): void {
+    this.#stopAll();
+    this.#phase = phase;
+    if (phase === "connecting") this.#handlers.onLink({ state: "connecting" });
+    else this.#handlers.onLink({ state: "down", reason: this.#reason, attempt: this.#attempt, retryAtMs: null });
+    this.#pollers.metrics.restart();
+  }
+
+  #up(): void {
+    if (this.#phase === "open") return;
+    this.#phase = "open";
+    this.#attempt = 0;
+    this.#handlers.onLink({ state: "open" });
+    for (const channel of ["instruments", "book", "depth"] as const) this.#pollers[channel].restart();
+  }
+
+  #down(reason: string): null {
+    this.#stopAll();
+    this.#phase = "down";
+    this.#reason = reason;
+    this.#attempt += 1;
+    const delayMs = this.#settings.retryDelayMs(this.#attempt);
+    this.#retryTimer = setTimeout(() => {
+      this.#probe("down");
+    }, delayMs);
+    const retryAtMs = performance.now() + delayMs;
+    this.#handlers.onLink({ state: "down", reason, attempt: this.#attempt, retryAtMs });
+    return null;
+  }
+
+  #stopAll(): void {
+    if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
+    this.#retryTimer = null;
+    for (const poller of Object.values(this.#pollers)) poller.stop();
+  }
+}
+
+/** Null when the answer was taken; an answer of another shape is a problem that names the field. */
+function attempt(deliver: (body: unknown) => void, body: unknown): Problem | null {
+  try {
+    deliver(body);
+    return null;
+  } catch (error) {
+    if (!(error instanceof Error) || error.name !== "WireError") throw error;
+    return { status: 0, title: "Unexpected answer", detail: error.message, code: "wire", traceId: "", choices: [] };
+  }
+}
+
+function describe(problem: Problem): string {
+  const status = problem.status === 0 ? problem.title : `the server answered ${problem.status}`;
+  return problem.detail === "" ? status : `${status}: ${problem.detail}`;
+}

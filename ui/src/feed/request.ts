@@ -1,0 +1,51 @@
+/** One GET of the HTTP contract, with every outcome as a value. */
+
+import { parseProblem, type Problem } from "./wire";
+
+/** Longer than any answer of a healthy server; a hung one is then found out. */
+export const REQUEST_TIMEOUT_MS = 5_000;
+
+export type Answer =
+  | { readonly kind: "ok"; readonly body: unknown; readonly etag: string | null }
+  | { readonly kind: "unchanged" }
+  /** The server answered, and said no. */
+  | { readonly kind: "refused"; readonly problem: Problem }
+  /** No answer. */
+  | { readonly kind: "failed"; readonly reason: string }
+  /** We gave it up ourselves. */
+  | { readonly kind: "aborted" };
+
+export async function request(
+  url: string,
+  etag: string | null,
+  abort: AbortSignal,
+  timeoutMs: number = REQUEST_TIMEOUT_MS,
+): Promise<Answer> {
+  const timeout = AbortSignal.timeout(timeoutMs);
+  try {
+    const response = await fetch(url, {
+      headers: { Accept: "application/json", ...(etag === null ? {} : { "If-None-Match": etag }) },
+      // The ETag is ours to send; the browser's own cache would only keep a second copy of every book.
+      cache: "no-store",
+      signal: AbortSignal.any([abort, timeout]),
+    });
+    if (response.status === 304) return { kind: "unchanged" };
+    const text = await response.text();
+    if (!response.ok) return { kind: "refused", problem: parseProblem(response.status, tryJson(text)) };
+    return { kind: "ok", body: JSON.parse(text) as unknown, etag: response.headers.get("ETag") };
+  } catch (error) {
+    if (abort.aborted) return { kind: "aborted" };
+    if (timeout.aborted) return { kind: "failed", reason: `no answer within ${timeoutMs / 1000} s` };
+    if (error instanceof SyntaxError) return { kind: "failed", reason: `the answer is not JSON: ${error.message}` };
+    return { kind: "failed", reason: "the server cannot be reached" };
+  }
+}
+
+/** A proxy's error page is no JSON, and its status says enough. */
+function tryJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,256 @@
+/**
+ * The HTTP contract as types, with the checks that turn an unknown answer into them. An answer of another
+ * shape is an error that names the field, not a page that shows nothing.
+ */
+
+import { DECIMAL_PATTERN } from "../decimal";
+
+export const BOOK_STATES = ["empty", "snapshot", "live", "suspect"] as const;
+export type BookState = (typeof BOOK_STATES)[number];
+
+export const SOURCE_STATES = ["starting", "running", "ended", "failed"] as const;
+export type SourceState = (typeof SOURCE_STATES)[number];
+
+/** [order_id, size, ts_event in ns]. */
+export type QueueEntry = readonly [orderId: string, size: number, tsEvent: string];
+
+export interface Level {
+  readonly price: string;
+  readonly size: number;
+  readonly count: number;
+  /** In priority order; empty unless level 3 was asked for. */
+  readonly queue: readonly QueueEntry[];
+}
+
+export interface Book {
+  readonly publisherId: number;
+  readonly instrumentId: number;
+  readonly symbol: string | null;
+  readonly epoch: string;
+  readonly seq: number;
+  readonly sequence: number;
+  readonly tsEvent: string;
+  readonly tsRecv: string;
+  readonly state: BookState;
+  readonly crossed: boolean;
+  readonly locked: boolean;
+  readonly bids: readonly Level[];
+  readonly asks: readonly Level[];
+  readonly orders: number;
+}
+
+export interface Instrument {
+  readonly symbol: string | null;
+  readonly instrumentId: number;
+  readonly publisherId: number;
+  readonly state: BookState;
+  readonly seq: number;
+  readonly orders: number;
+}
+
+export interface Latency {
+  readonly count: number;
+  readonly p50Ns: number | null;
+  readonly p90Ns: number | null;
+  readonly p99Ns: number | null;
+}
+
+export interface Metrics {
+  readonly version: string;
+  readonly source: { readonly uri: string; readonly state: SourceState; readonly error: string | null };
+  readonly uptimeS: number;
+  readonly messagesPerS: number;
+  readonly eventsPerS: number;
+  readonly bytesPerS: number;
+  readonly totalMessages: number;
+  readonly totalEvents: number;
+  readonly apply: Latency;
+  readonly snapshot: Latency;
+  readonly counters: readonly (readonly [name: string, value: number])[];
+  readonly books: number;
+  readonly orders: number;
+}
+
+/** RFC 9457. `choices` comes with a 409 only. */
+export interface Problem {
+  readonly status: number;
+  readonly title: string;
+  readonly detail: string;
+  readonly code: string;
+  readonly traceId: string;
+  readonly choices: readonly string[];
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+export class WireError extends Error {
+  override readonly name = "WireError";
+}
+
+function wrong(where: string, expected: string, value: unknown): never {
+  const got = JSON.stringify(value) as string | undefined;
+  throw new WireError(`${where}: expected ${expected}, got ${(got ?? "nothing").slice(0, 60)}`);
+}
+
+function fields(value: unknown, where: string): Fields {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return wrong(where, "an object", value);
+  return value as Fields;
+}
+
+function list(value: unknown, where: string): readonly unknown[] {
+  return Array.isArray(value) ? (value as unknown[]) : wrong(where, "a list", value);
+}
+
+function text(value: unknown, where: string): string {
+  return typeof value === "string" ? value : wrong(where, "a string", value);
+}
+
+function price(value: unknown, where: string): string {
+  const found = text(value, where);
+  return DECIMAL_PATTERN.test(found) ? found : wrong(where, "a decimal string", value);
+}
+
+function number(value: unknown, where: string): number {
+  return typeof value === "number" ? value : wrong(where, "a number", value);
+}
+
+function flag(value: unknown, where: string): boolean {
+  return typeof value === "boolean" ? value : wrong(where, "true or false", value);
+}
+
+function nullable<T>(value: unknown, where: string, parse: (value: unknown, where: string) => T): T | null {
+  return value === null || value === undefined ? null : parse(value, where);
+}
+
+function oneOf<T extends string>(value: unknown, where: string, choices: readonly T[]): T {
+  const found = choices.find((choice) => choice === value);
+  return found ?? wrong(where, choices.join(", "), value);
+}
+
+function parseQueueEntry(value: unknown, where: string): QueueEntry {
+  const entry = list(value, where);
+  return [text(entry[0], `${where} order_id`), number(entry[1], `${where} size`), text(entry[2], `${where} ts_event`)];
+}
+
+function parseLevel(value: unknown, where: string): Level {
+  const level = list(value, where);
+  const queue = level[3] === undefined ? [] : list(level[3], `${where} queue`);
+  return {
+    price: price(level[0], `${where} price`),
+    size: number(level[1], `${where} size`),
+    count: number(level[2], `${where} count`),
+    queue: queue.map((entry) => parseQueueEntry(entry, `${where} queue`)),
+  };
+}
+
+export function parseBook(value: unknown): Book {
+  const book = fields(value, "book");
+  const levels = (side: "bids" | "asks"): Level[] =>
+    list(book[side], `book.${side}`).map((level, index) => parseLevel(level, `book.${side}[${index}]`));
+  return {
+    publisherId: number(book["publisher_id"], "book.publisher_id"),
+    instrumentId: number(book["instrument_id"], "book.instrument_id"),
+    symbol: nullable(book["symbol"], "book.symbol", text),
+    epoch: text(book["epoch"], "book.epoch"),
+    seq: number(book["seq"], "book.seq"),
+    sequence: number(book["sequence"], "book.sequence"),
+    tsEvent: text(book["ts_event"], "book.ts_event"),
+    tsRecv: text(book["ts_recv"], "book.ts_recv"),
+    state: oneOf(book["state"], "book.state", BOOK_STATES),
+    crossed: flag(book["crossed"], "book.crossed"),
+    locked: flag(book["locked"], "book.locked"),
+    bids: levels("bids"),
+    asks: levels("asks"),
+    orders: number(book["orders"], "book.orders"),
+  };
+}
+
+export function parseInstruments(value: unknown): Instrument[] {
+  const instruments = list(fields(value, "answer")["instruments"], "instruments");
+  return instruments.map((entry, index) => {
+    const where = `instruments[${index}]`;
+    const instrument = fields(entry, where);
+    return {
+      symbol: nullable(instrument["symbol"], `${where}.symbol`, text),
+      instrumentId: number(instrument["instrument_id"], `${where}.instrument_id`),
+      publisherId: number(instrument["publisher_id"], `${where}.publisher_id`),
+      state: oneOf(instrument["state"], `${where}.state`, BOOK_STATES),
+      seq: number(instrument["seq"], `${where}.seq`),
+      orders: number(instrument["orders"], `${where}.orders`),
+    };
+  });
+}
+
+function parseLatency(value: unknown, where: string): Latency {
+  const latency = fields(value, where);
+  const count = number(latency["count"], `${where}.count`);
+  // Percentiles of nothing are no numbers, whatever the server writes there.
+  const percentile = (name: string): number | null =>
+    count === 0 ? null : nullable(latency[name], `${where}.${name}`, number);
+  return { count, p50Ns: percentile("p50_ns"), p90Ns: percentile("p90_ns"), p99Ns: percentile("p99_ns") };
+}
+
+export function parseMetrics(value: unknown): Metrics {
+  const metrics = fields(value, "metrics");
+  const source = fields(metrics["source"], "metrics.source");
+  const throughput = fields(metrics["throughput"], "metrics.throughput");
+  const totals = fields(metrics["totals"], "metrics.totals");
+  const latency = fields(metrics["latency"], "metrics.latency");
+  const counters = Object.entries(fields(metrics["counters"], "metrics.counters"));
+  return {
+    version: text(metrics["version"], "metrics.version"),
+    source: {
+      uri: text(source["uri"], "metrics.source.uri"),
+      state: oneOf(source["state"], "metrics.source.state", SOURCE_STATES),
+      error: nullable(source["error"], "metrics.source.error", text),
+    },
+    uptimeS: number(metrics["uptime_s"], "metrics.uptime_s"),
+    messagesPerS: number(throughput["messages_per_s"], "metrics.throughput.messages_per_s"),
+    eventsPerS: number(throughput["events_per_s"], "metrics.throughput.events_per_s"),
+    bytesPerS: number(throughput["bytes_per_s"], "metrics.throughput.bytes_per_s"),
+    totalMessages: number(totals["messages"], "metrics.totals.messages"),
+    totalEvents: number(totals["events"], "metrics.totals.events"),
+    apply: parseLatency(latency["apply"], "metrics.latency.apply"),
+    snapshot: parseLatency(latency["snapshot"], "metrics.latency.snapshot"),
+    // Nested counters are for programs; the page lists the plain ones.
+    counters: counters.filter((entry): entry is [string, number] => typeof entry[1] === "number"),
+    books: number(metrics["books"], "metrics.books"),
+    orders: number(metrics["orders"], "metrics.orders"),
+  };
+}
+
+/**
+ * A choice of a 409 is a key as a string, a [publisher_id, instrument_id] pair, or an object that names both.
+ * Anything else is left out, so that the problem itself still reaches the reader.
+ */
+function parseChoice(value: unknown): string[] {
+  if (typeof value === "string") return [value];
+  if (typeof value !== "object" || value === null) return [];
+  const pair: unknown[] = Array.isArray(value)
+    ? value
+    : [(value as Fields)["publisher_id"], (value as Fields)["instrument_id"]];
+  return pair.length === 2 && pair.every(Number.isInteger) ? [pair.join(":")] : [];
+}
+
+/** Reads a problem leniently: an error about an error would hide the first. */
+export function parseProblem(status: number, value: unknown): Problem {
+  const problem: Fields = typeof value === "object" && value !== null ? (value as Fields) : {};
+  const field = (name: string): string => {
+    const found = problem[name];
+    return typeof found === "string" ? found : "";
+  };
+  const choices = problem["choices"];
+  return {
+    status,
+    title: field("title") || `HTTP ${status}`,
+    detail: field("detail"),
+    code: field("code"),
+    traceId: field("trace_id"),
+    choices: Array.isArray(choices) ? choices.flatMap(parseChoice) : [],
+  };
+}
+
+/** The form of {instrument} that is never ambiguous. */
+export function keyOf(instrument: { readonly publisherId: number; readonly instrumentId: number }): string {
+  return `${instrument.publisherId}:${instrument.instrumentId}`;
+}

@@ -1,0 +1,131 @@
+/** What the status line says, most pressing first: a function of the state and the time, and nothing else. */
+
+import { formatUptime, plural } from "./format";
+import { keyOf, type Problem } from "./feed/wire";
+import { nameOf, RESTART_NOTICE_MS, type State } from "./state";
+
+export type Tone = "bad" | "warn" | "info" | "good";
+
+export interface Notice {
+  /** A stable name, for tests and styles. */
+  readonly id: string;
+  readonly tone: Tone;
+  readonly text: string;
+  /** What the reader can do about it. */
+  readonly action?: "retry";
+  /** Instruments to choose from. */
+  readonly choices?: readonly Choice[];
+}
+
+export interface Choice {
+  readonly label: string;
+  readonly instrument: string;
+}
+
+const CHOICES_SHOWN_MAX = 8;
+
+export function notices(state: State, nowMs: number): Notice[] {
+  const found = [linkNotice(state, nowMs), problemNotice(state), sourceNotice(state), ...bookNotices(state, nowMs)];
+  const told = found.filter((notice) => notice !== null);
+  return told.length > 0 ? told : [steadyNotice(state)];
+}
+
+function linkNotice(state: State, nowMs: number): Notice | null {
+  const { link } = state;
+  switch (link.state) {
+    case "open":
+      return null;
+    case "connecting":
+      return { id: "connecting", tone: "info", text: "Connecting to the server…" };
+    case "paused":
+      return { id: "paused", tone: "info", text: "Paused while this tab is hidden." };
+    case "down": {
+      const left = link.retryAtMs === null ? 0 : Math.max(0, Math.ceil((link.retryAtMs - nowMs) / 1000));
+      const next = link.retryAtMs === null || left === 0 ? "trying now" : `next try in ${left} s`;
+      const kept = state.book === null ? "" : " The book below is the last one received.";
+      return {
+        id: "disconnected",
+        tone: "bad",
+        text: `Disconnected: ${link.reason}; ${next} (attempt ${link.attempt}).${kept}`,
+        action: "retry",
+      };
+    }
+  }
+}
+
+function problemNotice(state: State): Notice | null {
+  const problem = state.problems.get("book") ?? state.problems.get("instruments") ?? state.problems.get("depth");
+  if (problem === undefined || state.link.state !== "open") return null;
+  const name = state.selected ?? "the instrument";
+  if (problem.status === 404 && !state.problems.has("instruments")) {
+    const others = (state.instruments ?? []).filter((instrument) => keyOf(instrument) !== state.selected);
+    const choices = others.slice(0, CHOICES_SHOWN_MAX).map((other) => ({ label: nameOf(other), instrument: keyOf(other) }));
+    return { id: "gone", tone: "bad", text: `The server has no book for ${name} (any more). ${choices.length > 0 ? "Choose another:" : "Waiting for it to come back."}`, choices };
+  }
+  if (problem.status === 409) {
+    const choices = problem.choices.slice(0, CHOICES_SHOWN_MAX).map((key) => ({ label: key, instrument: key }));
+    return { id: "ambiguous", tone: "warn", text: `${name} names several books. Choose one:`, choices };
+  }
+  return { id: "refused", tone: "bad", text: refusal(problem) };
+}
+
+function refusal(problem: Problem): string {
+  const status = problem.status === 0 ? "" : ` (${problem.status})`;
+  const detail = problem.detail === "" ? "" : `: ${problem.detail}`;
+  const trace = problem.traceId === "" ? "" : ` [trace ${problem.traceId}]`;
+  return `${problem.title}${status}${detail}${trace}`;
+}
+
+function sourceNotice(state: State): Notice | null {
+  const source = state.metrics?.source;
+  if (source === undefined || state.link.state === "connecting") return null;
+  const kept = state.book === null ? "" : " The book stays as it was.";
+  switch (source.state) {
+    case "failed":
+      return { id: "source-failed", tone: "bad", text: `The source failed: ${source.error ?? "no reason given"}.${kept}` };
+    case "ended": {
+      const messages = plural(state.metrics?.totalMessages ?? 0, "message");
+      const what = source.uri.startsWith("file:") ? "The file is finished" : "The source has ended";
+      return { id: "source-ended", tone: "info", text: `${what} after ${messages}. The book stays as it is.` };
+    }
+    case "starting":
+      return { id: "source-starting", tone: "info", text: "The source is starting; no data yet." };
+    case "running":
+      return state.instruments?.length === 0
+        ? { id: "no-data", tone: "info", text: "Connected; the source has brought no instrument yet." }
+        : null;
+  }
+}
+
+function bookNotices(state: State, nowMs: number): (Notice | null)[] {
+  const { book, restart } = state;
+  const staleMs = state.staleForMs();
+  return [
+    staleMs === null
+      ? null
+      : { id: "stale", tone: "warn", text: `Stale: nothing new for ${formatUptime(staleMs / 1000)} although the source runs.` },
+    book?.state === "suspect"
+      ? { id: "suspect", tone: "warn", text: "Suspect: the feed lost packets. Wait for its next snapshot or clear." }
+      : null,
+    book?.state === "empty" ? { id: "empty", tone: "info", text: "Empty: no order rests in this book." } : null,
+    book?.state === "snapshot" ? { id: "snapshot", tone: "info", text: "The feed's snapshot is being loaded." } : null,
+    book?.crossed === true
+      ? { id: "crossed", tone: "warn", text: "Crossed: the best bid is above the best ask, as may happen before an open." }
+      : null,
+    restart !== null && nowMs - restart.atMs < RESTART_NOTICE_MS
+      ? {
+          id: "restarted",
+          tone: "info",
+          text:
+            restart.what === "server"
+              ? "The server was restarted; its books begin a new epoch."
+              : "The book was cleared or reloaded; it begins a new epoch.",
+        }
+      : null,
+  ];
+}
+
+function steadyNotice(state: State): Notice {
+  if (state.book === null) return { id: "waiting", tone: "info", text: "Waiting for the first book…" };
+  return { id: "live", tone: "good", text: "Live: updates are arriving." };
+}

@@ -1,0 +1,96 @@
+/** A canvas that follows its element's size and the screen's pixel density, and the colours of the theme. */
+
+export interface Palette {
+  readonly text: string;
+  readonly muted: string;
+  readonly line: string;
+  readonly panel: string;
+  readonly bid: string;
+  readonly ask: string;
+  readonly accent: string;
+  readonly accentDim: string;
+  readonly font: string;
+}
+
+/** Reads the custom properties of the theme; called when the theme or the side colours change. */
+export function readPalette(): Palette {
+  const style = getComputedStyle(document.documentElement);
+  const property = (name: string): string => style.getPropertyValue(name).trim();
+  return {
+    text: property("--text"),
+    muted: property("--muted"),
+    line: property("--line"),
+    panel: property("--panel"),
+    bid: property("--bid"),
+    ask: property("--ask"),
+    accent: property("--accent"),
+    accentDim: property("--accent-dim"),
+    font: getComputedStyle(document.body).fontFamily,
+  };
+}
+
+/** px of one rem, so that canvas text grows with the page. */
+export function remPx(): number {
+  return Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+}
+
+export class Surface {
+  readonly canvas: HTMLCanvasElement;
+  readonly context: CanvasRenderingContext2D;
+  width = 0;
+  height = 0;
+  rem = 16;
+
+  /** `onResize` is told after the surface has its new size. */
+  constructor(canvas: HTMLCanvasElement, onResize: () => void) {
+    const context = canvas.getContext("2d");
+    if (context === null) throw new Error("this browser gives no 2D canvas");
+    this.canvas = canvas;
+    this.context = context;
+    new ResizeObserver(() => {
+      this.measure();
+      onResize();
+    }).observe(canvas);
+  }
+
+  measure(): void {
+    this.rem = remPx();
+    this.width = this.canvas.clientWidth;
+    this.height = this.canvas.clientHeight;
+    const ratio = window.devicePixelRatio;
+    const [width, height] = [Math.round(this.width * ratio), Math.round(this.height * ratio)];
+    if (this.canvas.width !== width) this.canvas.width = width;
+    if (this.canvas.height !== height) this.canvas.height = height;
+  }
+
+  /** Empties the surface; from here on one unit is one CSS pixel. */
+  begin(): CanvasRenderingContext2D {
+    const ratio = window.devicePixelRatio;
+    this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.context.clearRect(0, 0, this.width, this.height);
+    return this.context;
+  }
+}
+
+/** The position of the pointer over an element, null when it is elsewhere. */
+export class Pointer {
+  x = 0;
+  y = 0;
+  inside = false;
+
+  constructor(element: HTMLElement, onMove: () => void) {
+    const move = (event: PointerEvent): void => {
+      const box = element.getBoundingClientRect();
+      this.x = event.clientX - box.left;
+      this.y = event.clientY - box.top;
+      this.inside = true;
+      onMove();
+    };
+    element.addEventListener("pointermove", move);
+    element.addEventListener("pointerdown", move);
+    element.addEventListener("pointerleave", () => {
+      this.inside = false;
+      onMove();
+    });
+  }
+}

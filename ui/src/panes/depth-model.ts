@@ -1,0 +1,81 @@
+/** Cumulative size by price, and the price range worth showing. Floats here are pixel positions to be. */
+
+import { parseDecimal, toAxis } from "../decimal";
+import type { Book, Level } from "../feed/wire";
+
+export interface DepthPoint {
+  readonly x: number;
+  readonly level: Level;
+  /** Size of this level and of all better ones. */
+  readonly cumulative: number;
+  readonly orders: number;
+}
+
+export interface DepthCurves {
+  readonly bids: readonly DepthPoint[];
+  readonly asks: readonly DepthPoint[];
+  readonly from: number;
+  readonly to: number;
+  /** Largest cumulative size inside the range. */
+  readonly sizeMax: number;
+}
+
+/** How many times the median distance from the middle is still shown: stub quotes far away would flatten the rest. */
+const RANGE_MEDIANS = 3;
+
+/** Room beside the outermost levels, in which their own step is seen. */
+const MARGIN = 1.05;
+
+export function buildDepth(book: Pick<Book, "bids" | "asks">): DepthCurves | null {
+  const bids = accumulate(book.bids);
+  const asks = accumulate(book.asks);
+  const bestBid = bids[0]?.x ?? asks[0]?.x;
+  const bestAsk = asks[0]?.x ?? bids[0]?.x;
+  if (bestBid === undefined || bestAsk === undefined) return null;
+  const middle = (bestBid + bestAsk) / 2;
+  const distances = [...bids, ...asks].map((point) => Math.abs(point.x - middle)).sort((a, b) => a - b);
+  const median = distances[Math.floor(distances.length / 2)] ?? 0;
+  const furthest = distances.at(-1) ?? 0;
+  // A single price has no extent of its own; a thousandth of it gives the axis some.
+  const half = Math.min(furthest, median * RANGE_MEDIANS) || Math.max(Math.abs(middle) / 1000, 1e-9);
+  const [from, to] = [middle - half * MARGIN, middle + half * MARGIN];
+  const inside = [...bids, ...asks].filter((point) => point.x >= from && point.x <= to);
+  return { bids, asks, from, to, sizeMax: inside.reduce((max, point) => Math.max(max, point.cumulative), 0) };
+}
+
+/** The level whose size a position on the price axis has counted in: the last one passed on the way out. */
+export function pointAt(curves: DepthCurves, x: number): { side: "B" | "A"; point: DepthPoint } | null {
+  const bid = curves.bids.findLast((point) => point.x >= x);
+  const ask = curves.asks.findLast((point) => point.x <= x);
+  if (bid !== undefined && (ask === undefined || Math.abs(bid.x - x) <= Math.abs(ask.x - x))) return { side: "B", point: bid };
+  return ask === undefined ? null : { side: "A", point: ask };
+}
+
+/** Round positions for about `count` ticks between the two ends. */
+export function ticks(from: number, to: number, count: number): { step: number; at: number[] } {
+  const rough = (to - from) / Math.max(1, count);
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = ([1, 2, 2.5, 5, 10].find((candidate) => candidate * power >= rough) ?? 10) * power;
+  const at: number[] = [];
+  for (let index = Math.ceil(from / step); index * step <= to; index += 1) at.push(index * step);
+  return { step, at };
+}
+
+/** How many decimals a tick label needs for its step. */
+export function tickDecimals(step: number): number {
+  for (let decimals = 0; decimals < 9; decimals += 1) {
+    const scaled = step * 10 ** decimals;
+    if (Math.abs(scaled - Math.round(scaled)) < 1e-6) return decimals;
+  }
+  return 9;
+}
+
+function accumulate(levels: readonly Level[]): DepthPoint[] {
+  let cumulative = 0;
+  let orders = 0;
+  return levels.map((level) => {
+    cumulative += level.size;
+    orders += level.count;
+    return { x: toAxis(parseDecimal(level.price)), level, cumulative, orders };
+  });
+}

@@ -1,0 +1,171 @@
+/** The depth chart: cumulative size by price, bids and asks. */
+
+import { byTestId } from "../dom";
+import { formatCompact, formatInteger, trimZeros } from "../format";
+import { DEPTH_CHART_LEVELS } from "../feed/polling";
+import type { Book } from "../feed/wire";
+import { Pointer, Surface, type Palette } from "./canvas";
+import { buildDepth, pointAt, tickDecimals, ticks, type DepthCurves, type DepthPoint } from "./depth-model";
+import { roundUp } from "../series";
+import type { Tip } from "./tip";
+
+const AREA_ALPHA = 0.16;
+const MARGIN_REM = { left: 3.4, right: 0.9, top: 1.5, bottom: 1.9 } as const;
+const PRICE_TICK_WIDTH_REM = 6.5;
+
+interface Frame {
+  readonly left: number;
+  readonly right: number;
+  readonly top: number;
+  readonly bottom: number;
+  readonly x: (price: number) => number;
+  readonly y: (size: number) => number;
+}
+
+export class DepthPane {
+  readonly #surface: Surface;
+  readonly #pointer: Pointer;
+  readonly #tip: Tip;
+  #curves: DepthCurves | null = null;
+
+  constructor(tip: Tip, repaint: () => void, onPointer: () => void) {
+    const canvas = byTestId("depth-canvas", HTMLCanvasElement);
+    this.#tip = tip;
+    this.#surface = new Surface(canvas, repaint);
+    this.#pointer = new Pointer(canvas, onPointer);
+  }
+
+  take(book: Book | null): void {
+    this.#curves = book === null ? null : buildDepth(book);
+  }
+
+  paint(palette: Palette): void {
+    const context = this.#surface.begin();
+    const curves = this.#curves;
+    if (curves === null || this.#surface.width === 0) {
+      this.#note(context, palette, "No levels yet");
+      this.#tip.hide(this);
+      return;
+    }
+    const sizeTop = roundUp(curves.sizeMax);
+    const frame = this.#frame(curves, sizeTop);
+    this.#axes(context, palette, curves, sizeTop, frame);
+    context.save();
+    context.beginPath();
+    context.rect(frame.left, frame.top - 2, frame.right - frame.left, frame.bottom - frame.top + 2);
+    context.clip();
+    this.#curve(context, curves.bids, palette.bid, frame, frame.left);
+    this.#curve(context, curves.asks, palette.ask, frame, frame.right);
+    context.restore();
+    this.#hover(context, palette, curves, frame);
+  }
+
+  #frame(curves: DepthCurves, sizeTop: number): Frame {
+    const { width, height, rem } = this.#surface;
+    const left = MARGIN_REM.left * rem;
+    const right = width - MARGIN_REM.right * rem;
+    const top = MARGIN_REM.top * rem;
+    const bottom = height - MARGIN_REM.bottom * rem;
+    const span = curves.to - curves.from;
+    return {
+      left,
+      right,
+      top,
+      bottom,
+      x: (price) => left + ((price - curves.from) / span) * (right - left),
+      y: (size) => bottom - (size / sizeTop) * (bottom - top),
+    };
+  }
+
+  #axes(context: CanvasRenderingContext2D, palette: Palette, curves: DepthCurves, sizeTop: number, frame: Frame): void {
+    const { rem } = this.#surface;
+    context.font = `${rem * 0.76}px ${palette.font}`;
+    context.lineWidth = 1;
+    context.strokeStyle = palette.line;
+    context.fillStyle = palette.muted;
+    context.textBaseline = "middle";
+    context.textAlign = "right";
+    for (const size of ticks(0, sizeTop, Math.max(2, (frame.bottom - frame.top) / (rem * 4))).at) {
+      const y = Math.round(frame.y(size)) + 0.5;
+      line(context, frame.left, y, frame.right, y);
+      context.fillText(trimZeros(formatCompact(size)), frame.left - rem * 0.45, y);
+    }
+    context.textAlign = "left";
+    context.fillText("cumulative size", rem * 0.2, rem * 0.65);
+    const { at, step } = ticks(curves.from, curves.to, (frame.right - frame.left) / (PRICE_TICK_WIDTH_REM * rem));
+    const decimals = Math.max(tickDecimals(step), 0);
+    context.textAlign = "center";
+    for (const price of at) {
+      const x = Math.round(frame.x(price)) + 0.5;
+      line(context, x, frame.bottom, x, frame.bottom + rem * 0.25);
+      context.fillText(price.toFixed(decimals), x, frame.bottom + rem * 0.9);
+    }
+    context.textAlign = "left";
+    context.fillText("price", rem * 0.2, frame.bottom + rem * 0.9);
+  }
+
+  /** A step at each level, from the best one outward to the edge of the chart. */
+  #curve(context: CanvasRenderingContext2D, points: readonly DepthPoint[], colour: string, frame: Frame, edge: number): void {
+    const [first] = points;
+    const last = points.at(-1);
+    if (first === undefined || last === undefined) return;
+    // Beyond the last level of a side that was cut off nothing is known; a whole side goes on as it is.
+    const end = points.length < DEPTH_CHART_LEVELS ? edge : frame.x(last.x);
+    const path = new Path2D();
+    path.moveTo(frame.x(first.x), frame.bottom);
+    points.forEach((point, index) => {
+      const next = points[index + 1];
+      path.lineTo(frame.x(point.x), frame.y(point.cumulative));
+      path.lineTo(next === undefined ? end : frame.x(next.x), frame.y(point.cumulative));
+    });
+    context.strokeStyle = colour;
+    context.lineWidth = Math.max(1.5, this.#surface.rem * 0.11);
+    context.stroke(path);
+    path.lineTo(end, frame.bottom);
+    path.closePath();
+    context.globalAlpha = AREA_ALPHA;
+    context.fillStyle = colour;
+    context.fill(path);
+    context.globalAlpha = 1;
+  }
+
+  #hover(context: CanvasRenderingContext2D, palette: Palette, curves: DepthCurves, frame: Frame): void {
+    const { x, y, inside } = this.#pointer;
+    const price = curves.from + ((x - frame.left) / (frame.right - frame.left)) * (curves.to - curves.from);
+    const found = inside && x >= frame.left && x <= frame.right ? pointAt(curves, price) : null;
+    if (found === null) {
+      this.#tip.hide(this);
+      return;
+    }
+    const { point, side } = found;
+    context.strokeStyle = palette.muted;
+    context.lineWidth = 1;
+    line(context, Math.round(x) + 0.5, frame.top, Math.round(x) + 0.5, frame.bottom);
+    context.fillStyle = side === "B" ? palette.bid : palette.ask;
+    context.beginPath();
+    context.arc(frame.x(point.x), frame.y(point.cumulative), this.#surface.rem * 0.28, 0, 2 * Math.PI);
+    context.fill();
+    const box = this.#surface.canvas.getBoundingClientRect();
+    this.#tip.show(this, box.left + x, box.top + y, [
+      `${side} ${point.level.price}`,
+      `cumulative size ${formatInteger(point.cumulative)} in ${formatInteger(point.orders)} orders`,
+      `this level ${formatInteger(point.level.size)} in ${formatInteger(point.level.count)}`,
+    ]);
+  }
+
+  #note(context: CanvasRenderingContext2D, palette: Palette, text: string): void {
+    const { width, height, rem } = this.#surface;
+    context.fillStyle = palette.muted;
+    context.font = `${rem * 0.9}px ${palette.font}`;
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    context.fillText(text, width / 2, height / 2);
+  }
+}
+
+function line(context: CanvasRenderingContext2D, x0: number, y0: number, x1: number, y1: number): void {
+  context.beginPath();
+  context.moveTo(x0, y0);
+  context.lineTo(x1, y1);
+  context.stroke();
+}

@@ -1,0 +1,66 @@
+/** The status line: what the notices say, with what the reader can do about it. */
+
+import { byTestId, make, setData, setText } from "../dom";
+import type { Notice } from "../notices";
+
+export interface StatusActions {
+  retry(): void;
+  choose(instrument: string): void;
+}
+
+export class StatusPane {
+  readonly #element = byTestId("status", HTMLElement);
+  readonly #actions: StatusActions;
+  #drawn = "";
+  #texts: HTMLElement[] = [];
+
+  constructor(actions: StatusActions) {
+    this.#actions = actions;
+  }
+
+  write(notices: readonly Notice[]): void {
+    // Buttons stay the same elements while only the words change, so that a click is never lost to a countdown.
+    const shape = JSON.stringify(notices.map(({ id, tone, action, choices }) => [id, tone, action, choices]));
+    if (shape !== this.#drawn) {
+      this.#drawn = shape;
+      this.#texts = [];
+      this.#element.replaceChildren(...notices.map((notice) => this.#build(notice)));
+    }
+    notices.forEach((notice, index) => {
+      const text = this.#texts[index];
+      if (text !== undefined) setText(text, notice.text);
+    });
+    setData(this.#element, "tone", notices[0]?.tone ?? "good");
+  }
+
+  #build(notice: Notice): HTMLElement {
+    const element = make("div", "notice");
+    element.dataset["testid"] = `notice-${notice.id}`;
+    element.dataset["tone"] = notice.tone;
+    const text = make("span", "notice-text");
+    this.#texts.push(text);
+    element.append(text);
+    if (notice.action === "retry") {
+      const button = this.#button("Try now", () => {
+        this.#actions.retry();
+      });
+      button.dataset["testid"] = "retry";
+      element.append(button);
+    }
+    for (const choice of notice.choices ?? []) {
+      element.append(
+        this.#button(choice.label, () => {
+          this.#actions.choose(choice.instrument);
+        }),
+      );
+    }
+    return element;
+  }
+
+  #button(label: string, act: () => void): HTMLButtonElement {
+    const button = make("button", "small", label);
+    button.type = "button";
+    button.addEventListener("click", act);
+    return button;
+  }
+}

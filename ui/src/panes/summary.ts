@@ -1,0 +1,98 @@
+/** What is known of the book beside its levels: state, facts, and the top of the book. */
+
+import { parseDecimal } from "../decimal";
+import { byTestId, setData, setHidden, setText, setTitle } from "../dom";
+import { formatInteger, formatTime, MISSING, plural } from "../format";
+import type { Book, Level } from "../feed/wire";
+import { nameOf } from "../state";
+import { spreadOf } from "./ladder-model";
+
+/** The spoken summary is polite: no more often than this, and only when it says something new. */
+const SPOKEN_INTERVAL_MS = 10_000;
+
+export class SummaryPane {
+  readonly #state = byTestId("book-state", HTMLElement);
+  readonly #crossed = byTestId("crossed", HTMLElement);
+  readonly #locked = byTestId("locked", HTMLElement);
+  readonly #seq = byTestId("seq", HTMLElement);
+  readonly #epoch = byTestId("epoch", HTMLElement);
+  readonly #sequence = byTestId("sequence", HTMLElement);
+  readonly #time = byTestId("ts-event", HTMLElement);
+  readonly #orders = byTestId("orders", HTMLElement);
+  readonly #bid = byTestId("best-bid", HTMLElement);
+  readonly #bidDetail = byTestId("best-bid-detail", HTMLElement);
+  readonly #ask = byTestId("best-ask", HTMLElement);
+  readonly #askDetail = byTestId("best-ask-detail", HTMLElement);
+  readonly #spread = byTestId("spread", HTMLElement);
+  readonly #spreadLabel = byTestId("spread-label", HTMLElement);
+  readonly #imbalance = byTestId("imbalance", HTMLElement);
+  readonly #imbalanceBid = byTestId("imbalance-bid", HTMLElement);
+  readonly #imbalanceAsk = byTestId("imbalance-ask", HTMLElement);
+  readonly #spoken = byTestId("spoken", HTMLElement);
+  #spokenAtMs = -Infinity;
+  #spokenState = "";
+
+  write(book: Book | null, nowMs: number): void {
+    setText(this.#state, book?.state ?? "no book");
+    setData(this.#state, "state", book?.state ?? "none");
+    setHidden(this.#crossed, book?.crossed !== true);
+    setHidden(this.#locked, book?.locked !== true);
+    setText(this.#seq, formatInteger(book?.seq));
+    setText(this.#epoch, book?.epoch ?? MISSING);
+    setText(this.#sequence, formatInteger(book?.sequence));
+    const time = formatTime(book?.tsEvent ?? "");
+    setText(this.#time, time.short);
+    setTitle(this.#time, time.exact);
+    setText(this.#orders, formatInteger(book?.orders));
+    this.#writeTop(book);
+    this.#writeImbalance(book);
+    this.#speak(book, nowMs);
+  }
+
+  #writeTop(book: Book | null): void {
+    const [bid, ask] = [book?.bids[0], book?.asks[0]];
+    setText(this.#bid, bid?.price ?? MISSING);
+    setText(this.#ask, ask?.price ?? MISSING);
+    setText(this.#bidDetail, detail(bid));
+    setText(this.#askDetail, detail(ask));
+    const spread = book === null ? null : spreadOf(book);
+    setText(this.#spread, spread ?? MISSING);
+    const sign = spread === null ? 1n : parseDecimal(spread);
+    setText(this.#spreadLabel, sign > 0n ? "spread" : sign === 0n ? "locked" : "crossed by");
+    setData(this.#spread, "sign", sign > 0n ? "" : sign === 0n ? "locked" : "crossed");
+    if (sign < 0n) setText(this.#spread, (spread ?? "").replace("-", ""));
+  }
+
+  /** The shares of both sides in the size of the levels shown. */
+  #writeImbalance(book: Book | null): void {
+    const size = (levels: readonly Level[]): number => levels.reduce((sum, level) => sum + level.size, 0);
+    const [bids, asks] = [size(book?.bids ?? []), size(book?.asks ?? [])];
+    const share = bids + asks === 0 ? null : bids / (bids + asks);
+    this.#imbalance.style.setProperty("--bid-share", String(share ?? 0.5));
+    setData(this.#imbalance, "known", share === null ? "no" : "yes");
+    const percent = share === null ? null : Math.round(share * 100);
+    setText(this.#imbalanceBid, percent === null ? MISSING : `B ${percent} %`);
+    setText(this.#imbalanceAsk, percent === null ? MISSING : `${100 - percent} % A`);
+  }
+
+  #speak(book: Book | null, nowMs: number): void {
+    if (book === null) return;
+    // A state or a crossing is news at once; prices wait.
+    const state = `${book.instrumentId} ${book.state} ${book.crossed} ${book.locked}`;
+    if (state === this.#spokenState && nowMs - this.#spokenAtMs < SPOKEN_INTERVAL_MS) return;
+    this.#spokenState = state;
+    this.#spokenAtMs = nowMs;
+    setText(this.#spoken, spokenSummary(book));
+  }
+}
+
+export function spokenSummary(book: Book): string {
+  const side = (name: string, level: Level | undefined): string =>
+    level === undefined ? `no ${name}` : `best ${name} ${level.price}, size ${level.size} in ${plural(level.count, "order")}`;
+  const flags = book.crossed ? ", crossed" : book.locked ? ", locked" : "";
+  return `${nameOf(book)}: ${book.state}${flags}; ${side("bid", book.bids[0])}; ${side("ask", book.asks[0])}.`;
+}
+
+function detail(level: Level | undefined): string {
+  return level === undefined ? "no orders" : `${formatInteger(level.size)} in ${plural(level.count, "order")}`;
+}

@@ -1,0 +1,130 @@
+/** What the page knows. Feed events change it here and nowhere else; panes only read it. */
+
+import { keyOf, type Book, type Instrument, type Metrics, type Problem } from "./feed/wire";
+import type { Channel, FeedHandlers, Link } from "./feed/feed";
+import { Series } from "./series";
+
+/** A source that runs and brings nothing new for this long is called stale. */
+export const STALE_AFTER_MS = 3_000;
+/** How long the page says that an epoch has changed. */
+export const RESTART_NOTICE_MS = 8_000;
+/** Answers take their time on the way; a start later by more than this is the start of another process. */
+const STARTED_TOLERANCE_MS = 500;
+
+export interface Restart {
+  readonly what: "server" | "book";
+  readonly atMs: number;
+}
+
+export class State implements FeedHandlers {
+  link: Link = { state: "connecting" };
+  selected: string | null = null;
+  book: Book | null = null;
+  depth: Book | null = null;
+  instruments: readonly Instrument[] | null = null;
+  metrics: Metrics | null = null;
+  readonly problems = new Map<Channel, Problem>();
+  readonly throughput = new Series(2);
+  readonly applyLatency = new Series(2);
+  readonly snapshotLatency = new Series(2);
+  restart: Restart | null = null;
+  /** When the book last arrived with a new seq or epoch, or when we began to wait for it. */
+  changedAtMs: number;
+  /** Rises with every change, so that panes know when to look. */
+  revision = 0;
+
+  readonly #now: () => number;
+  #metricsAtMs = 0;
+
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+    this.changedAtMs = now();
+  }
+
+  /** Forgets the book of another instrument. */
+  select(instrument: string | null): void {
+    this.selected = instrument;
+    this.book = null;
+    this.depth = null;
+    this.problems.delete("book");
+    this.problems.delete("depth");
+    this.#changed();
+  }
+
+  onLink(link: Link): void {
+    // Time without a connection says nothing about the source, so the wait for news begins anew.
+    if (link.state === "open") this.changedAtMs = this.#now();
+    this.link = link;
+    this.revision += 1;
+  }
+
+  onBook(book: Book): void {
+    const before = this.book;
+    this.book = book;
+    this.revision += 1;
+    if (before?.epoch === book.epoch && before.seq === book.seq) return;
+    this.changedAtMs = this.#now();
+    if (before === null || keyOf(before) !== keyOf(book) || before.epoch === book.epoch) return;
+    if (!this.#restartedLately()) this.restart = { what: "book", atMs: this.#now() };
+  }
+
+  onDepth(book: Book): void {
+    this.depth = book;
+    this.revision += 1;
+  }
+
+  onInstruments(instruments: readonly Instrument[]): void {
+    this.instruments = instruments;
+    this.revision += 1;
+  }
+
+  onMetrics(metrics: Metrics): void {
+    const nowMs = this.#now();
+    if (this.#serverRestarted(metrics, nowMs)) this.restart = { what: "server", atMs: nowMs };
+    this.metrics = metrics;
+    this.#metricsAtMs = nowMs;
+    this.throughput.push(nowMs, [metrics.messagesPerS, metrics.eventsPerS]);
+    this.applyLatency.push(nowMs, [metrics.apply.p99Ns, metrics.apply.p50Ns]);
+    this.snapshotLatency.push(nowMs, [metrics.snapshot.p99Ns, metrics.snapshot.p50Ns]);
+    this.revision += 1;
+  }
+
+  onProblem(channel: Channel, problem: Problem | null): void {
+    if (problem === null) this.problems.delete(channel);
+    else this.problems.set(channel, problem);
+    this.revision += 1;
+  }
+
+  /** ms without a new seq while the source says that it runs; null when that is no news. */
+  staleForMs(): number | null {
+    const running = this.link.state === "open" && this.metrics?.source.state === "running";
+    if (!running || this.book === null || this.problems.has("book")) return null;
+    const waited = this.#now() - this.changedAtMs;
+    return waited >= STALE_AFTER_MS ? waited : null;
+  }
+
+  #serverRestarted(metrics: Metrics, nowMs: number): boolean {
+    if (this.metrics === null) return false;
+    if (metrics.uptimeS < this.metrics.uptimeS) return true;
+    // A new process may already have run for longer than we had known the old one. Only a lost connection makes
+    // this worth a look: on a steady one a late answer would be taken for a late start.
+    const startedBefore = this.#metricsAtMs - this.metrics.uptimeS * 1000;
+    const started = nowMs - metrics.uptimeS * 1000;
+    return this.link.state !== "open" && started > startedBefore + STARTED_TOLERANCE_MS;
+  }
+
+  /** A server's restart changes every epoch: that is one piece of news, not two. */
+  #restartedLately(): boolean {
+    return this.restart?.what === "server" && this.#now() - this.restart.atMs < RESTART_NOTICE_MS;
+  }
+
+  #changed(): void {
+    this.changedAtMs = this.#now();
+    this.revision += 1;
+  }
+}
+
+/** How an instrument is called where people read it. */
+export function nameOf(instrument: { symbol: string | null; publisherId: number; instrumentId: number }): string {
+  return instrument.symbol ?? keyOf(instrument);
+}

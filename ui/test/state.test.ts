@@ -1,0 +1,153 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Problem } from "../src/feed/wire";
+import { notices } from "../src/notices";
+import { RESTART_NOTICE_MS, STALE_AFTER_MS, State } from "../src/state";
+import { book, level, metrics } from "./fixtures";
+
+let nowMs = 0;
+let state: State;
+
+function ids(): string[] {
+  return notices(state, nowMs).map((notice) => notice.id);
+}
+
+function text(id: string): string {
+  return notices(state, nowMs).find((notice) => notice.id === id)?.text ?? "";
+}
+
+function problem(status: number, changes: Partial<Problem> = {}): Problem {
+  return { status, title: "No", detail: "", code: "", traceId: "", choices: [], ...changes };
+}
+
+beforeEach(() => {
+  nowMs = 1_000;
+  state = new State(() => nowMs);
+  state.select("1:1");
+  state.onLink({ state: "open" });
+  state.onMetrics(metrics());
+  state.onBook(book());
+});
+
+describe("what the page says", () => {
+  it("is live when nothing is wrong", () => {
+    expect(ids()).toEqual(["live"]);
+  });
+
+  it("says connecting before the first answer, and no data before the first instrument", () => {
+    const fresh = new State(() => nowMs);
+    expect(notices(fresh, nowMs).map(({ id }) => id)).toEqual(["connecting"]);
+    fresh.onLink({ state: "open" });
+    fresh.onMetrics(metrics());
+    fresh.onInstruments([]);
+    expect(notices(fresh, nowMs).map(({ id }) => id)).toEqual(["no-data"]);
+  });
+
+  it("is stale when the source runs but seq stands still for three seconds", () => {
+    nowMs += STALE_AFTER_MS - 1;
+    state.onBook(book());
+    expect(ids()).toEqual(["live"]);
+    nowMs += 1;
+    expect(ids()).toEqual(["stale"]);
+    state.onBook(book({ seq: 2 }));
+    expect(ids()).toEqual(["live"]);
+  });
+
+  it("is not stale when the source has ended, or after a pause of ours", () => {
+    nowMs += 60_000;
+    state.onLink({ state: "paused" });
+    state.onLink({ state: "open" });
+    expect(ids()).toEqual(["live"]);
+    nowMs += 60_000;
+    state.onMetrics(metrics({ source: { uri: "file:/a.dbn", state: "ended", error: null }, totalMessages: 38_212 }));
+    expect(ids()).toEqual(["source-ended"]);
+    expect(text("source-ended")).toBe("The file is finished after 38,212 messages. The book stays as it is.");
+  });
+
+  it("counts down to the next try, and offers one at once", () => {
+    state.onLink({ state: "down", reason: "the server cannot be reached", attempt: 3, retryAtMs: nowMs + 1_900 });
+    expect(text("disconnected")).toBe(
+      "Disconnected: the server cannot be reached; next try in 2 s (attempt 3). The book below is the last one received.",
+    );
+    expect(notices(state, nowMs)[0]?.action).toBe("retry");
+    state.onLink({ state: "down", reason: "the server cannot be reached", attempt: 3, retryAtMs: null });
+    expect(text("disconnected")).toContain("trying now");
+  });
+
+  it("gives the reason of a failed source, and keeps the book", () => {
+    state.onMetrics(metrics({ source: { uri: "file:/a.dbn", state: "failed", error: "byte 4096: truncated record" } }));
+    expect(text("source-failed")).toBe("The source failed: byte 4096: truncated record. The book stays as it was.");
+    expect(state.book).not.toBeNull();
+  });
+
+  it("offers the others when an instrument has disappeared", () => {
+    const other = { symbol: "ESZ5", publisherId: 1, instrumentId: 2, state: "live", seq: 1, orders: 1 } as const;
+    state.onInstruments([other, { ...other, symbol: "CLX5", instrumentId: 1 }]);
+    state.onProblem("book", problem(404));
+    expect(notices(state, nowMs)[0]).toMatchObject({ id: "gone", choices: [{ label: "ESZ5", instrument: "1:2" }] });
+    state.onProblem("book", null);
+    expect(ids()).toEqual(["live"]);
+  });
+
+  it("lists the books that an ambiguous name means", () => {
+    state.onProblem("book", problem(409, { choices: ["1:5", "2:5"] }));
+    const [notice] = notices(state, nowMs);
+    expect(notice?.id).toBe("ambiguous");
+    expect(notice?.choices?.map(({ instrument }) => instrument)).toEqual(["1:5", "2:5"]);
+  });
+
+  it("passes on any other refusal with its trace", () => {
+    state.onProblem("book", problem(422, { title: "Bad depth", detail: "depth: expected 1..10000", traceId: "ab" }));
+    expect(text("refused")).toBe("Bad depth (422): depth: expected 1..10000 [trace ab]");
+  });
+
+  it("tells several facts at once, the most pressing first", () => {
+    state.onBook(book({ seq: 2, state: "suspect", crossed: true, bids: [level("65.00")] }));
+    state.onMetrics(metrics({ source: { uri: "file:/a.dbn", state: "ended", error: null } }));
+    expect(ids()).toEqual(["source-ended", "suspect", "crossed"]);
+  });
+});
+
+describe("epochs", () => {
+  it("tells a new epoch of the book, for a while", () => {
+    state.onBook(book({ epoch: "aaaa", seq: 0 }));
+    expect(ids()).toEqual(["restarted"]);
+    expect(text("restarted")).toContain("cleared or reloaded");
+    nowMs += RESTART_NOTICE_MS;
+    state.onBook(book({ epoch: "aaaa", seq: 5 }));
+    expect(ids()).toEqual(["live"]);
+  });
+
+  it("takes a smaller uptime for a restarted server, and its new epochs for the same news", () => {
+    nowMs += 1_000;
+    state.onMetrics(metrics({ uptimeS: 2 }));
+    state.onBook(book({ epoch: "aaaa", seq: 0 }));
+    expect(text("restarted")).toContain("server was restarted");
+  });
+
+  it("knows a restarted server that has run for longer than the one before was known", () => {
+    const fresh = new State(() => nowMs);
+    fresh.onMetrics(metrics({ uptimeS: 1 }));
+    fresh.onLink({ state: "open" });
+    fresh.onLink({ state: "down", reason: "", attempt: 1, retryAtMs: null });
+    nowMs += 4_000;
+    fresh.onMetrics(metrics({ uptimeS: 2 }));
+    expect(fresh.restart?.what).toBe("server");
+  });
+
+  it("does not take an outage of the network, or a late answer, for a restart", () => {
+    state.onLink({ state: "down", reason: "", attempt: 1, retryAtMs: null });
+    nowMs += 60_000;
+    state.onMetrics(metrics({ uptimeS: 160 }));
+    state.onLink({ state: "open" });
+    nowMs += 5_000;
+    state.onMetrics(metrics({ uptimeS: 161 }));
+    expect(state.restart).toBeNull();
+  });
+
+  it("does not take another instrument's epoch for a restart", () => {
+    state.select("1:2");
+    expect(state.book).toBeNull();
+    state.onBook(book({ instrumentId: 2, epoch: "bbbb" }));
+    expect(ids()).toEqual(["live"]);
+  });
+});

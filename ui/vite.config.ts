@@ -1,0 +1,19 @@
+import { defineConfig } from "vitest/config";
+
+/** Where `npm run dev` finds a running `l3book serve`. */
+const DEV_SERVER = process.env["L3BOOK_SERVER"] ?? "http://127.0.0.1:8000";
+
+export default defineConfig({
+  build: {
+    outDir: "../python/l3book/static",
+    emptyOutDir: true,
+    // The page's content security policy allows no data: addresses, so every asset stays a file.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
+  server: { proxy: { "/v1": DEV_SERVER } },
+  test: {
+    include: ["test/**/*.test.ts"],
+    environment: "node",
+  },
+});
