@@ -7,12 +7,35 @@ from typing import Any, Final, Literal, SupportsBytes, TypeAlias, final, overloa
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
-Side: TypeAlias = Literal["B", "A"]
-InstrumentRef: TypeAlias = int | str | tuple[int, int]
-BookState: TypeAlias = Literal["empty", "snapshot", "live", "suspect"]
-SameSizeModify: TypeAlias = Literal["keeps_place", "to_back"]
+__all__ = [
+    "L3BookError",
+    "DecodeError",
+    "InvariantError",
+    "UnknownInstrumentError",
+    "AmbiguousInstrumentError",
+    "__version__",
+    "DEBUG_BUILD",
+    "UNDEF_PRICE",
+    "Level",
+    "BBO",
+    "Order",
+    "QueuePosition",
+    "Instrument",
+    "BookSnapshot",
+    "Book",
+    "OrderBook",
+    "Market",
+    "FileReader",
+    "Simulator",
+    "Compressor",
+]
+
+_Side: TypeAlias = Literal["B", "A"]
+_InstrumentRef: TypeAlias = int | str | tuple[int, int]
+_BookState: TypeAlias = Literal["empty", "snapshot", "live", "suspect"]
+_SameSizeModify: TypeAlias = Literal["keeps_place", "to_back"]
 
 __version__: Final[str]
 DEBUG_BUILD: Final[bool]
@@ -71,7 +94,7 @@ class Order:
     @property
     def order_id(self) -> int: ...
     @property
-    def side(self) -> Side: ...
+    def side(self) -> _Side: ...
     @property
     def price(self) -> int: ...
     @property
@@ -103,7 +126,7 @@ class Instrument:
     @property
     def symbol(self) -> str | None: ...
     @property
-    def state(self) -> BookState: ...
+    def state(self) -> _BookState: ...
     @property
     def seq(self) -> int: ...
     @property
@@ -137,7 +160,7 @@ class BookSnapshot:
     @property
     def epoch(self) -> str: ...
     @property
-    def state(self) -> BookState: ...
+    def state(self) -> _BookState: ...
     @property
     def crossed(self) -> bool: ...
     @property
@@ -151,6 +174,7 @@ class BookSnapshot:
     def _repr_html_(self) -> str: ...
     def __eq__(self, other: object, /) -> bool: ...
 
+@disjoint_base
 class Book:
     """A live, read-only handle on one book of a Market."""
 
@@ -161,7 +185,7 @@ class Book:
     @property
     def symbol(self) -> str | None: ...
     @property
-    def state(self) -> BookState: ...
+    def state(self) -> _BookState: ...
     @property
     def seq(self) -> int: ...
     @property
@@ -169,7 +193,7 @@ class Book:
     def snapshot(self, depth: int | None = 10, *, level: Literal[2, 3] = 2) -> BookSnapshot: ...
     def bbo(self) -> BBO: ...
     def order(self, order_id: int) -> Order | None: ...
-    def orders(self, side: Side, price: int) -> list[Order]: ...
+    def orders(self, side: _Side, price: int) -> list[Order]: ...
     def queue_position(self, order_id: int) -> QueuePosition | None: ...
     def stats(self) -> dict[str, Any]: ...
     def check(self) -> None: ...
@@ -179,7 +203,7 @@ class Book:
 class OrderBook(Book):
     """One instrument's full-depth book, record by record."""
 
-    def __new__(cls, *, same_size_modify: SameSizeModify = "keeps_place") -> OrderBook: ...
+    def __new__(cls, *, same_size_modify: _SameSizeModify = "keeps_place") -> OrderBook: ...
     @overload
     def apply_mbo(self, record: Buffer | SupportsBytes, /) -> bool: ...
     @overload
@@ -188,7 +212,7 @@ class OrderBook(Book):
         *,
         action: str,
         side: str = "N",
-        price: int = ...,
+        price: int = 9223372036854775807,
         size: int = 0,
         order_id: int = 0,
         flags: int = 128,
@@ -206,13 +230,13 @@ class Market:
     """All books of a feed, keyed by (publisher_id, instrument_id)."""
 
     def __new__(
-        cls, *, same_size_modify: SameSizeModify = "keeps_place", until: int | None = None, epoch: int = 0
+        cls, *, same_size_modify: _SameSizeModify = "keeps_place", until: int | None = None, epoch: int = 0
     ) -> Market:
         """`until` (ns): each book stops after its last event with ts_event <= until.
 
         `epoch`: the first epoch of every book, in hexadecimal on the wire; a server takes another at every start.
         """
-    def feed(self, data: Buffer, /) -> int:
+    def feed(self, data: Buffer) -> int:
         """Feed bytes cut anywhere; -> MBO records taken. Raises DecodeError with the good records applied."""
     def finish(self) -> None:
         """Say that the stream is over: raises DecodeError if it ended inside metadata, a record or a zstd frame."""
@@ -224,22 +248,25 @@ class Market:
     ) -> int:
         """Read a whole .dbn or .dbn.zst (feed + finish); progress(bytes_read, bytes_total); -> MBO records taken."""
     def instruments(self) -> list[Instrument]: ...
-    def book(self, instrument: InstrumentRef, /) -> Book: ...
+    def book(self, instrument: _InstrumentRef) -> Book: ...
     def snapshot(
-        self, instrument: InstrumentRef, depth: int | None = 10, *, level: Literal[2, 3] = 2
+        self, instrument: _InstrumentRef, depth: int | None = 10, *, level: Literal[2, 3] = 2
     ) -> BookSnapshot: ...
-    def book_json(self, instrument: InstrumentRef, *, level: Literal[1, 2, 3] = 2, depth: int | None = 10) -> bytes:
+    def book_json(self, instrument: _InstrumentRef, *, level: Literal[1, 2, 3] = 2, depth: int | None = 10) -> bytes:
         """The wire shape of one book, encoded in Rust; its time counts into latency()["snapshot"]."""
     def latency(self, *, reset: bool = False) -> dict[str, dict[str, int]]:
-        """{"apply": {count, p50_ns, p90_ns, p99_ns, max_ns}, "snapshot": {...}}; apply is one record in 64, timed alone."""
+        """{"apply": {count, p50_ns, p90_ns, p99_ns, max_ns}, "snapshot": {the same}}.
+
+        Apply times one record in 64, alone; snapshot times every `book_json`.
+        """
     def stats(self) -> dict[str, Any]:
-        """Counters over all books and the decoder; see `Market counters` in the README."""
+        """Counters summed over all books, and those of the stream."""
     def problems(self) -> list[dict[str, Any]]:
         """The first 16 rejected records: {reason, record, offset, order_id, sequence, ts_event, message}."""
     def check(self) -> None: ...
     def to_bytes(self) -> bytes: ...
     @staticmethod
-    def from_bytes(data: Buffer, /) -> Market: ...
+    def from_bytes(data: Buffer) -> Market: ...
     def __len__(self) -> int: ...
 
 @final
@@ -248,7 +275,7 @@ class FileReader:
 
     def __new__(cls, path: str | PathLike[str]) -> FileReader: ...
     def read(self, max_records: int, until: int | None = None) -> bytes:
-        """The next records, at most `max_records` and none with ts_recv > until; b"" when none qualifies (see `ended`)."""
+        """The next records, at most `max_records`, none with ts_recv > until; b"" if none qualifies (see `ended`)."""
     @property
     def next_ts(self) -> int | None:
         """ts_recv (or else ts_event) of the next record, None at the end."""
@@ -264,11 +291,23 @@ class FileReader:
 class Simulator:
     """A deterministic synthetic market that writes DBN v3 MBO: same arguments, same bytes."""
 
-    def __new__(cls, *, seed: int = 1, instruments: int = 1, crossed: bool = False) -> Simulator: ...
+    def __new__(
+        cls, *, seed: int = 1, instruments: int = 1, crossed: bool = False, resting_max: int | None = None
+    ) -> Simulator:
+        """`resting_max`: keeps books smaller than they would be with so many instruments; 64 to 18,000 orders."""
     def header(self) -> bytes:
         """The DBN metadata."""
     def read(self, min_records: int) -> bytes:
         """The next whole events, at least `min_records` records (0 -> b"")."""
+    def read_last(self, records: int) -> bytes:
+        """The end of the stream, exactly `records` records: whole events, then None records to fill up."""
     @property
     def records(self) -> int: ...
 
+@final
+class Compressor:
+    """Compresses a stream into one zstd frame, piece by piece, as `.dbn.zst` files are."""
+
+    def __new__(cls, *, level: int = 3) -> Compressor: ...
+    def write(self, data: bytes) -> bytes: ...
+    def finish(self) -> bytes: ...

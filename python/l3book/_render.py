@@ -43,9 +43,7 @@ def to_text(snapshot: BookSnapshot) -> str:
     rows, left_out = _rows(data)
     table = [_HEADINGS, *rows]
     widths = [max(len(str(row[i])) for row in table) for i in range(len(_HEADINGS))]
-    lines = [
-        "  ".join(str(cell).rjust(width) for cell, width in zip(row, widths, strict=True)) for row in table
-    ]
+    lines = ["  ".join(str(cell).rjust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
     more = [f"… {left_out} more levels"] if left_out else []
     return "\n".join([f"<BookSnapshot {_title(data)}>", *lines, *more])
 

@@ -142,11 +142,7 @@ def _from_file(path: Path) -> dict[str, object]:
 def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
     values: dict[str, object] = {}
     for variable, value in environ.items():
-        if (
-            not variable.startswith(ENV_PREFIX)
-            or variable in _OTHER_VARIABLES
-            or variable.startswith(_OTHER_PREFIXES)
-        ):
+        if not variable.startswith(ENV_PREFIX) or variable in _OTHER_VARIABLES or variable.startswith(_OTHER_PREFIXES):
             continue
         name = variable.removeprefix(ENV_PREFIX).lower()
         if name not in _PARSERS:

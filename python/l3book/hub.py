@@ -145,6 +145,4 @@ class Hub:
         }
         # A window in which nothing was applied or encoded says nothing: the last one that did stays on view.
         window = self._market.latency(reset=True)
-        self._latency = {
-            kind: window[kind] if window[kind]["count"] else self._latency[kind] for kind in self._latency
-        }
+        self._latency = {kind: window[kind] if window[kind]["count"] else self._latency[kind] for kind in self._latency}

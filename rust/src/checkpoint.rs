@@ -145,6 +145,7 @@ impl Out {
         for is in [book.is_past_end, book.is_loading, book.is_suspect] {
             self.u8(u8::from(is));
         }
+        self.optional(book.verdict.map(u64::from));
         for count in [book.forced_events, book.bad_book_marks] {
             self.u64(count);
         }
@@ -284,6 +285,7 @@ impl In<'_> {
         book.is_past_end = self.bool()?;
         book.is_loading = self.bool()?;
         book.is_suspect = self.bool()?;
+        book.verdict = self.optional()?.map(|verdict| verdict != 0);
         [book.forced_events, book.bad_book_marks] = self.u64s()?;
         book.held_since = self.optional()?;
         for _ in 0..self.u64()? {
@@ -304,6 +306,7 @@ impl In<'_> {
         for side in Side::BOTH {
             self.side(&mut book.book, side)?;
         }
+        book.settle();
         Ok(book)
     }
 

@@ -88,6 +88,10 @@ pub struct EventBook {
     pub(crate) is_past_end: bool,
     pub(crate) is_loading: bool,
     pub(crate) is_suspect: bool,
+    /// What the unfinished event will make of `is_suspect`, by its last record that says something about it.
+    pub(crate) verdict: Option<bool>,
+    /// Nothing is held back, pending or loading; see [`settle`](Self::settle).
+    is_settled: bool,
     pub(crate) forced_events: u64,
     pub(crate) bad_book_marks: u64,
 }
@@ -106,6 +110,8 @@ impl EventBook {
             is_past_end: false,
             is_loading: false,
             is_suspect: false,
+            verdict: None,
+            is_settled: true,
             forced_events: 0,
             bad_book_marks: 0,
         }
@@ -121,10 +127,12 @@ impl EventBook {
         let bits = record.flags.raw();
         let is_plain = bits & (flags::LAST | flags::SNAPSHOT | flags::MAYBE_BAD_BOOK) == flags::LAST
             && action != Action::Clear
-            && self.held.is_empty()
+            && self.is_settled
             && record.hd.ts_event <= self.until;
-        if !is_plain || self.is_loading || self.is_past_end {
-            return self.push_slowly(action, record);
+        if !is_plain {
+            let outcome = self.push_slowly(action, record);
+            self.settle();
+            return outcome;
         }
         let rejected = Reject::of(action, record);
         match rejected {
@@ -136,6 +144,11 @@ impl EventBook {
         }
         self.complete(record);
         rejected.map_or(Ok(true), Err)
+    }
+
+    /// Notes whether an event of one record can be applied at once.
+    pub(crate) fn settle(&mut self) {
+        self.is_settled = self.held.is_empty() && self.verdict.is_none() && !self.is_loading && !self.is_past_end;
     }
 
     #[inline(never)]
@@ -151,10 +164,10 @@ impl EventBook {
             self.drop_held();
             return Ok(false);
         }
-        self.note_flags(action, bits);
         if !is_last && self.is_overdue(record) {
             self.force();
         }
+        self.note_flags(action, bits, rejected.is_none());
         match rejected {
             Some(reason) => self.count_reject(reason),
             None => {
@@ -167,24 +180,21 @@ impl EventBook {
         if is_last {
             self.apply_held();
             self.complete(record);
-            if self.is_loading {
-                self.is_loading = false;
-                self.is_suspect = bits & flags::MAYBE_BAD_BOOK != 0;
-            }
+            self.is_loading = false;
         }
         rejected.map_or(Ok(is_last), Err)
     }
 
-    fn note_flags(&mut self, action: Action, bits: u8) {
-        if action == Action::Clear {
-            self.is_suspect = false;
+    /// A refused record can still tell of lost packets, but is no snapshot and no clear.
+    fn note_flags(&mut self, action: Action, bits: u8, is_accepted: bool) {
+        let is_snapshot = bits & flags::SNAPSHOT != 0 && is_accepted;
+        if is_snapshot || action == Action::Clear {
+            self.verdict = Some(false);
         }
-        if bits & flags::SNAPSHOT != 0 {
-            self.is_loading = true;
-        }
+        self.is_loading |= is_snapshot;
         if bits & flags::MAYBE_BAD_BOOK != 0 {
             self.bad_book_marks += 1;
-            self.is_suspect = true;
+            self.verdict = Some(true);
         }
     }
 
@@ -223,6 +233,7 @@ impl EventBook {
         }
         self.held = held;
         self.drop_held();
+        self.is_suspect = self.verdict.take().unwrap_or(self.is_suspect);
     }
 
     fn drop_held(&mut self) {

@@ -50,6 +50,9 @@ impl Inflate {
         bytes: &[u8],
         mut plain: impl FnMut(&[u8]) -> Result<(), DecodeError>,
     ) -> Result<(), DecodeError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
         let mut input = InBuffer::around(bytes);
         loop {
             let before = input.pos();
@@ -61,13 +64,11 @@ impl Inflate {
             if written > 0 {
                 plain(&self.out[..written])?;
             }
-            match outcome {
-                Ok(hint) => self.in_frame = hint != 0,
-                Err(error) => {
-                    return Err(DecodeError::compressed(self.consumed, format!("invalid zstd data: {error}")));
-                }
-            }
-            if input.pos() == bytes.len() && !is_out_full {
+            let hint = outcome
+                .map_err(|error| DecodeError::compressed(self.consumed, format!("invalid zstd data: {error}")))?;
+            self.in_frame = hint != 0;
+            // Asked again at the end of a frame, zstd would say how much it wants of the next.
+            if input.pos() == bytes.len() && (!is_out_full || hint == 0) {
                 return Ok(());
             }
         }

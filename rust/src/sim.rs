@@ -47,8 +47,10 @@ pub const INSTRUMENTS_MAX: u32 = 10_000;
 
 /// Resting orders of all instruments together, as long as each has its share within the two limits below.
 const RESTING_ORDERS_TOTAL: u32 = 200_000;
-const RESTING_ORDERS_PER_INSTRUMENT_MIN: u32 = 64;
-const RESTING_ORDERS_PER_INSTRUMENT_MAX: u32 = 18_000;
+/// The fewest orders a book can be kept at.
+pub const RESTING_ORDERS_PER_INSTRUMENT_MIN: u32 = 64;
+/// The most.
+pub const RESTING_ORDERS_PER_INSTRUMENT_MAX: u32 = 18_000;
 /// The symbols are mapped for so long after the start: more than 20,000 million records.
 const MAPPED_NS: u64 = 90 * 24 * 60 * 60 * 1_000_000_000;
 const FIRST_INSTRUMENT_ID: u32 = 432_669;
@@ -62,11 +64,13 @@ pub struct Config {
     pub instruments: u32,
     /// Should books be crossed at LAST for some periods, as before an open?
     pub crossed: bool,
+    /// Keeps books smaller than they would be with so many instruments: orders that rest in each, give or take.
+    pub resting_max: Option<u32>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { seed: 1, instruments: 1, crossed: false }
+        Self { seed: 1, instruments: 1, crossed: false, resting_max: None }
     }
 }
 
@@ -76,6 +80,11 @@ pub enum ConfigError {
     /// No instruments, or more than [`INSTRUMENTS_MAX`].
     #[error("instruments: expected 1 to {INSTRUMENTS_MAX}, not {0}")]
     Instruments(u32),
+    /// Fewer or more resting orders than a book can be kept at.
+    #[error(
+        "resting_max: expected {RESTING_ORDERS_PER_INSTRUMENT_MIN} to {RESTING_ORDERS_PER_INSTRUMENT_MAX}, not {0}"
+    )]
+    Resting(u32),
 }
 
 /// A synthetic market; see the [module](self).
@@ -89,6 +98,8 @@ pub struct Simulator {
     current: usize,
     /// Events that still belong to the current instrument.
     run: u32,
+    /// After [`read_last`](Self::read_last).
+    is_over: bool,
 }
 
 impl Simulator {
@@ -101,8 +112,12 @@ impl Simulator {
         if !(1..=INSTRUMENTS_MAX).contains(&count) {
             return Err(ConfigError::Instruments(count));
         }
-        let target =
-            (RESTING_ORDERS_TOTAL / count).clamp(RESTING_ORDERS_PER_INSTRUMENT_MIN, RESTING_ORDERS_PER_INSTRUMENT_MAX);
+        let range = RESTING_ORDERS_PER_INSTRUMENT_MIN..=RESTING_ORDERS_PER_INSTRUMENT_MAX;
+        let limit = config.resting_max.unwrap_or(*range.end());
+        if !range.contains(&limit) {
+            return Err(ConfigError::Resting(limit));
+        }
+        let target = (RESTING_ORDERS_TOTAL / count).clamp(*range.start(), limit);
         let mut tape = Tape::new(Rng::new(config.seed));
         let mut id = FIRST_INSTRUMENT_ID;
         let instruments = (0..count as usize)
@@ -118,7 +133,7 @@ impl Simulator {
                 Some(*sum)
             })
             .collect();
-        Ok(Self { tape, instruments, activity, opened: 0, current: 0, run: 0 })
+        Ok(Self { tape, instruments, activity, opened: 0, current: 0, run: 0, is_over: false })
     }
 
     /// The DBN v3 metadata that goes before the first record: dataset GLBX.MDP3, schema mbo, symbols SYN0, SYN1, …
@@ -158,9 +173,29 @@ impl Simulator {
     pub fn read(&mut self, min_records: usize, out: &mut Vec<u8>) {
         let enough = self.tape.records.saturating_add(min_records as u64);
         mem::swap(out, &mut self.tape.bytes);
-        while self.tape.records < enough {
+        while self.tape.records < enough && !self.is_over {
             self.step();
         }
+        mem::swap(out, &mut self.tape.bytes);
+    }
+
+    /// Appends the end of the stream to `out`: exactly `records` records. Whole events as far as they fit, then None
+    /// records, each an event of its own. Nothing comes after.
+    pub fn read_last(&mut self, records: usize, out: &mut Vec<u8>) {
+        let end = self.tape.records.saturating_add(records as u64);
+        mem::swap(out, &mut self.tape.bytes);
+        while self.tape.records < end && !self.is_over {
+            let (bytes, before) = (self.tape.bytes.len(), self.tape.records);
+            self.step();
+            if self.tape.records > end {
+                self.tape.bytes.truncate(bytes);
+                self.tape.records = before;
+                while self.tape.records < end {
+                    self.tape.push_event_without_effect();
+                }
+            }
+        }
+        self.is_over = true;
         mem::swap(out, &mut self.tape.bytes);
     }
 

@@ -15,7 +15,8 @@ use proptest::prelude::*;
 /// The first `records` records of a synthetic market (its opening snapshot is longer than most tests want), and the
 /// length of the metadata before them.
 fn stream(instruments: u32, records: usize) -> (Vec<u8>, usize) {
-    let mut simulator = Simulator::new(Config { instruments, seed: 5, crossed: true }).expect("valid");
+    let mut simulator =
+        Simulator::new(Config { instruments, seed: 5, crossed: true, resting_max: None }).expect("valid");
     let mut bytes = simulator.header();
     let header = bytes.len();
     simulator.read(records, &mut bytes);

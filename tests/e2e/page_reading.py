@@ -77,6 +77,5 @@ def _sizes(words: str) -> list[int]:
 def expected(levels: list[list[Any]]) -> list[list[Any]]:
     """Levels of a level-3 REST answer in the form of `Shown`."""
     return [
-        [price, size, count, [entry[1] for entry in queue[:QUEUE_WORDS_MAX]]]
-        for price, size, count, queue in levels
+        [price, size, count, [entry[1] for entry in queue[:QUEUE_WORDS_MAX]]] for price, size, count, queue in levels
     ]

@@ -201,9 +201,7 @@ def test_a_missing_instrument_offers_the_others(
     wait_until(page, "text('book-state') === 'live'")
 
 
-def test_an_ambiguous_name_asks_which_book_is_meant(
-    serve: Serve, open_page: OpenPage, tmp_path: Path
-) -> None:
+def test_an_ambiguous_name_asks_which_book_is_meant(serve: Serve, open_page: OpenPage, tmp_path: Path) -> None:
     path = tmp_path / "two.dbn"
     orders = [record("A", "B", 1_000_000_000, size=1, order_id=1, publisher_id=each) for each in (1, 2)]
     path.write_bytes(metadata() + b"".join(orders))

@@ -17,9 +17,7 @@ GOOD_RECORDS = 3
 SCHEMA_MBP_10 = 2
 
 HEAD = metadata(symbols={"AB": 7})
-GOOD = [
-    record("A", "B", (100 - i) * UNIT, size=i + 1, order_id=i, instrument_id=7) for i in range(GOOD_RECORDS)
-]
+GOOD = [record("A", "B", (100 - i) * UNIT, size=i + 1, order_id=i, instrument_id=7) for i in range(GOOD_RECORDS)]
 GOOD_BIDS = [["100.00", 1, 1], ["99.00", 2, 1], ["98.00", 3, 1]]
 WHOLE = HEAD + b"".join(GOOD)
 
@@ -72,9 +70,7 @@ AFTER_GOOD_RECORDS = {
 
 
 @pytest.mark.parametrize(("content", "where", "what"), NOTHING_GOOD.values(), ids=NOTHING_GOOD)
-def test_nothing_good_gives_one_line_and_no_book(
-    tmp_path: Path, content: bytes, where: str, what: str
-) -> None:
+def test_nothing_good_gives_one_line_and_no_book(tmp_path: Path, content: bytes, where: str, what: str) -> None:
     path = tmp_path / "bad.dbn"
     path.write_bytes(content)
     done = run("reconstruct", path)
@@ -189,9 +185,7 @@ def test_databentos_own_files_of_other_schemas_are_told_apart(test_data: Path, f
 
 @pytest.mark.parametrize("suffix", [".dbn", ".dbn.zst"])
 def test_databentos_own_mbo_files_are_read(test_data: Path, suffix: str) -> None:
-    paths = [
-        path for path in (test_data / "databento-tests").glob(f"*.mbo*{suffix}") if path.name.endswith(suffix)
-    ]
+    paths = [path for path in (test_data / "databento-tests").glob(f"*.mbo*{suffix}") if path.name.endswith(suffix)]
     assert paths
     for path in paths:
         done = run("reconstruct", path)

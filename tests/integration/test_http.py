@@ -38,9 +38,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
         server.kill()
 
 
-def served(
-    serve: Callable[..., RunningServer], tmp_path: Path, content: bytes, *arguments: str
-) -> RunningServer:
+def served(serve: Callable[..., RunningServer], tmp_path: Path, content: bytes, *arguments: str) -> RunningServer:
     path = tmp_path / "a.dbn"
     path.write_bytes(content)
     return serve("--source", f"file:{path}", *arguments)
@@ -125,9 +123,7 @@ def test_depth(ended: RunningServer, depth: str, asks: int) -> None:
 
 
 def test_get_snapshot_is_the_only_book(ended: RunningServer) -> None:
-    assert (
-        ended.get("/get_snapshot?depth=1&level=3").json() == ended.get("/v1/books/7?depth=1&level=3").json()
-    )
+    assert ended.get("/get_snapshot?depth=1&level=3").json() == ended.get("/v1/books/7?depth=1&level=3").json()
 
 
 def test_an_unchanged_book_is_304_for_exactly_what_was_asked(ended: RunningServer) -> None:
@@ -172,14 +168,10 @@ def test_what_a_parameter_cannot_be(
 
 @pytest.mark.parametrize("path", ["/v1/instruments", "/v1/metrics"])
 def test_resources_without_parameters_say_so(ended: RunningServer, path: str) -> None:
-    assert (
-        "expected no parameter" in problem(ended.get(f"{path}?depth=1"), 400, "unknown_parameter")["detail"]
-    )
+    assert "expected no parameter" in problem(ended.get(f"{path}?depth=1"), 400, "unknown_parameter")["detail"]
 
 
-@pytest.mark.parametrize(
-    "name", ["8", "2:7", "ab", "99999999999999999999", "7:1:7", "%00", "..%2F7", "-7", "%FF"]
-)
+@pytest.mark.parametrize("name", ["8", "2:7", "ab", "99999999999999999999", "7:1:7", "%00", "..%2F7", "-7", "%FF"])
 def test_an_unknown_instrument_is_404(ended: RunningServer, name: str) -> None:
     response = ended.get(f"/v1/books/{name}")
     assert response.status_code == 404
@@ -300,9 +292,7 @@ def test_the_etag_always_belongs_to_the_body(serve: Callable[..., RunningServer]
     assert len(seqs) > 1
 
 
-def test_two_publishers_with_the_same_instrument_id(
-    serve: Callable[..., RunningServer], tmp_path: Path
-) -> None:
+def test_two_publishers_with_the_same_instrument_id(serve: Callable[..., RunningServer], tmp_path: Path) -> None:
     content = HEAD + b"".join(
         record("A", "B", publisher * UNIT, size=1, order_id=1, publisher_id=publisher, instrument_id=7)
         for publisher in (2, 1)
@@ -321,9 +311,7 @@ def test_two_publishers_with_the_same_instrument_id(
         assert book["bids"] == [[f"{book['publisher_id']}.00", 1, 1]]
 
 
-def test_a_source_without_a_book_is_503_with_retry_after(
-    serve: Callable[..., RunningServer], tmp_path: Path
-) -> None:
+def test_a_source_without_a_book_is_503_with_retry_after(serve: Callable[..., RunningServer], tmp_path: Path) -> None:
     server = served(serve, tmp_path, HEAD)
     server.wait_for_state("ended")
     response = server.get("/get_snapshot")
@@ -332,9 +320,7 @@ def test_a_source_without_a_book_is_503_with_retry_after(
     assert server.get("/v1/instruments").json() == {"instruments": []}
 
 
-def test_a_source_that_fails_leaves_its_books_and_says_so(
-    serve: Callable[..., RunningServer], tmp_path: Path
-) -> None:
+def test_a_source_that_fails_leaves_its_books_and_says_so(serve: Callable[..., RunningServer], tmp_path: Path) -> None:
     server = served(serve, tmp_path, HEAD + b"".join(RECORDS) + b"not a record at all, much too long for one")
     metrics = server.wait_for_state("failed")
     assert f"byte {len(HEAD) + 4 * 56}" in metrics["source"]["error"]

@@ -11,12 +11,10 @@ from dbn_bytes import LAST, T0, UNIT, metadata, record
 from running import error_line, run
 
 CLX5_BIDS = (
-    "65.40x1(1) 64.90x10(1) 64.79x1(1) 64.76x1(1) 64.75x9(1) "
-    "64.71x5(3) 64.70x8(3) 64.62x7(2) 64.61x10(1) 64.60x1(1)"
+    "65.40x1(1) 64.90x10(1) 64.79x1(1) 64.76x1(1) 64.75x9(1) 64.71x5(3) 64.70x8(3) 64.62x7(2) 64.61x10(1) 64.60x1(1)"
 )
 CLX5_ASKS = (
-    "64.78x3(1) 64.79x5(3) 64.80x7(2) 64.81x1(1) 64.82x20(3) "
-    "64.83x3(2) 64.84x5(3) 64.85x3(2) 64.86x3(1) 64.87x4(2)"
+    "64.78x3(1) 64.79x5(3) 64.80x7(2) 64.81x1(1) 64.82x20(3) 64.83x3(2) 64.84x5(3) 64.85x3(2) 64.86x3(1) 64.87x4(2)"
 )
 
 MID_EVENT = 0
@@ -41,9 +39,7 @@ def two_books(tmp_path: Path) -> Path:
         metadata(symbols={"AB": 7, "CD": 8})
         + record("A", "B", 100 * UNIT, size=5, order_id=1, instrument_id=7, ts_event=T0)
         + record("A", "B", 100 * UNIT, size=6, order_id=2, instrument_id=7, ts_event=T0 + 1000)
-        + record(
-            "A", "A", 101 * UNIT, size=7, order_id=3, instrument_id=8, publisher_id=2, ts_event=T0 + 1500
-        )
+        + record("A", "A", 101 * UNIT, size=7, order_id=3, instrument_id=8, publisher_id=2, ts_event=T0 + 1500)
         + record("A", "B", 99 * UNIT, size=8, order_id=4, instrument_id=7, ts_event=T0 + 2000)
     )
     return path

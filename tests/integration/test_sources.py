@@ -98,9 +98,7 @@ def test_a_replay_that_would_sleep_for_years_can_be_closed(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("query", ["", "?rate=100000", "?speed=1000"])
-def test_a_truncated_file_comes_with_its_cut_end_so_that_the_market_can_see_it(
-    recording: Path, query: str
-) -> None:
+def test_a_truncated_file_comes_with_its_cut_end_so_that_the_market_can_see_it(recording: Path, query: str) -> None:
     whole = recording.read_bytes()
     recording.write_bytes(whole[:-1])
     market = Market()

@@ -59,9 +59,7 @@ def test_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 
 def test_mistyped_variable_is_refused_and_not_ignored() -> None:
-    with pytest.raises(
-        ConfigError, match="unknown environment variable L3BOOK_PROT: expected one of L3BOOK_SOURCE"
-    ):
+    with pytest.raises(ConfigError, match="unknown environment variable L3BOOK_PROT: expected one of L3BOOK_SOURCE"):
         load(environ={"L3BOOK_PROT": "1"})
 
 

@@ -18,13 +18,9 @@ def check_known(request: Request, *known: str) -> None:
     for name in names:
         if name not in known:
             expected = " or ".join(known) if known else "no parameter"
-            raise Problem(
-                400, "unknown_parameter", f"parameter {name!r} is not known here: expected {expected}"
-            )
+            raise Problem(400, "unknown_parameter", f"parameter {name!r} is not known here: expected {expected}")
         if names.count(name) > 1:
-            raise Problem(
-                400, "bad_parameter", f"parameter {name!r} is given {names.count(name)} times: expected once"
-            )
+            raise Problem(400, "bad_parameter", f"parameter {name!r} is given {names.count(name)} times: expected once")
 
 
 def level_and_depth(request: Request, settings: Settings) -> tuple[Level, int | None]:

@@ -51,9 +51,7 @@ def listen(host: str, port: int, *, allow_unauthenticated: bool) -> socket.socke
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
         )[0]
     except (OSError, UnicodeError) as error:
-        raise ListenError(
-            f"{where}: cannot resolve the host: {error}: expected a name or an address"
-        ) from None
+        raise ListenError(f"{where}: cannot resolve the host: {error}: expected a name or an address") from None
     if not allow_unauthenticated and not _is_loopback(str(address[0])):
         raise ListenError(
             f"{where}: not a loopback address, and the server asks nobody who they are: expected 127.0.0.1, "
@@ -70,9 +68,7 @@ def listen(host: str, port: int, *, allow_unauthenticated: bool) -> socket.socke
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise ListenError(
-                f"{where}: the port is in use: expected a free one (--port, 0 picks one)"
-            ) from None
+            raise ListenError(f"{where}: the port is in use: expected a free one (--port, 0 picks one)") from None
         raise ListenError(f"{where}: cannot listen: {error.strerror or error}") from None
     return listener
 

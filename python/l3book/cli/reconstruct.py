@@ -41,13 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="the books as of TIME, events at exactly TIME included: ns since 1970, or ISO 8601 (UTC)",
     )
-    parser.add_argument(
-        "--instrument", metavar="ID", help="this one only: instrument_id, publisher:id or symbol"
-    )
+    parser.add_argument("--instrument", metavar="ID", help="this one only: instrument_id, publisher:id or symbol")
     parser.add_argument("--depth", type=_depth, metavar="N", help="levels a side (default: all)")
-    parser.add_argument(
-        "--level", type=int, choices=(2, 3), default=2, help="3 adds each level's queue (default: 2)"
-    )
+    parser.add_argument("--level", type=int, choices=(2, 3), default=2, help="3 adds each level's queue (default: 2)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -98,9 +94,7 @@ def _progress(path: Path) -> Iterator[Callable[[int, int], object] | None]:
         return
     from tqdm import tqdm  # type: ignore[import-untyped]
 
-    with tqdm(
-        desc=path.name, unit="B", unit_scale=True, unit_divisor=1024, leave=False, file=sys.stderr
-    ) as bar:
+    with tqdm(desc=path.name, unit="B", unit_scale=True, unit_divisor=1024, leave=False, file=sys.stderr) as bar:
 
         def update(done: int, total: int) -> None:
             bar.total = total
@@ -122,9 +116,7 @@ def _books_json(market: "Market", arguments: argparse.Namespace) -> bytes:
         except (UnknownInstrumentError, AmbiguousInstrumentError) as error:
             how = "several books go" if isinstance(error, AmbiguousInstrumentError) else "no book goes"
             choices = _choices(market, error)
-            raise CommandError(
-                f"{arguments.file}: {how} by {arguments.instrument!r}: expected {choices}"
-            ) from None
+            raise CommandError(f"{arguments.file}: {how} by {arguments.instrument!r}: expected {choices}") from None
     books = [book(f"{entry.publisher_id}:{entry.instrument_id}") for entry in market.instruments()]
     return books[0] if len(books) == 1 else b"[" + b",\n".join(books) + b"]"
 

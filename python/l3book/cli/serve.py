@@ -33,12 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", help="TCP port, 0 for any free one (default: 8000)")
     parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error (default: info)")
     layer = parser.add_mutually_exclusive_group()
-    layer.add_argument(
-        "--config", type=Path, metavar="FILE", help="settings in TOML (default: $L3BOOK_CONFIG)"
-    )
-    layer.add_argument(
-        "--env", metavar="NAME", help="dev, staging or prod: config/NAME.toml (default: $L3BOOK_ENV)"
-    )
+    layer.add_argument("--config", type=Path, metavar="FILE", help="settings in TOML (default: $L3BOOK_CONFIG)")
+    layer.add_argument("--env", metavar="NAME", help="dev, staging or prod: config/NAME.toml (default: $L3BOOK_ENV)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -62,16 +58,13 @@ def run(arguments: argparse.Namespace) -> int:
     with listener:
         if is_public(listener):
             print(
-                f"l3book: warning: {url_of(listener)} is served to everybody who can reach it, "
-                "without authentication",
+                f"l3book: warning: {url_of(listener)} is served to everybody who can reach it, without authentication",
                 file=sys.stderr,
             )
         return _serve(settings, source, shutdown, listener)
 
 
-def load_settings(
-    config: Path | None, env: str | None, overrides: dict[str, object] | None = None
-) -> "Settings":
+def load_settings(config: Path | None, env: str | None, overrides: dict[str, object] | None = None) -> "Settings":
     """All layers of the settings; what is wrong with one of them ends the command."""
     from l3book.config import ConfigError, environment_file, load
 

@@ -2,14 +2,24 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from l3book.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from l3book._core import Simulator
 
 MESSAGES_MAX = 10_000_000_000
 INSTRUMENTS_MAX = 10_000
 SEED_MAX = 2**64 - 1
 CHUNK_RECORDS = 16_384
+LAST_RECORDS = 65_536
+"""Left for the end, which is cut to the record: more than a chunk and the longest event together."""
+RECORDS_PER_RESTING_ORDER_MIN = 8
+"""Short streams get small books, or they would be little but opening snapshots."""
+RESTING_MIN, RESTING_MAX = 64, 18_000
 PROGRESS_MESSAGES_MIN = 5_000_000
 """Shorter streams are written before a progress bar could be read."""
 
@@ -17,20 +27,24 @@ PROGRESS_MESSAGES_MIN = 5_000_000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FILE", help="the .dbn file to write"
+        "-o", "--output", type=Path, required=True, metavar="FILE", help="the .dbn or .dbn.zst file to write"
     )
     parser.add_argument(
         "--messages",
         type=_whole(0, MESSAGES_MAX),
         default=1_000_000,
         metavar="N",
-        help="records to write, and those that complete the last event (default: 1,000,000)",
+        help="records to write (default: 1,000,000)",
     )
     parser.add_argument(
         "--instruments", type=_whole(1, INSTRUMENTS_MAX), default=1, metavar="N", help="books (default: 1)"
     )
     parser.add_argument(
-        "--seed", type=_whole(0, SEED_MAX), default=1, metavar="S", help="same seed, same bytes (default: 1)"
+        "--seed",
+        type=_whole(0, SEED_MAX),
+        default=1,
+        metavar="S",
+        help="same arguments, same bytes (default: 1)",
     )
     parser.add_argument("--crossed", action="store_true", help="let books cross at times, as before an open")
 
@@ -38,27 +52,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the file; -> 0."""
     output: Path = arguments.output
-    if output.suffix != ".dbn":
-        raise CommandError(
-            f"{output}: only uncompressed DBN is written in this version: expected a name ending in .dbn"
-        )
+    if not output.name.endswith((".dbn", ".dbn.zst")):
+        raise CommandError(f"{output}: expected a name ending in .dbn or .dbn.zst")
     from tqdm import tqdm  # type: ignore[import-untyped]
 
-    from l3book._core import Simulator
+    from l3book._core import Compressor, Simulator
     from l3book.cli.output import output_file
 
-    simulator = Simulator(seed=arguments.seed, instruments=arguments.instruments, crossed=arguments.crossed)
-    quiet = not sys.stderr.isatty() or arguments.messages < PROGRESS_MESSAGES_MIN
+    messages: int = arguments.messages
+    resting = messages // (RECORDS_PER_RESTING_ORDER_MIN * arguments.instruments)
+    simulator = Simulator(
+        seed=arguments.seed,
+        instruments=arguments.instruments,
+        crossed=arguments.crossed,
+        resting_max=min(max(resting, RESTING_MIN), RESTING_MAX),
+    )
+    compressor = Compressor() if output.suffix == ".zst" else None
+    quiet = not sys.stderr.isatty() or messages < PROGRESS_MESSAGES_MIN
     with (
         output_file(output) as stream,
-        tqdm(total=arguments.messages, unit="msg", unit_scale=True, leave=False, disable=quiet) as bar,
+        tqdm(total=messages, unit="msg", unit_scale=True, leave=False, disable=quiet) as bar,
     ):
-        stream.write(simulator.header())
-        while (left := arguments.messages - simulator.records) > 0:
-            stream.write(simulator.read(min(left, CHUNK_RECORDS)))
+        for chunk in _chunks(simulator, messages):
+            stream.write(compressor.write(chunk) if compressor else chunk)
             bar.update(simulator.records - bar.n)
+        if compressor:
+            stream.write(compressor.finish())
     print(f"{output}: {simulator.records:,} records", file=sys.stderr)
     return 0
+
+
+def _chunks(simulator: "Simulator", messages: int) -> Iterator[bytes]:
+    yield simulator.header()
+    while messages - simulator.records > LAST_RECORDS:
+        yield simulator.read(CHUNK_RECORDS)
+    yield simulator.read_last(messages - simulator.records)
 
 
 def _whole(low: int, high: int) -> "_Whole":
@@ -74,13 +102,6 @@ class _Whole:
 
     def __call__(self, text: str) -> int:
         digits = text.replace("_", "").replace(",", "")
-        if (
-            digits.isascii()
-            and digits.isdigit()
-            and len(digits) <= 20
-            and self._low <= int(digits) <= self._high
-        ):
+        if digits.isascii() and digits.isdigit() and len(digits) <= 20 and self._low <= int(digits) <= self._high:
             return int(digits)
-        raise argparse.ArgumentTypeError(
-            f"{text!r}: expected a whole number from {self._low} to {self._high}"
-        )
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from {self._low} to {self._high}")

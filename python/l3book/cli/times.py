@@ -35,8 +35,7 @@ def parse_time_ns(text: str) -> int:
 def _iso_ns(text: str, match: re.Match[str]) -> int:
     try:
         days = (
-            date(int(match["year"]), int(match["month"]), int(match["day"])).toordinal()
-            - date(1970, 1, 1).toordinal()
+            date(int(match["year"]), int(match["month"]), int(match["day"])).toordinal() - date(1970, 1, 1).toordinal()
         )
     except ValueError as error:
         raise ValueError(f"time {text!r}: {error}: {_EXPECTED}") from None

@@ -99,9 +99,7 @@ def _local_path(uri: SourceUri) -> str:
     if path.startswith("//"):
         host, slash, rest = path[2:].partition("/")
         if host not in ("", "localhost") or not slash:
-            raise SourceError(
-                f"source {uri.text!r}: the file is on host {host!r}: expected file:PATH on this machine"
-            )
+            raise SourceError(f"source {uri.text!r}: the file is on host {host!r}: expected file:PATH on this machine")
         path = "/" + rest
     if not path:
         raise SourceError(f"source {uri.text!r}: no path: expected file:PATH")

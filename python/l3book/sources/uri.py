@@ -41,9 +41,7 @@ class SourceUri:
             return default
         if text.isascii() and text.isdigit() and low <= int(text) <= high:
             return int(text)
-        raise SourceError(
-            f"source {self.text!r}: {key} is {text!r}: expected a whole number from {low} to {high}"
-        )
+        raise SourceError(f"source {self.text!r}: {key} is {text!r}: expected a whole number from {low} to {high}")
 
     def positive(self, key: str, high: float) -> float | None:
         """Read a decimal number above 0 and not above `high`."""
@@ -56,9 +54,7 @@ class SourceUri:
             number = math.nan
         if 0 < number <= high:
             return number
-        raise SourceError(
-            f"source {self.text!r}: {key} is {text!r}: expected a number above 0, at most {high:g}"
-        )
+        raise SourceError(f"source {self.text!r}: {key} is {text!r}: expected a number above 0, at most {high:g}")
 
 
 def parse_uri(uri: str) -> SourceUri:

@@ -126,7 +126,7 @@ impl Book {
     }
 
     /// The book after its last complete event: `depth` levels a side (None = all), at level 3 with their orders.
-    #[pyo3(signature = (depth=Some(10), *, level=2))]
+    #[pyo3(signature = (depth=Some(10), *, level=2), text_signature = "($self, depth=10, *, level=2)")]
     fn snapshot(&self, py: Python<'_>, depth: Option<i64>, level: u8) -> PyResult<BookSnapshot> {
         let extent = extent(depth, level)?;
         Ok(BookSnapshot(self.read(py, |key, symbol, book| View::of(key, symbol, book, extent))))
@@ -198,40 +198,59 @@ impl OrderBook {
     ///
     /// Returns whether it completed an event; until then it is held back and no view shows it. A record that makes no
     /// sense (see `stats()`: rejected_*) changes nothing. Raises ValueError or TypeError for what is no MBO record.
-    #[pyo3(signature = (record=None, /, *, action=None, side="N", price=UNDEF_PRICE, size=0, order_id=0, flags=flags::LAST,
-        ts_event=0, ts_recv=0, ts_in_delta=0, sequence=0, channel_id=0, publisher_id=0, instrument_id=0))]
+    #[pyo3(
+        signature = (record=None, /, *, action=None, side=None, price=None, size=None, order_id=None, flags=None,
+            ts_event=None, ts_recv=None, ts_in_delta=None, sequence=None, channel_id=None, publisher_id=None,
+            instrument_id=None),
+        text_signature = "($self, record=..., /, *, action=..., side='N', price=9223372036854775807, size=0, \
+            order_id=0, flags=128, ts_event=0, ts_recv=0, ts_in_delta=0, sequence=0, channel_id=0, publisher_id=0, \
+            instrument_id=0)"
+    )]
     #[allow(clippy::too_many_arguments)]
     fn apply_mbo(
         slf: &Bound<'_, Self>,
         record: Option<&Bound<'_, PyAny>>,
         action: Option<&str>,
-        side: &str,
-        price: i64,
-        size: u32,
-        order_id: u64,
-        flags: u8,
-        ts_event: u64,
-        ts_recv: u64,
-        ts_in_delta: i32,
-        sequence: u32,
-        channel_id: u8,
-        publisher_id: u16,
-        instrument_id: u32,
+        side: Option<&str>,
+        price: Option<i64>,
+        size: Option<u32>,
+        order_id: Option<u64>,
+        flags: Option<u8>,
+        ts_event: Option<u64>,
+        ts_recv: Option<u64>,
+        ts_in_delta: Option<i32>,
+        sequence: Option<u32>,
+        channel_id: Option<u8>,
+        publisher_id: Option<u16>,
+        instrument_id: Option<u32>,
     ) -> PyResult<bool> {
+        let has_fields = action.is_some()
+            || side.is_some()
+            || price.is_some()
+            || order_id.or(ts_event).or(ts_recv).is_some()
+            || size.or(sequence).or(instrument_id).is_some()
+            || flags.or(channel_id).is_some()
+            || ts_in_delta.is_some()
+            || publisher_id.is_some();
         let record = match (record, action) {
-            (Some(record), None) => record_of(record)?,
+            (Some(record), None) if !has_fields => record_of(record)?,
             (None, Some(action)) => MboMsg {
-                hd: RecordHeader::new::<MboMsg>(RType::Mbo as u8, publisher_id, instrument_id, ts_event),
-                order_id,
-                price,
-                size,
-                flags: FlagSet::new(flags),
-                channel_id,
+                hd: RecordHeader::new::<MboMsg>(
+                    RType::Mbo as u8,
+                    publisher_id.unwrap_or(0),
+                    instrument_id.unwrap_or(0),
+                    ts_event.unwrap_or(0),
+                ),
+                order_id: order_id.unwrap_or(0),
+                price: price.unwrap_or(UNDEF_PRICE),
+                size: size.unwrap_or(0),
+                flags: FlagSet::new(flags.unwrap_or(flags::LAST)),
+                channel_id: channel_id.unwrap_or(0),
                 action: letter("action", action)?,
-                side: letter("side", side)?,
-                ts_recv,
-                ts_in_delta,
-                sequence,
+                side: letter("side", side.unwrap_or("N"))?,
+                ts_recv: ts_recv.unwrap_or(0),
+                ts_in_delta: ts_in_delta.unwrap_or(0),
+                sequence: sequence.unwrap_or(0),
             },
             _ => return Err(PyTypeError::new_err("apply_mbo takes one record, or keyword fields with an action")),
         };

@@ -158,7 +158,10 @@ impl Market {
     }
 
     /// One book after its last complete event: `depth` levels a side (None = all), at level 3 with their orders.
-    #[pyo3(signature = (instrument, depth=Some(10), *, level=2))]
+    #[pyo3(
+        signature = (instrument, depth=Some(10), *, level=2),
+        text_signature = "($self, instrument, depth=10, *, level=2)"
+    )]
     fn snapshot(
         &self,
         py: Python<'_>,
@@ -175,7 +178,10 @@ impl Market {
     }
 
     /// One book in its wire shape, encoded here; level 1 is the best level of each side.
-    #[pyo3(signature = (instrument, *, level=2, depth=Some(10)))]
+    #[pyo3(
+        signature = (instrument, *, level=2, depth=Some(10)),
+        text_signature = "($self, instrument, *, level=2, depth=10)"
+    )]
     fn book_json<'py>(
         &self,
         py: Python<'py>,

@@ -1,6 +1,7 @@
 //! The Python module `l3book._core`: thin wrappers, one mapping of errors. The only folder that knows PyO3.
 
 mod book;
+mod compressor;
 mod errors;
 mod market;
 mod reader;
@@ -27,5 +28,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<market::Market>()?;
     module.add_class::<reader::FileReader>()?;
     module.add_class::<sim::Simulator>()?;
+    module.add_class::<compressor::Compressor>()?;
     Ok(())
 }

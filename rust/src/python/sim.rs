@@ -14,9 +14,9 @@ pub(super) struct Simulator(Mutex<sim::Simulator>);
 #[pymethods]
 impl Simulator {
     #[new]
-    #[pyo3(signature = (*, seed=1, instruments=1, crossed=false))]
-    fn new(py: Python<'_>, seed: u64, instruments: u32, crossed: bool) -> PyResult<Self> {
-        let made = py.detach(|| sim::Simulator::new(Config { seed, instruments, crossed }));
+    #[pyo3(signature = (*, seed=1, instruments=1, crossed=false, resting_max=None))]
+    fn new(py: Python<'_>, seed: u64, instruments: u32, crossed: bool, resting_max: Option<u32>) -> PyResult<Self> {
+        let made = py.detach(|| sim::Simulator::new(Config { seed, instruments, crossed, resting_max }));
         made.map(|simulator| Self(Mutex::new(simulator))).map_err(|error| PyValueError::new_err(error.to_string()))
     }
 
@@ -32,6 +32,13 @@ impl Simulator {
             let mut simulator = self.0.lock().expect("no thread panicked while it simulated");
             simulator.read(min_records, &mut out);
         });
+        PyBytes::new(py, &out)
+    }
+
+    /// The end of the stream: exactly `records` records, whole events and then None records to fill up.
+    fn read_last<'py>(&self, py: Python<'py>, records: usize) -> Bound<'py, PyBytes> {
+        let mut out = Vec::new();
+        py.detach(|| self.0.lock().expect("no thread panicked while it simulated").read_last(records, &mut out));
         PyBytes::new(py, &out)
     }
 

@@ -149,6 +149,17 @@ impl Tape {
         if self.flags == 0 && self.rng.percent(TRAILING_NONE_PERCENT) {
             self.push(&Entry::bare(b'N'));
         }
+        self.mark_last();
+    }
+
+    /// A None record that is an event of its own, of the instrument that was written last.
+    pub(super) fn push_event_without_effect(&mut self) {
+        self.begin(self.instrument_id);
+        self.push(&Entry::bare(b'N'));
+        self.mark_last();
+    }
+
+    fn mark_last(&mut self) {
         let last = self.bytes.len() - RECORD_BYTES;
         self.bytes[last + FLAGS_OFFSET] |= flags::LAST;
     }

@@ -14,7 +14,7 @@ use super::*;
 const SNAPSHOT: u8 = tape::SNAPSHOT;
 
 fn simulator(seed: u64, instruments: u32, crossed: bool) -> Simulator {
-    Simulator::new(Config { seed, instruments, crossed }).unwrap()
+    Simulator::new(Config { seed, instruments, crossed, resting_max: None }).unwrap()
 }
 
 /// Header and records, until there are `records` of them or an event more.
@@ -168,7 +168,7 @@ fn how_the_stream_is_cut_changes_nothing() {
         simulator.read(300_000, &mut bytes);
         (bytes, simulator.records())
     };
-    for config in [Config::default(), Config { seed: 9, instruments: 1_000, crossed: true }] {
+    for config in [Config::default(), Config { seed: 9, instruments: 1_000, crossed: true, resting_max: None }] {
         let (expected, records) = whole(config);
         assert_eq!(expected.len() as u64, records * 56);
         for chunk in [1, 7, 1_000] {
@@ -241,4 +241,23 @@ fn a_market_without_instruments_or_with_too_many_is_an_error() {
         assert_eq!(error, ConfigError::Instruments(instruments));
         assert_eq!(error.to_string(), format!("instruments: expected 1 to 10000, not {instruments}"));
     }
+}
+
+#[test]
+fn a_stream_can_end_after_any_number_of_records_with_a_whole_event() {
+    for records in [0, 1, 70, 500, 5_003] {
+        let config = Config { resting_max: Some(64), ..Config::default() };
+        let mut simulator = Simulator::new(config).unwrap();
+        let mut bytes = Vec::new();
+        simulator.read_last(records, &mut bytes);
+        assert_eq!(bytes.len(), records * 56);
+        assert_eq!(simulator.records(), records as u64);
+        assert!(bytes.chunks(56).last().is_none_or(|record| record[36] & 128 != 0));
+        simulator.read(100, &mut bytes);
+        assert_eq!(bytes.len(), records * 56, "nothing comes after the end");
+    }
+    assert_eq!(
+        Simulator::new(Config { resting_max: Some(5), ..Config::default() }).err(),
+        Some(ConfigError::Resting(5))
+    );
 }
