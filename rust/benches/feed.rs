@@ -83,7 +83,7 @@ fn feed_file(path: &Path) -> u64 {
     let mut pieces = Pieces::open(path).expect("the file was just written");
     let mut taken = 0;
     loop {
-        let piece = pieces.next().expect("pieces");
+        let piece = pieces.read().expect("pieces");
         if piece.is_empty() {
             feed.finish().expect("a whole stream");
             return taken;

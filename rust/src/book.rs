@@ -326,10 +326,12 @@ impl OrderBook {
     fn level_at(&mut self, side: Side, price: i64) -> u32 {
         let line = Self::cache_line(side, price);
         let cached = self.cache[line];
-        if let Some(level) = self.levels.get(cached as usize) {
-            if level.price == price && level.side == side as u8 && level.size != 0 {
-                return cached;
-            }
+        if let Some(level) = self.levels.get(cached as usize)
+            && level.price == price
+            && level.side == side as u8
+            && level.size != 0
+        {
+            return cached;
         }
         let slot = self.level_in_tree(side, price);
         self.cache[line] = slot;

@@ -244,10 +244,11 @@ impl Market {
                 self.keys.iter().copied().filter(|key| ids.contains(&key.instrument_id)).collect()
             }
         };
-        if let (true, Name::Text(text)) = (keys.is_empty(), name) {
-            if let Some(numeric) = Name::numeric(text) {
-                return self.lookup(&numeric);
-            }
+        if keys.is_empty()
+            && let Name::Text(text) = name
+            && let Some(numeric) = Name::numeric(text)
+        {
+            return self.lookup(&numeric);
         }
         match keys.as_slice() {
             [key] => Ok(*key),

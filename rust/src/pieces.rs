@@ -72,7 +72,7 @@ impl Pieces {
     ///
     /// # Errors
     /// If the file cannot be read or inflated. All good bytes have come before.
-    pub fn next(&mut self) -> Result<&[u8], PieceError> {
+    pub fn read(&mut self) -> Result<&[u8], PieceError> {
         match &mut self.kind {
             Kind::Direct { reader, buffer } => {
                 let read = read_some(reader, buffer)?;

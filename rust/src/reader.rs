@@ -142,7 +142,7 @@ impl FileReader {
     fn fill(&mut self) -> Result<(), PieceError> {
         self.buffer.drain(..self.at);
         self.at = 0;
-        let piece = self.pieces.next()?;
+        let piece = self.pieces.read()?;
         self.is_drained = piece.is_empty();
         self.buffer.extend_from_slice(piece);
         Ok(())

@@ -12,9 +12,12 @@ use dbn::{Metadata, SType};
 
 const NS_PER_S: i64 = 1_000_000_000;
 
+type Mapping = (Range<u64>, Arc<str>);
+
 #[derive(Clone, Default)]
 pub(crate) struct Symbols {
-    by_id: HashMap<u32, Vec<(Range<u64>, Arc<str>)>>,
+    /// Mappings of each instrument_id, in the order in which they came.
+    by_id: HashMap<u32, Vec<Mapping>>,
     ids: HashMap<Arc<str>, HashSet<u32>>,
 }
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import databento
 import pytest
+import zstandard
 
+from l3book import Market
 from running import run
 
 MESSAGES = 100_000
-SNAPSHOT_RECORDS_MAX = 20_000
-"""Events are written whole, and a snapshot of a book is the longest of them."""
 
 
 def simulated(path: Path, *arguments: object) -> bytes:
@@ -25,13 +25,14 @@ def test_same_arguments_same_bytes(tmp_path: Path) -> None:
     assert simulated(tmp_path / "c.dbn", "--instruments", 3, "--seed", 8) != first
 
 
-def test_the_official_package_reads_it(tmp_path: Path) -> None:
-    path = tmp_path / "a.dbn"
+@pytest.mark.parametrize("name", ["a.dbn", "a.dbn.zst"])
+def test_the_official_package_reads_it(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
     # from_bytes: from_file leaves the file open, which the suite takes for a fault of its own.
     store = databento.DBNStore.from_bytes(simulated(path, "--instruments", 3))
     assert str(store.schema) == "mbo"
     records = store.to_ndarray()
-    assert MESSAGES <= len(records) < MESSAGES + SNAPSHOT_RECORDS_MAX
+    assert len(records) == MESSAGES
     assert len(set(records["instrument_id"].tolist())) == 3
     assert set(records["action"].tolist()) >= {b"A", b"C", b"M", b"T", b"F"}
     assert len(store.symbology["mappings"]) == 3
@@ -48,6 +49,22 @@ def test_it_rebuilds_into_sound_books_that_are_not_crossed(tmp_path: Path, instr
     assert len(books) == instruments
     assert not any(book["crossed"] for book in books)
     assert all(book["orders"] > 0 for book in books)
+
+
+def test_a_compressed_file_is_the_plain_one_compressed(tmp_path: Path) -> None:
+    plain, compressed = simulated(tmp_path / "a.dbn"), simulated(tmp_path / "a.dbn.zst")
+    assert zstandard.ZstdDecompressor().decompressobj().decompress(compressed) == plain
+
+
+@pytest.mark.parametrize("messages", [0, 1, 1_000, 70_001])
+def test_it_writes_as_many_records_as_asked_and_ends_with_a_whole_event(tmp_path: Path, messages: int) -> None:
+    path = tmp_path / "a.dbn"
+    done = run("simulate", "-o", path, "--messages", messages, "--instruments", 2)
+    assert done.stderr.decode() == f"{path}: {messages:,} records\n"
+    market = Market()
+    assert market.feed_file(path) == messages
+    assert market.stats()["held"] == 0
+    assert market.stats()["orders"] > 0 or messages < 1_000, "short streams have small books, but books"
 
 
 def test_the_folder_must_exist(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ struct Own {
 }
 
 enum Source {
-    Own(Mutex<Own>),
+    Own(Box<Mutex<Own>>),
     Market(Shared, Key),
 }
 
@@ -191,7 +191,7 @@ impl OrderBook {
         let rules = Rules { same_size: parse_same_size(same_size_modify)?, ..Rules::default() };
         let key = Key { publisher_id: 0, instrument_id: 0 };
         let own = Own { key, book: EventBook::new(&rules) };
-        Ok(PyClassInitializer::from(Book(Source::Own(Mutex::new(own)))).add_subclass(OrderBook))
+        Ok(PyClassInitializer::from(Book(Source::Own(Box::new(Mutex::new(own))))).add_subclass(OrderBook))
     }
 
     /// Takes one MBO record: a databento_dbn.MBOMsg, its 56 bytes (64 with ts_out), or keyword fields.

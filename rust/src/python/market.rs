@@ -125,7 +125,7 @@ impl Market {
             let step_end = pieces.file_bytes() + PROGRESS_BYTES;
             let step = |inner: &mut Inner| -> PyResult<bool> {
                 while pieces.file_bytes() < step_end {
-                    let piece = pieces.next().map_err(|error| piece_error(error, &path))?;
+                    let piece = pieces.read().map_err(|error| piece_error(error, &path))?;
                     if piece.is_empty() {
                         return Ok(true);
                     }
