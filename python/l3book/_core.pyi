@@ -48,6 +48,8 @@ class DecodeError(L3BookError, ValueError):
 
     offset: int
     """Byte position in the (decompressed) stream at which the fault lies."""
+    filename: PathLike[str] | None
+    """The file, where one was read."""
 
 class InvariantError(L3BookError):
     """`check()` found a book that breaks one of its own invariants: a bug in l3book."""

@@ -238,3 +238,11 @@ def test_an_empty_book_can_be_looked_at() -> None:
 def test_flags_default_to_last() -> None:
     assert OrderBook().apply_mbo(action="N") is True
     assert OrderBook().apply_mbo(action="N", flags=LAST - 1) is False
+
+
+def test_a_book_refuses_the_records_of_another_instrument() -> None:
+    book = OrderBook()
+    book.apply_mbo(action="A", side="B", price=P, size=2, order_id=4, publisher_id=1, instrument_id=1)
+    with pytest.raises(ValueError, match=r"a record of instrument 1:2, expected 1:1 as before"):
+        book.apply_mbo(action="A", side="B", price=P, size=3, order_id=5, publisher_id=1, instrument_id=2)
+    assert (book.instrument_id, len(book), book.stats()["records"]) == (1, 1, 1)

@@ -57,6 +57,8 @@ def test_a_bad_file_is_one_clear_line_and_keeps_what_was_good(
     with pytest.raises(DecodeError, match=names) as caught:
         market.feed_file(path)
     assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{path}: byte ")
+    assert caught.value.filename == path
     records = market.stats()["records"]
     assert kept is None or records == kept
     assert_market_agrees(market, OracleMarket().feed(GOOD[:records]))

@@ -177,6 +177,7 @@ def _complain(path: Path, market: "Market", damage: Exception | None) -> None:
     faults = [] if damage is None else [str(damage)]
     rejected = _rejected(market.stats())
     if rejected:
-        faults.append(f"{rejected:,} records rejected, the first: {market.problems()[0]['message']}")
+        first = f"{rejected:,} records rejected, the first: {market.problems()[0]['message']}"
+        faults.append(first if faults else f"{path}: {first}")
     if faults:
-        raise CommandError(f"{path}: " + "; ".join(faults), EXIT_ANSWER_IS_NO)
+        raise CommandError("; ".join(faults), EXIT_ANSWER_IS_NO)

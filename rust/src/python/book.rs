@@ -49,8 +49,30 @@ pub(super) fn stats_dict<'py>(
 }
 
 struct Own {
-    key: Key,
+    /// That of the first record.
+    key: Option<Key>,
     book: EventBook,
+}
+
+impl Own {
+    fn key(&self) -> Key {
+        self.key.unwrap_or(Key { publisher_id: 0, instrument_id: 0 })
+    }
+
+    /// Refuses a record of another instrument than the first one's: in one book, their orders would be mixed up.
+    #[inline]
+    fn accept(&mut self, key: Key) -> PyResult<()> {
+        match self.key {
+            Some(own) if own == key => Ok(()),
+            Some(own) => Err(PyValueError::new_err(format!(
+                "a record of instrument {key}, expected {own} as before: a Market holds the books of several"
+            ))),
+            None => {
+                self.key = Some(key);
+                Ok(())
+            }
+        }
+    }
 }
 
 enum Source {
@@ -72,7 +94,7 @@ impl Book {
         match &self.0 {
             Source::Own(own) => {
                 let own = lock(py, own);
-                read(own.key, None, &own.book)
+                read(own.key(), None, &own.book)
             }
             Source::Market(shared, key) => {
                 let inner = lock(py, shared);
@@ -189,15 +211,15 @@ impl OrderBook {
     #[pyo3(signature = (*, same_size_modify="keeps_place"))]
     fn new(same_size_modify: &str) -> PyResult<PyClassInitializer<Self>> {
         let rules = Rules { same_size: parse_same_size(same_size_modify)?, ..Rules::default() };
-        let key = Key { publisher_id: 0, instrument_id: 0 };
-        let own = Own { key, book: EventBook::new(&rules) };
+        let own = Own { key: None, book: EventBook::new(&rules) };
         Ok(PyClassInitializer::from(Book(Source::Own(Box::new(Mutex::new(own))))).add_subclass(OrderBook))
     }
 
     /// Takes one MBO record: a databento_dbn.MBOMsg, its 56 bytes (64 with ts_out), or keyword fields.
     ///
     /// Returns whether it completed an event; until then it is held back and no view shows it. A record that makes no
-    /// sense (see `stats()`: rejected_*) changes nothing. Raises ValueError or TypeError for what is no MBO record.
+    /// sense (see `stats()`: rejected_*) changes nothing. Raises ValueError or TypeError for what is no MBO record, and
+    /// ValueError for one of another instrument than the first.
     #[pyo3(
         signature = (record=None, /, *, action=None, side=None, price=None, size=None, order_id=None, flags=None,
             ts_event=None, ts_recv=None, ts_in_delta=None, sequence=None, channel_id=None, publisher_id=None,
@@ -256,7 +278,7 @@ impl OrderBook {
         };
         let Source::Own(own) = &slf.as_super().get().0 else { unreachable!("an OrderBook owns its book") };
         let mut own = lock(slf.py(), own);
-        own.key = Key::of(&record);
+        own.accept(Key::of(&record))?;
         Ok(own.book.push(&record).unwrap_or_else(|_| record.flags.is_last()))
     }
 }

@@ -76,11 +76,11 @@ pub(super) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Ok(())
 }
 
-fn raise(class: fn(&Exceptions) -> &Py<PyType>, message: String, attribute: Option<(&str, Py<PyAny>)>) -> PyErr {
+fn raise(class: fn(&Exceptions) -> &Py<PyType>, message: String, attributes: Vec<(&str, Py<PyAny>)>) -> PyErr {
     Python::attach(|py| {
         let exceptions = EXCEPTIONS.get(py).expect("set when the module was made");
         let made = class(exceptions).bind(py).call1((message,)).and_then(|error| {
-            if let Some((name, value)) = attribute {
+            for (name, value) in attributes {
                 error.setattr(name, value)?;
             }
             Ok(error)
@@ -95,14 +95,14 @@ fn object<'py, T: IntoPyObject<'py>>(py: Python<'py>, value: T) -> Py<PyAny> {
 
 impl From<DecodeError> for PyErr {
     fn from(error: DecodeError) -> Self {
-        let offset = Python::attach(|py| object(py, error.offset));
-        raise(|e| &e.decode, error.to_string(), Some(("offset", offset)))
+        let (offset, filename) = Python::attach(|py| (object(py, error.offset), py.None()));
+        raise(|e| &e.decode, error.to_string(), vec![("offset", offset), ("filename", filename)])
     }
 }
 
 impl From<Broken> for PyErr {
     fn from(error: Broken) -> Self {
-        raise(|e| &e.invariant, error.to_string(), None)
+        raise(|e| &e.invariant, error.to_string(), vec![])
     }
 }
 
@@ -116,11 +116,11 @@ impl From<LookupError> for PyErr {
     fn from(error: LookupError) -> Self {
         let message = error.to_string();
         match error {
-            LookupError::Unknown(..) => raise(|e| &e.unknown, message, None),
+            LookupError::Unknown(..) => raise(|e| &e.unknown, message, vec![]),
             LookupError::Ambiguous { choices, .. } => {
                 let choices: Vec<_> = choices.iter().map(|key| (key.publisher_id, key.instrument_id)).collect();
                 let choices = Python::attach(|py| object(py, choices));
-                raise(|e| &e.ambiguous, message, Some(("choices", choices)))
+                raise(|e| &e.ambiguous, message, vec![("choices", choices)])
             }
         }
     }
@@ -142,6 +142,15 @@ pub(super) fn os_error(error: &io::Error, path: &Path) -> PyErr {
 pub(super) fn piece_error(error: PieceError, path: &Path) -> PyErr {
     match error {
         PieceError::Io(error) => os_error(&error, path),
-        PieceError::Decode(error) => error.into(),
+        PieceError::Decode(error) => decode_error_in(&error, path),
     }
+}
+
+/// A `DecodeError` that names the file, in its text and as `filename`.
+pub(super) fn decode_error_in(error: &DecodeError, path: &Path) -> PyErr {
+    let text = format!("{}: {error}", path.display());
+    Python::attach(|py| {
+        let attributes = [("offset", object(py, error.offset)), ("filename", object(py, path))];
+        raise(|e| &e.decode, text, attributes.into())
+    })
 }

@@ -15,7 +15,7 @@ use pyo3::{
 
 use super::{
     book::{Book, lock, parse_same_size, stats_dict},
-    errors::{os_error, piece_error},
+    errors::{decode_error_in, os_error, piece_error},
     snapshot::{BookSnapshot, extent},
     types::Instrument,
 };
@@ -129,7 +129,7 @@ impl Market {
                     if piece.is_empty() {
                         return Ok(true);
                     }
-                    taken += inner.feed.feed(piece)?;
+                    taken += inner.feed.feed(piece).map_err(|error| decode_error_in(&error, &path))?;
                 }
                 Ok(false)
             };
@@ -139,8 +139,8 @@ impl Market {
                 progress.call1((pieces.file_bytes(), pieces.size_bytes()))?;
             }
             if is_over {
-                self.finish(py)?;
-                return Ok(taken);
+                let end = self.locked(py, |inner| inner.feed.finish());
+                return end.map(|()| taken).map_err(|error| decode_error_in(&error, &path));
             }
         }
     }
