@@ -1,0 +1,161 @@
+# The one entry point. Needs Python 3.11 or newer (with venv), Rust 1.88 or newer, Node 20.19 or newer, and make.
+# Outputs stand as files, so a second run rebuilds only what has changed.
+
+PYTHON ?= python3
+SOURCE ?= synthetic:
+PORT ?= 8000
+CARGO_BUILD_JOBS ?= 2
+export SOURCE PORT CARGO_BUILD_JOBS
+
+# The recorded market data that some tests need belongs to its owners and lies outside the repository.
+ifndef L3BOOK_TEST_DATA
+ifneq ($(wildcard ../shared/data),)
+export L3BOOK_TEST_DATA := $(abspath ../shared/data)
+endif
+endif
+
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+VENV := .venv/.ready
+TOOLS := .venv/.tools
+COMMAND := .venv/bin/l3book
+CORE := python/l3book/_core.abi3.so
+PAGE := python/l3book/static/index.html
+UI_MODULES := ui/node_modules/.package-lock.json
+
+# Folders are listed beside their files, so that a deleted file counts as a change too.
+CORE_INPUTS := Cargo.toml Cargo.lock pyproject.toml rust/Cargo.toml $(shell find rust/src)
+PAGE_INPUTS := $(wildcard ui/*.html ui/*.json ui/vite.config.*) $(shell find ui/src ui/public 2>/dev/null)
+
+# pyo3's build script would otherwise take whichever python3 comes first, and rebuild when that changes.
+CARGO_PYTHON := PYO3_PYTHON=$(abspath $(BIN)/python) cargo
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(TOOLS) $(CORE) $(COMMAND) $(PAGE) ## Build everything: .venv/ with l3book (release build), its tools, the page
+
+.PHONY: run
+run: $(CORE) $(COMMAND) $(PAGE) ## Serve a live market: SOURCE=synthetic: or SOURCE=file:path.dbn.zst, PORT=8000
+	@exec $(COMMAND) serve --source "$$SOURCE" --port "$$PORT"
+
+.PHONY: test
+test: test-rust test-python test-ui ## Run all tests: Rust, Python with the browser, page; skips are named
+
+# The dev profile, which Cargo.toml optimises lightly: it compiles as fast as a plain one, runs the property tests many times
+# faster, and still stops at an overflow or a failed debug assertion, which a release build would not.
+.PHONY: test-rust
+test-rust:
+	cargo test --locked
+
+.PHONY: test-python
+test-python: setup browser
+	$(BIN)/pytest
+
+.PHONY: test-ui
+test-ui: $(UI_MODULES)
+	npm --prefix ui test
+
+# Only root on a Debian-like machine can install a browser; elsewhere the tests in tests/e2e skip and say so.
+.PHONY: browser
+browser:
+	@command -v chromium >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium; \
+	  else echo 'make test: chromium is not installed; the tests in tests/e2e will be skipped'; fi; }
+
+.PHONY: check
+check: check-rust check-python check-ui ## Format, lints, types and docs of every part; changes nothing
+
+.PHONY: check-rust
+check-rust: $(TOOLS)
+	cargo fmt --all --check
+	cargo clippy --locked --all-targets -- -D warnings
+	$(CARGO_PYTHON) clippy --locked --all-targets --features python -- -D warnings
+	$(MAKE) --no-print-directory docs RUSTDOCFLAGS='-D warnings'
+
+.PHONY: check-python
+check-python: $(TOOLS) $(CORE) $(COMMAND)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	MYPYPATH=python $(BIN)/stubtest --mypy-config-file pyproject.toml l3book._core
+
+.PHONY: check-ui
+check-ui: $(UI_MODULES)
+	npm --prefix ui run check
+
+.PHONY: format
+format: $(TOOLS) ## Format Rust and Python
+	cargo fmt --all
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+.PHONY: bench
+bench: setup ## Measure: cargo bench, then pytest-benchmark; results stay in target/criterion/ and .benchmarks/
+	cargo bench --locked
+	$(BIN)/pytest tests/bench --benchmark-only --benchmark-autosave
+
+.PHONY: docs
+docs: $(TOOLS) ## Build the Rust documentation: target/doc/l3book/index.html
+	RUSTDOCFLAGS='$(RUSTDOCFLAGS)' $(CARGO_PYTHON) doc --locked --no-deps --features python
+
+# Lock files hold versions and hashes, never download addresses: the index is the reader's own choice.
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command 'make lock' $(LOCK_FLAGS)
+
+.PHONY: lock
+lock: ## Resolve the lock files anew (needs uv; LOCK_FLAGS=--upgrade for newer versions)
+	$(LOCK) pyproject.toml --group dev -o requirements/dev.txt
+	$(LOCK) pyproject.toml -c requirements/dev.txt -o requirements/runtime.txt
+	$(LOCK) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
+	cargo update --workspace
+	npm --prefix ui install --package-lock-only --omit-lockfile-registry-resolved
+	node -e 'const lock = "ui/package-lock.json", funding = (key, value) => key === "funding" ? undefined : value;'\
+	'fs.writeFileSync(lock, JSON.stringify(JSON.parse(fs.readFileSync(lock)), funding, 2) + "\n")'
+
+.PHONY: clean
+clean: ## Remove all that make has built
+	rm -rf .venv target dist ui/node_modules python/l3book/static python/l3book/_core*.so test-artifacts
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find python tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What `make run` needs: the packages l3book imports, and maturin to build it.
+$(VENV): requirements/runtime.txt requirements/build.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'make: $(PYTHON) is not Python 3.11 or newer; name one: make setup PYTHON=python3.13' >&2; exit 1; }
+	[ -x $(BIN)/pip ] || $(PYTHON) -m venv .venv
+	$(PIP_INSTALL) -r requirements/runtime.txt -r requirements/build.txt
+	@touch $@
+
+$(TOOLS): requirements/dev.txt $(VENV)
+	$(PIP_INSTALL) -r requirements/dev.txt
+	@touch $@
+
+# Compiled into the source tree, so that edits under python/ are live and an edit under rust/ needs this step only.
+$(CORE): $(VENV) $(CORE_INPUTS)
+	@command -v cargo >/dev/null || { echo 'make: cargo is not on PATH; l3book needs Rust 1.88 or newer' >&2; exit 1; }
+	VIRTUAL_ENV=$(abspath .venv) $(BIN)/maturin develop --release --locked --skip-install
+	@touch $@
+
+# By pip and not by maturin, which would install the dev tools too, past the lock file. Finds the core already compiled.
+$(COMMAND): $(VENV) pyproject.toml Cargo.toml | $(CORE)
+	PATH='$(abspath $(BIN))':"$$PATH" $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --no-index --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(UI_MODULES): ui/package.json ui/package-lock.json
+	@node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' || { \
+	  echo 'make: node is missing or older than 20; the page needs Node 20.19 or newer' >&2; exit 1; }
+	npm --prefix ui ci --no-fund --no-audit
+	@touch $@
+
+$(PAGE): $(UI_MODULES) $(PAGE_INPUTS)
+	npm --prefix ui run build
+	@touch $@
