@@ -3,7 +3,7 @@
 use crate::{
     book::{Level, Order},
     event::{EventBook, Moment, State},
-    market::{Key, Market},
+    market::{Key, LookupError, Market, Name},
     record::Side,
 };
 
@@ -68,10 +68,14 @@ impl View {
         }
     }
 
-    /// Takes the picture of a market's book.
-    #[must_use]
-    pub fn in_market(market: &Market, key: Key, extent: Extent) -> Option<Self> {
-        market.book(key).map(|book| Self::of(key, market.symbol(key), book, extent))
+    /// Takes the picture of the one book that goes by a name.
+    ///
+    /// # Errors
+    /// [`LookupError`] if there is none, or more than one.
+    pub fn lookup(market: &Market, name: &Name, extent: Extent) -> Result<Self, LookupError> {
+        let key = market.lookup(name)?;
+        let book = market.book(key).expect("it was just looked up");
+        Ok(Self::of(key, market.symbol(key), book, extent))
     }
 
     /// Bids, best first.

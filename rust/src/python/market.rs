@@ -170,10 +170,7 @@ impl Market {
         level: u8,
     ) -> PyResult<BookSnapshot> {
         let (name, extent) = (parse_name(instrument)?, extent(depth, level)?);
-        let view = self.locked(py, |inner| {
-            let market = &inner.feed.market;
-            market.lookup(&name).map(|key| View::in_market(market, key, extent).expect("it was just looked up"))
-        })?;
+        let view = self.locked(py, |inner| View::lookup(&inner.feed.market, &name, extent))?;
         Ok(BookSnapshot(view))
     }
 
@@ -191,16 +188,15 @@ impl Market {
     ) -> PyResult<Bound<'py, PyBytes>> {
         let name = parse_name(instrument)?;
         let extent = if level == 1 { extent(Some(1), 2)? } else { extent(depth, level)? };
-        let json = self.locked(py, |inner| {
-            let market = &inner.feed.market;
-            let key = market.lookup(&name)?;
-            let start = Instant::now();
-            let view = View::in_market(market, key, extent).expect("it was just looked up");
+        let start = Instant::now();
+        let view = self.locked(py, |inner| View::lookup(&inner.feed.market, &name, extent))?;
+        // Encoded without the lock: a deep book with its queues is longer in digits than in memory.
+        let (json, took) = py.detach(|| {
             let mut out = Vec::new();
             encode::push_view(&mut out, &view);
-            inner.snapshot_latency.record(start.elapsed());
-            Ok::<_, PyErr>(out)
-        })?;
+            (out, start.elapsed())
+        });
+        lock(py, &self.0).snapshot_latency.record(took);
         Ok(PyBytes::new(py, &json))
     }
 
