@@ -16,6 +16,7 @@ __all__ = [
     "AmbiguousInstrumentError",
     "Book",
     "BookSnapshot",
+    "CheckpointError",
     "Compressor",
     "DecodeError",
     "FileReader",
@@ -62,6 +63,9 @@ class AmbiguousInstrumentError(L3BookError, LookupError):
 
     choices: list[tuple[int, int]]
     """The (publisher_id, instrument_id) of each."""
+
+class CheckpointError(L3BookError, ValueError):
+    """These bytes are no checkpoint, or none can be made inside a record or zstd frame."""
 
 @final
 class Level:
@@ -239,16 +243,27 @@ class Market:
         `epoch`: the first epoch of every book, in hexadecimal on the wire; a server takes another at every start.
         """
     def feed(self, data: Buffer) -> int:
-        """Feed bytes cut anywhere; -> MBO records taken. Raises DecodeError with the good records applied."""
+        """Feed bytes cut anywhere; -> MBO records taken.
+
+        Raises DecodeError with the good records applied, and again until `finish()` ends the faulty stream.
+        One thread feeds; others may read at any time.
+        """
     def finish(self) -> None:
-        """Say that the stream is over: raises DecodeError if it ended inside metadata, a record or a zstd frame."""
+        """Say that what `feed` read is over; the next bytes fed begin another stream.
+
+        Raises DecodeError if it was empty, or ended inside metadata, a record or a zstd frame.
+        """
     def feed_file(
         self,
         path: str | PathLike[str],
         *,
         progress: Callable[[int, int], object] | None = None,
     ) -> int:
-        """Read a whole .dbn or .dbn.zst (feed + finish); progress(bytes_read, bytes_total); -> MBO records taken."""
+        """Read a whole .dbn or .dbn.zst file, a stream of its own; -> MBO records taken.
+
+        `progress(bytes_read, bytes_total)` is called now and then. Raises OSError (also for what is no regular
+        file) or DecodeError, with the good records applied.
+        """
     def instruments(self) -> list[Instrument]: ...
     def book(self, instrument: _InstrumentRef) -> Book: ...
     def snapshot(
@@ -266,9 +281,11 @@ class Market:
     def problems(self) -> list[dict[str, Any]]:
         """The first 16 rejected records: {reason, record, offset, order_id, sequence, ts_event, message}."""
     def check(self) -> None: ...
-    def to_bytes(self) -> bytes: ...
+    def to_bytes(self) -> bytes:
+        """The whole market. Raises CheckpointError while part of a record or zstd frame waits for the rest."""
     @staticmethod
-    def from_bytes(data: Buffer) -> Market: ...
+    def from_bytes(data: Buffer) -> Market:
+        """A market from what `to_bytes` gave, ready for a further stream. Raises CheckpointError."""
     def __len__(self) -> int: ...
 
 @final

@@ -346,7 +346,8 @@ impl OrderBook {
         };
         let level = LevelSlot { price, size: 0, count: 0, head: NIL, tail: NIL, side: side as u8 };
         let slot = if self.free_level == NIL {
-            let slot = u32::try_from(self.levels.len()).expect("fewer than 2^32 - 1 levels");
+            let slot =
+                u32::try_from(self.levels.len()).ok().filter(|slot| *slot != NIL).expect("fewer than 2^32 - 1 levels");
             self.levels.push(level);
             slot
         } else {

@@ -8,56 +8,44 @@ use crate::{
     book::{OrderBook, SameSizeModify},
     decode::Position,
     event::{EventBook, Moment, Rules},
-    feed::Feed,
     market::{Key, Market, Problem, StreamCounters},
-    record::{MBO_BYTES, Reject, Side, mbo_bytes, read_mbo},
+    record::{Action, MBO_BYTES, Reject, Side, UNDEF_PRICE, mbo_bytes, read_mbo},
 };
 
 const MAGIC: &[u8; 4] = b"L3BK";
 const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 12;
 
-/// Why bytes are no checkpoint of ours, or why none can be made now.
+/// Why bytes are no checkpoint of ours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CheckpointError {
-    /// The bytes cannot be read back.
-    #[error("checkpoint, byte {offset}: {what}")]
-    Damaged {
-        /// Where.
-        offset: usize,
-        /// What was found, and what was expected.
-        what: String,
-    },
-    /// Part of a record or zstd frame waits for the rest, which a checkpoint cannot hold.
-    #[error("a record or zstd frame is unfinished: make checkpoints between whole records")]
-    Unfinished,
+#[error("checkpoint, byte {offset}: {what}")]
+pub struct CheckpointError {
+    /// Where.
+    pub offset: usize,
+    /// What was found, and what was expected.
+    pub what: String,
 }
 
 type Result<T> = std::result::Result<T, CheckpointError>;
 
-/// Writes a market down.
-///
-/// # Errors
-/// [`CheckpointError::Unfinished`] inside a record or zstd frame.
-pub fn to_bytes(feed: &Feed) -> Result<Vec<u8>> {
-    if !feed.at_boundary() {
-        return Err(CheckpointError::Unfinished);
-    }
+/// Writes a market down. What a decoder still holds of an unfinished record is not part of it.
+#[must_use]
+pub fn to_bytes(market: &Market) -> Vec<u8> {
     let mut out = Out(vec![0; HEADER_BYTES]);
-    out.market(&feed.market);
+    out.market(market);
     let mut bytes = out.0;
     let crc = crc32fast::hash(&bytes[HEADER_BYTES..]);
     bytes[..4].copy_from_slice(MAGIC);
     bytes[4..8].copy_from_slice(&VERSION.to_le_bytes());
     bytes[8..12].copy_from_slice(&crc.to_le_bytes());
-    Ok(bytes)
+    bytes
 }
 
 /// Reads a market back, ready for a further stream.
 ///
 /// # Errors
-/// [`CheckpointError::Damaged`] if these are not exactly the bytes of a checkpoint.
-pub fn from_bytes(bytes: &[u8]) -> Result<Feed> {
+/// If these are not exactly the bytes of a checkpoint, or the books in them are not sound.
+pub fn from_bytes(bytes: &[u8]) -> Result<Market> {
     let mut input = In { bytes, at: 0 };
     if input.array::<4>()? != *MAGIC {
         return Err(input.damaged("expected the magic bytes L3BK"));
@@ -74,7 +62,8 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Feed> {
     if input.at != bytes.len() {
         return Err(input.damaged(format!("{} bytes too many", bytes.len() - input.at)));
     }
-    Ok(Feed::resume(market))
+    market.check().map_err(|broken| input.damaged(broken.to_string()))?;
+    Ok(market)
 }
 
 struct Out(Vec<u8>);
@@ -112,8 +101,7 @@ impl Out {
             self.u64(count);
         }
         let mut symbols: Vec<_> = market.symbols.iter().collect();
-        // Stable: within an id, later mappings win, so their order is kept.
-        symbols.sort_by_key(|(id, ..)| *id);
+        symbols.sort_unstable_by_key(|(id, at, _)| (*id, at.start, at.end));
         self.len(symbols.len());
         for (id, at, symbol) in symbols {
             self.u32(id);
@@ -150,6 +138,7 @@ impl Out {
             self.u64(count);
         }
         self.optional(book.held_since);
+        self.u64(book.event_ts);
         self.len(book.held.len());
         for record in &book.held {
             self.0.extend_from_slice(mbo_bytes(record));
@@ -193,7 +182,7 @@ struct In<'a> {
 
 impl In<'_> {
     fn damaged(&self, what: impl Into<String>) -> CheckpointError {
-        CheckpointError::Damaged { offset: self.at, what: what.into() }
+        CheckpointError { offset: self.at, what: what.into() }
     }
 
     fn take(&mut self, len: usize) -> Result<&[u8]> {
@@ -288,8 +277,14 @@ impl In<'_> {
         book.verdict = self.optional()?.map(|verdict| verdict != 0);
         [book.forced_events, book.bad_book_marks] = self.u64s()?;
         book.held_since = self.optional()?;
+        book.event_ts = self.u64()?;
         for _ in 0..self.u64()? {
-            book.held.push(read_mbo(self.take(MBO_BYTES)?));
+            let record = read_mbo(self.take(MBO_BYTES)?);
+            let action = Action::of(&record);
+            if !action.changes_book() || Reject::of(action, &record).is_some() {
+                return Err(self.damaged("a held record that is never held"));
+            }
+            book.held.push(record);
         }
         let by_action = self.u64s()?;
         let counters = &mut book.book.counters;
@@ -314,6 +309,9 @@ impl In<'_> {
         let quote = self.optional()?;
         let quote_price = self.u64()? as i64;
         if let Some(size) = quote {
+            if !(1..=u64::from(u32::MAX)).contains(&size) || quote_price == UNDEF_PRICE {
+                return Err(self.damaged(format!("a quote of {size} at {quote_price}, expected a size and a price")));
+            }
             book.set_quote(side, quote_price, size);
         }
         for _ in 0..self.u64()? {
@@ -321,8 +319,8 @@ impl In<'_> {
             for _ in 0..self.u32()? {
                 let [order_id, ts_event] = self.u64s()?;
                 let size = self.u32()?;
-                if size == 0 || book.order(order_id).is_some() {
-                    return Err(self.damaged(format!("order {order_id} has size 0 or rests already")));
+                if size == 0 || price == UNDEF_PRICE || book.order(order_id).is_some() {
+                    return Err(self.damaged(format!("order {order_id} without size or price, or for the second time")));
                 }
                 book.insert_order(side, price, order_id, ts_event, size);
             }

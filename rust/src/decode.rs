@@ -18,11 +18,15 @@ use crate::{
 /// MBO records handed to a [`Sink`] at once, at most.
 pub const BLOCK_RECORDS_MAX: usize = 32;
 
-/// Metadata longer than this is taken for damage. All symbols of the largest dataset need about a quarter of it.
-const METADATA_BYTES_MAX: usize = 1 << 30;
-const METADATA_PRELUDE_BYTES: usize = 8;
-const RECORD_BYTES_MIN: usize = 16;
-const RTYPE_MBO: u8 = RType::Mbo as u8;
+/// Bytes of a stream's start that tell every kind from every other.
+pub(crate) const DETECT_BYTES: usize = 12;
+/// Metadata longer than this is taken for damage. Two million symbols need less than half of it.
+pub(crate) const METADATA_BYTES_MAX: usize = 1 << 30;
+pub(crate) const METADATA_PRELUDE_BYTES: usize = 8;
+pub(crate) const RECORD_BYTES_MIN: usize = 16;
+pub(crate) const RTYPE_MBO: u8 = RType::Mbo as u8;
+/// DBN versions whose MBO records are the 56 bytes we read.
+pub(crate) const VERSIONS: std::ops::RangeInclusive<u8> = 1..=3;
 const RTYPE_SYMBOL_MAPPING: u8 = RType::SymbolMapping as u8;
 
 /// The bytes are not what they should be. Everything before was handed on.
@@ -79,7 +83,6 @@ enum Input {
 pub struct Decoder {
     input: Input,
     frames: Frames,
-    bytes: u64,
     failed: Option<DecodeError>,
 }
 
@@ -93,7 +96,7 @@ impl Decoder {
     /// A decoder at the start of a stream.
     #[must_use]
     pub fn new() -> Self {
-        Self { input: Input::Undecided(Vec::new()), frames: Frames::default(), bytes: 0, failed: None }
+        Self { input: Input::Undecided(Vec::new()), frames: Frames::default(), failed: None }
     }
 
     /// Decodes what `bytes` completes and hands it to the sink.
@@ -104,7 +107,6 @@ impl Decoder {
         if let Some(failed) = &self.failed {
             return Err(failed.clone());
         }
-        self.bytes += bytes.len() as u64;
         let result = self.route(bytes, sink);
         self.failed = result.as_ref().err().cloned();
         result
@@ -115,7 +117,7 @@ impl Decoder {
             Input::Raw => self.frames.push(bytes, sink),
             Input::Zstd(inflate) => inflate.push(bytes, |plain| self.frames.push(plain, sink)),
             Input::Undecided(head) => {
-                let wanted = Kind::HEAD_BYTES.saturating_sub(head.len()).min(bytes.len());
+                let wanted = DETECT_BYTES.saturating_sub(head.len()).min(bytes.len());
                 head.extend_from_slice(&bytes[..wanted]);
                 let Some(kind) = Kind::of(head)? else { return Ok(()) };
                 let head = std::mem::take(head);
@@ -149,12 +151,6 @@ impl Decoder {
         }
     }
 
-    /// Bytes given so far, as given.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
     /// Whether the next byte begins an item: nothing is buffered.
     #[must_use]
     pub fn at_boundary(&self) -> bool {
@@ -167,15 +163,17 @@ impl Decoder {
     }
 }
 
+/// Whether this is the predecessor of DBN, which hides its header in a skippable zstd frame.
+pub(crate) fn is_dbz(head: &[u8]) -> bool {
+    head.get(8..11) == Some(b"DBZ")
+}
+
 enum Kind {
     Raw,
     Zstd,
 }
 
 impl Kind {
-    /// Bytes needed to tell every kind from every other.
-    const HEAD_BYTES: usize = 12;
-
     fn of(head: &[u8]) -> Result<Option<Self>, DecodeError> {
         if head.len() < 4 {
             return Ok(None);
@@ -185,10 +183,10 @@ impl Kind {
             return Ok(Some(Kind::Zstd));
         }
         if is_skippable_magic(magic) {
-            if head.len() < Self::HEAD_BYTES {
+            if head.len() < DETECT_BYTES {
                 return Ok(None);
             }
-            if &head[8..11] == b"DBZ" {
+            if is_dbz(head) {
                 return Err(DecodeError::new(
                     0,
                     "this is DBZ, the predecessor of DBN; expected DBN (`databento` and `dbn` can convert it)",
@@ -311,7 +309,7 @@ impl Frames {
 
     fn next_metadata(&self, bytes: &[u8]) -> Result<Next, DecodeError> {
         let version = bytes[3];
-        if !(1..=3).contains(&version) {
+        if !VERSIONS.contains(&version) {
             return Err(DecodeError::new(self.at.offset + 3, format!("DBN version {version}, expected 1, 2 or 3")));
         }
         let Some(len) = bytes.get(4..METADATA_PRELUDE_BYTES) else {

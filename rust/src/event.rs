@@ -83,6 +83,8 @@ pub struct EventBook {
     pub(crate) held: Vec<MboMsg>,
     /// ts_recv of the first held record whose time counts.
     pub(crate) held_since: Option<u64>,
+    /// The latest ts_event in the unfinished event: the Adds of a snapshot carry the times of their orders.
+    pub(crate) event_ts: u64,
     pub(crate) epoch: u64,
     pub(crate) until: u64,
     pub(crate) is_past_end: bool,
@@ -105,6 +107,7 @@ impl EventBook {
             moment: Moment::default(),
             held: Vec::new(),
             held_since: None,
+            event_ts: 0,
             epoch: rules.epoch,
             until: rules.until,
             is_past_end: false,
@@ -117,7 +120,7 @@ impl EventBook {
         }
     }
 
-    /// Takes the next record of this book; says whether it completed an event.
+    /// Takes the next record of this book; says whether that completed an event (its own, or by force an earlier one).
     ///
     /// # Errors
     /// Why the record was refused. It then changed nothing but, if it carries F_LAST, still completed its event.
@@ -156,16 +159,20 @@ impl EventBook {
         if self.is_past_end {
             return Ok(false);
         }
+        let seq_before = self.moment.seq;
         let bits = record.flags.raw();
         let is_last = bits & flags::LAST != 0;
         let rejected = Reject::of(action, record);
-        if is_last && record.hd.ts_event > self.until {
-            self.is_past_end = true;
-            self.drop_held();
-            return Ok(false);
-        }
-        if !is_last && self.is_overdue(record) {
+        let is_held_full = self.held.len() >= HELD_RECORDS_MAX;
+        if is_held_full || (!is_last && self.is_overdue(record)) {
             self.force();
+        }
+        self.event_ts = self.event_ts.max(record.hd.ts_event);
+        if is_last && self.event_ts > self.until {
+            self.end_time();
+        }
+        if self.is_past_end {
+            return Ok(false);
         }
         self.note_flags(action, bits, rejected.is_none());
         match rejected {
@@ -182,7 +189,7 @@ impl EventBook {
             self.complete(record);
             self.is_loading = false;
         }
-        rejected.map_or(Ok(is_last), Err)
+        rejected.map_or(Ok(self.moment.seq != seq_before), Err)
     }
 
     /// A refused record can still tell of lost packets, but is no snapshot and no clear.
@@ -199,9 +206,6 @@ impl EventBook {
     }
 
     fn hold(&mut self, action: Action, record: &MboMsg) {
-        if self.held.len() >= HELD_RECORDS_MAX {
-            self.force();
-        }
         let has_own_time = action != Action::Clear && record.flags.raw() & flags::SNAPSHOT == 0;
         if has_own_time && self.held_since.is_none() {
             self.held_since = Some(record.ts_recv);
@@ -215,11 +219,19 @@ impl EventBook {
 
     /// Completes what is held without having seen its F_LAST.
     fn force(&mut self) {
-        if let Some(last) = self.held.last().copied() {
+        if self.event_ts > self.until {
+            self.end_time();
+        } else if let Some(last) = self.held.last().copied() {
             self.apply_held();
             self.complete(&last);
             self.forced_events += 1;
         }
+    }
+
+    /// The event lies after `until`: the book stays as it is for good.
+    fn end_time(&mut self) {
+        self.is_past_end = true;
+        self.drop_held();
     }
 
     fn apply_held(&mut self) {
@@ -242,6 +254,7 @@ impl EventBook {
         self.held.clear();
         self.held.shrink_to(KEPT_RECORDS);
         self.held_since = None;
+        self.event_ts = 0;
     }
 
     #[inline(always)]

@@ -44,12 +44,6 @@ impl Feed {
         std::mem::take(&mut self.decoder).finish()
     }
 
-    /// Bytes fed since the stream began, as they came (compressed or not).
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.decoder.bytes()
-    }
-
     /// Whether all bytes fed so far have been applied: none waits for the rest of its record or frame.
     #[must_use]
     pub fn at_boundary(&self) -> bool {

@@ -56,7 +56,8 @@ pub enum Name {
     Key(Key),
     /// Any publisher's.
     InstrumentId(u32),
-    /// Any instrument that ever went by this symbol; or else, what the text says as a number or a pair of numbers.
+    /// `publisher_id:instrument_id` of a book; or else any instrument that ever went by this symbol; or else an
+    /// instrument_id.
     Text(String),
 }
 
@@ -224,11 +225,11 @@ impl Market {
         self.find(key).map(|at| &self.books[at])
     }
 
-    /// The symbol of a book at the time of its last event.
+    /// The symbol of a book when its last event was captured: the ts_event of a snapshot's orders can be days older.
     #[must_use]
     pub fn symbol(&self, key: Key) -> Option<&str> {
-        let ts_event = self.book(key).map_or(u64::MAX, |book| book.moment().ts_event);
-        self.symbols.get(key.instrument_id, ts_event).map(|symbol| &**symbol)
+        let ts_recv = self.book(key).map_or(u64::MAX, |book| book.moment().ts_recv);
+        self.symbols.get(key.instrument_id, ts_recv).map(|symbol| &**symbol)
     }
 
     /// The one book that goes by a name.
@@ -240,16 +241,19 @@ impl Market {
             Name::Key(key) => self.find(*key).map(|_| *key).into_iter().collect(),
             Name::InstrumentId(id) => self.keys.iter().copied().filter(|key| key.instrument_id == *id).collect(),
             Name::Text(text) => {
+                let numeric = Name::numeric(text);
+                if let Some(Name::Key(key)) = numeric
+                    && self.find(key).is_some()
+                {
+                    return Ok(key);
+                }
                 let ids: Vec<u32> = self.symbols.ids(text).collect();
+                if let (true, Some(numeric)) = (ids.is_empty(), numeric) {
+                    return self.lookup(&numeric);
+                }
                 self.keys.iter().copied().filter(|key| ids.contains(&key.instrument_id)).collect()
             }
         };
-        if keys.is_empty()
-            && let Name::Text(text) = name
-            && let Some(numeric) = Name::numeric(text)
-        {
-            return self.lookup(&numeric);
-        }
         match keys.as_slice() {
             [key] => Ok(*key),
             [] => Err(LookupError::Unknown(name.clone(), self.len())),

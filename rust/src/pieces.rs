@@ -10,8 +10,8 @@ use std::{
 };
 
 use crate::{
-    decode::DecodeError,
-    inflate::{Inflate, ZSTD_MAGIC},
+    decode::{DETECT_BYTES, DecodeError, is_dbz},
+    inflate::{Inflate, ZSTD_MAGIC, is_skippable_magic},
 };
 
 const READ_BYTES: usize = 256 * 1024;
@@ -47,25 +47,33 @@ pub struct Pieces {
     kind: Kind,
     file_bytes: u64,
     size_bytes: u64,
+    /// The thread has said its last, good or bad.
+    is_over: bool,
 }
 
 impl Pieces {
-    /// Opens a raw or compressed file, or a pipe.
+    /// Opens a raw or compressed file.
     ///
     /// # Errors
-    /// If it cannot be opened, or is a directory.
+    /// If it cannot be opened, is a directory, or is no regular file: a pipe could keep us waiting for ever.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let mut file = File::open(path)?;
-        let status = file.metadata()?;
+        // Asked before it is opened: opening a pipe waits for its writer.
+        let status = std::fs::metadata(path)?;
         if status.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
+        if !status.is_file() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let mut file = File::open(path)?;
         let mut head = Vec::new();
-        file.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut head)?;
-        let is_zstd = head == ZSTD_MAGIC;
+        file.by_ref().take(DETECT_BYTES as u64).read_to_end(&mut head)?;
+        let is_zstd = head
+            .first_chunk()
+            .is_some_and(|magic| *magic == ZSTD_MAGIC || (is_skippable_magic(*magic) && !is_dbz(&head)));
         let reader: Reader = Box::new(Cursor::new(head).chain(file));
         let kind = if is_zstd { inflate_aside(reader) } else { Kind::Direct { reader, buffer: vec![0; READ_BYTES] } };
-        Ok(Self { kind, file_bytes: 0, size_bytes: status.len() })
+        Ok(Self { kind, file_bytes: 0, size_bytes: status.len(), is_over: false })
     }
 
     /// The next piece; empty at the end. It stays valid until the next call.
@@ -79,10 +87,13 @@ impl Pieces {
                 self.file_bytes += read as u64;
                 Ok(&buffer[..read])
             }
+            Kind::Inflated { .. } if self.is_over => Ok(&[]),
             Kind::Inflated { pieces, spent, current } => {
                 // The thread may have ended; then nobody needs the buffer.
                 let _ = spent.send(std::mem::take(current));
-                let Ok(piece) = pieces.recv() else { return Ok(&[]) };
+                let ended_early = || io::Error::other("the decompressing thread ended early");
+                let piece = pieces.recv().map_err(|_| ended_early())?;
+                self.is_over = piece.as_ref().map_or(true, |piece| piece.bytes.is_empty());
                 let piece = piece?;
                 self.file_bytes = piece.file_bytes;
                 *current = piece.bytes;
@@ -97,7 +108,7 @@ impl Pieces {
         self.file_bytes
     }
 
-    /// Length of the file in bytes; 0 for a pipe.
+    /// Length of the file in bytes.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes
@@ -117,10 +128,9 @@ fn inflate_aside(mut reader: Reader) -> Kind {
     let (send, pieces) = sync_channel(QUEUE_PIECES);
     let (spent, reuse) = channel::<Vec<u8>>();
     thread::spawn(move || {
-        if let Err(error) = inflate_all(&mut reader, &send, &reuse) {
-            // Nobody listens any more: then nobody misses the error either.
-            let _ = send.send(Err(error));
-        }
+        let end = inflate_all(&mut reader, &send, &reuse);
+        // Nobody may listen any more: then nobody misses the end either.
+        let _ = send.send(end.map(|file_bytes| Inflated { bytes: Vec::new(), file_bytes }));
     });
     Kind::Inflated { pieces, spent, current: Vec::new() }
 }
@@ -129,24 +139,23 @@ fn inflate_all(
     reader: &mut Reader,
     send: &SyncSender<Result<Inflated, PieceError>>,
     reuse: &Receiver<Vec<u8>>,
-) -> Result<(), PieceError> {
+) -> Result<u64, PieceError> {
     let mut inflate = Inflate::new();
     let mut buffer = vec![0; READ_BYTES];
     let mut file_bytes = 0;
-    let mut is_abandoned = false;
-    while !is_abandoned {
+    loop {
         let read = read_some(reader, &mut buffer)?;
         if read == 0 {
-            return Ok(inflate.finish()?);
+            inflate.finish()?;
+            return Ok(file_bytes);
         }
         file_bytes += read as u64;
         inflate.push(&buffer[..read], |plain| {
             let mut bytes = reuse.try_recv().unwrap_or_default();
             bytes.clear();
             bytes.extend_from_slice(plain);
-            is_abandoned = send.send(Ok(Inflated { bytes, file_bytes })).is_err();
-            Ok(())
+            let abandoned = |_| DecodeError::new(0, "nobody reads on");
+            send.send(Ok(Inflated { bytes, file_bytes })).map_err(abandoned)
         })?;
     }
-    Ok(())
 }

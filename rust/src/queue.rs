@@ -74,7 +74,8 @@ impl Orders {
     pub(crate) fn insert(&mut self, id: u64, ts_event: u64, size: u32) -> u32 {
         let order = OrderSlot { id, ts_event, size, level: NIL, prev: NIL, next: NIL };
         let slot = if self.free == NIL {
-            let slot = u32::try_from(self.slots.len()).expect("fewer than 2^32 - 1 resting orders");
+            let slot =
+                u32::try_from(self.slots.len()).ok().filter(|slot| *slot != NIL).expect("fewer than 2^32 - 1 orders");
             self.slots.push(order);
             slot
         } else {
@@ -175,7 +176,7 @@ impl Orders {
         self.ids.holds(self.get(slot).id, slot)
     }
 
-    /// (slots in use or free, bytes held by arena and id table).
+    /// Bytes held by arena and id table.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.slots.capacity() * size_of::<OrderSlot>() + self.ids.capacity() * 8
     }

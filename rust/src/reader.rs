@@ -6,13 +6,10 @@
 use std::{io, path::Path};
 
 use crate::{
+    decode::{METADATA_BYTES_MAX, METADATA_PRELUDE_BYTES, RECORD_BYTES_MIN, RTYPE_MBO, VERSIONS},
     pieces::{PieceError, Pieces},
     record::MBO_BYTES,
 };
-
-const METADATA_PRELUDE_BYTES: usize = 8;
-const HEADER_BYTES: usize = 16;
-const RTYPE_MBO: u8 = 0xA0;
 
 /// Reads a DBN file, raw or zstd.
 pub struct FileReader {
@@ -25,10 +22,18 @@ pub struct FileReader {
 }
 
 #[derive(Clone, Copy)]
+enum What {
+    Metadata,
+    /// With its ts_recv if it is an MBO record, or else its ts_event.
+    Record(u64),
+    /// Neither: all that is at hand.
+    Fault,
+}
+
+#[derive(Clone, Copy)]
 struct Item {
     len: usize,
-    /// ts_recv of an MBO record, ts_event of another; `None` for what is no record.
-    ts_ns: Option<u64>,
+    what: What,
 }
 
 impl FileReader {
@@ -61,15 +66,18 @@ impl FileReader {
 
     fn read_items(&mut self, records_max: usize, until_ns: u64, out: &mut Vec<u8>) -> Result<(), PieceError> {
         let mut records = 0;
-        while let Some(item) = self.item()? {
-            if let Some(ts_ns) = item.ts_ns {
-                if records == records_max || ts_ns > until_ns {
-                    break;
-                }
-                records += 1;
+        while let Some(item) = self.item_at(0)? {
+            match item.what {
+                What::Record(ts_ns) if records == records_max || ts_ns > until_ns => break,
+                What::Record(_) => records += 1,
+                What::Metadata | What::Fault => {}
             }
             out.extend_from_slice(&self.buffer[self.at..self.at + item.len]);
             self.at += item.len;
+            // Whoever is fed this says what is wrong with it; more of the same would only take memory.
+            if matches!(item.what, What::Fault) {
+                break;
+            }
         }
         Ok(())
     }
@@ -81,10 +89,11 @@ impl FileReader {
     pub fn next_ts_ns(&mut self) -> Result<Option<u64>, PieceError> {
         let mut ahead = 0;
         while let Some(item) = self.item_at(ahead)? {
-            if item.ts_ns.is_some() {
-                return Ok(item.ts_ns);
+            match item.what {
+                What::Record(ts_ns) => return Ok(Some(ts_ns)),
+                What::Metadata => ahead += item.len,
+                What::Fault => return Ok(None),
             }
-            ahead += item.len;
         }
         Ok(None)
     }
@@ -101,10 +110,6 @@ impl FileReader {
         (self.pieces.file_bytes(), self.pieces.size_bytes())
     }
 
-    fn item(&mut self) -> Result<Option<Item>, PieceError> {
-        self.item_at(0)
-    }
-
     fn item_at(&mut self, ahead: usize) -> Result<Option<Item>, PieceError> {
         loop {
             let rest = &self.buffer[self.at + ahead..];
@@ -113,7 +118,7 @@ impl FileReader {
                 // What the file's end cuts off is handed out too: it is a fault that somebody must see.
                 _ if self.is_drained => {
                     let len = rest.len();
-                    return Ok((len > 0).then_some(Item { len, ts_ns: None }));
+                    return Ok((len > 0).then_some(Item { len, what: What::Fault }));
                 }
                 _ => self.fill()?,
             }
@@ -125,18 +130,22 @@ impl FileReader {
         if bytes.len() < METADATA_PRELUDE_BYTES {
             return Err(());
         }
+        let fault = Ok(Item { len: bytes.len(), what: What::Fault });
         if bytes.starts_with(b"DBN") {
             let len = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]) as usize;
-            return Ok(Item { len: METADATA_PRELUDE_BYTES + len, ts_ns: None });
+            if !VERSIONS.contains(&bytes[3]) || len > METADATA_BYTES_MAX {
+                return fault;
+            }
+            return Ok(Item { len: METADATA_PRELUDE_BYTES + len, what: What::Metadata });
         }
         let len = usize::from(bytes[0]) * 4;
-        if len < HEADER_BYTES {
-            return Ok(Item { len: bytes.len(), ts_ns: None });
+        if len < RECORD_BYTES_MIN {
+            return fault;
         }
         let at = if bytes[1] == RTYPE_MBO && len >= MBO_BYTES { 40 } else { 8 };
         let Some(ts) = bytes.get(at..at + 8) else { return Err(()) };
         let ts_ns = u64::from_le_bytes(ts.try_into().expect("eight bytes"));
-        Ok(Item { len, ts_ns: Some(ts_ns) })
+        Ok(Item { len, what: What::Record(ts_ns) })
     }
 
     fn fill(&mut self) -> Result<(), PieceError> {

@@ -160,3 +160,63 @@ def read_through(path: Path, market: Market) -> None:
     while not reader.ended:
         market.feed(reader.read(3))
     market.finish()
+
+
+def test_a_bad_file_is_not_the_fault_of_the_next(tmp_path: Path, good_file: Path) -> None:
+    bad = tmp_path / "bad.dbn"
+    bad.write_bytes(WHOLE[:-1])
+    market = Market()
+    with pytest.raises(DecodeError, match=r"bad\.dbn"):
+        market.feed_file(bad)
+    assert market.feed_file(good_file) == len(GOOD)
+
+
+def test_a_file_given_up_halfway_leaves_nothing_behind(tmp_path: Path, good_file: Path) -> None:
+    long = tmp_path / "long.dbn"
+    long.write_bytes(HEADER + stream(GOOD) * 20_000 + b"\x0e")
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    market = Market()
+    with pytest.raises(KeyboardInterrupt):
+        market.feed_file(long, progress=stop)
+    assert market.feed_file(good_file) == len(GOOD)
+
+
+def test_frames_that_begin_with_a_skippable_one_are_read_as_records(tmp_path: Path) -> None:
+    path = tmp_path / "pz.dbn.zst"
+    path.write_bytes(b"\x50\x2a\x4d\x18" + (4).to_bytes(4, "little") + b"\1\2\3\4" + packed(WHOLE))
+    assert Market().feed_file(path) == len(GOOD)
+    reader = FileReader(path)
+    assert reader.next_ts == GOOD[0].ts_recv
+    assert reader.read(2) == HEADER + stream(GOOD[:2])
+
+
+@pytest.mark.parametrize(
+    "junk", [bytes(8_000_000), b"DBN\x03\xff\xff\xff\xff" + bytes(8_000_000)], ids=["zeros", "lie"]
+)
+def test_damage_is_handed_out_in_pieces_and_not_as_a_whole(junk: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "junk.dbn"
+    path.write_bytes(WHOLE + junk)
+    reader, handed_out = FileReader(path), b""
+    market = Market()
+    with pytest.raises(DecodeError):
+        while piece := reader.read(1_000_000):
+            handed_out += piece
+            market.feed(piece)
+    assert len(handed_out) < 1_000_000
+    assert market.stats()["records"] == len(GOOD)
+
+
+def test_a_device_is_refused(tmp_path: Path) -> None:
+    for reader in (Market().feed_file, FileReader):
+        with pytest.raises(OSError, match="not a regular file"):
+            reader("/dev/zero")
+
+
+def test_bytes_fed_are_counted(good_file: Path) -> None:
+    market = Market()
+    market.feed_file(good_file)
+    market.feed(WHOLE)
+    assert market.stats()["bytes"] == 2 * len(WHOLE)

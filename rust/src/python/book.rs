@@ -1,22 +1,19 @@
 //! `Book`, a read-only handle, and `OrderBook`, one that is fed record by record.
 
-use std::{
-    ffi::c_char,
-    sync::{Mutex, MutexGuard},
-};
+use std::{ffi::c_char, sync::Arc};
 
 use dbn::{FlagSet, RType, RecordHeader};
+use parking_lot::Mutex;
 use pyo3::{
     buffer::PyUntypedBuffer,
     exceptions::{PyTypeError, PyValueError},
     intern,
     prelude::*,
-    sync::MutexExt,
     types::{PyBytes, PyDict},
 };
 
 use super::{
-    market::Shared,
+    shared::{Shared, with_lock},
     snapshot::{BookSnapshot, extent},
     types::{Bbo, Order, QueuePosition, parse_side},
 };
@@ -77,7 +74,7 @@ impl Own {
 
 enum Source {
     Own(Box<Mutex<Own>>),
-    Market(Shared, Key),
+    Market(Arc<Shared>, Key),
 }
 
 /// A live, read-only handle on one book of a Market.
@@ -85,33 +82,19 @@ enum Source {
 pub(super) struct Book(Source);
 
 impl Book {
-    pub(super) fn in_market(market: Shared, key: Key) -> Self {
+    pub(super) fn in_market(market: Arc<Shared>, key: Key) -> Self {
         Self(Source::Market(market, key))
     }
 
-    /// Reads the book under its lock, with its key and symbol. The reader must not call back into Python.
-    fn read<T>(&self, py: Python<'_>, read: impl FnOnce(Key, Option<&str>, &EventBook) -> T) -> T {
+    /// Reads the book under its lock, with its key and symbol. `read` must not call into Python.
+    fn read<T: Send>(&self, py: Python<'_>, read: impl FnOnce(Key, Option<&str>, &EventBook) -> T + Send) -> T {
         match &self.0 {
-            Source::Own(own) => {
-                let own = lock(py, own);
-                read(own.key(), None, &own.book)
-            }
-            Source::Market(shared, key) => {
-                let inner = lock(py, shared);
-                let market = &inner.feed.market;
+            Source::Own(own) => with_lock(py, own, |own| read(own.key(), None, &own.book)),
+            Source::Market(shared, key) => shared.glance(py, |market| {
                 let book = market.book(*key).expect("a market never forgets a book");
                 read(*key, market.symbol(*key), book)
-            }
+            }),
         }
-    }
-}
-
-/// Locks without holding up other Python threads: whoever has the lock may be at work without the GIL.
-#[inline]
-pub(super) fn lock<'a, T>(py: Python<'_>, mutex: &'a Mutex<T>) -> MutexGuard<'a, T> {
-    match mutex.try_lock() {
-        Ok(guard) => guard,
-        Err(_) => mutex.lock_py_attached(py).expect("no thread panicked while it changed this book"),
     }
 }
 
@@ -217,7 +200,7 @@ impl OrderBook {
 
     /// Takes one MBO record: a databento_dbn.MBOMsg, its 56 bytes (64 with ts_out), or keyword fields.
     ///
-    /// Returns whether it completed an event; until then it is held back and no view shows it. A record that makes no
+    /// Returns whether that completed an event; until then it is held back and no view shows it. A record that makes no
     /// sense (see `stats()`: rejected_*) changes nothing. Raises ValueError or TypeError for what is no MBO record, and
     /// ValueError for one of another instrument than the first.
     #[pyo3(
@@ -277,9 +260,13 @@ impl OrderBook {
             _ => return Err(PyTypeError::new_err("apply_mbo takes one record, or keyword fields with an action")),
         };
         let Source::Own(own) = &slf.as_super().get().0 else { unreachable!("an OrderBook owns its book") };
-        let mut own = lock(slf.py(), own);
-        own.accept(Key::of(&record))?;
-        Ok(own.book.push(&record).unwrap_or_else(|_| record.flags.is_last()))
+        with_lock(slf.py(), own, |own| {
+            own.accept(Key::of(&record))?;
+            let seq = own.book.moment().seq;
+            // Counted in stats(); that it was refused does not keep it from completing an event.
+            let _ = own.book.push(&record);
+            Ok(own.book.moment().seq != seq)
+        })
     }
 }
 

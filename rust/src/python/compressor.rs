@@ -1,11 +1,12 @@
 //! `Compressor`: plain bytes → one zstd frame.
 
-use std::{io::Write, sync::Mutex};
+use std::io::Write;
 
+use parking_lot::Mutex;
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
 use zstd::stream::write::Encoder;
 
-use super::book::lock;
+use super::shared::with_lock;
 
 type State = Option<Encoder<'static, Vec<u8>>>;
 
@@ -19,7 +20,7 @@ impl Compressor {
         py: Python<'py>,
         work: impl FnOnce(&mut State) -> Option<std::io::Result<Vec<u8>>> + Send,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let done = py.detach(|| work(&mut self.0.lock().expect("no thread panicked while it compressed")));
+        let done = py.detach(|| work(&mut self.0.lock()));
         let bytes = done.ok_or_else(|| PyValueError::new_err("this frame is finished"))??;
         Ok(PyBytes::new(py, &bytes))
     }
@@ -52,6 +53,6 @@ impl Compressor {
     }
 
     fn __repr__(&self, py: Python<'_>) -> &'static str {
-        if lock(py, &self.0).is_some() { "<Compressor>" } else { "<Compressor, finished>" }
+        if with_lock(py, &self.0, |state| state.is_some()) { "<Compressor>" } else { "<Compressor, finished>" }
     }
 }

@@ -17,6 +17,7 @@ struct Exceptions {
     invariant: Py<PyType>,
     unknown: Py<PyType>,
     ambiguous: Py<PyType>,
+    checkpoint: Py<PyType>,
 }
 
 static EXCEPTIONS: PyOnceLock<Exceptions> = PyOnceLock::new();
@@ -66,8 +67,15 @@ pub(super) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
         ambiguous: make(
             module,
             "AmbiguousInstrumentError",
-            vec![base, lookup],
+            vec![base.clone(), lookup],
             "Several books go by that name: `choices` lists (publisher_id, instrument_id).",
+        )?
+        .unbind(),
+        checkpoint: make(
+            module,
+            "CheckpointError",
+            vec![base, py.get_type::<PyValueError>()],
+            "These bytes are no checkpoint, or none can be made inside a record or zstd frame.",
         )?
         .unbind(),
     };
@@ -108,8 +116,12 @@ impl From<Broken> for PyErr {
 
 impl From<CheckpointError> for PyErr {
     fn from(error: CheckpointError) -> Self {
-        PyValueError::new_err(error.to_string())
+        checkpoint_error(error.to_string())
     }
+}
+
+pub(super) fn checkpoint_error(what: String) -> PyErr {
+    raise(|e| &e.checkpoint, what, vec![])
 }
 
 impl From<LookupError> for PyErr {
@@ -130,8 +142,13 @@ impl From<LookupError> for PyErr {
 pub(super) fn os_error(error: &io::Error, path: &Path) -> PyErr {
     const EISDIR: i32 = 21;
     const EIO: i32 = 5;
+    const EINVAL: i32 = 22;
     let errno = match error.kind() {
         io::ErrorKind::IsADirectory => EISDIR,
+        // Ours, for what could keep us waiting: a pipe, a terminal, a device.
+        io::ErrorKind::InvalidInput if error.raw_os_error().is_none() => {
+            return PyOSError::new_err((EINVAL, "not a regular file", path.to_path_buf()));
+        }
         _ => error.raw_os_error().unwrap_or(EIO),
     };
     let text = Python::attach(|py| py.import("os")?.call_method1("strerror", (errno,))?.extract::<String>())

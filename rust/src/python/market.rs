@@ -2,30 +2,32 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, atomic::Ordering},
     time::Instant,
 };
 
 use pyo3::{
     buffer::PyUntypedBuffer,
-    exceptions::{PyBufferError, PyTypeError, PyValueError},
+    exceptions::{PyBufferError, PyTypeError},
     prelude::*,
     types::{PyBool, PyBytes, PyDict, PyList},
 };
 
 use super::{
-    book::{Book, lock, parse_same_size, stats_dict},
-    errors::{decode_error_in, os_error, piece_error},
+    book::{Book, parse_same_size, stats_dict},
+    errors::{checkpoint_error, decode_error_in, os_error, piece_error},
+    shared::{Shared, with_lock},
     snapshot::{BookSnapshot, extent},
     types::Instrument,
 };
 use crate::{
-    checkpoint, encode,
+    checkpoint,
+    decode::Decoder,
+    encode,
     event::Rules,
-    feed::Feed,
     latency::{Latency, Percentiles},
-    market::{Key, Name},
-    pieces::Pieces,
+    market::{self, Key, Name},
+    pieces::{PieceError, Pieces},
     view::View,
 };
 
@@ -33,13 +35,6 @@ use crate::{
 const COPY_BYTES: usize = 256 * 1024;
 /// Bytes of a file between two calls of a progress function.
 const PROGRESS_BYTES: u64 = 4 * 1024 * 1024;
-
-pub(super) struct Inner {
-    pub(super) feed: Feed,
-    snapshot_latency: Latency,
-}
-
-pub(super) type Shared = Arc<Mutex<Inner>>;
 
 fn parse_name(instrument: &Bound<'_, PyAny>) -> PyResult<Name> {
     if !instrument.is_instance_of::<PyBool>() {
@@ -61,19 +56,15 @@ fn parse_name(instrument: &Bound<'_, PyAny>) -> PyResult<Name> {
 
 /// All books of a feed, keyed by (publisher_id, instrument_id).
 #[pyclass(frozen, module = "l3book")]
-pub(super) struct Market(Shared);
+pub(super) struct Market(Arc<Shared>);
 
 impl Market {
-    fn of(feed: Feed) -> Self {
-        Self(Arc::new(Mutex::new(Inner { feed, snapshot_latency: Latency::default() })))
-    }
-
-    fn locked<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut Inner) -> T + Send) -> T {
-        py.detach(|| work(&mut self.0.lock().expect("no thread panicked while it changed this market")))
+    fn of(market: market::Market) -> Self {
+        Self(Arc::new(Shared::new(market)))
     }
 
     fn feed_bytes(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<u64> {
-        Ok(self.locked(py, |inner| inner.feed.feed(bytes))?)
+        Ok(py.detach(|| self.0.feed(bytes))?)
     }
 }
 
@@ -83,7 +74,7 @@ impl Market {
     #[pyo3(signature = (*, same_size_modify="keeps_place", until=None, epoch=0))]
     fn new(same_size_modify: &str, until: Option<u64>, epoch: u64) -> PyResult<Self> {
         let same_size = parse_same_size(same_size_modify)?;
-        Ok(Self::of(Feed::new(Rules { same_size, until: until.unwrap_or(u64::MAX), epoch })))
+        Ok(Self::of(market::Market::new(Rules { same_size, until: until.unwrap_or(u64::MAX), epoch })))
     }
 
     /// Applies what these bytes complete: DBN cut anywhere, raw or zstd, or bare records. Returns the number of MBO
@@ -112,7 +103,7 @@ impl Market {
 
     /// Says that the stream is over; raises DecodeError if it was not whole. What is fed next begins another.
     fn finish(&self, py: Python<'_>) -> PyResult<()> {
-        Ok(self.locked(py, |inner| inner.feed.finish())?)
+        Ok(py.detach(|| self.0.finish())?)
     }
 
     /// Reads a whole .dbn or .dbn.zst file and finishes. `progress(bytes_read, bytes_total)` is called now and then.
@@ -120,40 +111,41 @@ impl Market {
     #[pyo3(signature = (path, *, progress=None))]
     fn feed_file(&self, py: Python<'_>, path: PathBuf, progress: Option<&Bound<'_, PyAny>>) -> PyResult<u64> {
         let mut pieces = py.detach(|| Pieces::open(&path)).map_err(|error| os_error(&error, &path))?;
+        // A decoder of its own: whatever becomes of this file, the next one begins afresh.
+        let mut decoder = Decoder::new();
         let mut taken = 0;
         loop {
             let step_end = pieces.file_bytes() + PROGRESS_BYTES;
-            let step = |inner: &mut Inner| -> PyResult<bool> {
+            let step = || -> Result<bool, PieceError> {
                 while pieces.file_bytes() < step_end {
-                    let piece = pieces.read().map_err(|error| piece_error(error, &path))?;
+                    let piece = pieces.read()?;
                     if piece.is_empty() {
                         return Ok(true);
                     }
-                    taken += inner.feed.feed(piece).map_err(|error| decode_error_in(&error, &path))?;
+                    taken += self.0.decode(&mut decoder, piece)?;
                 }
                 Ok(false)
             };
-            let is_over = self.locked(py, step)?;
+            let is_over = py.detach(step).map_err(|error| piece_error(error, &path))?;
             py.check_signals()?;
             if let Some(progress) = progress {
                 progress.call1((pieces.file_bytes(), pieces.size_bytes()))?;
             }
             if is_over {
-                let end = self.locked(py, |inner| inner.feed.finish());
-                return end.map(|()| taken).map_err(|error| decode_error_in(&error, &path));
+                return decoder.finish().map(|()| taken).map_err(|error| decode_error_in(&error, &path));
             }
         }
     }
 
     /// All books, in the order in which they appeared.
     fn instruments(&self, py: Python<'_>) -> Vec<Instrument> {
-        self.locked(py, |inner| Instrument::all(&inner.feed.market))
+        self.0.work(py, |market| Instrument::all(market))
     }
 
     /// A live handle on one book. Raises UnknownInstrumentError or AmbiguousInstrumentError.
     fn book(&self, py: Python<'_>, instrument: &Bound<'_, PyAny>) -> PyResult<Py<Book>> {
         let name = parse_name(instrument)?;
-        let key = lock(py, &self.0).feed.market.lookup(&name)?;
+        let key = self.0.glance(py, |market| market.lookup(&name))?;
         Py::new(py, Book::in_market(self.0.clone(), key))
     }
 
@@ -170,7 +162,7 @@ impl Market {
         level: u8,
     ) -> PyResult<BookSnapshot> {
         let (name, extent) = (parse_name(instrument)?, extent(depth, level)?);
-        let view = self.locked(py, |inner| View::lookup(&inner.feed.market, &name, extent))?;
+        let view = self.0.work(py, |market| View::lookup(market, &name, extent))?;
         Ok(BookSnapshot(view))
     }
 
@@ -189,31 +181,29 @@ impl Market {
         let name = parse_name(instrument)?;
         let extent = if level == 1 { extent(Some(1), 2)? } else { extent(depth, level)? };
         let start = Instant::now();
-        let view = self.locked(py, |inner| View::lookup(&inner.feed.market, &name, extent))?;
+        let view = self.0.work(py, |market| View::lookup(market, &name, extent))?;
         // Encoded without the lock: a deep book with its queues is longer in digits than in memory.
         let (json, took) = py.detach(|| {
             let mut out = Vec::new();
             encode::push_view(&mut out, &view);
             (out, start.elapsed())
         });
-        lock(py, &self.0).snapshot_latency.record(took);
+        with_lock(py, &self.0.snapshot_latency, |latency| latency.record(took));
         Ok(PyBytes::new(py, &json))
     }
 
     /// How long applying one record took (every 64th is timed), and taking and encoding one snapshot; ns.
     #[pyo3(signature = (*, reset=false))]
     fn latency<'py>(&self, py: Python<'py>, reset: bool) -> PyResult<Bound<'py, PyDict>> {
-        let (apply, snapshot) = self.locked(py, |inner| {
-            let both = [&mut inner.feed.market.apply_latency, &mut inner.snapshot_latency];
-            let [apply, snapshot] = both.map(|latency| {
-                let percentiles = latency.percentiles();
-                if reset {
-                    latency.reset();
-                }
-                percentiles
-            });
-            (apply, snapshot)
-        });
+        let read = |latency: &mut Latency| {
+            let percentiles = latency.percentiles();
+            if reset {
+                latency.reset();
+            }
+            percentiles
+        };
+        let apply = self.0.glance(py, |market| read(&mut market.apply_latency));
+        let snapshot = with_lock(py, &self.0.snapshot_latency, read);
         let dict = PyDict::new(py);
         for (name, Percentiles { count, p50_ns, p90_ns, p99_ns, max_ns }) in [("apply", apply), ("snapshot", snapshot)]
         {
@@ -226,10 +216,9 @@ impl Market {
 
     /// Counters summed over all books, and those of the stream.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let (sums, stream, books, bytes) = self.locked(py, |inner| {
-            let market = &inner.feed.market;
-            (market.counters(), market.stream_counters(), market.len(), inner.feed.bytes())
-        });
+        let (sums, stream, books) =
+            self.0.glance(py, |market| (market.counters(), market.stream_counters(), market.len()));
+        let bytes = self.0.bytes.load(Ordering::Relaxed);
         let more = [
             ("books", books as u64),
             ("bytes", bytes),
@@ -242,7 +231,7 @@ impl Market {
 
     /// The first rejected records, each with what it says and where it lies.
     fn problems<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let problems = self.locked(py, |inner| inner.feed.market.problems().to_vec());
+        let problems = self.0.glance(py, |market| market.problems().to_vec());
         let list = PyList::empty(py);
         for problem in problems {
             let (at, record) = (problem.at, &problem.record);
@@ -262,31 +251,30 @@ impl Market {
 
     /// Checks every invariant of every book; raises InvariantError with the first broken one.
     fn check(&self, py: Python<'_>) -> PyResult<()> {
-        Ok(self.locked(py, |inner| inner.feed.market.check())?)
+        Ok(self.0.work(py, |market| market.check())?)
     }
 
-    /// The whole market as bytes. Raises ValueError inside a record or zstd frame.
+    /// The whole market as bytes. Raises CheckpointError inside a record or zstd frame.
     fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let bytes = self.locked(py, |inner| checkpoint::to_bytes(&inner.feed))?;
-        Ok(PyBytes::new(py, &bytes))
+        let bytes = py.detach(|| self.0.at_boundary(checkpoint::to_bytes));
+        let unfinished = || checkpoint_error("a record or zstd frame is unfinished: expected a boundary".into());
+        Ok(PyBytes::new(py, &bytes.ok_or_else(unfinished)?))
     }
 
-    /// A market from what to_bytes gave, ready for a further stream. Raises ValueError for anything else.
+    /// A market from what to_bytes gave, ready for a further stream. Raises CheckpointError for anything else.
     #[staticmethod]
     fn from_bytes(py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Self> {
         let bytes = data.py().import("builtins")?.getattr("bytes")?.call1((data,))?;
         let bytes = bytes.cast::<PyBytes>()?.as_bytes();
-        let feed = py.detach(|| checkpoint::from_bytes(bytes))?;
-        feed.market.check().map_err(|broken| PyValueError::new_err(format!("checkpoint: {broken}")))?;
-        Ok(Self::of(feed))
+        Ok(Self::of(py.detach(|| checkpoint::from_bytes(bytes))?))
     }
 
     fn __len__(&self, py: Python<'_>) -> usize {
-        self.locked(py, |inner| inner.feed.market.len())
+        self.0.glance(py, |market| market.len())
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
-        let (books, records) = self.locked(py, |inner| (inner.feed.market.len(), inner.feed.market.records_taken()));
+        let (books, records) = self.0.glance(py, |market| (market.len(), market.records_taken()));
         format!("<Market: {books} books, {records} records>")
     }
 }

@@ -5,6 +5,7 @@ mod compressor;
 mod errors;
 mod market;
 mod reader;
+mod shared;
 mod sim;
 mod snapshot;
 mod types;

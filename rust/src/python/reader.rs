@@ -1,12 +1,13 @@
 //! `FileReader`: chunks of whole records.
 
-use std::{path::PathBuf, sync::Mutex};
+use std::path::PathBuf;
 
+use parking_lot::Mutex;
 use pyo3::{prelude::*, types::PyBytes};
 
 use super::{
-    book::lock,
     errors::{os_error, piece_error},
+    shared::with_lock,
 };
 use crate::reader;
 
@@ -29,36 +30,33 @@ impl FileReader {
     #[pyo3(signature = (max_records, until=None))]
     fn read<'py>(&self, py: Python<'py>, max_records: usize, until: Option<u64>) -> PyResult<Bound<'py, PyBytes>> {
         let mut out = Vec::new();
-        py.detach(|| {
-            let mut reader = self.reader.lock().expect("no thread panicked while it read");
-            reader.read(max_records, until.unwrap_or(u64::MAX), &mut out)
-        })
-        .map_err(|error| piece_error(error, &self.path))?;
+        py.detach(|| self.reader.lock().read(max_records, until.unwrap_or(u64::MAX), &mut out))
+            .map_err(|error| piece_error(error, &self.path))?;
         Ok(PyBytes::new(py, &out))
     }
 
     /// ts_recv (ns) of the next record, None at the end.
     #[getter]
     fn next_ts(&self, py: Python<'_>) -> PyResult<Option<u64>> {
-        let outcome = py.detach(|| self.reader.lock().expect("no thread panicked while it read").next_ts_ns());
+        let outcome = py.detach(|| self.reader.lock().next_ts_ns());
         outcome.map_err(|error| piece_error(error, &self.path))
     }
 
     /// Whether everything has been handed out.
     #[getter]
     fn ended(&self, py: Python<'_>) -> bool {
-        lock(py, &self.reader).is_ended()
+        with_lock(py, &self.reader, |reader| reader.is_ended())
     }
 
     /// Bytes of the file read so far.
     #[getter]
     fn offset(&self, py: Python<'_>) -> u64 {
-        lock(py, &self.reader).progress_bytes().0
+        with_lock(py, &self.reader, |reader| reader.progress_bytes().0)
     }
 
-    /// Length of the file in bytes; 0 for a pipe.
+    /// Length of the file in bytes.
     #[getter]
     fn size(&self, py: Python<'_>) -> u64 {
-        lock(py, &self.reader).progress_bytes().1
+        with_lock(py, &self.reader, |reader| reader.progress_bytes().1)
     }
 }

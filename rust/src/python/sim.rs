@@ -1,10 +1,9 @@
 //! `Simulator`: the synthetic market's bytes.
 
-use std::sync::Mutex;
-
+use parking_lot::Mutex;
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
 
-use super::book::lock;
+use super::shared::with_lock;
 use crate::sim::{self, Config};
 
 /// A deterministic synthetic market that writes DBN v3 MBO: the same arguments give the same bytes.
@@ -22,29 +21,26 @@ impl Simulator {
 
     /// The DBN metadata, to be written before the records.
     fn header<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &lock(py, &self.0).header())
+        PyBytes::new(py, &with_lock(py, &self.0, |simulator| simulator.header()))
     }
 
     /// The next whole events, at least `min_records` MBO records of 56 bytes; b"" for 0.
     fn read<'py>(&self, py: Python<'py>, min_records: usize) -> Bound<'py, PyBytes> {
         let mut out = Vec::new();
-        py.detach(|| {
-            let mut simulator = self.0.lock().expect("no thread panicked while it simulated");
-            simulator.read(min_records, &mut out);
-        });
+        py.detach(|| self.0.lock().read(min_records, &mut out));
         PyBytes::new(py, &out)
     }
 
     /// The end of the stream: exactly `records` records, whole events and then None records to fill up.
     fn read_last<'py>(&self, py: Python<'py>, records: usize) -> Bound<'py, PyBytes> {
         let mut out = Vec::new();
-        py.detach(|| self.0.lock().expect("no thread panicked while it simulated").read_last(records, &mut out));
+        py.detach(|| self.0.lock().read_last(records, &mut out));
         PyBytes::new(py, &out)
     }
 
     /// Records made so far.
     #[getter]
     fn records(&self, py: Python<'_>) -> u64 {
-        lock(py, &self.0).records()
+        with_lock(py, &self.0, |simulator| simulator.records())
     }
 }

@@ -1,0 +1,135 @@
+//! What locks what. One rule: no lock is held while anybody waits for the GIL.
+//!
+//! The market's lock is taken per block of at most 32 records and handed over to whoever waits for it, so a reader
+//! waits for microseconds, however long the chunk, however slow the disk. Reading, decompressing and framing happen
+//! outside it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dbn::Metadata;
+use parking_lot::{Mutex, MutexGuard};
+use pyo3::prelude::*;
+
+use crate::{
+    decode::{DecodeError, Decoder, Position, Sink},
+    latency::Latency,
+    market::Market,
+};
+
+/// Works on what a mutex guards: at once if it is free, or else after waiting for it without the GIL. `work` must
+/// not call into Python.
+pub(super) fn with_lock<T: Send, R: Send>(
+    py: Python<'_>,
+    mutex: &Mutex<T>,
+    work: impl FnOnce(&mut T) -> R + Send,
+) -> R {
+    match mutex.try_lock() {
+        Some(mut guard) => work(&mut guard),
+        None => py.detach(|| work(&mut mutex.lock())),
+    }
+}
+
+pub(super) struct Books {
+    market: Market,
+    /// A panic interrupted a change: what is left cannot be trusted.
+    is_torn: bool,
+}
+
+impl Books {
+    fn sound(&mut self) -> &mut Market {
+        assert!(!self.is_torn, "a change to this market was interrupted by a panic");
+        &mut self.market
+    }
+}
+
+pub(super) struct Shared {
+    books: Mutex<Books>,
+    /// What `feed` goes on with. Held for a whole piece, so that the pieces of two threads do not mix.
+    decoder: Mutex<Decoder>,
+    /// Bytes fed so far.
+    pub(super) bytes: AtomicU64,
+    pub(super) snapshot_latency: Mutex<Latency>,
+}
+
+impl Shared {
+    pub(super) fn new(market: Market) -> Self {
+        Self {
+            books: Mutex::new(Books { market, is_torn: false }),
+            decoder: Mutex::new(Decoder::new()),
+            bytes: AtomicU64::new(0),
+            snapshot_latency: Mutex::new(Latency::default()),
+        }
+    }
+
+    /// For short looks: keeps the GIL if the lock is free.
+    pub(super) fn glance<R: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut Market) -> R + Send) -> R {
+        with_lock(py, &self.books, |books| work(books.sound()))
+    }
+
+    /// For long work: lets other Python threads run meanwhile.
+    pub(super) fn work<R: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut Market) -> R + Send) -> R {
+        py.detach(|| work(self.books.lock().sound()))
+    }
+
+    /// Goes on with the stream that `feed` is reading; says how many MBO records that completed.
+    pub(super) fn feed(&self, piece: &[u8]) -> Result<u64, DecodeError> {
+        self.decode(&mut self.decoder.lock(), piece)
+    }
+
+    /// Goes on with a stream of the caller's own.
+    pub(super) fn decode(&self, decoder: &mut Decoder, piece: &[u8]) -> Result<u64, DecodeError> {
+        let mut sink = Locking { shared: self, taken: 0 };
+        self.bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        decoder.push(piece, &mut sink)?;
+        Ok(sink.taken)
+    }
+
+    /// Ends the stream that `feed` is reading; the next begins another.
+    pub(super) fn finish(&self) -> Result<(), DecodeError> {
+        std::mem::take(&mut *self.decoder.lock()).finish()
+    }
+
+    /// The market as it is between two records of the stream, or nothing inside of one.
+    pub(super) fn at_boundary<R>(&self, work: impl FnOnce(&Market) -> R) -> Option<R> {
+        let decoder = self.decoder.lock();
+        decoder.at_boundary().then(|| work(self.books.lock().sound()))
+    }
+}
+
+/// A market that is locked for one block at a time.
+struct Locking<'a> {
+    shared: &'a Shared,
+    taken: u64,
+}
+
+impl Locking<'_> {
+    #[inline]
+    fn change(&self, change: impl FnOnce(&mut Market)) {
+        let mut books = self.shared.books.lock();
+        books.sound();
+        books.is_torn = true;
+        change(&mut books.market);
+        books.is_torn = false;
+        MutexGuard::unlock_fair(books);
+    }
+}
+
+impl Sink for Locking<'_> {
+    fn metadata(&mut self, metadata: &Metadata) {
+        self.change(|market| market.metadata(metadata));
+    }
+
+    #[inline]
+    fn mbo(&mut self, block: &[u8], stride: usize, first: Position) {
+        self.change(|market| market.mbo(block, stride, first));
+        self.taken += (block.len() / stride) as u64;
+    }
+
+    fn symbol_mapping(&mut self, record: &[u8]) {
+        self.change(|market| market.symbol_mapping(record));
+    }
+
+    fn other(&mut self, rtype: u8) {
+        self.change(|market| market.other(rtype));
+    }
+}
