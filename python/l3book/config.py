@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from l3book.digits import whole_number
 from l3book.telemetry import LOG_LEVELS
 
 ENV_PREFIX = "L3BOOK_"
@@ -37,7 +38,7 @@ class Settings:
     depth_default: int = 10
     """Levels each side of a book answer when the request names none."""
     depth_max: int = DEPTH_LIMIT
-    """The most levels a request may name; depth=all has no limit."""
+    """The most levels of a book answer; depth=all is refused where this is below the default."""
     allow_unauthenticated: bool = False
     """Serve everybody who can reach the address. For a container's own network, not for a public one."""
 
@@ -51,11 +52,10 @@ def _text(value: object) -> str:
 def _whole(low: int, high: int) -> Callable[[object], int]:
     def parse(value: object) -> int:
         expected = f"a whole number from {low} to {high}"
-        if isinstance(value, str) and value.isascii() and value.isdigit():
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        number = whole_number(value) if isinstance(value, str) else value
+        if isinstance(number, bool) or not isinstance(number, int) or not low <= number <= high:
             raise ValueError(expected)
-        return value
+        return number
 
     return parse
 
@@ -124,14 +124,22 @@ def _parse(origin: str, name: str, value: object) -> object:
     try:
         return _PARSERS[name](value)
     except ValueError as error:
-        raise ConfigError(f"{origin} is {value!r}: expected {error}") from None
+        raise ConfigError(f"{origin} is {_shown(value)}: expected {error}") from None
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
 
 
 def _from_file(path: Path) -> dict[str, object]:
     with path.open("rb") as stream:
         try:
             table = tomllib.load(stream)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        # ValueError: no TOML, no UTF-8, or a number that int() refuses; RecursionError: thousands of brackets.
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path}: not TOML: {error}") from None
     for name in table:
         if name not in _PARSERS:

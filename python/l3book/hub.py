@@ -3,6 +3,7 @@
 import logging
 import re
 import time
+import zlib
 from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Any, Literal
@@ -17,7 +18,8 @@ SAMPLE_INTERVAL_S = 1.0
 SAMPLER_JOIN_TIMEOUT_S = 2.0
 
 # The head of the core's own encoding. A symbol cannot fake it: quotes inside a string are escaped.
-_HEAD = re.compile(rb'"epoch":"([0-9A-Za-z]+)","seq":([0-9]+)')
+_VERSION = re.compile(rb'"epoch":"([0-9A-Za-z]+)","seq":([0-9]+)')
+_HEAD_END = b'"bids":['
 
 # What stats() tells beside counters, and what has a place of its own among the metrics.
 _NO_COUNTERS = frozenset({"records", "events", "bytes", "books", "orders", "bid_levels", "ask_levels"})
@@ -45,6 +47,7 @@ class Hub:
         self._last = self._totals(market.stats())
         self._throughput = {"messages_per_s": 0.0, "events_per_s": 0.0, "bytes_per_s": 0.0, "window_s": 0.0}
         self._latency = {"apply": _NO_LATENCY, "snapshot": _NO_LATENCY}
+        self._is_shutting_down = False
         self._stopping = Event()
         self._sampler = Thread(target=self._sample_until_stopped, name="l3book-sampler", daemon=True)
 
@@ -53,8 +56,11 @@ class Hub:
         self._sampler.start()
 
     def begin_shutdown(self) -> None:
-        """From now on the server is not ready. Callable from a signal handler: takes no lock."""
-        self._stopping.set()
+        """From now on the server is not ready. Callable from a signal handler.
+
+        Not by the event of the sampler: that takes a lock, which the code below the handler may be holding.
+        """
+        self._is_shutting_down = True
 
     def stop(self) -> None:
         """Stop the sampler."""
@@ -76,31 +82,37 @@ class Hub:
             for entry in self._market.instruments()
         ]
 
-    def keys(self) -> list[str]:
-        """`publisher_id:instrument_id` of every book."""
-        return [f"{entry.publisher_id}:{entry.instrument_id}" for entry in self._market.instruments()]
+    def keys(self) -> list[tuple[int, int]]:
+        """(publisher_id, instrument_id) of every book."""
+        return [(entry.publisher_id, entry.instrument_id) for entry in self._market.instruments()]
 
-    def book_json(self, instrument: str, level: Literal[1, 2, 3], depth: int | None) -> tuple[bytes, str]:
+    def book_json(
+        self, instrument: str | tuple[int, int], level: Literal[1, 2, 3], depth: int | None
+    ) -> tuple[bytes, str]:
         """One book on the wire, and its ETag.
 
-        The tag is read out of the encoded book: asking the book for it would be a second look, later.
+        The tag is read out of the encoded book: asking the book for it would be a second look, later. It ends in
+        a checksum of all that comes before the levels, since a state or a symbol can change without an event.
         Raises UnknownInstrumentError or AmbiguousInstrumentError.
         """
         body = self._market.book_json(instrument, level=level, depth=depth)
-        head = _HEAD.search(body)
-        if head is None:
-            raise RuntimeError(f"the encoded book of {instrument!r} has no epoch and seq: {body[:200]!r}")
+        version = _VERSION.search(body)
+        head_bytes = body.find(_HEAD_END)
+        if version is None or head_bytes < 0:
+            raise RuntimeError(f"the encoded book of {instrument!r} has no epoch, seq and bids: {body[:200]!r}")
         depth_text = "all" if depth is None else str(depth)
-        return body, f'"{head[1].decode()}-{head[2].decode()}-{level}-{depth_text}"'
+        checksum = zlib.crc32(body[:head_bytes])
+        return body, f'"{version[1].decode()}-{version[2].decode()}-{level}-{depth_text}-{checksum:08x}"'
 
     def not_ready(self) -> str | None:
         """Why the server should not be sent requests; None when it should."""
-        if self._stopping.is_set():
+        if self._is_shutting_down:
             return "the server is shutting down"
         if self._engine.state == "failed":
             return f"the source failed: {self._engine.error}"
-        if self._engine.state != "ended" and self._engine.messages == 0:
-            return "the source has not delivered yet"
+        if len(self._market) == 0:
+            ended = self._engine.state == "ended"
+            return "the source ended without any book" if ended else "the source has not delivered a book yet"
         return None
 
     def metrics(self) -> dict[str, Any]:

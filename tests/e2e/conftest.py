@@ -46,6 +46,8 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     errors: list[str] = []
 
     def open_page(url: str, viewport: ViewportSize = DESKTOP, **options: object) -> Page:
+        # The page follows the system's theme, and a headless browser's is light.
+        options.setdefault("color_scheme", "dark")
         context = browser.new_context(viewport=viewport, **options)  # type: ignore[arg-type]
         contexts.append(context)
         context.set_default_timeout(PAGE_TIMEOUT_MS)

@@ -30,6 +30,21 @@ CROSSED_ORDERS = [
     record("A", "A", 100_250_000_000, size=3, order_id=3),
     record("A", "A", 102_000_000_000, size=1, order_id=4),
 ]
+LONG_PRICES = [
+    record("A", "B", 143_117_187_500, size=1_250, order_id=1),
+    record("A", "B", 143_109_375_000, size=2, order_id=2),
+    record("A", "A", 143_125_000_000, size=3, order_id=3),
+    record("A", "A", 143_132_812_500, size=1, order_id=4),
+]
+OVERLAPS = """(rows) => rows.flatMap((row) => {
+  const box = (selector) => row.querySelector(selector).getBoundingClientRect();
+  const price = box('.price-text');
+  const cell = box('[data-col="price"]');
+  const over = box('.tag-bid').right > price.left || price.right > box('.tag-ask').left
+    || price.left < cell.left || price.right > cell.right;
+  return over ? [row.textContent] : [];
+})"""
+LINES = "(all) => all.map((each) => each.offsetHeight / parseFloat(getComputedStyle(each).fontSize))"
 
 
 def wait_until(page: Page, condition: str) -> None:
@@ -74,6 +89,7 @@ def test_the_ladder_shows_what_rest_says(
     page = open_page(server.url)
     expect(page.get_by_test_id("notice-source-ended")).to_contain_text("The file is finished")
     assert_same_book(page, book_of(server, key, 10))
+    expect(page.get_by_test_id("ended")).to_be_visible()
     screenshot(page, "ended")
 
     for depth in (50, 5):
@@ -162,6 +178,8 @@ def test_a_killed_server_and_its_return(serve: Serve, open_page: OpenPage, scree
     expect(notice).to_contain_text(re.compile(r"cannot be reached; (next try in \d+ s|trying now)"))
     expect(page.get_by_test_id("link")).to_have_text("disconnected")
     assert len(shown(page).bids) == len(before.bids), "the last book stays on view"
+    expect(page.get_by_test_id("book-state")).to_have_text("last known")
+    expect(page.locator("body")).to_have_attribute("data-standing", "last-known")
     screenshot(page, "disconnected")
 
     port = urlsplit(server.url).port
@@ -181,7 +199,7 @@ def test_a_source_that_fails_gives_its_reason(
     error = server.wait_for_state("failed")["source"]["error"]
     page = open_page(server.url)
     expect(page.get_by_test_id("notice-source-failed")).to_contain_text(error)
-    wait_until(page, "text('book-state') === 'live'")
+    wait_until(page, "text('book-state') === 'last known'")
     assert shown(page).orders == 4, "the good records before the damage are served"
     screenshot(page, "source-failed")
 
@@ -199,6 +217,69 @@ def test_a_missing_instrument_offers_the_others(
     first = server.get("/v1/instruments").json()["instruments"][0]
     expect(page.get_by_test_id("picker")).to_have_value(first["symbol"])
     wait_until(page, "text('book-state') === 'live'")
+
+
+def test_an_instrument_that_a_restart_takes_away(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot, tmp_path: Path
+) -> None:
+    server = serve("--source", "synthetic:")
+    server.wait_until_ready()
+    page = open_page(server.url)
+    wait_until(page, "text('book-state') === 'live'")
+    server.kill()
+    path = tmp_path / "other.dbn"
+    path.write_bytes(metadata(symbols={"XED": 1}) + b"".join(CROSSED_ORDERS))
+    serve("--source", f"file:{path}", port=urlsplit(server.url).port)
+    gone = page.get_by_test_id("notice-gone")
+    expect(gone).to_contain_text("The book below is the last one received")
+    expect(page.get_by_test_id("book-state")).to_have_text("last known")
+    screenshot(page, "last-known")
+    gone.get_by_role("button", name="XED").click()
+    wait_until(page, "text('book-state') === 'live'")
+
+
+def test_a_file_without_messages(serve: Serve, open_page: OpenPage, tmp_path: Path) -> None:
+    path = tmp_path / "header.dbn"
+    path.write_bytes(metadata(symbols={"XED": 1}))
+    page = open_page(ended(serve, path).url)
+    expect(page.get_by_test_id("status")).to_have_text("The file is finished; there were no messages in it.")
+    expect(page.get_by_test_id("book-state")).to_have_text("no book")
+
+
+def test_the_theme_is_the_systems_until_one_is_chosen(
+    serve: Serve, open_page: OpenPage, simulated: Callable[..., Path]
+) -> None:
+    server = ended(serve, simulated("--instruments", "2"))
+    page = open_page(server.url, color_scheme="light")
+    root = page.locator("html")
+    expect(root).to_have_attribute("data-theme", "light")
+    page.emulate_media(color_scheme="dark")
+    expect(root).to_have_attribute("data-theme", "dark")
+    wait_until(page, "text('book-state') === 'live'")
+    page.keyboard.press("t")
+    expect(root).to_have_attribute("data-theme", "light")
+    page.reload()
+    expect(page.get_by_test_id("theme-button")).to_have_attribute("aria-label", "Switch to the dark theme")
+    expect(root).to_have_attribute("data-theme", "light")
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_long_prices_have_room(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot, tmp_path: Path, width: int
+) -> None:
+    path = tmp_path / "long.dbn"
+    path.write_bytes(metadata(symbols={"XED": 1}) + b"".join(LONG_PRICES))
+    page = open_page(ended(serve, path).url, ViewportSize(width=width, height=800))
+    wait_until(page, "text('best-bid') === '143.1171875'")
+    screenshot(page, f"long-prices-{width}")
+    rows = page.locator('[data-testid="ladder-row"][data-kind="level"]')
+    expect(rows).to_have_count(4)
+    # A row with one side has an empty letter, whose box lies where the letter would stand.
+    assert not rows.evaluate_all(OVERLAPS)
+    assert not page.locator('[data-testid="ladder-row"] :is(.bid-size, .ask-size)').evaluate_all(CLIPPED)
+    assert not page.locator(".quote-price").evaluate_all(CLIPPED)
+    assert max(page.locator(".quote-price").evaluate_all(LINES)) < 1.5, "one line each"
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, "no sideways scrolling"
 
 
 def test_an_ambiguous_name_asks_which_book_is_meant(serve: Serve, open_page: OpenPage, tmp_path: Path) -> None:

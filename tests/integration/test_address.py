@@ -60,3 +60,53 @@ def test_layers_reach_the_server(serve: Callable[..., RunningServer]) -> None:
 def test_the_environment_can_be_named_by_a_variable(serve: Callable[..., RunningServer]) -> None:
     server = serve(cwd=REPOSITORY, env={"L3BOOK_ENV": "staging"})
     assert server.metrics()["source"]["uri"] == "synthetic:?instruments=8&rate=50000"
+
+
+FOREIGN_HOSTS = [
+    "evil.example",
+    "evil.example:8000",
+    "127.0.0.1.evil.example",
+    "localhost@evil.example",
+    "[::2]:80",
+]
+OWN_HOSTS = ["localhost", "LOCALHOST:1", "127.0.0.1", "127.0.0.1:65535", "[::1]", "[::1]:8000", "127.0.0.2"]
+
+
+def test_a_server_on_loopback_answers_to_the_names_of_this_machine_alone(serve: Callable[..., RunningServer]) -> None:
+    """Or any web page could read it, by a host name of its own that leads here (DNS rebinding)."""
+    server = serve("--host", "127.0.0.2")
+    for path in ("/v1/instruments", "/livez", "/"):
+        for host in FOREIGN_HOSTS:
+            response = server.get(path, headers={"Host": host})
+            assert response.status_code == 421, host
+            assert response.headers["content-type"] == "application/problem+json"
+            assert response.json()["code"] == "wrong_host"
+            assert (
+                f"Host is {host!r}: expected localhost or 127.0.0.1 or [::1] or 127.0.0.2" in response.json()["detail"]
+            )
+    for host in OWN_HOSTS:
+        assert server.get("/livez", headers={"Host": host}).status_code == 200, host
+
+
+@pytest.mark.parametrize(
+    ("heads", "status"),
+    [
+        (b"HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n", b"421"),
+        (b"HTTP/1.1\r\nHost: \r\n", b"421"),
+        (b"HTTP/1.1\r\nHost: localhost\r\n", b"200"),
+        (b"HTTP/1.0\r\n", b"200"),
+    ],
+    ids=["two", "empty", "good", "none, as a plain health check"],
+)
+def test_every_host_of_a_request_is_looked_at(serve: Callable[..., RunningServer], heads: bytes, status: bytes) -> None:
+    """Through a raw socket, since no HTTP client sends two, or none."""
+    host, port = serve().url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(b"GET /livez " + heads + b"Connection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.split()[1] == status
+
+
+def test_a_server_for_everybody_answers_to_any_name(serve: Callable[..., RunningServer]) -> None:
+    server = serve("--host", "127.0.0.1", env=OPEN)
+    assert server.get("/livez", headers={"Host": "books.example"}).status_code == 200

@@ -3,16 +3,18 @@
 import contextlib
 import json
 import os
+import random
 import re
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import zstandard
 
 import l3book
 from dbn_bytes import UNIT, metadata, record
@@ -53,6 +55,12 @@ def test_every_verb_has_help(verb: str) -> None:
         (["serve", "--port", "70000"], "--port is '70000': expected a whole number from 0 to 65535"),
         (["serve", "--source", "ftp://x"], "unknown scheme 'ftp'"),
         (["serve", "--source", "file:none.dbn"], "none.dbn"),
+        (["serve", "--source", "file:."], ". is not a regular file: expected a .dbn or .dbn.zst file"),
+        (["serve", "--source", "file:/dev/zero"], "/dev/zero is not a regular file"),
+        (["serve", "--source", "synthetic:?rate=" + "9" * 5000], "expected a whole number from 0 to 1000000000"),
+        (["serve", "--port", "9" * 5000], "expected a whole number from 0 to 65535"),
+        (["reconstruct", "a" * 5000], "File name too long"),
+        (["simulate", "-o", "a" * 5000 + ".dbn"], "File name too long"),
         (["serve", "--log-level", "loud"], "expected one of debug, info, warning, error"),
         (["serve", "--host", "no such host"], "no such host"),
         (["serve", "--config", "none.toml"], "none.toml: No such file or directory"),
@@ -69,7 +77,7 @@ def test_misuse_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[str]
 
 
 def test_doctor_finds_this_installation_sound(tmp_path: Path) -> None:
-    done = run("doctor", env={"XDG_DATA_HOME": str(tmp_path)})
+    done = run("doctor", cwd=tmp_path)
     text = done.stdout.decode()
     assert done.returncode == 0, text
     assert done.stderr == b""
@@ -82,7 +90,6 @@ def test_doctor_finds_this_installation_sound(tmp_path: Path) -> None:
         "uvicorn ",
     ):
         assert re.search(rf"^(ok|warn)  +{re.escape(finding)}", text, re.MULTILINE), text
-    assert f"data folder writable: {tmp_path / 'l3book'}" in text
     assert list(tmp_path.iterdir()) == [], "looking must not leave anything behind"
 
 
@@ -92,22 +99,69 @@ def test_doctor_fails_on_settings_that_serve_would_refuse() -> None:
     assert "fail  settings: L3BOOK_PORT is 'many'" in done.stdout.decode()
 
 
-def test_doctor_fails_on_a_data_folder_that_is_a_file(tmp_path: Path) -> None:
-    (tmp_path / "l3book").write_bytes(b"")
-    done = run("doctor", env={"XDG_DATA_HOME": str(tmp_path)})
+@pytest.mark.parametrize("layer", ["variables", "file"])
+def test_doctor_tries_the_address_of_the_settings(tmp_path: Path, layer: str) -> None:
+    with socket.create_server(("127.0.0.2", 0)) as listener:
+        port = listener.getsockname()[1]
+        config = tmp_path / "a.toml"
+        config.write_text(f'host = "127.0.0.2"\nport = {port}\n')
+        variables = {"L3BOOK_HOST": "127.0.0.2", "L3BOOK_PORT": str(port)}
+        done = run("doctor", env=variables if layer == "variables" else {"L3BOOK_CONFIG": str(config)})
+    assert f"warn  127.0.0.2:{port}: the port is in use" in done.stdout.decode()
+    assert done.returncode == 0
+
+
+def test_doctor_fails_on_an_address_that_serve_would_refuse() -> None:
+    done = run("doctor", env={"L3BOOK_HOST": "0.0.0.0", "L3BOOK_PORT": "0"})  # noqa: S104
+    assert "fail  0.0.0.0:0: not a loopback address" in done.stdout.decode()
     assert done.returncode == 1
-    assert "fail  data folder not writable" in done.stdout.decode()
 
 
-def test_doctor_tells_of_a_port_in_use() -> None:
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", 8000))
-        except OSError:
-            pytest.skip("port 8000 is in use by something else on this machine")
-        listener.listen()
-        assert "warn  127.0.0.1:8000: the port is in use" in run("doctor").stdout.decode()
+def test_doctor_needs_no_home() -> None:
+    """In a container the user may be a number without an entry among the accounts."""
+    program = (
+        "import pwd, sys\n"
+        "def no_entry(number): raise KeyError(number)\n"
+        "pwd.getpwuid = no_entry\n"
+        "from l3book.cli import main\n"
+        "sys.exit(main(['doctor']))\n"
+    )
+    clean = {name: value for name, value in environment().items() if name not in ("HOME", "XDG_DATA_HOME")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=False, timeout=60, env={**clean, "L3BOOK_PORT": "0"}
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this machine")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("verb", ["reconstruct", "doctor", "--version", "--help"])
+def test_standard_output_on_a_full_disk_is_one_line(tmp_path: Path, verb: str, unbuffered: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = to_stdout(tmp_path, verb, stdout=full, env=environment(PYTHONUNBUFFERED=unbuffered))
+    assert error_line(done) == "l3book: standard output: No space left on device"
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize("verb", ["reconstruct", "doctor", "--version"])
+def test_a_closed_standard_output_is_one_line(tmp_path: Path, verb: str) -> None:
+    done = to_stdout(tmp_path, verb, preexec_fn=lambda: os.close(1))
+    assert error_line(done) == "l3book: standard output: closed: expected one that can be written to"
+    assert done.returncode == 2
+
+
+def test_a_closed_standard_error_leaves_standard_output_clean(tmp_path: Path) -> None:
+    done = to_stdout(tmp_path, "reconstruct", stdout=subprocess.PIPE, preexec_fn=lambda: os.close(2))
+    assert done.returncode == 0
+    assert json.loads(done.stdout) == []
+
+
+def to_stdout(tmp_path: Path, verb: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    path = tmp_path / "none.dbn"
+    path.write_bytes(metadata())
+    arguments = [verb, path] if verb == "reconstruct" else [verb]
+    options = {"env": environment(), "stdout": None, **options}
+    return subprocess.run([COMMAND, *arguments], stderr=subprocess.PIPE, check=False, timeout=60, **options)
 
 
 @pytest.fixture
@@ -173,29 +227,27 @@ def test_ctrl_c_ends_a_long_simulation_quietly_and_leaves_no_file(tmp_path: Path
 
 def test_ctrl_c_ends_a_long_reconstruction_quietly(tmp_path: Path) -> None:
     """Reading a file is one call into Rust, which has to look for signals by itself."""
-    path = tmp_path / "endless.dbn"
-    os.mkfifo(path)
-    block = b"".join(record("A", "B", UNIT, size=1, order_id=i, instrument_id=7) for i in range(1000))
-    written_bytes = 0
-
-    def write_for_ever() -> None:
-        nonlocal written_bytes
-        with contextlib.suppress(BrokenPipeError), path.open("wb") as pipe:
-            pipe.write(metadata())
-            while True:
-                written_bytes += pipe.write(block)
-
-    writer = threading.Thread(target=write_for_ever, daemon=True)
-    writer.start()
+    path = tmp_path / "long.dbn.zst"
+    numbers = random.Random(1)
+    ids = [numbers.getrandbits(64) for _ in range(10_000)]
+    block = b"".join(record("A", "B", UNIT, size=1, order_id=order_id, instrument_id=7) for order_id in ids)
+    frames = [zstandard.ZstdCompressor().compress(part) for part in (metadata(), block)]
+    path.write_bytes(frames[0] + frames[1] * 1_000)
     process = subprocess.Popen(
         [COMMAND, "reconstruct", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
     )
+    descriptors = Path(f"/proc/{process.pid}/fd")
     deadline_s = time.monotonic() + EXIT_TIMEOUT_S
-    while written_bytes < 20 * len(block) and time.monotonic() < deadline_s:
+    while time.monotonic() < deadline_s and process.poll() is None:
+        with contextlib.suppress(FileNotFoundError):
+            if any(entry.resolve() == path.resolve() for entry in descriptors.iterdir()):
+                break
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=EXIT_TIMEOUT_S)
-    writer.join(EXIT_TIMEOUT_S)
+    try:
+        output, errors = process.communicate(timeout=EXIT_TIMEOUT_S)
+    finally:
+        process.kill()
     assert (process.returncode, output, errors) == (130, b"", b"")
 
 

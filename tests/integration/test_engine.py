@@ -1,12 +1,13 @@
 """The engine with sources that behave and sources that do not."""
 
+import json
 import logging
 from collections.abc import Iterable, Iterator
-from threading import Event
+from threading import Event, Thread
 
 import pytest
 
-from dbn_bytes import UNIT, metadata, record
+from dbn_bytes import SNAPSHOT, UNIT, metadata, record
 from l3book import Market
 from l3book.engine import Engine
 from l3book.hub import Hub
@@ -139,9 +140,56 @@ def test_not_ready_says_why() -> None:
     market = Market()
     engine = Engine(Chunks([HEAD + ADD]), market)
     hub = Hub(market, engine)
-    assert hub.not_ready() == "the source has not delivered yet"
+    assert hub.not_ready() == "the source has not delivered a book yet"
     engine.start()
     engine._thread.join(TIMEOUT_S)
     assert hub.not_ready() is None
     hub.begin_shutdown()
     assert hub.not_ready() == "the server is shutting down"
+
+
+def test_not_ready_until_there_is_a_book() -> None:
+    """Metadata is no book, and a source that is at its end will bring none."""
+    engine, market = ran(HEAD)
+    hub = Hub(market, engine)
+    assert engine.state == "ended"
+    assert hub.not_ready() == "the source ended without any book"
+    engine.state = "running"
+    assert hub.not_ready() == "the source has not delivered a book yet"
+    market.feed(ADD)
+    assert hub.not_ready() is None
+
+
+def test_a_signal_handler_can_begin_the_shutdown_while_the_hub_stops() -> None:
+    """The handler runs on the thread it interrupts, which may be inside the event's own lock."""
+    engine, market = ran(HEAD)
+    hub = Hub(market, engine)
+
+    def interrupted() -> None:
+        with hub._stopping._cond:
+            hub.begin_shutdown()
+
+    thread = Thread(target=interrupted, daemon=True)
+    thread.start()
+    thread.join(TIMEOUT_S)
+    assert not thread.is_alive()
+
+
+def test_the_etag_differs_when_the_state_or_the_symbol_does() -> None:
+    """A snapshot that begins, and a symbol that arrives, change the answer and not the seq."""
+    _, live = ran(HEAD, ADD)
+    _, loading = ran(HEAD, ADD, record("R", flags=SNAPSHOT, instrument_id=7))
+    _, renamed = ran(metadata(symbols={"CD": 7}), ADD)
+    answers = [Hub(market, Engine(Chunks([]), market)).book_json("7", 2, 10) for market in (live, loading, renamed)]
+    books = [json.loads(body) for body, _ in answers]
+    assert [(book["epoch"], book["seq"]) for book in books] == [("0", 1)] * 3
+    assert [(book["state"], book["symbol"]) for book in books] == [("live", "AB"), ("snapshot", "AB"), ("live", "CD")]
+    assert len({etag for _, etag in answers}) == 3
+
+
+def test_a_key_is_not_taken_for_a_symbol() -> None:
+    _, market = ran(metadata(symbols={"1:8": 7}), ADD, record("A", "B", UNIT, size=1, order_id=1, instrument_id=8))
+    hub = Hub(market, Engine(Chunks([]), market))
+    keys = hub.keys()
+    assert keys == [(1, 7), (1, 8)]
+    assert [json.loads(hub.book_json(key, 2, 10)[0])["instrument_id"] for key in keys] == [7, 8]

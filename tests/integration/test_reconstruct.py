@@ -1,5 +1,6 @@
 """`l3book reconstruct` on files made by hand and on the recording whose final book is known."""
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -167,3 +168,55 @@ def test_an_unfinished_event_is_told_of(tmp_path: Path) -> None:
     done = run("reconstruct", path)
     assert json.loads(done.stdout)["bids"] == [["100.00", 5, 1]]
     assert "held back, of events without their last record: 1" in done.stderr.decode()
+
+
+def test_a_symbol_spelled_like_a_key_hides_no_book(tmp_path: Path) -> None:
+    path = tmp_path / "a.dbn"
+    records = [record("A", "B", i * UNIT, size=1, order_id=1, instrument_id=i) for i in (7, 8)]
+    path.write_bytes(metadata(symbols={"1:8": 7, "1:7": 8}) + b"".join(records))
+    assert [(book["instrument_id"], book["bids"]) for book in book_of(path)] == [
+        (7, [["7.00", 1, 1]]),
+        (8, [["8.00", 1, 1]]),
+    ]
+
+
+def test_all_books_are_looked_up_by_key(two_books: Path) -> None:
+    """By text, each look-up would go through all books: a file of a million would take twenty minutes."""
+    from l3book import Market
+    from l3book.cli.reconstruct import _books_json
+
+    class Watched:
+        def __init__(self) -> None:
+            self.market = Market()
+            self.market.feed_file(two_books)
+            self.looked_up: list[Any] = []
+
+        def instruments(self) -> Any:
+            return self.market.instruments()
+
+        def book_json(self, instrument: Any, **options: Any) -> bytes:
+            self.looked_up.append(instrument)
+            return self.market.book_json(instrument, **options)
+
+    market: Any = Watched()
+    arguments = argparse.Namespace(file=two_books, instrument=None, level=2, depth=None)
+    assert len(json.loads(_books_json(market, arguments))) == 2
+    assert market.looked_up == [(1, 7), (2, 8)]
+
+
+def test_damage_is_told_even_when_the_instrument_is_not_there(two_books: Path) -> None:
+    """It may be why."""
+    content = two_books.read_bytes()
+    two_books.write_bytes(content + b"cut")
+    done = run("reconstruct", two_books, "--instrument", "NOSUCH")
+    line = error_line(done)
+    assert line.startswith(f"l3book: {two_books}: byte {len(content) + 3}: ")
+    assert line.endswith("; no book goes by 'NOSUCH': expected 1:7 (AB) or 2:8 (CD)")
+    assert (done.returncode, done.stdout) == (1, b"")
+
+
+def test_rejected_records_are_told_even_when_the_instrument_is_not_there(two_books: Path) -> None:
+    two_books.write_bytes(two_books.read_bytes() + record("x", instrument_id=9))
+    done = run("reconstruct", two_books, "--instrument", "NOSUCH")
+    assert "1 records rejected, the first: record 4 at byte" in error_line(done)
+    assert done.returncode == 1

@@ -5,13 +5,18 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
 
-from running import EXIT_TIMEOUT_S, RunningServer
+from dbn_bytes import UNIT, Mbo, metadata, stream
+from l3book.api.server import Shutdown
+from running import EXIT_TIMEOUT_S, POLL_INTERVAL_S, RunningServer
 
 LOAD_THREADS = 4
+UNREAD_ORDERS = 400_000
+"""Their JSON is longer than both ends of a connection can hold between them."""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])
@@ -75,20 +80,52 @@ def test_the_port_is_free_again_at_once(serve: Callable[..., RunningServer]) -> 
     assert second.get("/livez").status_code == 200
 
 
-def test_a_second_signal_does_not_wait_for_a_request(serve: Callable[..., RunningServer]) -> None:
-    server = serve("--source", "synthetic:")
+def test_a_second_signal_does_not_wait_for_a_request(serve: Callable[..., RunningServer], tmp_path: Path) -> None:
+    """An answer that nobody reads holds up the orderly end for seconds; then, the exit code would be 0."""
+    path = tmp_path / "deep.dbn"
+    orders = [Mbo("A", "B", UNIT, 1, i, instrument_id=7) for i in range(UNREAD_ORDERS)]
+    path.write_bytes(metadata() + stream(orders))
+    server = serve("--source", f"file:{path}")
+    server.wait_for_state("ended")
     host, port = server.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port))) as unfinished:
-        # Half a request keeps its connection, and with it the orderly shutdown, waiting.
-        unfinished.sendall(b"GET /v1/metrics HTTP/1.1\r\nHost: x\r\n")
-        server.get("/livez").raise_for_status()
+    with socket.socket() as unread:
+        unread.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        unread.connect((host, int(port)))
+        unread.sendall(b"GET /v1/books/7?level=3&depth=all HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert unread.recv(12) == b"HTTP/1.1 200"
         server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
-        if server.process.poll() is None:
-            server.process.send_signal(signal.SIGTERM)
-            assert server.wait_for_exit() in (0, 128 + signal.SIGTERM)
-        else:
-            assert server.wait_for_exit() == 0
+        wait_until_refused(host, int(port))
+        assert server.process.poll() is None
+        server.process.send_signal(signal.SIGTERM)
+        assert server.wait_for_exit() == 128 + signal.SIGTERM
+    assert server.lines[-1] == "l3book: a second signal: ending at once\n"
+
+
+def wait_until_refused(host: str, port: int) -> None:
+    """The first signal has been heeded once nobody listens any more."""
+    deadline_s = time.monotonic() + EXIT_TIMEOUT_S
+    while time.monotonic() < deadline_s:
+        try:
+            socket.create_connection((host, port)).close()
+        except ConnectionError:
+            return
+        time.sleep(POLL_INTERVAL_S)
+    raise AssertionError("the server still listens")
+
+
+def test_a_signal_at_any_moment_reaches_a_callback() -> None:
+    """One that comes while the callback is being appended: after the look at whether it had come."""
+    shutdown = Shutdown()
+    called = []
+
+    class Interrupted(list[Callable[[], None]]):
+        def append(self, callback: Callable[[], None]) -> None:
+            shutdown._on_signal(signal.SIGTERM, None)
+            super().append(callback)
+
+    shutdown._callbacks = Interrupted()
+    shutdown.call(lambda: called.append(True))
+    assert called
 
 
 def test_half_a_request_does_not_hold_up_the_end_for_ever(serve: Callable[..., RunningServer]) -> None:

@@ -1,6 +1,7 @@
 """Sources as the engine sees them: chunks, pace, and an end that another thread can bring about."""
 
 import os
+import struct
 import time
 from pathlib import Path
 from threading import Thread
@@ -9,11 +10,12 @@ import pytest
 
 from dbn_bytes import RECORD_BYTES, T0, UNDEF_TIMESTAMP, UNIT, Mbo, metadata, parse, split, stream
 from l3book import DecodeError, Market
-from l3book.sources import open_source
+from l3book.sources import SourceError, open_source
 from l3book.sources.pacing import CHUNK_RECORDS_MAX
 
 JOIN_TIMEOUT_S = 30
 RECORDS = 10_000
+BEGINNING_BYTES = 2**30
 NS_PER_MS = 1_000_000
 
 
@@ -138,11 +140,39 @@ def test_a_file_that_is_no_dbn_is_refused_when_it_is_opened(tmp_path: Path, cont
         open_source(f"file:{path}")
 
 
-def test_a_pipe_is_read_once_and_whole(tmp_path: Path) -> None:
+def test_a_pipe_is_refused_at_once_and_not_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    content = metadata() + stream([Mbo("A", "B", UNIT, 1, i) for i in range(100)])
-    writer = Thread(target=path.write_bytes, args=(content,), daemon=True)
-    writer.start()
-    assert b"".join(open_source(f"file:{path}")) == content
-    writer.join(JOIN_TIMEOUT_S)
+    with pytest.raises(SourceError, match="pipe is not a regular file: expected"):
+        open_source(f"file:{path}")
+
+
+def test_opening_reads_no_more_than_the_beginning(tmp_path: Path) -> None:
+    """A frame to be skipped, and metadata, may each claim to be a gibibyte long: files with holes."""
+    for start in (struct.pack("<II", 0x184D2A50, BEGINNING_BYTES), b"DBN\x03" + struct.pack("<I", BEGINNING_BYTES)):
+        path = tmp_path / "holes.dbn"
+        with path.open("wb") as stream:
+            stream.write(start)
+            stream.truncate(len(start) + BEGINNING_BYTES)
+        before_bytes = bytes_read()
+        open_source(f"file:{path}").close()
+        # Leaves room for what other threads of this process read meanwhile.
+        assert bytes_read() - before_bytes < BEGINNING_BYTES // 8
+
+
+def bytes_read() -> int:
+    """What this process has read so far, from any file."""
+    io = Path("/proc/self/io")
+    if not io.is_file():
+        pytest.skip("this machine does not count what a process reads")
+    return int(io.read_text().split("rchar:")[1].split()[0])
+
+
+def test_a_fault_behind_the_first_record_is_left_to_the_engine(tmp_path: Path) -> None:
+    path = tmp_path / "a.dbn"
+    path.write_bytes(metadata() + Mbo("A", "B", UNIT, 1, 1).to_bytes() + bytes(RECORD_BYTES))
+    chunks = list(open_source(f"file:{path}"))
+    market = Market()
+    with pytest.raises(DecodeError, match="record 1"):
+        market.feed(b"".join(chunks))
+    assert market.stats()["records"] == 1

@@ -38,6 +38,9 @@ def test_every_environment_of_the_repository_loads(name: str, monkeypatch: pytes
         ('allow_unauthenticated = "perhaps"', "expected true or false"),
         ('source = ""', "source is '': expected text"),
         ("depth_default = 20\ndepth_max = 10", "depth_default is 20: expected at most depth_max (10)"),
+        ("port = " + "9" * 5000, "not TOML: "),
+        ("port = 0x" + "f" * 5000, "port is a number of thousands of digits: expected a whole number"),
+        ("port = " + "[" * 5000, "not TOML: "),
         ("port = ", "not TOML"),
         ("[server]\nport = 1", "unknown setting 'server'"),
     ],
@@ -66,6 +69,11 @@ def test_mistyped_variable_is_refused_and_not_ignored() -> None:
 def test_wrong_variable_is_named() -> None:
     with pytest.raises(ConfigError, match=r"L3BOOK_PORT is .*: expected a whole number"):
         load(environ={"L3BOOK_PORT": "tcp://10.0.0.1:80"})
+
+
+def test_a_number_longer_than_int_reads_is_refused_like_any_other() -> None:
+    with pytest.raises(ConfigError, match=r"L3BOOK_PORT is '9+': expected a whole number from 0 to 65535"):
+        load(environ={"L3BOOK_PORT": "9" * 5000})
 
 
 def test_variables_that_are_no_settings_are_left_alone() -> None:

@@ -1,7 +1,7 @@
 /** Buttons and keys: theme, side colours, depth, help, and the shortcuts. */
 
 import { byTestId, make, setData } from "./dom";
-import { applyPreferences, LADDER_DEPTHS, savePreferences, type Preferences } from "./preferences";
+import { applyPreferences, LADDER_DEPTHS, savePreferences, SYSTEM_LIGHT, themeOf, type Preferences } from "./preferences";
 
 export interface ControlActions {
   readonly focusPicker: () => void;
@@ -18,6 +18,7 @@ export class Controls {
   readonly #depths = byTestId("depth-choice", HTMLElement);
   readonly #theme = byTestId("theme-button", HTMLButtonElement);
   readonly #sides = byTestId("sides-button", HTMLButtonElement);
+  readonly #systemLight = matchMedia(SYSTEM_LIGHT);
 
   constructor(preferences: Preferences, actions: ControlActions) {
     this.#preferences = preferences;
@@ -43,13 +44,17 @@ export class Controls {
     document.addEventListener("keydown", (event) => {
       this.#key(event);
     });
+    this.#systemLight.addEventListener("change", () => {
+      this.#apply();
+    });
     this.#apply();
   }
 
   #apply(): void {
     applyPreferences(this.#preferences);
     savePreferences(this.#preferences);
-    this.#theme.ariaLabel = this.#preferences.theme === "dark" ? "Switch to the light theme" : "Switch to the dark theme";
+    const shown = themeOf(this.#preferences, this.#systemLight.matches);
+    this.#theme.ariaLabel = shown === "dark" ? "Switch to the light theme" : "Switch to the dark theme";
     this.#sides.ariaLabel =
       this.#preferences.sides === "blue-orange" ? "Show bids green and asks red" : "Show bids blue and asks orange";
     for (const button of this.#depths.querySelectorAll("button")) {
@@ -59,7 +64,8 @@ export class Controls {
   }
 
   #toggleTheme(): void {
-    this.#preferences.theme = this.#preferences.theme === "dark" ? "light" : "dark";
+    const shown = themeOf(this.#preferences, this.#systemLight.matches);
+    this.#preferences.theme = shown === "dark" ? "light" : "dark";
     this.#apply();
   }
 

@@ -16,6 +16,7 @@ import { Picker } from "./panes/picker";
 import { StatusPane } from "./panes/status";
 import { SummaryPane } from "./panes/summary";
 import { Tip } from "./panes/tip";
+import { PriceWidth } from "./panes/price-width";
 import { applyPreferences, loadPreferences } from "./preferences";
 import { nameOf, State } from "./state";
 
@@ -42,6 +43,7 @@ const ladder = new LadderPane(preferences.depth, tip, repaint, onPointer);
 const depth = new DepthPane(tip, repaint, onPointer);
 const health = new HealthPane(state, tip, repaint, onPointer);
 const summary = new SummaryPane();
+const priceWidth = new PriceWidth();
 const picker = new Picker(choose);
 const status = new StatusPane({
   retry: () => {
@@ -56,12 +58,14 @@ const loop = new Loop(
     paintAll(nowMs) {
       setText(linkPill, LINK_WORDS[state.link.state]);
       setData(linkPill, "state", state.link.state);
-      setData(document.body, "link", state.link.state);
+      const standing = state.standing();
+      setData(document.body, "standing", standing);
+      if (priceWidth.write(state.book)) ladder.remeasure();
       const title = state.book === null ? "l3book" : `${nameOf(state.book)} · l3book`;
       if (document.title !== title) document.title = title;
       picker.write(state.instruments ?? [], state.selected);
       status.write(notices(state, nowMs));
-      summary.write(state.book, nowMs);
+      summary.write(state.book, standing, nowMs);
       ladder.write(state.book);
       depth.take(state.depth);
       health.write(state.metrics);

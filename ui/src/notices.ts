@@ -24,6 +24,8 @@ export interface Choice {
 
 const CHOICES_SHOWN_MAX = 8;
 
+const LAST_RECEIVED = " The book below is the last one received.";
+
 export function notices(state: State, nowMs: number): Notice[] {
   const found = [linkNotice(state, nowMs), problemNotice(state), sourceNotice(state), ...bookNotices(state, nowMs)];
   const told = found.filter((notice) => notice !== null);
@@ -42,7 +44,7 @@ function linkNotice(state: State, nowMs: number): Notice | null {
     case "down": {
       const left = link.retryAtMs === null ? 0 : Math.max(0, Math.ceil((link.retryAtMs - nowMs) / 1000));
       const next = link.retryAtMs === null || left === 0 ? "trying now" : `next try in ${left} s`;
-      const kept = state.book === null ? "" : " The book below is the last one received.";
+      const kept = state.book === null ? "" : LAST_RECEIVED;
       return {
         id: "disconnected",
         tone: "bad",
@@ -60,7 +62,9 @@ function problemNotice(state: State): Notice | null {
   if (problem.status === 404 && !state.problems.has("instruments")) {
     const others = (state.instruments ?? []).filter((instrument) => keyOf(instrument) !== state.selected);
     const choices = others.slice(0, CHOICES_SHOWN_MAX).map((other) => ({ label: nameOf(other), instrument: keyOf(other) }));
-    return { id: "gone", tone: "bad", text: `The server has no book for ${name} (any more). ${choices.length > 0 ? "Choose another:" : "Waiting for it to come back."}`, choices };
+    const kept = state.book === null ? "" : LAST_RECEIVED;
+    const next = choices.length > 0 ? "Choose another:" : "Waiting for it to come back.";
+    return { id: "gone", tone: "bad", text: `The server has no book for ${name} (any more).${kept} ${next}`, choices };
   }
   if (problem.status === 409) {
     const choices = problem.choices.slice(0, CHOICES_SHOWN_MAX).map((key) => ({ label: key, instrument: key }));
@@ -83,11 +87,8 @@ function sourceNotice(state: State): Notice | null {
   switch (source.state) {
     case "failed":
       return { id: "source-failed", tone: "bad", text: `The source failed: ${source.error ?? "no reason given"}.${kept}` };
-    case "ended": {
-      const messages = plural(state.metrics?.totalMessages ?? 0, "message");
-      const what = source.uri.startsWith("file:") ? "The file is finished" : "The source has ended";
-      return { id: "source-ended", tone: "info", text: `${what} after ${messages}. The book stays as it is.` };
-    }
+    case "ended":
+      return { id: "source-ended", tone: "info", text: endedText(state, source.uri) };
     case "starting":
       return { id: "source-starting", tone: "info", text: "The source is starting; no data yet." };
     case "running":
@@ -95,6 +96,15 @@ function sourceNotice(state: State): Notice | null {
         ? { id: "no-data", tone: "info", text: "Connected; the source has brought no instrument yet." }
         : null;
   }
+}
+
+function endedText({ book, metrics, problems }: State, uri: string): string {
+  const what = uri.startsWith("file:") ? "The file is finished" : "The source has ended";
+  const messages = metrics?.totalMessages ?? 0;
+  if (messages === 0) return `${what}; there were no messages in it.`;
+  // A refused book is not of this source: it is left over from a server before.
+  const kept = book === null || problems.has("book") ? "" : " The book stays as it is.";
+  return `${what} after ${plural(messages, "message")}.${kept}`;
 }
 
 function bookNotices(state: State, nowMs: number): (Notice | null)[] {

@@ -3,11 +3,13 @@
 export const LADDER_DEPTHS = [5, 10, 20, 50] as const;
 export const LADDER_DEPTH_DEFAULT = 10;
 
-export type Theme = "dark" | "light";
+const THEMES = ["dark", "light"] as const;
+export type Theme = (typeof THEMES)[number];
 export type SideColours = "blue-orange" | "green-red";
 
 export interface Preferences {
-  theme: Theme;
+  /** Null until the reader chooses: the page then follows the system. */
+  theme: Theme | null;
   sides: SideColours;
   depth: number;
 }
@@ -15,9 +17,13 @@ export interface Preferences {
 const STORAGE_KEY = "l3book.preferences";
 
 export function loadPreferences(): Preferences {
-  const stored = read();
+  return preferencesFrom(read());
+}
+
+/** What was kept, with the default for whatever was not, or no longer makes sense. */
+export function preferencesFrom(stored: Readonly<Record<string, unknown>>): Preferences {
   return {
-    theme: stored["theme"] === "light" ? "light" : "dark",
+    theme: THEMES.find((theme) => theme === stored["theme"]) ?? null,
     sides: stored["sides"] === "green-red" ? "green-red" : "blue-orange",
     depth: LADDER_DEPTHS.find((depth) => depth === stored["depth"]) ?? LADDER_DEPTH_DEFAULT,
   };
@@ -32,9 +38,18 @@ export function savePreferences(preferences: Preferences): void {
   }
 }
 
-export function applyPreferences({ theme, sides }: Preferences): void {
-  document.documentElement.dataset["theme"] = theme;
-  document.documentElement.dataset["sides"] = sides;
+/** The theme on view: the reader's choice, or else the system's. */
+export function themeOf({ theme }: Pick<Preferences, "theme">, systemIsLight: boolean): Theme {
+  return theme ?? (systemIsLight ? "light" : "dark");
+}
+
+/** What the system asks for, now and whenever it changes. */
+export const SYSTEM_LIGHT = "(prefers-color-scheme: light)";
+
+export function applyPreferences(preferences: Preferences): void {
+  const { dataset } = document.documentElement;
+  dataset["theme"] = themeOf(preferences, matchMedia(SYSTEM_LIGHT).matches);
+  dataset["sides"] = preferences.sides;
 }
 
 function read(): Readonly<Record<string, unknown>> {

@@ -11,6 +11,9 @@ export const RESTART_NOTICE_MS = 8_000;
 /** Answers take their time on the way; a start later by more than this is the start of another process. */
 const STARTED_TOLERANCE_MS = 500;
 
+/** Whether the book is the market's now, the last of a source that has ended, or only remembered. */
+export type Standing = "current" | "ended" | "last-known";
+
 export interface Restart {
   readonly what: "server" | "book";
   readonly atMs: number;
@@ -93,6 +96,14 @@ export class State implements FeedHandlers {
     if (problem === null) this.problems.delete(channel);
     else this.problems.set(channel, problem);
     this.revision += 1;
+  }
+
+  /** A lost connection, a failed source and a refused book all leave a book that nobody vouches for any more. */
+  standing(): Standing {
+    const source = this.metrics?.source.state;
+    if (this.book === null) return "current";
+    if (this.link.state === "down" || this.problems.has("book") || source === "failed") return "last-known";
+    return source === "ended" ? "ended" : "current";
   }
 
   /** ms without a new seq while the source says that it runs; null when that is no news. */

@@ -24,7 +24,7 @@ describe("the rows of the ladder", () => {
     const thin = buildLadder({ bids: [level("1.00")], asks: [] }, 2);
     expect(words(thin.rows)).toEqual(["", "", "no asks", "B 1.00 best", ""]);
     expect(words(buildLadder({ bids: [], asks: [] }, 1).rows)).toEqual(["", "no orders", ""]);
-    expect(words(buildLadder(null, 1).rows)).toEqual(["", "no book yet", ""]);
+    expect(words(buildLadder(null, 1).rows)).toEqual(["", "no book", ""]);
   });
 
   it("orders prices as numbers, not as text", () => {

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Problem } from "../src/feed/wire";
 import { notices } from "../src/notices";
+import { spokenSummary, statePill } from "../src/panes/summary";
 import { RESTART_NOTICE_MS, STALE_AFTER_MS, State } from "../src/state";
 import { book, level, metrics } from "./fixtures";
 
@@ -63,6 +64,22 @@ describe("what the page says", () => {
     expect(text("source-ended")).toBe("The file is finished after 38,212 messages. The book stays as it is.");
   });
 
+  it("says in one sentence that an ended source brought nothing", () => {
+    const empty = new State(() => nowMs);
+    empty.onLink({ state: "open" });
+    empty.onMetrics(metrics({ source: { uri: "file:/a.dbn", state: "ended", error: null }, totalMessages: 0 }));
+    expect(notices(empty, nowMs).map((notice) => notice.text)).toEqual(["The file is finished; there were no messages in it."]);
+  });
+
+  it("speaks of no book where an ended source left none", () => {
+    state.select("1:9");
+    state.onMetrics(metrics({ source: { uri: "synthetic:", state: "ended", error: null }, totalMessages: 1 }));
+    expect(text("source-ended")).toBe("The source has ended after 1 message.");
+    state.onBook(book());
+    state.onProblem("book", problem(404));
+    expect(text("source-ended")).toBe("The source has ended after 1 message.");
+  });
+
   it("counts down to the next try, and offers one at once", () => {
     state.onLink({ state: "down", reason: "the server cannot be reached", attempt: 3, retryAtMs: nowMs + 1_900 });
     expect(text("disconnected")).toBe(
@@ -83,6 +100,9 @@ describe("what the page says", () => {
     const other = { symbol: "ESZ5", publisherId: 1, instrumentId: 2, state: "live", seq: 1, orders: 1 } as const;
     state.onInstruments([other, { ...other, symbol: "CLX5", instrumentId: 1 }]);
     state.onProblem("book", problem(404));
+    expect(text("gone")).toBe(
+      "The server has no book for 1:1 (any more). The book below is the last one received. Choose another:",
+    );
     expect(notices(state, nowMs)[0]).toMatchObject({ id: "gone", choices: [{ label: "ESZ5", instrument: "1:2" }] });
     state.onProblem("book", null);
     expect(ids()).toEqual(["live"]);
@@ -104,6 +124,54 @@ describe("what the page says", () => {
     state.onBook(book({ seq: 2, state: "suspect", crossed: true, bids: [level("65.00")] }));
     state.onMetrics(metrics({ source: { uri: "file:/a.dbn", state: "ended", error: null } }));
     expect(ids()).toEqual(["source-ended", "suspect", "crossed"]);
+  });
+});
+
+describe("the standing of the book", () => {
+  it("is current on a steady connection, stale or not", () => {
+    expect(state.standing()).toBe("current");
+    nowMs += 2 * STALE_AFTER_MS;
+    expect(state.standing()).toBe("current");
+  });
+
+  it("is last known while the server is gone, and current again with it", () => {
+    state.onLink({ state: "down", reason: "", attempt: 1, retryAtMs: null });
+    expect(state.standing()).toBe("last-known");
+    state.onLink({ state: "open" });
+    expect(state.standing()).toBe("current");
+  });
+
+  it("is last known when the source has failed or the book is refused", () => {
+    state.onMetrics(metrics({ source: { uri: "file:/a.dbn", state: "failed", error: "truncated" } }));
+    expect(state.standing()).toBe("last-known");
+    state.onMetrics(metrics());
+    state.onProblem("book", problem(404));
+    expect(state.standing()).toBe("last-known");
+    state.onProblem("book", null);
+    expect(state.standing()).toBe("current");
+  });
+
+  it("is ended with its source, unless the connection is lost as well", () => {
+    state.onMetrics(metrics({ source: { uri: "file:/a.dbn", state: "ended", error: null } }));
+    expect(state.standing()).toBe("ended");
+    state.onLink({ state: "down", reason: "", attempt: 1, retryAtMs: null });
+    expect(state.standing()).toBe("last-known");
+  });
+
+  it("needs a book", () => {
+    state.select("1:2");
+    state.onProblem("book", problem(404));
+    expect(state.standing()).toBe("current");
+  });
+
+  it("takes the colour from the pill of a book that is only remembered, in sight and in speech", () => {
+    expect(statePill(book(), "current")).toMatchObject({ text: "live", state: "live" });
+    expect(statePill(book(), "ended")).toMatchObject({ text: "live", state: "live" });
+    const remembered = statePill(book(), "last-known");
+    expect(remembered).toMatchObject({ text: "last known", state: "last-known" });
+    expect(remembered.title).toContain("live");
+    expect(spokenSummary(book(), "last-known")).toMatch(/^CLX5: last known; best bid 64.77/);
+    expect(statePill(null, "last-known").text).toBe("no book");
   });
 });
 

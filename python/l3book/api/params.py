@@ -5,7 +5,8 @@ from typing import Literal
 from starlette.requests import Request
 
 from l3book.api.problems import Problem
-from l3book.config import Settings
+from l3book.config import DEPTH_LIMIT, Settings
+from l3book.digits import whole_number
 
 Level = Literal[1, 2, 3]
 
@@ -39,10 +40,11 @@ def _depth(request: Request, settings: Settings) -> int | None:
     text = request.query_params.get("depth")
     if text is None:
         return settings.depth_default
-    if text == "all":
+    takes_all = settings.depth_max >= DEPTH_LIMIT
+    if text == "all" and takes_all:
         return None
-    # int() takes far more than a query should say: signs, underscores, other scripts, numbers of any length.
-    if text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= settings.depth_max:
-        return int(text)
-    expected = f"a whole number from 1 to {settings.depth_max}, or all"
+    number = whole_number(text)
+    if number is not None and 1 <= number <= settings.depth_max:
+        return number
+    expected = f"a whole number from 1 to {settings.depth_max}" + (", or all" if takes_all else " (depth_max)")
     raise Problem(422, "bad_parameter", f"depth is {text!r}: expected {expected}")

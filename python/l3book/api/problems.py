@@ -23,6 +23,7 @@ _TITLES = {
     "not_ready": "Not ready",
     "unknown_instrument": "No book goes by that name",
     "unknown_parameter": "The resource does not know that parameter",
+    "wrong_host": "The server does not go by that name",
 }
 
 # W3C Trace Context: version, trace id, parent id, flags.

@@ -57,16 +57,19 @@ class Rest:
     async def get_snapshot(self, request: Request) -> Response:
         """Answer with the book of the only instrument, for clients that know no other."""
         level, depth = level_and_depth(request, self._settings)
-        names = self._hub.keys()
-        if not names:
+        keys = self._hub.keys()
+        if not keys:
             headers = {"Retry-After": str(RETRY_AFTER_S)}
-            raise Problem(503, "no_instruments", "the source has not delivered a book yet", headers=headers)
-        if len(names) > 1:
-            detail = f"there are {len(names)} books: expected /v1/books/ with one of the choices"
-            raise Problem(409, "ambiguous_instrument", detail, choices=names)
-        return await self._book(request, names[0], level, depth)
+            reason = self._hub.not_ready() or "the source has delivered its first book this moment"
+            raise Problem(503, "no_instruments", reason, headers=headers)
+        if len(keys) > 1:
+            detail = f"there are {len(keys)} books: expected /v1/books/ with one of the choices"
+            raise Problem(409, "ambiguous_instrument", detail, choices=_names(keys))
+        return await self._book(request, keys[0], level, depth)
 
-    async def _book(self, request: Request, instrument: str, level: Level, depth: int | None) -> Response:
+    async def _book(
+        self, request: Request, instrument: str | tuple[int, int], level: Level, depth: int | None
+    ) -> Response:
         try:
             if level < 3 and depth is not None and depth <= INLINE_DEPTH_MAX:
                 body, etag = self._hub.book_json(instrument, level, depth)
@@ -76,9 +79,8 @@ class Rest:
             detail = f"no book goes by {instrument!r}: see /v1/instruments"
             raise Problem(404, "unknown_instrument", detail) from None
         except AmbiguousInstrumentError as error:
-            choices = [f"{publisher_id}:{instrument_id}" for publisher_id, instrument_id in error.choices]
-            detail = f"{instrument!r} is the name of {len(choices)} books: expected one of the choices"
-            raise Problem(409, "ambiguous_instrument", detail, choices=choices) from None
+            detail = f"{instrument!r} is the name of {len(error.choices)} books: expected one of the choices"
+            raise Problem(409, "ambiguous_instrument", detail, choices=_names(error.choices)) from None
         headers = {**_NO_CACHE, "ETag": etag}
         if _matches(request.headers.get("if-none-match"), etag):
             return Response(status_code=304, headers=headers)
@@ -98,6 +100,10 @@ class Rest:
         if reason := self._hub.not_ready():
             raise Problem(503, "not_ready", reason, headers={"Retry-After": str(RETRY_AFTER_S)})
         return JSONResponse({"status": "ready"}, headers=_NO_STORE)
+
+
+def _names(keys: list[tuple[int, int]]) -> list[str]:
+    return [f"{publisher_id}:{instrument_id}" for publisher_id, instrument_id in keys]
 
 
 def _matches(if_none_match: str | None, etag: str) -> bool:

@@ -43,6 +43,10 @@ class ListenError(Exception):
     """The address cannot be served; the text says which and why."""
 
 
+class PortInUseError(ListenError):
+    """Somebody listens there already, perhaps another l3book."""
+
+
 def listen(host: str, port: int, *, allow_unauthenticated: bool) -> socket.socket:
     """Open a listening socket. Raises ListenError, whose text is ready for the user."""
     where = f"{_bracketed(host)}:{port}"
@@ -68,7 +72,7 @@ def listen(host: str, port: int, *, allow_unauthenticated: bool) -> socket.socke
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise ListenError(f"{where}: the port is in use: expected a free one (--port, 0 picks one)") from None
+            raise PortInUseError(f"{where}: the port is in use: expected a free one (--port, 0 picks one)") from None
         raise ListenError(f"{where}: cannot listen: {error.strerror or error}") from None
     return listener
 
@@ -144,11 +148,11 @@ class Shutdown:
             signal.signal(number, self._on_signal)
 
     def call(self, callback: Callable[[], None]) -> None:
-        """Have it called at the first signal, or now if that has come."""
+        """Have it called at the first signal, or now if that has come; twice, if that comes this moment."""
+        # In this order: a signal between a look at `requested` and the append would call nobody.
+        self._callbacks.append(callback)
         if self.requested:
             callback()
-        else:
-            self._callbacks.append(callback)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.requested:

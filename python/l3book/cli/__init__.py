@@ -4,13 +4,17 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from l3book._core import __version__
 from l3book.cli import doctor, reconstruct, serve, simulate
-from l3book.cli.errors import CommandError
+from l3book.cli.errors import EXIT_MISUSE, CommandError
+from l3book.cli.output import write_standard_output
 
-EXIT_MISUSE = 2
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
 EXIT_INTERRUPTED = 128 + 2
 EXIT_BROKEN_PIPE = 128 + 13
 
@@ -23,6 +27,10 @@ class OneLineParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where to read on."""
         raise CommandError(f"{message} (see `{self.prog} --help`)", EXIT_MISUSE)
+
+    def _print_message(self, message: str, file: "SupportsWrite[str] | None" = None) -> None:  # noqa: ARG002
+        """Print the help or the version. argparse's own way would pass over a failure without a word."""
+        write_standard_output(os.fsencode(message))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,17 +53,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; -> the exit code."""
+    if sys.stderr is None:
+        # It was closed at the start: print() would take standard output for it.
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # for the rest of the process
     try:
         arguments = _parser().parse_args(argv)
         code: int = arguments.run(arguments)
-        sys.stdout.flush()
     except CommandError as error:
         print(f"l3book: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # Python flushes standard output once more at exit, which would fail again, and say so.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
     return code

@@ -6,10 +6,13 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError
+from l3book.cli.output import write_standard_output
+
+if TYPE_CHECKING:
+    from l3book.config import Settings
 
 Finding: TypeAlias = tuple[Literal["ok", "warn", "fail"], str]
 
@@ -23,10 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(_arguments: argparse.Namespace) -> int:
     """Print one line a finding; -> 0 if none of them is a failure."""
     failed = False
-    for check in (_python, _core, _page, _packages, _settings, _address, _data_folder):
+    for check in (_python, _core, _page, _packages, _settings):
         for verdict, text in check():
             failed = failed or verdict == "fail"
-            print(f"{verdict:<4}  {text}")
+            # Paths may hold bytes that are no text.
+            write_standard_output(os.fsencode(f"{verdict:<4}  {text}\n"))
     return EXIT_ANSWER_IS_NO if failed else 0
 
 
@@ -52,11 +56,15 @@ def _core() -> Iterator[Finding]:
 
 
 def _page() -> Iterator[Finding]:
-    static = Path(__file__).resolve().parent.parent / "static" / "index.html"
-    if static.is_file():
-        yield "ok", f"page built ({static})"
+    try:
+        from l3book.api.page import STATIC_FOLDER, page_is_built
+    except ImportError as error:
+        yield "fail", f"the page's packages do not load: {error}"
+        return
+    if page_is_built():
+        yield "ok", f"page built ({STATIC_FOLDER})"
     else:
-        yield "warn", f"page not built: no {static}: run `make setup`"
+        yield "warn", f"page not built: no index.html in {STATIC_FOLDER}: run `make setup`"
 
 
 def _installed(package: str) -> str | None:
@@ -77,10 +85,10 @@ def _packages() -> Iterator[Finding]:
 
 def _settings() -> Iterator[Finding]:
     from l3book.cli.serve import load_settings
-    from l3book.config import ENVIRONMENTS, environment_file
+    from l3book.config import CONFIG_FOLDER, ENVIRONMENTS, environment_file
 
     try:
-        load_settings(None, None)
+        settings = load_settings(None, None)
     except CommandError as error:
         yield "fail", f"settings: {error}"
         return
@@ -91,43 +99,21 @@ def _settings() -> Iterator[Finding]:
     elif found:
         yield "ok", f"config file found: {', '.join(found)} (choose one with --env or L3BOOK_ENV)"
     else:
-        yield "warn", f"no config file in {Path.cwd() / 'config'}: defaults are used"
+        yield "warn", f"no config file in the folder {CONFIG_FOLDER} here: defaults are used"
+    yield from _address(settings)
 
 
-def _address() -> Iterator[Finding]:
-    from l3book.config import Settings
-
-    defaults = Settings()
-    where = f"{defaults.host}:{defaults.port}"
+def _address(settings: "Settings") -> Iterator[Finding]:
     try:
-        from l3book.api.server import ListenError, listen
+        from l3book.api.server import ListenError, PortInUseError, listen, url_of
     except ImportError as error:
         yield "fail", f"the server's packages do not load: {error}"
         return
     try:
-        listen(defaults.host, defaults.port, allow_unauthenticated=False).close()
-    except ListenError as error:
+        with listen(settings.host, settings.port, allow_unauthenticated=settings.allow_unauthenticated) as listener:
+            yield "ok", f"can listen on {url_of(listener)}"
+    except PortInUseError as error:
+        # It may well be an l3book that runs already.
         yield "warn", str(error)
-    else:
-        yield "ok", f"can listen on {where}"
-
-
-def _data_folder() -> Iterator[Finding]:
-    folder = _data_folder_path()
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
-        note = "" if existing == folder else f" (will be made in {existing})"
-        yield "ok", f"data folder writable: {folder}{note}"
-    else:
-        yield "fail", f"data folder not writable: {folder}: expected leave to write in {existing}"
-
-
-def _data_folder_path() -> Path:
-    """Find the platform's place for a program's data."""
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return base / "l3book"
+    except ListenError as error:
+        yield "fail", str(error)

@@ -1,6 +1,7 @@
 """Errors of the command line."""
 
 import os
+import stat
 from pathlib import Path
 
 EXIT_ANSWER_IS_NO = 1
@@ -23,9 +24,13 @@ def cannot_use(path: str | Path, error: OSError) -> CommandError:
 
 def check_input_file(path: Path) -> None:
     """Refuse what is no readable file, before anything is built on it."""
-    if not path.exists():
-        raise CommandError(f"{path}: no such file: expected a .dbn or .dbn.zst file")
-    if path.is_dir():
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise CommandError(f"{path}: no such file: expected a .dbn or .dbn.zst file") from None
+    except OSError as error:
+        raise cannot_use(path, error) from None
+    if stat.S_ISDIR(mode):
         raise CommandError(f"{path}: a directory: expected a .dbn or .dbn.zst file")
     # Not by opening it: that would break the pipe of whoever writes to one.
     if not os.access(path, os.R_OK):

@@ -8,15 +8,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError, cannot_use, check_input_file
+from l3book.cli.errors import EXIT_ANSWER_IS_NO, EXIT_MISUSE, CommandError, cannot_use, check_input_file
 from l3book.cli.times import parse_time_ns
+from l3book.digits import whole_number
 
 if TYPE_CHECKING:
     from l3book import Market
 
 PROGRESS_FILE_MIN_BYTES = 64 * 1024 * 1024
 """Shorter files are read before a progress bar could be."""
+PIPE_CHUNK_BYTES = 256 * 1024
 CHOICES_SHOWN_MAX = 8
+DEPTH_MAX = 999_999_999
+"""More levels than any book has, and few enough for every platform's integers."""
 
 _ACTIONS = {
     "A": "adds",
@@ -53,13 +57,16 @@ def run(arguments: argparse.Namespace) -> int:
     path: Path = arguments.file
     check_input_file(path)
     market = Market(until=arguments.at)
-    damage: DecodeError | None = None
+    damage: str | None = None
     start_s = time.perf_counter()
     try:
-        with _progress(path) as progress:
-            market.feed_file(path, progress=progress)
+        if path.is_file():
+            with _progress(path) as progress:
+                market.feed_file(path, progress=progress)
+        else:
+            _feed_pipe(market, path)
     except DecodeError as error:
-        damage = error
+        damage = str(error) if error.filename else f"{path}: {error}"
     except OSError as error:
         raise cannot_use(path, error) from None
     took_s = time.perf_counter() - start_s
@@ -67,11 +74,31 @@ def run(arguments: argparse.Namespace) -> int:
     if damage is None and stats["other_records"] and not stats["records"]:
         found = f"{stats['other_records']:,} records, none of them MBO"
         raise CommandError(f"{path}: {found}: expected schema mbo", EXIT_ANSWER_IS_NO)
+    faults = _faults(path, market, damage)
     if len(market) or damage is None:
-        _write(arguments.output, _books_json(market, arguments))
+        try:
+            content = _books_json(market, arguments)
+        except _NoSuchBookError as error:
+            # What is wrong with the file may be why the book is not there.
+            faults.append(str(error) if faults else f"{path}: {error}")
+            raise CommandError("; ".join(faults), EXIT_ANSWER_IS_NO if len(faults) > 1 else EXIT_MISUSE) from None
+        _write(arguments.output, content)
         _print_counters(path, market, took_s)
-    _complain(path, market, damage)
+    if faults:
+        raise CommandError("; ".join(faults), EXIT_ANSWER_IS_NO)
     return 0
+
+
+class _NoSuchBookError(Exception):
+    """--instrument names no book, or several; the text says what it could have named."""
+
+
+def _feed_pipe(market: "Market", path: Path) -> None:
+    """Read what is no regular file. Opening and reading may wait for ever; from here, Ctrl-C ends both at once."""
+    with path.open("rb", buffering=0) as stream:
+        while chunk := stream.read(PIPE_CHUNK_BYTES):
+            market.feed(chunk)
+    market.finish()
 
 
 def _time(text: str) -> int:
@@ -82,8 +109,8 @@ def _time(text: str) -> int:
 
 
 def _depth(text: str) -> int:
-    if text.isascii() and text.isdigit() and len(text) <= 9 and int(text) > 0:
-        return int(text)
+    if (depth := whole_number(text)) and depth <= DEPTH_MAX:
+        return depth
     raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number above 0")
 
 
@@ -107,8 +134,8 @@ def _books_json(market: "Market", arguments: argparse.Namespace) -> bytes:
     """One book's object, or the list of several (or none)."""
     from l3book import AmbiguousInstrumentError, UnknownInstrumentError
 
-    def book(name: str) -> bytes:
-        return market.book_json(name, level=arguments.level, depth=arguments.depth)
+    def book(instrument: str | tuple[int, int]) -> bytes:
+        return market.book_json(instrument, level=arguments.level, depth=arguments.depth)
 
     if arguments.instrument is not None:
         try:
@@ -116,8 +143,9 @@ def _books_json(market: "Market", arguments: argparse.Namespace) -> bytes:
         except (UnknownInstrumentError, AmbiguousInstrumentError) as error:
             how = "several books go" if isinstance(error, AmbiguousInstrumentError) else "no book goes"
             choices = _choices(market, error)
-            raise CommandError(f"{arguments.file}: {how} by {arguments.instrument!r}: expected {choices}") from None
-    books = [book(f"{entry.publisher_id}:{entry.instrument_id}") for entry in market.instruments()]
+            raise _NoSuchBookError(f"{how} by {arguments.instrument!r}: expected {choices}") from None
+    # By key: by its text, each would be looked for among the symbols of all.
+    books = [book((entry.publisher_id, entry.instrument_id)) for entry in market.instruments()]
     return books[0] if len(books) == 1 else b"[" + b",\n".join(books) + b"]"
 
 
@@ -137,13 +165,11 @@ def _choices(market: "Market", error: Exception) -> str:
 
 
 def _write(output: Path | None, content: bytes) -> None:
-    if output is None:
-        # Not sys.stdout.buffer: where PYTHONUNBUFFERED is set, it may write a part and not tell.
-        with open(sys.stdout.fileno(), "wb", closefd=False) as stream:
-            stream.write(content + b"\n")
-        return
-    from l3book.cli.output import output_file
+    from l3book.cli.output import output_file, write_standard_output
 
+    if output is None:
+        write_standard_output(content + b"\n")
+        return
     with output_file(output) as stream:
         stream.write(content + b"\n")
 
@@ -172,12 +198,11 @@ def _rejected(stats: dict[str, Any]) -> int:
     return sum(count for name, count in stats.items() if name.startswith("rejected_"))
 
 
-def _complain(path: Path, market: "Market", damage: Exception | None) -> None:
-    """End with one line if the file was not whole and good."""
-    faults = [] if damage is None else [str(damage)]
+def _faults(path: Path, market: "Market", damage: str | None) -> list[str]:
+    """Why the file was not whole and good; the first fault names it."""
+    faults = [] if damage is None else [damage]
     rejected = _rejected(market.stats())
     if rejected:
         first = f"{rejected:,} records rejected, the first: {market.problems()[0]['message']}"
         faults.append(first if faults else f"{path}: {first}")
-    if faults:
-        raise CommandError("; ".join(faults), EXIT_ANSWER_IS_NO)
+    return faults

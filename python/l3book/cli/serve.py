@@ -98,6 +98,7 @@ def _open(uri: str) -> "Source":
 def _serve(settings: "Settings", source: "Source", shutdown: "Shutdown", listener: "socket") -> int:
     from l3book import Market, __version__
     from l3book.api.app import create_app
+    from l3book.api.hosts import own_hosts
     from l3book.api.server import Server, url_of
     from l3book.engine import Engine
     from l3book.hub import Hub
@@ -111,7 +112,8 @@ def _serve(settings: "Settings", source: "Source", shutdown: "Shutdown", listene
     def on_accepting() -> None:
         print(f"l3book {__version__}: listening on {url} (source {source.uri})", file=sys.stderr, flush=True)
 
-    server = Server(create_app(hub, settings), listener, on_accepting)
+    hosts = None if settings.allow_unauthenticated else own_hosts(listener, settings.host)
+    server = Server(create_app(hub, settings, hosts), listener, on_accepting)
 
     def on_signal() -> None:
         hub.begin_shutdown()

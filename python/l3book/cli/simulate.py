@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from l3book.cli.errors import CommandError
+from l3book.digits import whole_number
+from l3book.sources.synthetic import INSTRUMENTS_MAX, SEED_MAX
 
 if TYPE_CHECKING:
     from l3book._core import Simulator
 
 MESSAGES_MAX = 10_000_000_000
-INSTRUMENTS_MAX = 10_000
-SEED_MAX = 2**64 - 1
 CHUNK_RECORDS = 16_384
 LAST_RECORDS = 65_536
 """Left for the end, which is cut to the record: more than a chunk and the longest event together."""
@@ -101,7 +101,7 @@ class _Whole:
         self._high = high
 
     def __call__(self, text: str) -> int:
-        digits = text.replace("_", "").replace(",", "")
-        if digits.isascii() and digits.isdigit() and len(digits) <= 20 and self._low <= int(digits) <= self._high:
-            return int(digits)
+        number = whole_number(text.replace("_", "").replace(",", ""))
+        if number is not None and self._low <= number <= self._high:
+            return number
         raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from {self._low} to {self._high}")

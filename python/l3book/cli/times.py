@@ -3,6 +3,8 @@
 import re
 from datetime import date
 
+from l3book.digits import whole_number
+
 NS_PER_S = 1_000_000_000
 TIME_MAX_NS = 2**64 - 2
 """The largest u64 is DBN's mark for no time."""
@@ -21,8 +23,8 @@ def parse_time_ns(text: str) -> int:
 
     Raises ValueError with a text for the user.
     """
-    if text.isascii() and text.isdigit():
-        ns = int(text) if len(text) <= 20 else TIME_MAX_NS + 1
+    if (number := whole_number(text)) is not None:
+        ns = number
     elif match := _ISO.fullmatch(text):
         ns = _iso_ns(text, match)
     else:

@@ -1,16 +1,20 @@
 """`file:PATH[?speed=X or rate=N]`: a recorded .dbn or .dbn.zst, as fast as it is read unless paced."""
 
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
-from l3book._core import FileReader, Market
+from l3book._core import DecodeError, FileReader, Market
 from l3book.sources.pacing import CHUNK_RECORDS_MAX, NS_PER_S, RATE_MAX, RatePacer, ReplayPacer
 from l3book.sources.uri import SourceError, SourceUri
 
 UNDEF_TS = 2**64 - 1
 """DBN's mark for no time."""
+HEAD_CHUNK_BYTES = 16 * 1024
+HEAD_BYTES_MAX = 1024 * 1024
+"""The first record of a file is looked for within these; behind longer metadata, it is left to the engine."""
 SPEED_MAX = 1e9
 """A second of the clock for 31 years of the recording; beyond it, leave the pace away."""
 
@@ -30,6 +34,8 @@ class FileSource:
         if self._speed and self._rate:
             raise SourceError(f"source {uri.text!r}: speed and rate exclude each other: expected one of them")
         path = Path(_local_path(uri))
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise SourceError(f"source {uri.text!r}: {path} is not a regular file: expected a .dbn or .dbn.zst file")
         _check_head(path)
         self._reader = FileReader(path)
         self._closed = Event()
@@ -80,17 +86,26 @@ class FileSource:
 
 
 def _check_head(path: Path) -> None:
-    """Raise DecodeError now rather than in the middle of serving, if the file does not begin like DBN.
-
-    Reading a pipe would take its bytes away, so that is left to the engine.
-    """
-    if not path.is_file():
-        return
-    reader = FileReader(path)
+    """Raise DecodeError now rather than in the middle of serving, if the file does not begin like DBN."""
     probe = Market()
-    probe.feed(reader.read(1))
-    if reader.ended:
-        probe.finish()
+    read_bytes = 0
+    with path.open("rb", buffering=0) as stream:
+        while read_bytes < HEAD_BYTES_MAX:
+            chunk = stream.read(HEAD_CHUNK_BYTES)
+            try:
+                probe.feed(chunk) if chunk else probe.finish()
+            except DecodeError:
+                # Behind a good record it is the engine's to find, and the books before it are served.
+                if not _has_records(probe):
+                    raise
+            if not chunk or _has_records(probe):
+                return
+            read_bytes += len(chunk)
+
+
+def _has_records(market: Market) -> bool:
+    stats = market.stats()
+    return bool(stats["records"] or stats["other_records"])
 
 
 def _local_path(uri: SourceUri) -> str:

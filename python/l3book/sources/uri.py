@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
+from l3book.digits import whole_number
+
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 
 
@@ -39,8 +41,9 @@ class SourceUri:
         text = self.query.get(key)
         if text is None:
             return default
-        if text.isascii() and text.isdigit() and low <= int(text) <= high:
-            return int(text)
+        number = whole_number(text)
+        if number is not None and low <= number <= high:
+            return number
         raise SourceError(f"source {self.text!r}: {key} is {text!r}: expected a whole number from {low} to {high}")
 
     def positive(self, key: str, high: float) -> float | None:

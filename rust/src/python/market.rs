@@ -33,8 +33,8 @@ use crate::{
 
 /// Bytes copied at once from a buffer that another thread could write to.
 const COPY_BYTES: usize = 256 * 1024;
-/// Bytes of a file between two calls of a progress function.
-const PROGRESS_BYTES: u64 = 4 * 1024 * 1024;
+/// Plain bytes between two calls of a progress function, and two looks for signals.
+const PROGRESS_BYTES: usize = 4 * 1024 * 1024;
 
 fn parse_name(instrument: &Bound<'_, PyAny>) -> PyResult<Name> {
     if !instrument.is_instance_of::<PyBool>() {
@@ -115,13 +115,15 @@ impl Market {
         let mut decoder = Decoder::new();
         let mut taken = 0;
         loop {
-            let step_end = pieces.file_bytes() + PROGRESS_BYTES;
+            // Counted in plain bytes: a highly compressed file is long work behind few bytes.
+            let mut step_bytes = 0;
             let step = || -> Result<bool, PieceError> {
-                while pieces.file_bytes() < step_end {
+                while step_bytes < PROGRESS_BYTES {
                     let piece = pieces.read()?;
                     if piece.is_empty() {
                         return Ok(true);
                     }
+                    step_bytes += piece.len();
                     taken += self.0.decode(&mut decoder, piece)?;
                 }
                 Ok(false)

@@ -46,7 +46,7 @@ export function buildLadder(book: Pick<Book, "bids" | "asks"> | null, depth: num
   const bids = (book?.bids ?? []).slice(0, depth).map(price);
   const asks = (book?.asks ?? []).slice(0, depth).map(price);
   const overlapping = bids[0] !== undefined && asks[0] !== undefined && bids[0].units >= asks[0].units;
-  const { rows, centre } = overlapping ? overlappingRows(bids, asks, depth) : separateRows(bids, asks, depth, book === null ? "no book yet" : "no orders");
+  const { rows, centre } = overlapping ? overlappingRows(bids, asks, depth) : separateRows(bids, asks, depth, book === null ? "no book" : "no orders");
   const levels = [...bids, ...asks].map(({ level }) => level);
   return {
     rows,

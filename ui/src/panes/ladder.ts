@@ -44,6 +44,11 @@ export class LadderPane {
     }).observe(this.#scroll);
   }
 
+  /** The columns have moved. */
+  remeasure(): void {
+    this.#geometry = null;
+  }
+
   setDepth(depth: number): void {
     this.#depth = depth;
     this.#centrePending = true;

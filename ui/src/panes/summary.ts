@@ -4,7 +4,7 @@ import { parseDecimal } from "../decimal";
 import { byTestId, setData, setHidden, setText, setTitle } from "../dom";
 import { formatInteger, formatTime, MISSING, plural } from "../format";
 import type { Book, Level } from "../feed/wire";
-import { nameOf } from "../state";
+import { nameOf, type Standing } from "../state";
 import { spreadOf } from "./ladder-model";
 
 /** The spoken summary is polite: no more often than this, and only when it says something new. */
@@ -14,6 +14,7 @@ export class SummaryPane {
   readonly #state = byTestId("book-state", HTMLElement);
   readonly #crossed = byTestId("crossed", HTMLElement);
   readonly #locked = byTestId("locked", HTMLElement);
+  readonly #ended = byTestId("ended", HTMLElement);
   readonly #seq = byTestId("seq", HTMLElement);
   readonly #epoch = byTestId("epoch", HTMLElement);
   readonly #sequence = byTestId("sequence", HTMLElement);
@@ -32,9 +33,12 @@ export class SummaryPane {
   #spokenAtMs = -Infinity;
   #spokenState = "";
 
-  write(book: Book | null, nowMs: number): void {
-    setText(this.#state, book?.state ?? "no book");
-    setData(this.#state, "state", book?.state ?? "none");
+  write(book: Book | null, standing: Standing, nowMs: number): void {
+    const pill = statePill(book, standing);
+    setText(this.#state, pill.text);
+    setData(this.#state, "state", pill.state);
+    setTitle(this.#state, pill.title);
+    setHidden(this.#ended, standing !== "ended");
     setHidden(this.#crossed, book?.crossed !== true);
     setHidden(this.#locked, book?.locked !== true);
     setText(this.#seq, formatInteger(book?.seq));
@@ -46,7 +50,7 @@ export class SummaryPane {
     setText(this.#orders, formatInteger(book?.orders));
     this.#writeTop(book);
     this.#writeImbalance(book);
-    this.#speak(book, nowMs);
+    this.#speak(book, standing, nowMs);
   }
 
   #writeTop(book: Book | null): void {
@@ -75,22 +79,35 @@ export class SummaryPane {
     setText(this.#imbalanceAsk, percent === null ? MISSING : `${100 - percent} % A`);
   }
 
-  #speak(book: Book | null, nowMs: number): void {
+  #speak(book: Book | null, standing: Standing, nowMs: number): void {
     if (book === null) return;
     // A state or a crossing is news at once; prices wait.
-    const state = `${book.instrumentId} ${book.state} ${book.crossed} ${book.locked}`;
+    const state = `${book.instrumentId} ${book.state} ${standing} ${book.crossed} ${book.locked}`;
     if (state === this.#spokenState && nowMs - this.#spokenAtMs < SPOKEN_INTERVAL_MS) return;
     this.#spokenState = state;
     this.#spokenAtMs = nowMs;
-    setText(this.#spoken, spokenSummary(book));
+    setText(this.#spoken, spokenSummary(book, standing));
   }
 }
 
-export function spokenSummary(book: Book): string {
+export interface StatePill {
+  readonly text: string;
+  /** What colours it: a book that is only remembered has no colour. */
+  readonly state: string;
+  readonly title: string;
+}
+
+export function statePill(book: Book | null, standing: Standing): StatePill {
+  if (book === null) return { text: "no book", state: "none", title: "State of the book" };
+  if (standing !== "last-known") return { text: book.state, state: book.state, title: "State of the book" };
+  return { text: "last known", state: "last-known", title: `The book is not current; its last known state was ${book.state}` };
+}
+
+export function spokenSummary(book: Book, standing: Standing): string {
   const side = (name: string, level: Level | undefined): string =>
     level === undefined ? `no ${name}` : `best ${name} ${level.price}, size ${level.size} in ${plural(level.count, "order")}`;
   const flags = book.crossed ? ", crossed" : book.locked ? ", locked" : "";
-  return `${nameOf(book)}: ${book.state}${flags}; ${side("bid", book.bids[0])}; ${side("ask", book.asks[0])}.`;
+  return `${nameOf(book)}: ${statePill(book, standing).text}${flags}; ${side("bid", book.bids[0])}; ${side("ask", book.asks[0])}.`;
 }
 
 function detail(level: Level | undefined): string {

@@ -1,0 +1,42 @@
+/** The room that a book's prices need, as characters, for the styles to size the price column and the best prices by. */
+
+import { decimalsOf } from "../decimal";
+import { keyOf, type Book } from "../feed/wire";
+
+/** The widths of the price column and of the best prices until a book is known. */
+export const PRICE_CHARACTERS_MIN = 6;
+/** From here on a narrow page gives the spread a line of its own. */
+export const LONG_PRICE_CHARACTERS = 8;
+
+export class PriceWidth {
+  #instrument = "";
+  #characters = 0;
+
+  /** Whether the width has changed. It grows, and begins anew with another instrument, so that columns stand still. */
+  write(book: Book | null): boolean {
+    if (book === null) return false;
+    const characters = this.take(book);
+    if (characters === null) return false;
+    document.body.style.setProperty("--price-characters", String(characters));
+    document.body.dataset["prices"] = characters >= LONG_PRICE_CHARACTERS ? "long" : "short";
+    return true;
+  }
+
+  /** The new width, or null when it stays. */
+  take(book: Book): number | null {
+    const same = keyOf(book) === this.#instrument;
+    const characters = Math.max(priceCharacters(book), same ? this.#characters : PRICE_CHARACTERS_MIN);
+    if (same && characters === this.#characters) return null;
+    this.#instrument = keyOf(book);
+    this.#characters = characters;
+    return characters;
+  }
+}
+
+/** The characters of the widest price when all decimal points stand in one line. */
+export function priceCharacters({ bids, asks }: Pick<Book, "bids" | "asks">): number {
+  const prices = [...bids, ...asks].map(({ price }) => price);
+  const whole = Math.max(0, ...prices.map((price) => price.split(".", 1)[0]?.length ?? 0));
+  const decimals = Math.max(0, ...prices.map(decimalsOf));
+  return whole + (decimals === 0 ? 0 : decimals + 1);
+}
