@@ -220,3 +220,21 @@ def test_rejected_records_are_told_even_when_the_instrument_is_not_there(two_boo
     done = run("reconstruct", two_books, "--instrument", "NOSUCH")
     assert "1 records rejected, the first: record 4 at byte" in error_line(done)
     assert done.returncode == 1
+
+
+def test_the_input_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "a.dbn"
+    run("simulate", "-o", path, "--messages", 1000)
+    before = path.read_bytes()
+    done = run("reconstruct", path, "-o", path)
+    assert (done.returncode, path.read_bytes()) == (2, before)
+    assert done.stderr.decode() == f"l3book: {path}: the input is also the output: expected another file\n"
+
+
+def test_a_file_of_two_streams_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.dbn"
+    run("simulate", "-o", path, "--messages", 1000)
+    path.write_bytes(path.read_bytes() * 2)
+    done = run("reconstruct", path)
+    assert done.returncode == 0
+    assert "streams in one file: 2" in done.stderr.decode()

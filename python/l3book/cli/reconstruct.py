@@ -31,6 +31,14 @@ _ACTIONS = {
     "F": "fills",
     "N": "nones",
 }
+_ODD = {
+    "other_records": "records of other types",
+    "over_cancels": "cancels of more than rests",
+    "zero_sizes": "sizes of 0",
+    "forced_events": "events forced",
+    "bad_book_marks": "marks of lost packets",
+}
+"""What is said of a file only where it occurs."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     check_input_file(path)
     market = Market(until=arguments.at)
     damage: str | None = None
+    if arguments.output is not None and _is_same_file(path, arguments.output):
+        raise CommandError(f"{path}: the input is also the output: expected another file")
     start_s = time.perf_counter()
     try:
         if path.is_file():
@@ -87,6 +97,14 @@ def run(arguments: argparse.Namespace) -> int:
     if faults:
         raise CommandError("; ".join(faults), EXIT_ANSWER_IS_NO)
     return 0
+
+
+def _is_same_file(path: Path, output: Path) -> bool:
+    try:
+        return output.samefile(path)
+    except OSError:
+        # One of them is missing or cannot be looked at; whoever opens it says so.
+        return False
 
 
 class _NoSuchBookError(Exception):
@@ -190,6 +208,11 @@ def _print_counters(path: Path, market: "Market", took_s: float) -> None:
         f"duplicate adds: {stats['duplicate_adds']:,}, rejected: {_rejected(stats):,}",
         file=sys.stderr,
     )
+    odd = ", ".join(f"{words}: {stats[name]:,}" for name, words in _ODD.items() if stats[name])
+    if stats["metadata_headers"] > 1:
+        odd += f"{', ' if odd else ''}streams in one file: {stats['metadata_headers']:,}"
+    if odd:
+        print(f"  {odd}", file=sys.stderr)
     if stats["held"]:
         print(f"  held back, of events without their last record: {stats['held']:,}", file=sys.stderr)
 
