@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from running import RunningServer
+
+# A shell that runs its jobs in the background has them ignore SIGINT, and what is started from here would inherit that:
+# a handler of our own becomes the default one in every command that the tests run.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
