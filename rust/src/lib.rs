@@ -27,6 +27,7 @@ pub mod feed;
 mod id_map;
 mod inflate;
 pub mod latency;
+mod levels;
 pub mod market;
 pub mod pieces;
 mod queue;
