@@ -320,14 +320,14 @@ impl OrderBook {
     #[inline(always)]
     pub(crate) fn prefetch_tables(&self, tag: Tag, record: &MboMsg) {
         self.orders.prefetch_entry(tag);
-        self.levels.prefetch_cached(Side::or_any(record), record.price);
+        self.levels.prefetch_cached(record.price);
     }
 
     /// Second step: what the tables lead to. A third, to the order's neighbours, gained nothing.
     #[inline(always)]
     pub(crate) fn prefetch_slots(&self, tag: Tag, record: &MboMsg) {
         self.orders.prefetch_slot(tag);
-        self.levels.prefetch(self.levels.guess(Side::or_any(record), record.price));
+        self.levels.prefetch(self.levels.guess(record.price));
     }
 
     /// Number of resting orders.
@@ -376,6 +376,14 @@ impl OrderBook {
     /// The levels of a side, best first.
     pub fn levels(&self, side: Side) -> impl Iterator<Item = Level> {
         self.levels.iter(side).map(Level::of)
+    }
+
+    /// The best `depth` levels of a side, best first.
+    #[must_use]
+    pub fn best_levels(&self, side: Side, depth: usize) -> Vec<Level> {
+        let mut levels = Vec::with_capacity(depth.min(self.level_count(side)));
+        self.levels.extend_best(side, depth, &mut levels, Level::of);
+        levels
     }
 
     /// The levels of a side, best first, each with its orders in priority order.

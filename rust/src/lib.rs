@@ -30,6 +30,7 @@ pub mod latency;
 mod levels;
 pub mod market;
 pub mod pieces;
+mod price_cache;
 mod queue;
 pub mod reader;
 pub mod record;

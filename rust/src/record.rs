@@ -96,12 +96,6 @@ impl Side {
         Self::BOTH.get(usize::from(b'B'.wrapping_sub(byte))).copied()
     }
 
-    /// The side, or any if there is none: for guesses.
-    #[inline(always)]
-    pub(crate) fn or_any(record: &MboMsg) -> Self {
-        Self::BOTH[usize::from(b'B'.wrapping_sub(record.side as u8) & 1)]
-    }
-
     /// `'B'` or `'A'`.
     #[must_use]
     pub fn letter(self) -> char {
