@@ -20,7 +20,7 @@ use proptest::{
     test_runner::{RngSeed, TestRunner},
 };
 use support::{
-    agreement::{agrees, keeps_exchange_rules, naive},
+    agreement::{agrees, keeps_exchange_rules, key_of, naive},
     hostile::{BYTES_PER_RECORD, KEYS, T0, UNIT, record, records, to_bytes},
 };
 
@@ -67,7 +67,7 @@ impl Naive {
     }
 
     fn push(&mut self, record: &MboMsg) -> &NaiveBook {
-        let book = self.books.entry(Key::of(record)).or_insert_with(|| naive(&self.rules));
+        let book = self.books.entry(key_of(record)).or_insert_with(|| naive(&self.rules));
         book.push(record);
         book
     }
@@ -115,7 +115,7 @@ proptest! {
         for record in &stream {
             feed.feed(mbo_bytes(record)).expect("a good record");
             let expected = expected.push(record);
-            let book = feed.market.book(Key::of(record)).expect("it was just fed");
+            let book = feed.market.book(key_of(record)).expect("it was just fed");
             prop_assert_eq!(agrees(book, expected), Ok(()));
         }
         prop_assert_eq!(expected.agrees(&feed.market), Ok(()));
@@ -220,7 +220,7 @@ fn streams_reach_every_branch() {
         let drawn = (rules(), stream(100)).new_tree(&mut runner).expect("no filter").current();
         let mut books = Naive::new(&drawn.0);
         for record in &drawn.1 {
-            if let Some(book) = books.books.get(&Key::of(record)) {
+            if let Some(book) = books.books.get(&key_of(record)) {
                 note_change(&mut seen, book, record);
             }
             let book = books.push(record);

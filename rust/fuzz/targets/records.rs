@@ -7,10 +7,10 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use l3book::{book::SameSizeModify, event::Rules, feed::Feed, market::Key, record::mbo_bytes};
+use l3book::{book::SameSizeModify, event::Rules, feed::Feed, record::mbo_bytes};
 use libfuzzer_sys::fuzz_target;
 use support::{
-    agreement::{agrees, keeps_exchange_rules, naive},
+    agreement::{agrees, keeps_exchange_rules, key_of, naive},
     hostile::{KEYS, T0, records},
 };
 
@@ -31,7 +31,7 @@ fn run(rules: Rules, data: &[u8]) {
     let mut feed = Feed::new(rules);
     let mut expected = BTreeMap::new();
     for record in records(data, KEYS.len()) {
-        let key = Key::of(&record);
+        let key = key_of(&record);
         feed.feed(mbo_bytes(&record)).expect("a good record");
         let expected = expected.entry(key).or_insert_with(|| naive(&rules));
         expected.push(&record);

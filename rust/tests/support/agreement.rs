@@ -3,13 +3,19 @@
 use l3book::{
     book::SameSizeModify,
     event::{EventBook, Rules},
+    market::Key,
     naive::NaiveBook,
-    record::Side,
+    record::{MboMsg, Side},
 };
 
 /// A naive book under the rules of a market.
 pub fn naive(rules: &Rules) -> NaiveBook {
     NaiveBook::new(rules.same_size == SameSizeModify::ToBack, rules.until, rules.epoch)
+}
+
+/// The key of a record's book, not read by the market's own means.
+pub fn key_of(record: &MboMsg) -> Key {
+    Key { publisher_id: record.hd.publisher_id, instrument_id: record.hd.instrument_id }
 }
 
 /// Fails with the name of what differs and both values.
