@@ -213,6 +213,7 @@ fn note_change(seen: &mut BTreeMap<&'static str, u64>, book: &NaiveBook, record:
 fn streams_reach_every_branch() {
     const STREAMS: usize = 1_000;
     const RARE: u64 = 50;
+    const BRANCHES: usize = 41;
     let config = ProptestConfig { rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() };
     let mut runner = TestRunner::new(config);
     let mut seen: BTreeMap<&'static str, u64> = BTreeMap::new();
@@ -234,6 +235,7 @@ fn streams_reach_every_branch() {
             *seen.entry("new epochs").or_default() += book.epoch() - drawn.0.epoch;
         }
     }
+    assert_eq!(seen.len(), BRANCHES, "{:?}", seen.keys());
     let too_rare: Vec<_> = seen.iter().filter(|(_, count)| **count < RARE).collect();
     assert!(too_rare.is_empty(), "in {STREAMS} streams: {too_rare:?}");
 }
