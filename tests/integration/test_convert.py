@@ -17,7 +17,6 @@ from dbn_bytes import UNIT, metadata, other_record, record
 from l3book import Deriver, mbp10, to_arrow
 from l3book._core import Simulator
 from l3book.cli.formats import FORMATS
-from l3book.rows import SCHEMAS
 from running import COMMAND, environment, error_line, run
 
 pytestmark = [
@@ -46,7 +45,7 @@ def converted(file: Path, output: Path, *arguments: object) -> Path:
     return output
 
 
-@pytest.mark.parametrize("schema", SCHEMAS)
+@pytest.mark.parametrize("schema", ["mbo", "mbp-10", "bbo-1m", "ohlcv-1s"])
 def test_all_formats_hold_the_same_rows(file: Path, tmp_path: Path, schema: str) -> None:
     paths = {kind: converted(file, tmp_path / f"rows.{kind}", "--schema", schema) for kind in FORMATS}
     store = databento.DBNStore.from_file(paths["dbn"])
@@ -106,11 +105,13 @@ def test_one_instrument(file: Path, tmp_path: Path, name: str | None) -> None:
     assert np.array_equal(one, every[every["instrument_id"] == one["instrument_id"][0]])
 
 
-def test_an_instrument_that_is_not_there_is_misuse_and_writes_nothing(file: Path, tmp_path: Path) -> None:
-    output = tmp_path / "none.dbn"
+@pytest.mark.parametrize("kind", FORMATS)
+def test_an_instrument_that_is_not_there_is_misuse_and_writes_nothing(file: Path, tmp_path: Path, kind: str) -> None:
+    output = tmp_path / f"none.{kind}"
     done = run("convert", file, "--schema", "trades", "--instrument", "NONE", "-o", output)
     assert done.returncode == EXIT_MISUSE
     assert "no instrument goes by 'NONE'" in error_line(done)
+    assert done.stderr.count(b"\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -216,15 +217,17 @@ def test_a_missing_file_is_misuse(tmp_path: Path) -> None:
     assert "no such file" in error_line(done)
 
 
-def test_a_full_disk_leaves_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_full_disk_leaves_one_line(tmp_path: Path, kind: str) -> None:
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("/dev/full is missing: it stands for a full disk")
     path = tmp_path / "made.dbn"
     path.write_bytes(WHOLE)
-    done = run("convert", path, "--schema", "mbo", "--to", "csv", "-o", full)
+    done = run("convert", path, "--schema", "mbo", "--to", kind, "-o", full)
     assert done.returncode == EXIT_MISUSE
     assert "No space left" in error_line(done)
+    assert done.stderr.count(b"\n") == 1
 
 
 # A process of its own in between: a peak is inherited by what is started, and that of the tests is high.

@@ -199,6 +199,14 @@ def test_a_deriver_keeps_what_came_before_a_fault() -> None:
     assert deriver.stats()["rows"] == 1
 
 
+def test_a_number_is_an_instrument_id_where_it_is_no_symbol() -> None:
+    trades = [Mbo("T", "B", UNIT, 1, instrument_id=instrument_id) for instrument_id in (7, 9)]
+    for symbols, found in (({"AB": 7}, [7]), ({"7": 9}, [9])):
+        deriver = Deriver("trades", instrument="7")
+        rows = deriver.feed(metadata(symbols=symbols) + stream(trades))
+        assert np.frombuffer(rows, dtype=fields("trades"))["instrument_id"].tolist() == found
+
+
 def test_bare_records_get_metadata_of_their_own() -> None:
     data = stream([Mbo("T", "B", UNIT, 1, flags=LAST)])
     store = databento.DBNStore.from_bytes(dbn_of(data, "trades"))
