@@ -4,7 +4,6 @@ Prices are exact unless floats are asked for: `price_type="fixed"` gives int64 i
 UNDEF_PRICE; "decimal" gives decimal128(19, 9) and "float" doubles, an absent price being null in both.
 """
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from l3book._core import UNDEF_PRICE, Deriver
@@ -110,10 +109,6 @@ class ArrowBatches:
         table = np.frombuffer(rows, dtype=self._row)
         arrays = [self._symbols(rows) if field.name == "symbol" else self._array(table, field) for field in self.schema]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
-
-    def batches(self, source: "Source") -> Iterator["pa.RecordBatch"]:
-        """All batches of a file or buffer."""
-        return (self.batch(rows) for rows in derived(source, self.deriver))
 
     def _names(self) -> list[str]:
         """Databento's order: that of a DataFrame, whose index a Parquet file holds last."""

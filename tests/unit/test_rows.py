@@ -214,6 +214,31 @@ def test_bare_records_get_metadata_of_their_own() -> None:
     assert store.to_ndarray()["price"].tolist() == [UNIT]
 
 
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_metadata_of_every_version_becomes_version_3(version: int) -> None:
+    data = metadata(version, symbols={"AB": 1}, limit=5, ts_out=True) + stream([Mbo("T", "B", UNIT, 1)], ts_out=True)
+    store = databento.DBNStore.from_bytes(dbn_of(data, "trades"))
+    assert (store.metadata.version, store.limit, store.metadata.ts_out) == (3, None, False)
+    assert store.to_df()["symbol"].tolist() == ["AB"]
+
+
+def test_of_two_streams_in_one_the_first_heads_the_rows() -> None:
+    one = metadata(symbols={"AB": 1}) + stream([Mbo("T", "B", UNIT, 1)])
+    two = metadata(symbols={"CD": 2}, dataset="XNAS.ITCH") + stream([Mbo("T", "B", UNIT, 1, instrument_id=2)])
+    assert databento.DBNStore.from_bytes(dbn_of(one + two, "trades")).dataset == "GLBX.MDP3"
+    assert to_arrow(one + two, "trades")["symbol"].to_pylist() == ["AB", "CD"]
+
+
+def test_any_buffer_is_fed_and_nothing_else() -> None:
+    data = metadata() + stream([Mbo("T", "B", UNIT, 1)] * 3)
+    expected = Deriver("trades").feed(data)
+    for buffer in (bytearray(data), memoryview(data), np.frombuffer(data, dtype=np.int8)):
+        assert Deriver("trades").feed(buffer) == expected
+    for wrong in (5, "text", [1, 2]):
+        with pytest.raises(TypeError):
+            Deriver("trades").feed(wrong)  # type: ignore[arg-type]
+
+
 def test_wrong_arguments_say_what_is_expected() -> None:
     with pytest.raises(ValueError, match=r"schema \"mbp-2\", expected one of mbo, mbp-10"):
         Deriver("mbp-2")

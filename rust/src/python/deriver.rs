@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use pyo3::{
     exceptions::{PyRuntimeError, PyValueError},
     prelude::*,
-    types::{PyBytes, PyDict},
+    types::{PyBytes, PyDict, PyMemoryView},
 };
 
 use super::{book::stats_dict, market::parse_name, shared::with_lock};
@@ -75,7 +75,7 @@ impl Deriver {
         // Whoever else holds a mutable buffer may write to it while we work without the GIL, so that one is copied.
         let bytes = match data.cast_exact::<PyBytes>() {
             Ok(bytes) => bytes.clone(),
-            Err(_) => pyo3::buffer::PyBuffer::<u8>::get(data)?.to_vec(py).map(|copy| PyBytes::new(py, &copy))?,
+            Err(_) => PyMemoryView::from(data)?.call_method0("tobytes")?.cast_into::<PyBytes>()?,
         };
         let bytes = bytes.as_bytes();
         let rows = py.detach(|| {
