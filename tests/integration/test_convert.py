@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import databento
@@ -25,6 +28,9 @@ pytestmark = [
 ]
 EXIT_ANSWER_IS_NO = 1
 EXIT_MISUSE = 2
+EXIT_INTERRUPTED = 130
+WAIT_S = 30
+POLL_S = 0.02
 RECORDS = 20_000
 HEAD = metadata(symbols={"AB": 7})
 GOOD = [record("A", "B", (100 - i) * UNIT, size=i + 1, order_id=i, instrument_id=7) for i in range(3)]
@@ -228,6 +234,34 @@ def test_a_full_disk_leaves_one_line(tmp_path: Path, kind: str) -> None:
     assert done.returncode == EXIT_MISUSE
     assert "No space left" in error_line(done)
     assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("kind", ["dbn", "csv"])
+def test_ctrl_c_leaves_nothing(tmp_path: Path, kind: str) -> None:
+    """The input is a pipe that never ends, so that the command is at work when it is interrupted."""
+    pipe, folder = tmp_path / "pipe", tmp_path / "out"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    command = [str(COMMAND), "convert", str(pipe), "--schema", "mbo", "-o", str(folder / f"rows.{kind}")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment())
+    with pipe.open("wb") as stream:
+        stream.write(WHOLE)
+        stream.flush()
+        deadline_s = time.monotonic() + WAIT_S
+        while not list(folder.glob(".*.part")) and time.monotonic() < deadline_s:
+            time.sleep(POLL_S)
+        assert list(folder.glob(".*.part"))
+        process.send_signal(signal.SIGINT)
+        _, text = process.communicate(timeout=WAIT_S)
+    assert (process.returncode, text) == (EXIT_INTERRUPTED, b"")
+    assert list(folder.iterdir()) == []
+
+
+def test_without_pyarrow_parquet_is_misuse(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "pyarrow.py").write_text("raise ImportError('not here')\n")
+    done = run("convert", file, "--schema", "trades", "-o", tmp_path / "x.parquet", env={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == EXIT_MISUSE
+    assert "pyarrow is missing: expected `pip install l3book[arrow]`" in error_line(done)
 
 
 # A process of its own in between: a peak is inherited by what is started, and that of the tests is high.

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import importlib
 import itertools
 import sys
 import time
@@ -109,7 +110,8 @@ def _format(arguments: argparse.Namespace) -> str:
         if is_compressed:
             raise CommandError(f"{output}: {kind} compresses by itself: expected a name without .zst")
         try:
-            import pyarrow as pa  # noqa: F401  # asked for now rather than behind a long read
+            # Now rather than behind a long read; and Ctrl-C can get lost while a module is imported.
+            importlib.import_module("pyarrow.parquet" if kind == "parquet" else "pyarrow")
         except ImportError:
             raise CommandError(f"--to {kind}: pyarrow is missing: expected `pip install l3book[arrow]`") from None
     if output == STANDARD_OUTPUT and kind != "csv" and sys.stdout is not None and sys.stdout.isatty():
