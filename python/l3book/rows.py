@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 CHUNK_RECORDS = 8_192
 """Records derived at once: their rows, 3 MB of mbp-10, are still in the processor's cache when they are used."""
 CHUNK_BYTES = 256 * 1024
+FIRST_BYTES = 4 * 1024 * 1024
 SCHEMAS = (
     "mbo",
     "mbp-10",
@@ -106,10 +107,18 @@ def mbp10(source: "Source", instrument: "Instrument | None" = None) -> "NDArray[
     import numpy as np
 
     deriver = Deriver("mbp-10", instrument=instrument)
-    rows = bytearray()
+    # Doubled when it is full: a bytearray grows by an eighth and is copied many times over. What is never written to
+    # of the last doubling takes address space and no memory.
+    buffer = np.empty(FIRST_BYTES, dtype=np.uint8)
+    end = 0
     for chunk in derived(source, deriver):
-        rows += chunk
-    return np.frombuffer(rows, dtype=fields("mbp-10"))
+        start, end = end, end + len(chunk)
+        if end > len(buffer):
+            larger = np.empty(2 * end, dtype=np.uint8)
+            larger[:start] = buffer[:start]
+            buffer = larger
+        buffer[start:end] = np.frombuffer(chunk, dtype=np.uint8)
+    return buffer[:end].view(fields("mbp-10"))
 
 
 def derived(source: "Source", deriver: Deriver) -> Iterator[bytes]:

@@ -104,6 +104,11 @@ def test_mbp10_is_laid_out_as_the_official_array(made: bytes) -> None:
     assert np.array_equal(one, official[official["instrument_id"] == one["instrument_id"][0]])
 
 
+def test_no_rows_are_an_empty_array() -> None:
+    array = mbp10(metadata())
+    assert (array.shape, array.dtype) == ((0,), np.dtype(fields("mbp-10")))
+
+
 def test_a_file_its_bytes_and_its_compressed_bytes_give_the_same(made: bytes, tmp_path: Path) -> None:
     compressor = Compressor()
     packed = compressor.write(made) + compressor.finish()
