@@ -16,6 +16,7 @@ from l3book._core import (
     BookSnapshot,
     CheckpointError,
     DecodeError,
+    Deriver,
     Instrument,
     InvariantError,
     L3BookError,
@@ -27,6 +28,8 @@ from l3book._core import (
     UnknownInstrumentError,
     __version__,
 )
+from l3book.arrow import arrow_reader, to_arrow
+from l3book.rows import mbp10
 
 __all__ = [
     "BBO",
@@ -36,6 +39,7 @@ __all__ = [
     "BookSnapshot",
     "CheckpointError",
     "DecodeError",
+    "Deriver",
     "Instrument",
     "InvariantError",
     "L3BookError",
@@ -46,6 +50,9 @@ __all__ = [
     "QueuePosition",
     "UnknownInstrumentError",
     "__version__",
+    "arrow_reader",
+    "mbp10",
+    "to_arrow",
 ]
 
 if DEBUG_BUILD:

@@ -36,7 +36,7 @@ const COPY_BYTES: usize = 256 * 1024;
 /// Plain bytes between two calls of a progress function, and two looks for signals.
 const PROGRESS_BYTES: usize = 4 * 1024 * 1024;
 
-fn parse_name(instrument: &Bound<'_, PyAny>) -> PyResult<Name> {
+pub(super) fn parse_name(instrument: &Bound<'_, PyAny>) -> PyResult<Name> {
     if !instrument.is_instance_of::<PyBool>() {
         if let Ok(text) = instrument.extract::<String>() {
             return Ok(Name::Text(text));

@@ -2,6 +2,7 @@
 
 mod book;
 mod compressor;
+mod deriver;
 mod errors;
 mod market;
 mod reader;
@@ -30,5 +31,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<reader::FileReader>()?;
     module.add_class::<sim::Simulator>()?;
     module.add_class::<compressor::Compressor>()?;
+    module.add_class::<deriver::Deriver>()?;
     Ok(())
 }
