@@ -25,7 +25,9 @@ from l3book._core import (
     OrderBook,
     QueuePosition,
     UnknownInstrumentError,
+    VerifyReport,
     __version__,
+    verify,
 )
 
 __all__ = [
@@ -45,7 +47,9 @@ __all__ = [
     "OrderBook",
     "QueuePosition",
     "UnknownInstrumentError",
+    "VerifyReport",
     "__version__",
+    "verify",
 ]
 
 if DEBUG_BUILD:

@@ -480,6 +480,12 @@ impl OrderBook {
         self.orders.find(order_id).map(|found| self.view(self.orders.get(found.slot)))
     }
 
+    /// The level at a price, if there is one.
+    #[must_use]
+    pub fn level(&self, side: Side, price: i64) -> Option<Level> {
+        self.sides[side as usize].get(&price).map(|slot| Level::of(&self.levels[*slot as usize]))
+    }
+
     /// The orders at a price in priority order; none if there is no such level.
     pub fn orders_at(&self, side: Side, price: i64) -> impl Iterator<Item = Order> {
         let level = self.sides[side as usize].get(&price).map(|slot| &self.levels[*slot as usize]);

@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     start_s = time.perf_counter()
     try:
         if path.is_file():
-            with _progress(path) as progress:
+            with file_progress(path) as progress:
                 market.feed_file(path, progress=progress)
         else:
             _feed_pipe(market, path)
@@ -133,7 +133,8 @@ def _depth(text: str) -> int:
 
 
 @contextmanager
-def _progress(path: Path) -> Iterator[Callable[[int, int], object] | None]:
+def file_progress(path: Path) -> Iterator[Callable[[int, int], object] | None]:
+    """Make what to call with (bytes read, bytes in all): a bar, or nothing where nobody would see one."""
     if not sys.stderr.isatty() or path.stat().st_size < PROGRESS_FILE_MIN_BYTES:
         yield None
         return

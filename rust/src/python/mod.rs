@@ -9,6 +9,7 @@ mod shared;
 mod sim;
 mod snapshot;
 mod types;
+mod verify;
 
 use pyo3::prelude::*;
 
@@ -30,5 +31,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<reader::FileReader>()?;
     module.add_class::<sim::Simulator>()?;
     module.add_class::<compressor::Compressor>()?;
+    module.add_class::<verify::VerifyReport>()?;
+    module.add_function(wrap_pyfunction!(verify::verify, module)?)?;
     Ok(())
 }

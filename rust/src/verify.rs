@@ -1,0 +1,148 @@
+//! A whole file, read once: its books built, proven, and described.
+//!
+//! ```text
+//!                ┌► market ──► book ──┐
+//! file ► decode ─┤                    ├─► compare after every event ─► Report
+//!                └► naive (one a book)┘
+//!                └► audit, periods, fifo, chain
+//! ```
+//!
+//! - `oracle`: the book against the naive one, which shares no code with it; [`difference`]: where they part
+//! - [`against`]: the book against the venue's own MBP-10
+//! - [`fifo`]: fills against the queues; [`periods`]: crossed, locked, suspect; [`audit`]: odd times and sequences
+//! - [`chain`]: the running hash; `selection`: which books; `witness`: one book's share of all this; [`report`]: all of it
+//!
+//! Everything runs on the caller's thread (decompression aside): the naive book takes its turn after ours. Reading goes
+//! on after the first difference, for the rest of the report; comparing does not.
+
+pub mod against;
+pub mod audit;
+pub mod chain;
+pub mod difference;
+pub mod fifo;
+mod oracle;
+pub mod periods;
+pub mod report;
+mod selection;
+mod verifier;
+mod witness;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use self::report::Report;
+pub use self::verifier::Verifier;
+use crate::{
+    book::SameSizeModify,
+    decode::Decoder,
+    market::Name,
+    pieces::{PieceError, Pieces},
+};
+
+/// Events between two checks of everything, unless told.
+pub const CHECK_EVERY_EVENTS: u64 = 50_000;
+
+/// What to verify, and how closely.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What a Modify without a change does.
+    pub same_size: SameSizeModify,
+    /// These books only.
+    pub instrument: Option<Name>,
+    /// Whether to hold every book against the naive one.
+    pub with_oracle: bool,
+    /// Events between two checks of everything, at least 1.
+    pub check_every_events: u64,
+    /// Events between two [`HashPoint`]s; none if 0.
+    pub hash_every_events: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            same_size: SameSizeModify::default(),
+            instrument: None,
+            with_oracle: true,
+            check_every_events: CHECK_EVERY_EVENTS,
+            hash_every_events: 0,
+        }
+    }
+}
+
+/// A file on its way through a [`Verifier`].
+pub struct Verification {
+    path: PathBuf,
+    pieces: Pieces,
+    decoder: Decoder,
+    verifier: Verifier,
+    damage: Option<String>,
+    took: Duration,
+}
+
+impl Verification {
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// If it cannot be opened, or is no regular file.
+    pub fn open(path: &Path, options: Options) -> io::Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            pieces: Pieces::open(path)?,
+            decoder: Decoder::new(),
+            verifier: Verifier::new(options),
+            damage: None,
+            took: Duration::ZERO,
+        })
+    }
+
+    /// Goes on for about so many decompressed bytes; says whether that was the end. A fault in the file ends it, too:
+    /// the report says so.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn step(&mut self, bytes: usize) -> io::Result<bool> {
+        let start = Instant::now();
+        let outcome = self.step_untimed(bytes);
+        self.took += start.elapsed();
+        match outcome {
+            Ok(is_over) => Ok(is_over),
+            Err(PieceError::Io(error)) => Err(error),
+            Err(PieceError::Decode(fault)) => {
+                self.damage = Some(fault.to_string());
+                Ok(true)
+            }
+        }
+    }
+
+    fn step_untimed(&mut self, bytes: usize) -> Result<bool, PieceError> {
+        let mut done = 0;
+        while done < bytes {
+            let piece = self.pieces.read()?;
+            if piece.is_empty() {
+                self.decoder.finish()?;
+                return Ok(true);
+            }
+            done += piece.len();
+            self.decoder.push(piece, &mut self.verifier)?;
+        }
+        Ok(false)
+    }
+
+    /// Bytes of the file read so far, and its length.
+    #[must_use]
+    pub fn progress_bytes(&self) -> (u64, u64) {
+        (self.pieces.file_bytes(), self.pieces.size_bytes())
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn finish(self) -> Report {
+        let start = Instant::now();
+        let mut report = self.verifier.finish(self.path.display().to_string(), self.damage, self.took);
+        report.took_s += start.elapsed().as_secs_f64();
+        report
+    }
+}
