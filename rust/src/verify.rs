@@ -8,7 +8,7 @@
 //! ```
 //!
 //! - `oracle`: the book against the naive one, which shares no code with it; [`difference`]: where they part
-//! - [`against`]: the book against the venue's own MBP-10
+//! - [`against`]: the book against the venue's own MBP-10, which `official` reads
 //! - [`fifo`]: fills against the queues; [`periods`]: crossed, locked, suspect; [`audit`]: odd times and sequences
 //! - [`chain`]: the running hash; `selection`: which books; `witness`: one book's share of all this; [`report`]: all of it
 //!
@@ -20,6 +20,7 @@ pub mod audit;
 pub mod chain;
 pub mod difference;
 pub mod fifo;
+mod official;
 mod oracle;
 pub mod periods;
 pub mod report;
@@ -52,6 +53,8 @@ pub struct Options {
     pub same_size: SameSizeModify,
     /// These books only.
     pub instrument: Option<Name>,
+    /// The venue's own MBP-10 of the same records.
+    pub against: Option<PathBuf>,
     /// Whether to hold every book against the naive one.
     pub with_oracle: bool,
     /// Events between two checks of everything, at least 1.
@@ -65,11 +68,23 @@ impl Default for Options {
         Self {
             same_size: SameSizeModify::default(),
             instrument: None,
+            against: None,
             with_oracle: true,
             check_every_events: CHECK_EVERY_EVENTS,
             hash_every_events: 0,
         }
     }
+}
+
+/// Which file cannot be read, and why.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The MBO file.
+    #[error("{0}")]
+    Mbo(io::Error),
+    /// The MBP-10 file.
+    #[error("{0}")]
+    Mbp10(OfficialError),
 }
 
 /// A file on its way through a [`Verifier`].
@@ -86,13 +101,13 @@ impl Verification {
     /// Opens the file.
     ///
     /// # Errors
-    /// If it cannot be opened, or is no regular file.
-    pub fn open(path: &Path, options: Options) -> io::Result<Self> {
+    /// If it cannot be opened, or is no regular file; or if the MBP-10 file cannot be read or is none.
+    pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
         Ok(Self {
             path: path.to_owned(),
-            pieces: Pieces::open(path)?,
+            pieces: Pieces::open(path).map_err(OpenError::Mbo)?,
             decoder: Decoder::new(),
-            verifier: Verifier::new(options),
+            verifier: Verifier::new(options).map_err(OpenError::Mbp10)?,
             damage: None,
             took: Duration::ZERO,
         })

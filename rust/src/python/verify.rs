@@ -83,12 +83,17 @@ pub(super) fn verify(
     let options = Options {
         same_size: parse_same_size(same_size_modify)?,
         instrument: instrument.map(parse_name).transpose()?,
+        against: against.clone(),
         with_oracle: oracle,
         check_every_events: check_every,
         hash_every_events: hash_every.unwrap_or(0),
     };
     let opened = py.detach(|| Verification::open(&path, options));
-    let mut verification = opened.map_err(|error| os_error(&error, &path))?;
+    let mut verification = opened.map_err(|error| match (error, against) {
+        (OpenError::Mbp10(OfficialError::Io(error)), Some(against)) => os_error(&error, &against),
+        (OpenError::Mbp10(OfficialError::Content(what)), Some(against)) => decode_error_in(&DecodeError::at_start(what), &against),
+        (OpenError::Mbo(OpenMbo(error)), _) => os_error(&error, &path),
+    })?;
     loop {
         let outcome = py.detach(|| verification.step(PROGRESS_BYTES));
         let is_over = outcome.map_err(|error| os_error(&error, &path))?;

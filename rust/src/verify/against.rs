@@ -1,12 +1,186 @@
 //! Our books against the venue's own MBP-10, row by row.
+//!
+//! The rows that [`Deriver`] makes of the MBO records must be the venue's, in order, in every column. Files need not
+//! cover the same time: rows of either from before the other's first ts_event are passed over, and where one ends
+//! the comparison does. Both are counted. What nobody derives is not compared: columns that a CSV lacks, `ts_recv`
+//! where it only repeats `ts_event`, symbols.
 
+use std::path::Path;
+
+use dbn::{Mbp10Msg, UNDEF_PRICE};
 use serde::Serialize;
+
+use super::{
+    difference::{Mismatch, decimal},
+    official::{COLUMNS, Official, OfficialError, Row},
+    selection::Selection,
+};
+use crate::{
+    derive::{Deriver, Schema},
+    market::Key,
+    record::MboMsg,
+};
 
 /// What the venue's own MBP-10 was asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct AgainstReport {
     /// The file.
     pub file: String,
-    /// Rows that agree.
+    /// Rows that agree in every column.
     pub rows: u64,
+    /// … of which so many have a ts_recv that only repeats ts_event, and was not compared.
+    pub rows_without_ts_recv: u64,
+    /// Rows of ours from before the file's first.
+    pub ours_before: u64,
+    /// Rows of the file from before our first.
+    pub theirs_before: u64,
+    /// Rows of ours after the file's last.
+    pub ours_after: u64,
+    /// Rows of the file after our last.
+    pub theirs_after: u64,
+    /// Why the file could not be read to its end.
+    pub fault: Option<String>,
+}
+
+/// The venue's rows beside ours.
+pub(super) struct Against {
+    official: Official,
+    deriver: Deriver,
+    /// The venue's next row.
+    next: Option<Row>,
+    is_over: bool,
+    report: AgainstReport,
+}
+
+impl Against {
+    pub(super) fn open(path: &Path) -> Result<Self, OfficialError> {
+        let report = AgainstReport { file: path.display().to_string(), ..AgainstReport::default() };
+        let mut official = Official::open(path)?;
+        let next = official.next()?;
+        Ok(Self { is_over: next.is_none(), official, deriver: Deriver::new(Schema::Mbp10), next, report })
+    }
+
+    /// Takes an MBO record of a book that is looked at, and compares the rows it makes.
+    pub(super) fn push(&mut self, record: &MboMsg, selection: &mut Selection) -> Result<(), Mismatch> {
+        self.deriver.push(record);
+        self.compare_rows(selection)
+    }
+
+    fn compare_rows(&mut self, selection: &mut Selection) -> Result<(), Mismatch> {
+        let rows = self.deriver.take();
+        let outcome = rows.chunks_exact(size_of::<Mbp10Msg>()).try_for_each(|row| {
+            // SAFETY: a whole row of the deriver's, read unaligned; every bit pattern of these integers is valid.
+            let ours = unsafe { row.as_ptr().cast::<Mbp10Msg>().read_unaligned() };
+            self.compare(&ours, selection)
+        });
+        self.deriver.recycle(rows);
+        outcome
+    }
+
+    fn compare(&mut self, ours: &Mbp10Msg, selection: &mut Selection) -> Result<(), Mismatch> {
+        if self.is_over {
+            self.report.ours_after += 1;
+            return Ok(());
+        }
+        let is_first = self.report.rows == 0;
+        while let Some(theirs) = &self.next {
+            let header = &theirs.values.hd;
+            let key = Key { publisher_id: header.publisher_id, instrument_id: header.instrument_id };
+            let is_unnamed = theirs.columns & 0b11 != 0b11;
+            if !is_unnamed && !selection.takes(key) {
+                self.advance();
+            } else if is_first && header.ts_event < ours.hd.ts_event {
+                self.report.theirs_before += 1;
+                self.advance();
+            } else {
+                break;
+            }
+        }
+        let Some(theirs) = &self.next else {
+            self.report.ours_after += 1;
+            return Ok(());
+        };
+        if is_first && ours.hd.ts_event < theirs.values.hd.ts_event {
+            self.report.ours_before += 1;
+            return Ok(());
+        }
+        let is_ts_recv_repeated = theirs.values.ts_recv == theirs.values.hd.ts_event;
+        if let Some((column, expected, got)) = first_difference(theirs, ours, is_ts_recv_repeated) {
+            let row = self.report.theirs_before + self.report.rows;
+            return Err(Mismatch::new(format!("{column} in row {row} of the MBP-10"), expected, got));
+        }
+        self.report.rows += 1;
+        self.report.rows_without_ts_recv += u64::from(is_ts_recv_repeated);
+        self.advance();
+        Ok(())
+    }
+
+    fn advance(&mut self) {
+        self.next = match self.official.next() {
+            Ok(next) => next,
+            Err(fault) => {
+                self.report.fault = Some(format!("{}: {fault}", self.official.path.display()));
+                None
+            }
+        };
+        self.is_over = self.next.is_none();
+    }
+
+    /// Ends the MBO stream; `is_compared` unless a difference was found before.
+    pub(super) fn finish(mut self, selection: &mut Selection, is_compared: bool) -> (AgainstReport, Option<Mismatch>) {
+        let mut mismatch = None;
+        if is_compared {
+            self.deriver.finish();
+            mismatch = self.compare_rows(selection).err();
+            while mismatch.is_none() && self.next.is_some() {
+                self.report.theirs_after += 1;
+                self.advance();
+            }
+        }
+        (self.report, mismatch)
+    }
+}
+
+/// The first column that differs, theirs and ours.
+fn first_difference(theirs: &Row, ours: &Mbp10Msg, is_ts_recv_repeated: bool) -> Option<(String, String, String)> {
+    let values = &theirs.values;
+    let letter = |byte: std::ffi::c_char| (byte as u8).escape_ascii().to_string();
+    let columns: [(bool, &dyn Fn(&Mbp10Msg) -> String); COLUMNS.len()] = [
+        (values.hd.publisher_id == ours.hd.publisher_id, &|row| row.hd.publisher_id.to_string()),
+        (values.hd.instrument_id == ours.hd.instrument_id, &|row| row.hd.instrument_id.to_string()),
+        (values.hd.ts_event == ours.hd.ts_event, &|row| row.hd.ts_event.to_string()),
+        (values.action == ours.action, &|row| letter(row.action)),
+        (values.side == ours.side, &|row| letter(row.side)),
+        (values.depth == ours.depth, &|row| row.depth.to_string()),
+        (values.price == ours.price, &|row| price_text(row.price)),
+        (values.size == ours.size, &|row| row.size.to_string()),
+        (values.flags.raw() == ours.flags.raw(), &|row| row.flags.raw().to_string()),
+        (values.ts_in_delta == ours.ts_in_delta, &|row| row.ts_in_delta.to_string()),
+        (values.sequence == ours.sequence, &|row| row.sequence.to_string()),
+        (values.ts_recv == ours.ts_recv || is_ts_recv_repeated, &|row| row.ts_recv.to_string()),
+    ];
+    for (i, (is_same, text)) in columns.iter().enumerate() {
+        if !is_same && theirs.columns & 1 << i != 0 {
+            return Some((COLUMNS[i].into(), text(values), text(ours)));
+        }
+    }
+    for (i, (theirs, ours)) in values.levels.iter().zip(&ours.levels).enumerate().take(theirs.levels) {
+        if theirs != ours {
+            let fields = [
+                ("bid_px", price_text(theirs.bid_px), price_text(ours.bid_px)),
+                ("ask_px", price_text(theirs.ask_px), price_text(ours.ask_px)),
+                ("bid_sz", theirs.bid_sz.to_string(), ours.bid_sz.to_string()),
+                ("ask_sz", theirs.ask_sz.to_string(), ours.ask_sz.to_string()),
+                ("bid_ct", theirs.bid_ct.to_string(), ours.bid_ct.to_string()),
+                ("ask_ct", theirs.ask_ct.to_string(), ours.ask_ct.to_string()),
+            ];
+            let different = fields.into_iter().find(|(_, theirs, ours)| theirs != ours);
+            return different.map(|(name, theirs, ours)| (format!("{name}_{i:02}"), theirs, ours));
+        }
+    }
+    None
+}
+
+fn price_text(price: i64) -> String {
+    if price == UNDEF_PRICE { "none".into() } else { decimal(price) }
 }

@@ -36,6 +36,8 @@ pub enum Verdict {
     Different,
     /// The stream is not whole: everything before the fault was verified.
     Damaged,
+    /// No row of the venue's MBP-10 falls into the time of the MBO records.
+    NoOverlap,
     /// There are records, but none of an order.
     NoMbo,
     /// Records were refused.
@@ -51,6 +53,7 @@ impl Verdict {
         match self {
             Verdict::Different => "different",
             Verdict::Damaged => "damaged",
+            Verdict::NoOverlap => "no_overlap",
             Verdict::NoMbo => "no_mbo",
             Verdict::Rejected => "rejected",
             Verdict::Good => "good",

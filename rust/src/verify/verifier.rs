@@ -9,10 +9,12 @@ use dbn::Metadata;
 
 use super::{
     Options,
+    against::{Against, AgainstReport},
     audit::Audit,
     chain::Chain,
     difference::{Difference, Judge},
     fifo::Fifo,
+    official::OfficialError,
     periods::Periods,
     report::{BookReport, FORMAT, HashPoint, Hashes, OracleReport, Report, Verdict},
     selection::Selection,
@@ -24,7 +26,7 @@ use crate::{
     event::Rules,
     market::{Key, Market},
     naive::NaiveBook,
-    record::read_mbo,
+    record::{MboMsg, read_mbo},
 };
 
 /// Receives a decoded stream and verifies it.
@@ -41,7 +43,10 @@ pub struct Verifier {
     audit: Audit,
     chain: Chain,
     points: Vec<HashPoint>,
+    against: Option<Against>,
     difference: Option<Difference>,
+    /// The last record that was looked at.
+    last: Option<(MboMsg, Position)>,
     events: u64,
     skipped: u64,
     oracle: OracleReport,
@@ -50,9 +55,11 @@ pub struct Verifier {
 
 impl Verifier {
     /// At the start of a stream.
-    #[must_use]
-    pub fn new(options: Options) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// If there is to be an MBP-10 file, and it cannot be read or is none.
+    pub fn new(options: Options) -> Result<Self, OfficialError> {
+        Ok(Self {
             market: Market::new(Rules { same_size: options.same_size, ..Rules::default() }),
             oracle_same_size: options.same_size,
             selection: Selection::new(options.instrument.clone()),
@@ -62,13 +69,15 @@ impl Verifier {
             audit: Audit::default(),
             chain: Chain::new(),
             points: Vec::new(),
+            against: options.against.as_deref().map(Against::open).transpose()?,
             difference: None,
+            last: None,
             events: 0,
             skipped: 0,
             oracle: OracleReport::default(),
             invariant_checks: 0,
             options,
-        }
+        })
     }
 
     /// The books.
@@ -98,6 +107,7 @@ impl Verifier {
             self.skipped += 1;
             return;
         }
+        self.last = Some((record, at));
         let witness = self.witness_of(key);
         let witness = &mut self.witnesses[witness];
         self.audit.record(&mut witness.ts_event, &record, at.record);
@@ -114,6 +124,12 @@ impl Verifier {
                     self.difference = Some(Difference::new(Judge::Oracle, at, &record, book.moment().seq, mismatch));
                 }
             }
+        }
+        if self.difference.is_none()
+            && let Some(against) = &mut self.against
+            && let Err(mismatch) = against.push(&record, &mut self.selection)
+        {
+            self.difference = Some(Difference::new(Judge::Mbp10, at, &record, book.moment().seq, mismatch));
         }
         if is_complete {
             self.chain.add(key, book);
@@ -148,11 +164,13 @@ impl Verifier {
         self.oracle.whole += 1;
     }
 
-    fn verdict(&self, is_damaged: bool, records: u64) -> Verdict {
+    fn verdict(&self, is_damaged: bool, records: u64, against: Option<&AgainstReport>) -> Verdict {
         if self.difference.is_some() {
             Verdict::Different
-        } else if is_damaged {
+        } else if is_damaged || against.is_some_and(|against| against.fault.is_some()) {
             Verdict::Damaged
+        } else if against.is_some_and(|against| against.rows == 0) {
+            Verdict::NoOverlap
         } else if records == 0 && self.market.stream_counters().other_records > 0 {
             Verdict::NoMbo
         } else if !self.market.problems().is_empty() {
@@ -162,10 +180,20 @@ impl Verifier {
         }
     }
 
+    fn finish_against(&mut self) -> Option<AgainstReport> {
+        let (report, mismatch) = self.against.take()?.finish(&mut self.selection, self.difference.is_none());
+        if let (Some(mismatch), Some((record, at))) = (mismatch, self.last) {
+            let seq = self.market.book(Key::of(&record)).map_or(0, |book| book.moment().seq);
+            self.difference = Some(Difference::new(Judge::Mbp10, at, &record, seq, mismatch));
+        }
+        Some(report)
+    }
+
     /// Ends the stream of a file. `damage` says why it ended early, if it did.
     #[must_use]
     pub fn finish(mut self, file: String, damage: Option<String>, took: Duration) -> Report {
         self.check_everything();
+        let against = self.finish_against();
         let mut books: Vec<_> = self.witnesses.iter().map(|witness| witness.report(&self.market)).collect();
         books.sort_unstable_by_key(|book| (book.publisher_id, book.instrument_id));
         let sum = |part: fn(&BookReport) -> &Periods| {
@@ -182,7 +210,7 @@ impl Verifier {
         Report {
             format: FORMAT,
             file,
-            verdict: self.verdict(damage.is_some(), counters["records"]),
+            verdict: self.verdict(damage.is_some(), counters["records"], against.as_ref()),
             difference: self.difference,
             damage,
             first_rejected: self.market.problems().first().map(|problem| {
@@ -201,7 +229,7 @@ impl Verifier {
             fifo_rate: fifo.rate(),
             oracle: self.options.with_oracle.then_some(self.oracle),
             invariant_checks: self.invariant_checks,
-            against: None,
+            against,
             hashes: Hashes { state: self.market.fingerprint(), running: self.chain.value(), points: self.points },
             books,
             took_s,
