@@ -492,6 +492,13 @@ impl OrderBook {
         level.into_iter().flat_map(|level| self.queue(level))
     }
 
+    /// The order at a price that has the least priority.
+    #[must_use]
+    pub fn last_at(&self, side: Side, price: i64) -> Option<Order> {
+        let level = &self.levels[*self.sides[side as usize].get(&price)? as usize];
+        (level.tail != NIL).then(|| self.view(self.orders.get(level.tail)))
+    }
+
     /// Where a resting order stands in its queue. Walks the queue.
     #[must_use]
     pub fn queue_position(&self, order_id: u64) -> Option<QueuePosition> {

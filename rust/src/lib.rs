@@ -23,6 +23,7 @@
 pub mod book;
 pub mod checkpoint;
 pub mod decode;
+pub mod derive;
 pub mod encode;
 pub mod event;
 pub mod feed;

@@ -12,6 +12,8 @@
 //! - [`fifo`]: fills against the queues; [`periods`]: crossed, locked, suspect; [`audit`]: odd times and sequences
 //! - [`chain`]: the running hash; `selection`: which books; `witness`: one book's share of all this; [`report`]: all of it
 //!
+//! A difference that only a check of everything has found is searched for in the file again: `narrow`.
+//!
 //! Everything runs on the caller's thread (decompression aside): the naive book takes its turn after ours. Reading goes
 //! on after the first difference, for the rest of the report; comparing does not.
 
@@ -20,6 +22,7 @@ pub mod audit;
 pub mod chain;
 pub mod difference;
 pub mod fifo;
+mod narrow;
 mod official;
 mod oracle;
 pub mod periods;
@@ -35,7 +38,7 @@ use std::{
 };
 
 use self::report::Report;
-pub use self::verifier::Verifier;
+pub use self::{official::OfficialError, verifier::Verifier};
 use crate::{
     book::SameSizeModify,
     decode::Decoder,
@@ -59,8 +62,12 @@ pub struct Options {
     pub with_oracle: bool,
     /// Events between two checks of everything, at least 1.
     pub check_every_events: u64,
-    /// Events between two [`HashPoint`]s; none if 0.
+    /// Everything is checked only after more events than this; 0 but to look closely at the end of a stream.
+    pub check_after_events: u64,
+    /// Events between two [`HashPoint`](report::HashPoint)s; none if 0.
     pub hash_every_events: u64,
+    /// The naive book's own rule, where it is to differ from ours: a bug made on purpose.
+    pub oracle_same_size: Option<SameSizeModify>,
 }
 
 impl Default for Options {
@@ -71,7 +78,9 @@ impl Default for Options {
             against: None,
             with_oracle: true,
             check_every_events: CHECK_EVERY_EVENTS,
+            check_after_events: 0,
             hash_every_events: 0,
+            oracle_same_size: None,
         }
     }
 }
@@ -90,6 +99,7 @@ pub enum OpenError {
 /// A file on its way through a [`Verifier`].
 pub struct Verification {
     path: PathBuf,
+    options: Options,
     pieces: Pieces,
     decoder: Decoder,
     verifier: Verifier,
@@ -105,6 +115,7 @@ impl Verification {
     pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
         Ok(Self {
             path: path.to_owned(),
+            options: options.clone(),
             pieces: Pieces::open(path).map_err(OpenError::Mbo)?,
             decoder: Decoder::new(),
             verifier: Verifier::new(options).map_err(OpenError::Mbp10)?,
@@ -154,9 +165,12 @@ impl Verification {
 
     /// What was found.
     #[must_use]
-    pub fn finish(self) -> Report {
+    pub fn finish(mut self) -> Report {
         let start = Instant::now();
+        self.verifier.check_everything();
+        let narrowed = narrow::narrow(&self.path, &self.options, &self.verifier);
         let mut report = self.verifier.finish(self.path.display().to_string(), self.damage, self.took);
+        report.difference = narrowed.or(report.difference);
         report.took_s += start.elapsed().as_secs_f64();
         report
     }

@@ -6,10 +6,13 @@ use pyo3::{exceptions::PyValueError, prelude::*};
 
 use super::{
     book::parse_same_size,
-    errors::os_error,
+    errors::{decode_error_in, os_error},
     market::{PROGRESS_BYTES, parse_name},
 };
-use crate::verify::{CHECK_EVERY_EVENTS, Options, Verification, report};
+use crate::{
+    decode::DecodeError,
+    verify::{CHECK_EVERY_EVENTS, OfficialError, OpenError, Options, Verification, report},
+};
 
 /// What `verify` found.
 #[pyclass(frozen, module = "l3book")]
@@ -87,12 +90,16 @@ pub(super) fn verify(
         with_oracle: oracle,
         check_every_events: check_every,
         hash_every_events: hash_every.unwrap_or(0),
+        ..Options::default()
     };
     let opened = py.detach(|| Verification::open(&path, options));
     let mut verification = opened.map_err(|error| match (error, against) {
         (OpenError::Mbp10(OfficialError::Io(error)), Some(against)) => os_error(&error, &against),
-        (OpenError::Mbp10(OfficialError::Content(what)), Some(against)) => decode_error_in(&DecodeError::at_start(what), &against),
-        (OpenError::Mbo(OpenMbo(error)), _) => os_error(&error, &path),
+        (OpenError::Mbp10(OfficialError::Content(what)), Some(against)) => {
+            decode_error_in(&DecodeError::new(0, what), &against)
+        }
+        (OpenError::Mbo(error) | OpenError::Mbp10(OfficialError::Io(error)), _) => os_error(&error, &path),
+        (OpenError::Mbp10(OfficialError::Content(what)), None) => PyValueError::new_err(what),
     })?;
     loop {
         let outcome = py.detach(|| verification.step(PROGRESS_BYTES));

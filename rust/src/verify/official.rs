@@ -248,7 +248,8 @@ fn iso_ns(text: &str) -> Option<u64> {
     let [hour, minute, second] = part(clock, ':')?;
     let month = time::Month::try_from(u8::try_from(month).ok()?).ok()?;
     let date = time::Date::from_calendar_date(i32::try_from(year).ok()?, month, u8::try_from(day).ok()?).ok()?;
-    let moment = date.with_hms(u8::try_from(hour).ok()?, u8::try_from(minute).ok()?, u8::try_from(second).ok()?).ok()?;
+    let moment =
+        date.with_hms(u8::try_from(hour).ok()?, u8::try_from(minute).ok()?, u8::try_from(second).ok()?).ok()?;
     let fraction: u64 = (fraction.len() <= 9).then(|| format!("{fraction:0<9}").parse().ok())??;
     u64::try_from(moment.assume_utc().unix_timestamp()).ok()?.checked_mul(1_000_000_000)?.checked_add(fraction)
 }

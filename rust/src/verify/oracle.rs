@@ -2,8 +2,11 @@
 //!
 //! After every complete event both must agree on whatever its records can have touched: the whole queue and the
 //! totals of every level they name or whose order they name, the best prices, state, moment, epoch and the counts of
-//! odd records. What no record named cannot have changed in a right book; that it has not changed in ours is checked
-//! by [`Shadow::compare_all`], now and then and at the end.
+//! odd records. Of a long queue only its front and its back are walked each time. The rest, and what no record named,
+//! cannot have changed in a right book; that it has not changed in ours is checked by [`Shadow::compare_all`], now
+//! and then and at the end. Where that finds something, the file is read again to find the event (`narrow`).
+
+use std::collections::VecDeque;
 
 use super::difference::{Mismatch, decimal};
 use crate::{
@@ -15,6 +18,12 @@ use crate::{
 
 /// An event that touches more levels than this is compared as a whole: its book is hardly larger.
 const TOUCHED_MAX: usize = 128;
+
+/// Queues up to this long are compared whole after every event that touches them; on 18,000 orders a side, to walk
+/// longer ones each time took as long as all the rest.
+const QUEUE_WHOLE_MAX: usize = 32;
+/// Orders compared at the front of a longer queue, which trades take next.
+const QUEUE_FRONT: usize = 16;
 
 type Outcome = Result<(), Mismatch>;
 
@@ -174,18 +183,24 @@ impl Shadow {
 
     fn compare_level(&mut self, book: &OrderBook, side: Side, price: i64) -> Outcome {
         self.levels_compared += 1;
-        let theirs = self.level(side, price);
+        let queue = self.naive.orders.sides[side as usize].get(&price);
+        let theirs = self.level(queue, side, price);
         let ours = book.level(side, price).map(totals);
         if ours != theirs {
             let what = format!("level {} {}", side.letter(), decimal(price));
             return Err(Mismatch::new(what, level_text(theirs), level_text(ours)));
         }
-        self.compare_queue(book.orders_at(side, price), side, price)
+        let count = queue.map_or(0, VecDeque::len);
+        if count <= QUEUE_WHOLE_MAX {
+            return self.compare_queue(book.orders_at(side, price), side, price);
+        }
+        let queue = queue.into_iter().flatten().copied();
+        compare_orders(book.orders_at(side, price).take(QUEUE_FRONT), queue.clone().take(QUEUE_FRONT), 1, side, price)?;
+        compare_orders(book.last_at(side, price).into_iter(), queue.skip(count - 1), count, side, price)
     }
 
     /// The oracle's totals at a price.
-    fn level(&self, side: Side, price: i64) -> Option<(i64, u64, u32)> {
-        let queue = self.naive.orders.sides[side as usize].get(&price);
+    fn level(&self, queue: Option<&VecDeque<QueuedOrder>>, side: Side, price: i64) -> Option<(i64, u64, u32)> {
         let quote = self.naive.orders.quotes[side as usize].filter(|(at, _)| *at == price);
         let size: u64 = queue.into_iter().flatten().map(|order| u64::from(order.1)).sum();
         let count = queue.map_or(0, |queue| queue.len() as u32);
@@ -193,21 +208,31 @@ impl Shadow {
             .then(|| (price, size + quote.map_or(0, |(_, size)| u64::from(size)), count))
     }
 
-    fn compare_queue(&self, mut ours: impl Iterator<Item = Order>, side: Side, price: i64) -> Outcome {
-        let mut theirs = self.naive.orders.sides[side as usize].get(&price).into_iter().flatten();
-        let mut place = 0;
-        loop {
-            place += 1;
-            let theirs = theirs.next().copied();
-            let ours = ours.next().map(|order| (order.order_id, order.size, order.ts_event));
-            if ours != theirs {
-                let what = format!("order {place} of the queue at {} {}", side.letter(), decimal(price));
-                return Err(Mismatch::new(what, order_text(theirs), order_text(ours)));
-            }
-            if ours.is_none() {
-                return Ok(());
-            }
+    fn compare_queue(&self, ours: impl Iterator<Item = Order>, side: Side, price: i64) -> Outcome {
+        let theirs = self.naive.orders.sides[side as usize].get(&price).into_iter().flatten().copied();
+        compare_orders(ours, theirs, 1, side, price)
+    }
+}
+
+/// Compares orders of a queue from `place` on, 1 being its front.
+fn compare_orders(
+    mut ours: impl Iterator<Item = Order>,
+    mut theirs: impl Iterator<Item = QueuedOrder>,
+    mut place: usize,
+    side: Side,
+    price: i64,
+) -> Outcome {
+    loop {
+        let theirs = theirs.next();
+        let ours = ours.next().map(|order| (order.order_id, order.size, order.ts_event));
+        if ours != theirs {
+            let what = format!("order {place} of the queue at {} {}", side.letter(), decimal(price));
+            return Err(Mismatch::new(what, order_text(theirs), order_text(ours)));
         }
+        if ours.is_none() {
+            return Ok(());
+        }
+        place += 1;
     }
 }
 

@@ -33,8 +33,6 @@ use crate::{
 pub struct Verifier {
     options: Options,
     market: Market,
-    /// The rule of the naive books; only a test gives them another.
-    oracle_same_size: SameSizeModify,
     selection: Selection,
     witnesses: Vec<Witness>,
     index: HashMap<Key, usize>,
@@ -48,6 +46,8 @@ pub struct Verifier {
     /// The last record that was looked at.
     last: Option<(MboMsg, Position)>,
     events: u64,
+    /// … up to which everything has been checked.
+    events_checked: u64,
     skipped: u64,
     oracle: OracleReport,
     invariant_checks: u64,
@@ -61,7 +61,6 @@ impl Verifier {
     pub fn new(options: Options) -> Result<Self, OfficialError> {
         Ok(Self {
             market: Market::new(Rules { same_size: options.same_size, ..Rules::default() }),
-            oracle_same_size: options.same_size,
             selection: Selection::new(options.instrument.clone()),
             witnesses: Vec::new(),
             index: HashMap::new(),
@@ -73,6 +72,7 @@ impl Verifier {
             difference: None,
             last: None,
             events: 0,
+            events_checked: options.check_after_events,
             skipped: 0,
             oracle: OracleReport::default(),
             invariant_checks: 0,
@@ -86,12 +86,18 @@ impl Verifier {
         &self.market
     }
 
+    /// The first difference so far, and the last event before it after which everything was checked.
+    #[must_use]
+    pub fn difference(&self) -> Option<(&Difference, u64)> {
+        self.difference.as_ref().map(|difference| (difference, self.events_checked))
+    }
+
     fn witness_of(&mut self, key: Key) -> usize {
         if self.witnesses.get(self.recent).is_none_or(|witness| witness.key != key) {
             let next = self.witnesses.len();
             self.recent = *self.index.entry(key).or_insert(next);
             if self.recent == next {
-                let to_back = self.oracle_same_size == SameSizeModify::ToBack;
+                let to_back = self.options.oracle_same_size.unwrap_or(self.options.same_size) == SameSizeModify::ToBack;
                 let rules = self.market.rules();
                 let naive = self.options.with_oracle.then(|| NaiveBook::new(to_back, rules.until, rules.epoch));
                 self.witnesses.push(Witness::new(key, naive));
@@ -139,7 +145,8 @@ impl Verifier {
 
     fn event_done(&mut self, at: Position) {
         self.events += 1;
-        if self.events.is_multiple_of(self.options.check_every_events) {
+        if self.events.is_multiple_of(self.options.check_every_events) && self.events > self.options.check_after_events
+        {
             self.check_everything();
         }
         if self.options.hash_every_events > 0 && self.events.is_multiple_of(self.options.hash_every_events) {
@@ -149,7 +156,7 @@ impl Verifier {
     }
 
     /// Every invariant of every book, and every book as a whole against its naive one.
-    fn check_everything(&mut self) {
+    pub(super) fn check_everything(&mut self) {
         if self.difference.is_some() {
             return;
         }
@@ -160,6 +167,7 @@ impl Verifier {
                 return;
             }
         }
+        self.events_checked = self.events;
         self.invariant_checks += 1;
         self.oracle.whole += 1;
     }
