@@ -343,7 +343,7 @@ class VerifyReport:
     def good(self) -> bool:
         """Whether there is nothing to complain of."""
     @property
-    def verdict(self) -> Literal["good", "different", "damaged", "no_mbo", "rejected"]: ...
+    def verdict(self) -> Literal["good", "different", "damaged", "no_overlap", "no_mbo", "rejected"]: ...
     @property
     def state_hash(self) -> str:
         """The state hash of all books at the end; `Market.state_hash()` of the same records is the same."""

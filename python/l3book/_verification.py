@@ -15,6 +15,7 @@ _VERDICTS = {
     "good": "good",
     "different": "DIFFERENT",
     "damaged": "DAMAGED",
+    "no_overlap": "NO OVERLAP",
     "no_mbo": "NO MBO RECORDS",
     "rejected": "RECORDS REJECTED",
 }
@@ -73,6 +74,10 @@ def first_fault(report: dict[str, Any]) -> str | None:
         )
     if report["damage"]:
         return str(report["damage"])
+    if report["verdict"] == "damaged":
+        return str(report["against"]["fault"])
+    if report["verdict"] == "no_overlap":
+        return f"{report['against']['file']}: no row falls into the time of the MBO records"
     if report["verdict"] == "no_mbo":
         return f"{report['other_records']:,} records, none of them MBO: expected schema mbo"
     if report["verdict"] == "rejected":
@@ -87,7 +92,7 @@ def _line(label: str, text: str) -> str:
 
 
 def _times(count: int) -> str:
-    return {1: "once", 2: "twice"}.get(count, f"{count:,} times")
+    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count:,} times")
 
 
 def _several(count: int, noun: str) -> str:
@@ -135,24 +140,32 @@ def _proof(report: dict[str, Any]) -> list[str]:
     lines = []
     is_good_so_far = report["difference"] is None
     if oracle := report["oracle"]:
-        agreed = f"{_several(oracle['events'], 'event')} agree, {oracle['levels']:,} levels with their queues compared"
-        lines.append(_line("naive book", f"{agreed}, whole books {_times(oracle['whole'])}"))
+        agrees = "agrees" if is_good_so_far or report["difference"]["judge"] != "oracle" else "agreed"
+        levels = f"{_several(oracle['levels'], 'level')} compared"
+        events = _several(oracle["events"], "event")
+        lines.append(_line("naive book", f"{agrees} after {events}, {levels}, whole books {_times(oracle['whole'])}"))
     else:
         lines.append(_line("naive book", "not asked"))
-    if is_good_so_far or report["invariant_checks"]:
+    if is_good_so_far or report["difference"]["judge"] != "invariant":
         lines.append(_line("invariants", f"hold, checked {_times(report['invariant_checks'])}"))
     if against := report["against"]:
         lines.append(_line("MBP-10", _against(against)))
     if report["fifo_rate"] is not None:
         fifo = report["fifo"]
-        rate = f"{100 * report['fifo_rate']:.2f} % of {fifo['judged']:,} fills took the front of their queue"
+        rate = f"{100 * report['fifo_rate']:.2f} % of {_several(fifo['judged'], 'group')} of fills took the front of their queue"
         unjudged = f"; {fifo['unjudged']:,} more cannot be judged" if fifo["unjudged"] else ""
         lines.append(_line("FIFO", rate + unjudged))
     return lines
 
 
 def _against(against: dict[str, Any]) -> str:
-    return f"{against['rows']:,} rows agree"
+    parts = [f"{_several(against['rows'], 'row')} agree"]
+    if repeated := against["rows_without_ts_recv"]:
+        parts.append(f"in {repeated:,} ts_recv repeats ts_event and was not compared")
+    for name, where in (("before", "before the other's first"), ("after", "after the other's last")):
+        counts = [(against[f"{who}_{name}"], word) for who, word in (("ours", "of ours"), ("theirs", "of the file's"))]
+        parts += [f"{count:,} {word} {where}" for count, word in counts if count]
+    return "; ".join(parts)
 
 
 def _oddities(report: dict[str, Any]) -> list[str]:

@@ -64,6 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
                 hash_every=arguments.hash_every,
                 progress=progress,
             )
+    except l3book.DecodeError as error:
+        # Of the MBP-10 file: a fault of the MBO file is in the report.
+        raise CommandError(str(error)) from None
     except OSError as error:
         raise cannot_use(error.filename or path, error) from None
     report = found.to_dict()

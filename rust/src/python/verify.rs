@@ -26,7 +26,7 @@ impl VerifyReport {
         self.0.verdict == report::Verdict::Good
     }
 
-    /// "good", "different", "damaged", "no_mbo" or "rejected".
+    /// "good", "different", "damaged", "no_overlap", "no_mbo" or "rejected".
     #[getter]
     fn verdict(&self) -> &'static str {
         self.0.verdict.name()

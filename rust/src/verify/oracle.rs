@@ -19,11 +19,11 @@ use crate::{
 /// An event that touches more levels than this is compared as a whole: its book is hardly larger.
 const TOUCHED_MAX: usize = 128;
 
-/// Queues up to this long are compared whole after every event that touches them; on 18,000 orders a side, to walk
-/// longer ones each time took as long as all the rest.
-const QUEUE_WHOLE_MAX: usize = 32;
+/// Queues up to this long are compared whole after every event that touches them. To walk longer ones each time took
+/// as long as all the rest together: their orders lie scattered in memory.
+const QUEUE_WHOLE_MAX: usize = 12;
 /// Orders compared at the front of a longer queue, which trades take next.
-const QUEUE_FRONT: usize = 16;
+const QUEUE_FRONT: usize = 4;
 
 type Outcome = Result<(), Mismatch>;
 
