@@ -16,6 +16,7 @@ from l3book._core import (
     BookSnapshot,
     CheckpointError,
     DecodeError,
+    Deriver,
     Instrument,
     InvariantError,
     L3BookError,
@@ -29,6 +30,8 @@ from l3book._core import (
     __version__,
     verify,
 )
+from l3book.arrow import arrow_reader, to_arrow
+from l3book.rows import mbp10
 
 __all__ = [
     "BBO",
@@ -38,6 +41,7 @@ __all__ = [
     "BookSnapshot",
     "CheckpointError",
     "DecodeError",
+    "Deriver",
     "Instrument",
     "InvariantError",
     "L3BookError",
@@ -49,6 +53,9 @@ __all__ = [
     "UnknownInstrumentError",
     "VerifyReport",
     "__version__",
+    "arrow_reader",
+    "mbp10",
+    "to_arrow",
     "verify",
 ]
 

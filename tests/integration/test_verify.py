@@ -208,7 +208,7 @@ def test_one_instrument_of_several(tmp_path: Path) -> None:
         assert one["skipped"] + one["counters"]["records"] == every["counters"]["records"]
     nobody = run("verify", path, "--instrument", "NOBODY")
     assert nobody.returncode == 2
-    assert "NOBODY" in error_line(nobody)
+    assert "no book of instrument NOBODY; 3 books are known" in error_line(nobody)
 
 
 def test_a_cut_file_is_verified_up_to_the_cut(tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ def test_arguments_are_checked(tmp_path: Path) -> None:
 
 
 KEYS = {
-    "": "format file verdict difference damage first_rejected skipped counters other_records metadata_headers span "
+    "": "format file verdict difference damage first_rejected skipped books_skipped counters other_records metadata_headers span "
     "oddities crossed locked suspect fifo fifo_rate oracle invariant_checks against hashes books took_s records_per_s",
     "span": "first_ts_recv last_ts_recv first_ts_event last_ts_event",
     "crossed": "count total_ns longest open",

@@ -7,7 +7,6 @@ from pathlib import Path
 from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError, cannot_use, check_input_file
 from l3book.digits import whole_number
 
-
 EVENTS_MAX = 2**63 - 1
 
 
@@ -46,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     import l3book
     from l3book._verification import first_fault, to_text
     from l3book.cli.output import write_standard_output
-    from l3book.cli.reconstruct import file_progress
+    from l3book.cli.progress import file_progress
 
     path: Path = arguments.file
     for file in (path, arguments.against):
@@ -64,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
                 hash_every=arguments.hash_every,
                 progress=progress,
             )
+    except l3book.UnknownInstrumentError as error:
+        raise CommandError(f"{path}: {error}") from None
     except l3book.DecodeError as error:
         # Of the MBP-10 file: a fault of the MBO file is in the report.
         raise CommandError(str(error)) from None

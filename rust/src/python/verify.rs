@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     decode::DecodeError,
+    market::LookupError,
     verify::{CHECK_EVERY_EVENTS, OfficialError, OpenError, Options, Verification, report},
 };
 
@@ -58,7 +59,7 @@ impl VerifyReport {
 }
 
 /// Reads a whole .dbn or .dbn.zst file, proves its books and describes it. A fault in the file is part of the report;
-/// raises OSError if it cannot be read.
+/// raises OSError if it cannot be read, UnknownInstrumentError if it has no book of that name.
 #[pyfunction]
 #[pyo3(
     signature = (path, against=None, *, instrument=None, oracle=true, same_size_modify="keeps_place",
@@ -83,9 +84,10 @@ pub(super) fn verify(
             return Err(PyValueError::new_err(format!("{name} 0, expected a number of events above 0")));
         }
     }
+    let name = instrument.map(parse_name).transpose()?;
     let options = Options {
         same_size: parse_same_size(same_size_modify)?,
-        instrument: instrument.map(parse_name).transpose()?,
+        instrument: name.clone(),
         against: against.clone(),
         with_oracle: oracle,
         check_every_events: check_every,
@@ -109,7 +111,14 @@ pub(super) fn verify(
             progress.call1(verification.progress_bytes())?;
         }
         if is_over {
-            return Ok(VerifyReport(py.detach(|| verification.finish())));
+            break;
         }
+    }
+    let report = py.detach(|| verification.finish());
+    match name {
+        Some(name) if report.books.is_empty() && report.damage.is_none() => {
+            Err(LookupError::Unknown(name, report.books_skipped as usize).into())
+        }
+        _ => Ok(VerifyReport(report)),
     }
 }

@@ -140,6 +140,8 @@ pub struct Report {
     pub first_rejected: Option<String>,
     /// Records of other instruments, where one was asked for.
     pub skipped: u64,
+    /// Books of other instruments.
+    pub books_skipped: u64,
     /// Sums of all books' counters.
     pub counters: BTreeMap<&'static str, u64>,
     /// Records that are neither MBO nor symbol mappings.

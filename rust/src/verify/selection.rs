@@ -35,6 +35,11 @@ impl Selection {
         }
     }
 
+    /// Books that were not asked for.
+    pub(super) fn left_out(&self) -> usize {
+        self.known.values().filter(|is_taken| !**is_taken).count()
+    }
+
     /// Whether this book was asked for: all are, unless a name was given. Several may go by one name.
     pub(super) fn takes(&mut self, key: Key) -> bool {
         let Some(name) = &self.name else { return true };

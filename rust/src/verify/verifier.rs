@@ -226,6 +226,7 @@ impl Verifier {
                 format!("record {} at byte {}: {what}", at.record, at.offset)
             }),
             skipped: self.skipped,
+            books_skipped: self.selection.left_out() as u64,
             other_records: self.market.stream_counters().other_records,
             metadata_headers: self.market.stream_counters().metadata_headers,
             span: self.audit.span,
