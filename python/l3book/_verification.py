@@ -122,7 +122,7 @@ def _contents(report: dict[str, Any]) -> list[str]:
     if actions:
         lines.append(_line("actions", actions))
     more = [
-        (report["skipped"], "of other instruments"),
+        (report["skipped"], f"of {_several(report['books_skipped'], 'other book')}"),
         (report["other_records"], "of other types"),
     ]
     if passed := ", ".join(f"{count:,} {words}" for count, words in more if count):
@@ -149,23 +149,28 @@ def _proof(report: dict[str, Any]) -> list[str]:
     if is_good_so_far or report["difference"]["judge"] != "invariant":
         lines.append(_line("invariants", f"hold, checked {_times(report['invariant_checks'])}"))
     if against := report["against"]:
-        lines.append(_line("MBP-10", _against(against)))
+        lines += _against(against)
     if report["fifo_rate"] is not None:
         fifo = report["fifo"]
-        rate = f"{100 * report['fifo_rate']:.2f} % of {_several(fifo['judged'], 'group')} of fills took the front of their queue"
+        groups = _several(fifo["judged"], "group")
+        rate = f"{100 * report['fifo_rate']:.2f} % of {groups} of fills took the front of their queue"
         unjudged = f"; {fifo['unjudged']:,} more cannot be judged" if fifo["unjudged"] else ""
         lines.append(_line("FIFO", rate + unjudged))
     return lines
 
 
-def _against(against: dict[str, Any]) -> str:
+def _against(against: dict[str, Any]) -> list[str]:
     parts = [f"{_several(against['rows'], 'row')} agree"]
     if repeated := against["rows_without_ts_recv"]:
-        parts.append(f"in {repeated:,} ts_recv repeats ts_event and was not compared")
+        parts.append(f"in {repeated:,} of them ts_recv repeats ts_event, and was not compared")
+    if beyond := against["rows_beyond"]:
+        parts.append(f"{beyond:,} of them tell of updates beyond the ten levels")
+    if merged := against["rows_merged"]:
+        parts.append(f"{merged:,} of them {'shows' if merged == 1 else 'show'} a trade together with its effect")
     for name, where in (("before", "before the other's first"), ("after", "after the other's last")):
         counts = [(against[f"{who}_{name}"], word) for who, word in (("ours", "of ours"), ("theirs", "of the file's"))]
-        parts += [f"{count:,} {word} {where}" for count, word in counts if count]
-    return "; ".join(parts)
+        parts += [f"{_several(count, 'row')} {word} {where}" for count, word in counts if count]
+    return [_line("MBP-10" if i == 0 else "", part) for i, part in enumerate(parts)]
 
 
 def _oddities(report: dict[str, Any]) -> list[str]:

@@ -167,7 +167,7 @@ impl Verification {
     #[must_use]
     pub fn finish(mut self) -> Report {
         let start = Instant::now();
-        self.verifier.check_everything();
+        self.verifier.check_end();
         let narrowed = narrow::narrow(&self.path, &self.options, &self.verifier);
         let mut report = self.verifier.finish(self.path.display().to_string(), self.damage, self.took);
         report.difference = narrowed.or(report.difference);

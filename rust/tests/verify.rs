@@ -118,8 +118,7 @@ fn a_late_difference_is_traced_to_its_event() {
     for instruments in [1, 2] {
         let mut records = records.clone();
         if instruments == 2 {
-            records
-                .insert(0, MboMsg { hd: RecordHeader::new::<MboMsg>(rtype::MBO, 1, 8, 1_000), ..records[0].clone() });
+            records.insert(0, MboMsg { hd: RecordHeader::new::<MboMsg>(rtype::MBO, 1, 8, 1_000), ..records[0] });
         }
         let name = format!("late{instruments}.dbn");
         let report = verified_file(&name, &bytes_of(&records), with_a_bug());
@@ -148,7 +147,7 @@ fn cuts_change_no_hash_and_a_priority_changes_them() {
     }
     let orders = [record(b'A', b'B', 100, 1, 5, LAST), record(b'A', b'B', 100, 2, 5, LAST)];
     let there = verified(&bytes_of(&orders), 100, options());
-    let mut swapped = orders.clone();
+    let mut swapped = orders;
     swapped.swap(0, 1);
     let back = verified(&bytes_of(&swapped), 100, options());
     assert_ne!(there.hashes.state, back.hashes.state, "the same level, another priority");

@@ -64,8 +64,9 @@ struct PieceReader {
     at: usize,
 }
 
-impl Read for PieceReader {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+impl PieceReader {
+    /// Makes sure that something is in the buffer, unless the file is over.
+    fn fill(&mut self) -> io::Result<()> {
         if self.at == self.buffer.len() {
             let piece = self.pieces.read().map_err(|error| match error {
                 PieceError::Io(error) => error,
@@ -75,6 +76,13 @@ impl Read for PieceReader {
             self.buffer.extend_from_slice(piece);
             self.at = 0;
         }
+        Ok(())
+    }
+}
+
+impl Read for PieceReader {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.fill()?;
         let count = out.len().min(self.buffer.len() - self.at);
         out[..count].copy_from_slice(&self.buffer[self.at..self.at + count]);
         self.at += count;
@@ -84,7 +92,13 @@ impl Read for PieceReader {
 
 enum Source {
     Dbn(Box<Decoder<PieceReader>>),
-    Csv { reader: Box<csv::Reader<PieceReader>>, layout: Layout, record: csv::StringRecord },
+    Csv(Box<Csv>),
+}
+
+struct Csv {
+    reader: csv::Reader<PieceReader>,
+    layout: Layout,
+    record: csv::StringRecord,
 }
 
 /// The rows of one file.
@@ -97,8 +111,7 @@ pub(super) struct Official {
 impl Official {
     pub(super) fn open(path: &Path) -> Result<Self, OfficialError> {
         let mut reader = PieceReader { pieces: Pieces::open(path)?, buffer: Vec::new(), at: 0 };
-        // Looked at without being consumed: the first piece stays in the reader's buffer.
-        reader.read(&mut [])?;
+        reader.fill()?;
         let is_dbn = reader.buffer.starts_with(b"DBN");
         let source = if is_dbn { Self::dbn(reader)? } else { Self::csv(reader)? };
         Ok(Self { path: path.to_owned(), source, rows: 0 })
@@ -118,7 +131,7 @@ impl Official {
         let mut reader = csv::Reader::from_reader(reader);
         let fail = |error: csv::Error| OfficialError::Content(format!("neither DBN nor CSV: {error}"));
         let layout = Layout::of(reader.headers().map_err(fail)?)?;
-        Ok(Source::Csv { reader: Box::new(reader), layout, record: csv::StringRecord::new() })
+        Ok(Source::Csv(Box::new(Csv { reader, layout, record: csv::StringRecord::new() })))
     }
 
     /// The next row; nothing at the end.
@@ -132,9 +145,10 @@ impl Official {
                 let Some(values) = record.get::<Mbp10Msg>() else {
                     return Err(fail(format!("record type 0x{:02X}, expected 0x0A (MBP-10)", record.header().rtype)));
                 };
-                Row { values: values.clone(), columns: u16::MAX, levels: LEVELS }
+                Row { values: *values, columns: u16::MAX, levels: LEVELS }
             }
-            Source::Csv { reader, layout, record } => {
+            Source::Csv(csv) => {
+                let Csv { reader, layout, record } = &mut **csv;
                 if !reader.read_record(record).map_err(|error| fail(error.to_string()))? {
                     return Ok(None);
                 }

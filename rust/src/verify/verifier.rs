@@ -51,6 +51,8 @@ pub struct Verifier {
     skipped: u64,
     oracle: OracleReport,
     invariant_checks: u64,
+    /// The end of the stream has been checked.
+    is_end_checked: bool,
 }
 
 impl Verifier {
@@ -76,6 +78,7 @@ impl Verifier {
             skipped: 0,
             oracle: OracleReport::default(),
             invariant_checks: 0,
+            is_end_checked: false,
             options,
         })
     }
@@ -156,7 +159,7 @@ impl Verifier {
     }
 
     /// Every invariant of every book, and every book as a whole against its naive one.
-    pub(super) fn check_everything(&mut self) {
+    fn check_everything(&mut self) {
         if self.difference.is_some() {
             return;
         }
@@ -170,6 +173,14 @@ impl Verifier {
         self.events_checked = self.events;
         self.invariant_checks += 1;
         self.oracle.whole += 1;
+    }
+
+    /// Checks everything once more, at the end of the stream.
+    pub(super) fn check_end(&mut self) {
+        if !self.is_end_checked {
+            self.is_end_checked = true;
+            self.check_everything();
+        }
     }
 
     fn verdict(&self, is_damaged: bool, records: u64, against: Option<&AgainstReport>) -> Verdict {
@@ -200,7 +211,7 @@ impl Verifier {
     /// Ends the stream of a file. `damage` says why it ended early, if it did.
     #[must_use]
     pub fn finish(mut self, file: String, damage: Option<String>, took: Duration) -> Report {
-        self.check_everything();
+        self.check_end();
         let against = self.finish_against();
         let mut books: Vec<_> = self.witnesses.iter().map(|witness| witness.report(&self.market)).collect();
         books.sort_unstable_by_key(|book| (book.publisher_id, book.instrument_id));
