@@ -48,11 +48,7 @@ impl Chain {
             digest.u8(book.book().level_count(side).min(DEPTH) as u8);
         }
         for side in Side::BOTH {
-            for level in book.book().levels(side).take(DEPTH) {
-                digest.i64(level.price);
-                digest.u64(level.size);
-                digest.u32(level.count);
-            }
+            book.book().levels(side).take(DEPTH).for_each(|level| digest.level(level));
         }
     }
 

@@ -266,7 +266,14 @@ impl Sink for Verifier {
         self.market.metadata(metadata);
     }
 
+    /// Two passes, as in [`Market`]: the lookups of a block wait for memory together.
     fn mbo(&mut self, block: &[u8], stride: usize, first: Position) {
+        for bytes in block.chunks_exact(stride) {
+            let record = read_mbo(bytes);
+            if let Some(book) = self.market.book(Key::of(&record)) {
+                book.book().prefetch(record.order_id);
+            }
+        }
         for (i, bytes) in block.chunks_exact(stride).enumerate() {
             self.record(
                 bytes,
