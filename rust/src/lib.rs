@@ -31,6 +31,7 @@ pub mod fingerprint;
 mod id_map;
 mod inflate;
 pub mod latency;
+mod levels;
 pub mod market;
 pub mod naive;
 pub mod pieces;
