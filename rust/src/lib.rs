@@ -14,6 +14,7 @@
 //! - [`event`]: a book that moves by whole events; [`book`]: one that moves record by record, and its invariants
 //! - [`view`]: immutable pictures; [`encode`]: as JSON; [`checkpoint`]: a whole market to and from bytes
 //! - [`reader`]: a file in chunks of whole records; [`sim`]: a synthetic market; [`latency`]: percentiles
+//! - [`naive`]: the plain book that tests and benchmarks hold the fast one against
 //!
 //! Prices are `i64` in units of 1e-9, times `u64` nanoseconds since the UNIX epoch, both exactly as in the records.
 //! Nothing here knows Python but the folder `python`.
@@ -29,6 +30,7 @@ mod inflate;
 pub mod latency;
 mod levels;
 pub mod market;
+pub mod naive;
 pub mod pieces;
 mod queue;
 pub mod reader;
