@@ -386,6 +386,12 @@ impl NaiveBook {
         self.moment
     }
 
+    /// Whether an event after `until` has come: the book will not change any more.
+    #[must_use]
+    pub fn is_past_end(&self) -> bool {
+        self.is_past_end
+    }
+
     /// Grows by one with every Clear.
     #[must_use]
     pub fn epoch(&self) -> u64 {
