@@ -1,7 +1,5 @@
 //! Does a book show what the naive book shows, and does it keep its own promises?
 
-use std::collections::HashSet;
-
 use l3book::{
     book::SameSizeModify,
     event::{EventBook, Rules},
@@ -29,18 +27,24 @@ pub fn agrees(book: &EventBook, naive: &NaiveBook) -> Result<(), String> {
     let orders = book.book();
     for side in Side::BOTH {
         let expected = naive.levels(side);
-        let levels: Vec<_> = orders.levels(side).map(|level| (level.price, level.size, level.count)).collect();
-        same!(format!("levels {}", side.letter()), &levels, &expected);
+        let levels = || orders.levels(side).map(|level| (level.price, level.size, level.count));
+        if !levels().eq(expected.iter().copied()) {
+            same!(format!("levels {}", side.letter()), &levels().collect::<Vec<_>>(), &expected);
+        }
         let best = orders.best(side).map(|level| (level.price, level.size, level.count));
         same!(format!("best {}", side.letter()), best, expected.first().copied());
         same!(format!("quote {}", side.letter()), orders.quote(side), quote(naive, side));
         for (level, queue) in orders.queues(side) {
-            let queue: Vec<_> = queue.map(|order| (order.order_id, order.size, order.ts_event)).collect();
-            same!(format!("queue {} {}", side.letter(), level.price), queue, naive.queue(side, level.price));
+            let queue = queue.map(|order| (order.order_id, order.size, order.ts_event));
+            if !queue.eq(naive.orders.sides[side as usize].get(&level.price).into_iter().flatten().copied()) {
+                let queue: Vec<_> = orders.orders_at(side, level.price).collect();
+                let expected = naive.queue(side, level.price);
+                return Err(format!("queue {}: {queue:?}, the naive book has {expected:?}", side.letter()));
+            }
         }
     }
-    if book.counters().as_slice() != naive.counters() {
-        for (fast, naive) in book.counters().into_iter().zip(naive.counters()) {
+    for (fast, naive) in book.counters().into_iter().zip(naive.counters()) {
+        if fast.1 != naive.1 {
             same!("counter", fast, naive);
         }
     }
@@ -60,7 +64,7 @@ fn quote(naive: &NaiveBook, side: Side) -> Option<(i64, u64)> {
 /// from `check()`, nothing from the naive book.
 pub fn keeps_exchange_rules(book: &EventBook) -> Result<(), String> {
     let orders = book.book();
-    let mut seen = HashSet::new();
+    let mut seen = Vec::new();
     for side in Side::BOTH {
         let mut better: Option<i64> = None;
         for (level, queue) in orders.queues(side) {
@@ -81,8 +85,9 @@ pub fn keeps_exchange_rules(book: &EventBook) -> Result<(), String> {
                 if order.size == 0 || ahead != Some((count, size)) {
                     return Err(format!("{order:?} has size 0 or stands at {place:?}, not behind {count} of {size}"));
                 }
-                if !seen.insert(order.order_id) || orders.order(order.order_id) != Some(order) {
-                    return Err(format!("{order:?} rests twice or is not found by its id"));
+                seen.push(order.order_id);
+                if orders.order(order.order_id) != Some(order) {
+                    return Err(format!("{order:?} is not found by its id"));
                 }
                 size += u64::from(order.size);
                 count += 1;
@@ -94,6 +99,10 @@ pub fn keeps_exchange_rules(book: &EventBook) -> Result<(), String> {
         if better.is_none() && orders.best(side).is_some() {
             return Err(format!("best {} of a side without levels", side.letter()));
         }
+    }
+    seen.sort_unstable();
+    if let Some(twice) = seen.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(format!("order {} rests twice", twice[0]));
     }
     if seen.len() != orders.len() {
         return Err(format!("{} orders rest, {} are counted", seen.len(), orders.len()));
