@@ -253,7 +253,7 @@ impl EventBook {
             let action = Action::of(record);
             self.book.apply(action, record);
             if action == Action::Clear {
-                self.epoch += 1;
+                self.epoch = self.epoch.wrapping_add(1);
             }
         }
         self.held = held;

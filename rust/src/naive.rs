@@ -339,7 +339,7 @@ impl NaiveBook {
         for record in std::mem::take(&mut self.held) {
             self.orders.apply(&record);
             if record.action as u8 == b'R' {
-                self.epoch += 1;
+                self.epoch = self.epoch.wrapping_add(1);
             }
         }
         if let Some(verdict) = self.verdicts.last() {
@@ -403,7 +403,7 @@ impl NaiveBook {
         self.is_past_end
     }
 
-    /// Grows by one with every Clear.
+    /// Grows by one with every Clear; after the last number comes 0.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.epoch

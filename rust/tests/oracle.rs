@@ -256,6 +256,28 @@ fn a_book_that_stopped_is_loading_nothing() {
     assert_eq!((book.state().name(), book.book().len()), ("live", 1));
 }
 
+/// Found by fuzzing: a checkpoint could hold a count that the next record made overflow.
+#[test]
+fn a_checkpoint_with_an_absurd_count_is_refused() {
+    const HEADER_BYTES: usize = 12;
+    let empty = checkpoint::to_bytes(&Market::new(Rules::default()));
+    for at in [HEADER_BYTES + 17, HEADER_BYTES + 25] {
+        let mut bytes = empty.clone();
+        bytes[at..at + 8].copy_from_slice(&u64::MAX.to_le_bytes());
+        let crc = crc32fast::hash(&bytes[HEADER_BYTES..]);
+        bytes[8..HEADER_BYTES].copy_from_slice(&crc.to_le_bytes());
+        let refused = checkpoint::from_bytes(&bytes).err().expect("refused").to_string();
+        assert!(refused.contains("a count of 18446744073709551615, expected at most 4503599627370496"), "{refused}");
+    }
+}
+
+#[test]
+fn the_last_epoch_is_followed_by_the_first() {
+    let rules = Rules { epoch: u64::MAX, ..Rules::default() };
+    let book = held_against_the_naive(&rules, &[record(b'R', b'N', 0, 0, 0, LAST)]);
+    assert_eq!(book.epoch(), 0);
+}
+
 /// The longest unfinished event, and the record after it.
 #[test]
 fn an_endless_event_is_forced_at_its_limit() {
