@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use l3book::{
     book::SameSizeModify,
@@ -97,7 +97,7 @@ proptest! {
     #![proptest_config(cases(15_000))]
 
     #[test]
-    fn one_book_agrees_after_every_record(rules in rules(), stream in stream(60)) {
+    fn one_book_agrees_after_every_record(rules in rules(), stream in stream(100)) {
         let (mut book, mut expected) = (EventBook::new(&rules), naive(&rules));
         for record in &stream {
             let completed = book.push(record);
@@ -110,7 +110,7 @@ proptest! {
     }
 
     #[test]
-    fn a_market_agrees_after_every_record(rules in rules(), stream in stream(60)) {
+    fn a_market_agrees_after_every_record(rules in rules(), stream in stream(100)) {
         let (mut feed, mut expected) = (Feed::new(rules), Naive::new(&rules));
         for record in &stream {
             feed.feed(mbo_bytes(record)).expect("a good record");
@@ -187,18 +187,42 @@ fn note_branches(seen: &mut BTreeMap<&'static str, u64>, book: &NaiveBook) {
     );
 }
 
+/// What a record is about to do to the order that it names.
+fn note_change(seen: &mut BTreeMap<&'static str, u64>, book: &NaiveBook, record: &MboMsg) {
+    let Some((side, price)) = book.orders.places.get(&record.order_id) else { return };
+    let queue = &book.orders.sides[*side][price];
+    let order = queue.iter().find(|order| order.0 == record.order_id).expect("a placed order is queued");
+    let is_there = Side::of(record).map(|side| side as usize) == Some(*side) && record.price == *price;
+    let is_last = queue.back() == Some(order);
+    let name = match (record.action as u8, is_there, record.size.cmp(&order.1)) {
+        (b'M', true, Ordering::Greater) => "grows",
+        (b'M', true, Ordering::Equal) if is_last => "is modified to what it is",
+        (b'M', true, Ordering::Equal) => "is modified to what it is, before another",
+        (b'M', true, Ordering::Less) => "shrinks",
+        (b'M', false, _) => "moves",
+        (b'C', _, Ordering::Less) if record.size > 0 => "is cancelled in part",
+        (b'C', _, Ordering::Equal) => "is cancelled",
+        (b'A', _, _) => "is replaced",
+        _ => "stays",
+    };
+    *seen.entry(name).or_default() += 1;
+}
+
 /// The tests above prove nothing about what their streams never do.
 #[test]
 fn streams_reach_every_branch() {
     const STREAMS: usize = 1_000;
-    const RARE: u64 = 100;
+    const RARE: u64 = 50;
     let config = ProptestConfig { rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() };
     let mut runner = TestRunner::new(config);
     let mut seen: BTreeMap<&'static str, u64> = BTreeMap::new();
     for _ in 0..STREAMS {
-        let drawn = (rules(), stream(60)).new_tree(&mut runner).expect("no filter").current();
+        let drawn = (rules(), stream(100)).new_tree(&mut runner).expect("no filter").current();
         let mut books = Naive::new(&drawn.0);
         for record in &drawn.1 {
+            if let Some(book) = books.books.get(&Key::of(record)) {
+                note_change(&mut seen, book, record);
+            }
             let book = books.push(record);
             note_branches(&mut seen, book);
         }

@@ -24,6 +24,7 @@ SUITE = ("--test", "oracle", "--test", "exhaustive", "--test", "feed")
 SUITE_SETTINGS = {"PROPTEST_CASES": "300", "L3BOOK_EXHAUSTIVE_EXTRA_RECORDS": "-2", "RUST_BACKTRACE": "0"}
 # A bug can make a queue run in a circle.
 SUITE_SECONDS_MAX = 120
+TESTS_SHOWN = 3
 
 
 def copy_tree() -> None:
@@ -102,7 +103,8 @@ def main() -> int:
         write(files)
         failed, _ = run_suite()
         write({name: source[name] for name in files})
-        caught = f"{len(failed)} tests: {', '.join(failed)}" if failed else "NOT CAUGHT"
+        more = ", …" if len(failed) > TESTS_SHOWN else ""
+        caught = f"{len(failed)} tests: {', '.join(failed[:TESTS_SHOWN])}{more}" if failed else "NOT CAUGHT"
         print(f"{mutant['name']:<58} {time.monotonic() - start:4.0f} s  {caught}", flush=True)
         if not failed:
             unnoticed.append(mutant["name"])

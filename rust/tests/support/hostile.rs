@@ -20,7 +20,7 @@ const PUBLISHER_SPECIFIC: u8 = 2;
 const ORDER_IDS: [u64; 9] = [1, 2, 3, 4, 0, 1 << 32, 1 << 33, 1 << 63, u64::MAX];
 const PRICES: [i64; 4] = [100 * UNIT, 99 * UNIT, 100 * UNIT + 1, 101 * UNIT];
 const FAR_PRICES: [i64; 6] = [0, -1, i64::MIN, i64::MIN + 1, UNDEF_PRICE - 1, UNDEF_PRICE];
-const SIZES: [u32; 4] = [1, 2, 3, 5];
+const SIZES: [u32; 4] = [1, 2, 1, 3];
 const FAR_SIZES: [u32; 4] = [0, u32::MAX, u32::MAX - 1, 0];
 const FLAGS: [u8; 8] = [
     flags::LAST,
@@ -34,7 +34,7 @@ const FLAGS: [u8; 8] = [
 ];
 /// Letters are plain records; `r` and `a` belong to a snapshot, `q` is a top-of-book quote, `d` carries
 /// MAYBE_BAD_BOOK, `x` a bad action, `s` a bad side, `p` no price, `*` whatever flags and action its bytes say.
-const KINDS: &[u8] = b"AAAAAAAAAAAAAAAAAACCCCCCCCCCCCMMMMMMMMMMMMMMTTFFNNRraaaaqqqddxsp**";
+const KINDS: &[u8] = b"AAAAAAAAAAAAAAAAAAAAAAAACCCCCCCCCCCCMMMMMMMMMMMMMMMMMMMMTTFFNNRraaaaaqqqddxsp**";
 
 fn pick<T: Copy>(choices: &[T], byte: u8) -> T {
     choices[usize::from(byte) % choices.len()]
@@ -90,11 +90,17 @@ impl Clock {
 }
 
 fn one(raw: &[u8]) -> MboMsg {
-    let (kind, side, price, size) = (pick(KINDS, raw[0]), pick(b"BA", raw[1]), raw[2], raw[3]);
+    let (kind, price, size) = (pick(KINDS, raw[0]), raw[2], raw[3]);
     let (id, bits) = (raw[4], pick(&FLAGS, raw[5]));
-    let price = if price >= 224 { pick(&FAR_PRICES[..5], price) } else { pick(&PRICES, price) };
+    // An order mostly stays on one side and at one price: else no queue grows, and few records leave it where it is.
+    let side = pick(b"BA", if raw[1] < 192 { id / 64 } else { raw[1] });
+    let price = match price {
+        0..=143 => PRICES[0],
+        144..=223 => pick(&PRICES, price),
+        224..=255 => pick(&FAR_PRICES[..5], price),
+    };
     let size = if size >= 208 { pick(&FAR_SIZES, size) } else { pick(&SIZES, size) };
-    let order_id = if id >= 128 { pick(&ORDER_IDS, id) } else { pick(&ORDER_IDS[..3], id) };
+    let order_id = if id >= 128 { pick(&ORDER_IDS, id) } else { pick(&ORDER_IDS[..4], id) };
     let snapshot = flags::SNAPSHOT | BAD_TS_RECV;
     let snapshot = pick(&[snapshot, snapshot, snapshot | flags::LAST, flags::SNAPSHOT], raw[5]);
     let plain = |action| record(action, side, price, size, order_id, bits);
