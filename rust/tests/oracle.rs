@@ -316,6 +316,34 @@ fn an_endless_event_is_forced_at_its_limit() {
     assert_eq!(book.book().len(), HELD_RECORDS_MAX);
 }
 
+/// Small tables are where every place of the id table fills, passes on and empties, in all orders.
+#[test]
+fn small_books_churn() {
+    const RECORDS: u64 = 300_000;
+    for resting_max in [1, 3, 7, 8, 9, 10, 11, 20, 40] {
+        let (mut book, mut expected) = (EventBook::new(&Rules::default()), naive(&Rules::default()));
+        let mut resting: Vec<u64> = Vec::new();
+        let mut noise = 1u64;
+        for id in 0..RECORDS {
+            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let at = (noise >> 33) as usize;
+            let leaves = resting.len() == resting_max || (noise >> 32 & 1 == 1 && !resting.is_empty());
+            let record = if leaves {
+                let gone = resting.swap_remove(at % resting.len());
+                record(b'C', b'B', P, 1, gone, LAST)
+            } else {
+                resting.push(id);
+                record(b'A', b'B', P + (at % 3) as i64, 1, id, LAST)
+            };
+            let _ = book.push(&record);
+            expected.push(&record);
+            if id % 64 == 0 {
+                assert_eq!(agrees(&book, &expected), Ok(()), "{resting_max} resting");
+            }
+        }
+    }
+}
+
 /// A day of churn: every order has an id and a price of its own, and a thousand rest at a time.
 #[test]
 fn memory_follows_what_rests_not_what_ever_rested() {
