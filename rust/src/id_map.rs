@@ -52,7 +52,9 @@ impl Bucket {
         const ALL: u32 = (1 << BUCKET_KEYS) - 1;
         #[cfg(target_arch = "x86_64")]
         {
-            use std::arch::x86_64::{_mm_castsi128_ps, _mm_cmpeq_epi32, _mm_load_si128, _mm_movemask_ps, _mm_set1_epi32};
+            use std::arch::x86_64::{
+                _mm_castsi128_ps, _mm_cmpeq_epi32, _mm_load_si128, _mm_movemask_ps, _mm_set1_epi32,
+            };
             // SAFETY: SSE2 is part of x86-64; the bucket is aligned to 64 bytes and begins with 32 bytes of `u32`.
             let (low, high) = unsafe {
                 let words = std::ptr::from_ref(self).cast();
@@ -128,7 +130,8 @@ impl IdMap {
     /// Where a key of this tag stands, where `is_key(slot)` says whether a slot holds that key.
     #[inline(always)]
     pub(crate) fn find(&self, tag: Tag, is_key: impl Fn(u32) -> bool) -> Place {
-        let mut bucket = self.home(tag);
+        let home = self.home(tag);
+        let mut bucket = home;
         loop {
             let held = &self.buckets[bucket];
             let mut places = held.places_of(tag);
@@ -140,10 +143,11 @@ impl IdMap {
                 }
                 places &= places - 1;
             }
-            if held.passed_on == 0 {
+            bucket = self.after(bucket);
+            // Every bucket can have passed a key on, each at another time: then only the way round ends the search.
+            if held.passed_on == 0 || bucket == home {
                 return Place { slot: NIL, tag, bucket: 0, at: 0 };
             }
-            bucket = self.after(bucket);
         }
     }
 

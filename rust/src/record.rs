@@ -11,6 +11,10 @@ pub const MBO_BYTES: usize = size_of::<MboMsg>();
 /// See [`MBO_BYTES`].
 pub const MBO_TS_OUT_BYTES: usize = MBO_BYTES + 8;
 
+// What the unsafe blocks below rely on: as many bytes as the fields have together (a header of 16, then 8 + 8 + 4 + 1 + 1 +
+// 1 + 1 + 8 + 4 + 4), so none is padding.
+const _: () = assert!(size_of::<dbn::RecordHeader>() == 16 && MBO_BYTES == 16 + 40);
+
 /// Bits of the `flags` byte.
 pub mod flags {
     pub use dbn::flags::{LAST, MAYBE_BAD_BOOK, SNAPSHOT, TOB};
@@ -185,11 +189,7 @@ pub fn read_mbo(bytes: &[u8]) -> MboMsg {
 /// # Panics
 /// If `copies` has too few places.
 #[inline(always)]
-pub(crate) fn mbo_records<'a>(
-    block: &'a [u8],
-    stride: usize,
-    copies: &'a mut [MaybeUninit<MboMsg>],
-) -> &'a [MboMsg] {
+pub(crate) fn mbo_records<'a>(block: &'a [u8], stride: usize, copies: &'a mut [MaybeUninit<MboMsg>]) -> &'a [MboMsg] {
     if stride == MBO_BYTES {
         // SAFETY: every bit pattern is a valid MboMsg (see `read_mbo`).
         let (unaligned, records, rest) = unsafe { block.align_to::<MboMsg>() };
