@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import itertools
 import sys
 import time
 from collections.abc import Iterator
@@ -78,12 +79,15 @@ def run(arguments: argparse.Namespace) -> int:
     if deriver.header() is not None:
         with _output(arguments.output) as stream:
             writer = _writer(kind, stream, deriver, arguments)
-            for piece in first:
-                _write(writer, piece)
-            for piece in rows:
-                _write(writer, piece)
-            _check_found(path, deriver, arguments.instrument, faults)
-            writer.finish()
+            try:
+                for piece in itertools.chain(first, rows):
+                    if piece:
+                        writer.write(piece)
+                _check_found(path, deriver, arguments.instrument, faults)
+                writer.finish()
+            except BaseException:
+                writer.abandon()
+                raise
         _print_counters(path, deriver, time.perf_counter() - start_s)
     if problem := deriver.problem:
         rejected = f"{deriver.stats()['rejected']:,} records rejected, the first: {problem}"
@@ -184,11 +188,6 @@ def _writer(kind: str, stream: BinaryIO, deriver: "Deriver", arguments: argparse
     if kind == "parquet":
         return formats.ParquetWriter(stream, batches)
     return formats.ArrowWriter(stream, batches, streamed=output == STANDARD_OUTPUT)
-
-
-def _write(writer: "Writer", rows: bytes) -> None:
-    if rows:
-        writer.write(rows)
 
 
 def _check_found(path: Path, deriver: "Deriver", instrument: str | None, faults: list[str]) -> None:

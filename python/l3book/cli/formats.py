@@ -1,5 +1,6 @@
 """Writers of rows, one per file format. Each holds no more than it needs to write its next piece."""
 
+import contextlib
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from l3book._core import Compressor, Deriver
@@ -23,6 +24,9 @@ class Writer(Protocol):
     def finish(self) -> None:
         """Write what a file of the format ends with; the stream stays open."""
 
+    def abandon(self) -> None:
+        """Let go of the stream, whose file will not be kept."""
+
 
 class BytesWriter:
     """DBN or CSV, compressed if asked for."""
@@ -40,6 +44,9 @@ class BytesWriter:
         """End the zstd frame."""
         if self._compressor:
             self._stream.write(self._compressor.finish())
+
+    def abandon(self) -> None:
+        """Do nothing: nothing is held."""
 
 
 class CsvWriter:
@@ -67,6 +74,9 @@ class CsvWriter:
         """End the zstd frame, if there is one."""
         self._bytes.finish()
 
+    def abandon(self) -> None:
+        """Do nothing: nothing is held."""
+
 
 class ParquetWriter:
     """Row groups of one size, whatever pieces the rows come in."""
@@ -93,6 +103,11 @@ class ParquetWriter:
             self._write_group()
         self._writer.close()
 
+    def abandon(self) -> None:
+        """Close now: left to the collector, it would write its footer to a closed stream, and complain."""
+        with contextlib.suppress(OSError, ValueError):
+            self._writer.close()
+
     def _write_group(self) -> None:
         import pyarrow as pa
 
@@ -117,3 +132,6 @@ class ArrowWriter:
     def finish(self) -> None:
         """Write the footer."""
         self._writer.close()
+
+    def abandon(self) -> None:
+        """Do nothing: what is open is dropped without a word."""

@@ -248,9 +248,14 @@ impl Deriver {
             None => true,
             Some(Name::Key(only)) => *only == key,
             Some(Name::InstrumentId(id)) => *id == key.instrument_id,
+            Some(Name::Text(text)) if *text == key.to_string() => true,
             Some(Name::Text(text)) => {
-                let is_symbol = self.symbols.ids(text).any(|id| id == key.instrument_id);
-                is_symbol || *text == key.to_string() || *text == key.instrument_id.to_string()
+                // As a market looks names up: a number is an instrument_id only where it is no symbol.
+                let mut ids = self.symbols.ids(text).peekable();
+                match ids.peek() {
+                    Some(_) => ids.any(|id| id == key.instrument_id),
+                    None => *text == key.instrument_id.to_string(),
+                }
             }
         }
     }
