@@ -402,7 +402,7 @@ impl OrderBook {
     /// The level at a price, if there is one.
     #[must_use]
     pub fn level(&self, side: Side, price: i64) -> Option<Level> {
-        self.sides[side as usize].get(&price).map(|slot| Level::of(&self.levels[*slot as usize]))
+        self.levels.find(side, price).map(Level::of)
     }
 
     /// The orders at a price in priority order; none if there is no such level.
@@ -414,7 +414,7 @@ impl OrderBook {
     /// The order at a price that has the least priority.
     #[must_use]
     pub fn last_at(&self, side: Side, price: i64) -> Option<Order> {
-        let level = &self.levels[*self.sides[side as usize].get(&price)? as usize];
+        let level = self.levels.find(side, price)?;
         (level.tail != NIL).then(|| self.view(self.orders.get(level.tail)))
     }
 
