@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from oracle import OracleBook, OracleMarket
 
-LOADING, SUSPECT, WILL_SETTLE, WILL_BE_SUSPECT = 1, 2, 8, 16
+LOADING, SUSPECT, PAST_END, WILL_SETTLE, WILL_BE_SUSPECT = 1, 2, 4, 8, 16
 
 
 def state_hash(market: OracleMarket) -> str:
@@ -36,7 +36,7 @@ def book_bytes(key: tuple[int, int], book: OracleBook) -> Iterator[bytes]:
         for record in book.waiting
         if record.flags & (MAYBE_BAD_BOOK | SNAPSHOT) or record.action == "R"
     ]
-    bits = LOADING * any(record.flags & SNAPSHOT for record in book.waiting) + SUSPECT * book.suspect
+    bits = LOADING * book.loading + SUSPECT * book.suspect + PAST_END * book.past_end
     if verdicts:
         bits += WILL_SETTLE + WILL_BE_SUSPECT * verdicts[-1]
     yield struct.pack("<B", bits)

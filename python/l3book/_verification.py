@@ -190,9 +190,10 @@ def _periods(periods: dict[str, Any]) -> str:
     longest = periods["longest"]
     length = int(longest["to"]) - int(longest["from"])
     times, total = _times(periods["count"]), duration(periods["total_ns"])
-    open_ = f", {periods['open']:,} still at the end" if periods["open"] else ""
     if periods["count"] == 1:
-        return f"{times}, for {total} from {iso(longest['from'])}{open_}"
+        still = ", still so at the end" if periods["open"] else ""
+        return f"{times}, for {total} from {iso(longest['from'])}{still}"
+    open_ = f", {periods['open']:,} still so at the end" if periods["open"] else ""
     return f"{times}, {total} in all, longest {duration(length)} from {iso(longest['from'])}{open_}"
 
 

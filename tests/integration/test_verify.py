@@ -12,7 +12,7 @@ import zstandard
 
 import l3book
 from dbn_bytes import LAST, MAYBE_BAD_BOOK, SNAPSHOT, T0, UNIT, Mbo, metadata, other_record, parse, stream
-from l3book._core import Simulator
+from l3book._core import Deriver, Simulator
 from oracle import OracleMarket
 from running import error_line, run
 from state_bytes import state_hash
@@ -319,6 +319,59 @@ def test_the_json_has_the_documented_keys(tmp_path: Path) -> None:
     for name, keys in KEYS.items():
         part = report[name] if name else report
         assert list(part[0] if isinstance(part, list) else part) == keys.split(), name
+
+
+# MBP-10 as DBN.
+
+
+def mbp10_of(path: Path, target: Path) -> bytes:
+    """Rows derived from a file, written as a file; -> the rows alone."""
+    deriver = Deriver("mbp-10")
+    rows = deriver.feed(path.read_bytes()) + deriver.flush()
+    header = deriver.header()
+    assert header is not None
+    content = header + rows
+    target.write_bytes(zstandard.ZstdCompressor().compress(content) if target.suffix == ".zst" else content)
+    return rows
+
+
+MBP10_ROW_BYTES = 368
+
+
+@pytest.mark.parametrize("name", ["rows.dbn", "rows.dbn.zst"])
+def test_dbn_rows_of_several_books(tmp_path: Path, name: str) -> None:
+    path, rows = simulated(tmp_path / "day.dbn"), tmp_path / name
+    count = len(mbp10_of(path, rows)) // MBP10_ROW_BYTES
+    report = report_of(path, against=rows)
+    assert report["verdict"] == "good"
+    against = {key: value for key, value in report["against"].items() if value}
+    assert against == {"file": str(rows), "rows": count}
+    one = report_of(path, against=rows, instrument="SYN1")
+    assert one["verdict"] == "good"
+    assert 0 < one["against"]["rows"] < count
+    assert one["against"]["theirs_after"] == 0
+
+
+def test_a_missing_row_is_a_difference(tmp_path: Path) -> None:
+    path, rows = simulated(tmp_path / "day.dbn", instruments=1), tmp_path / "rows.dbn"
+    mbp10_of(path, rows)
+    content = rows.read_bytes()
+    header = len(content) - len(content) // MBP10_ROW_BYTES * MBP10_ROW_BYTES
+    cut = header + 100 * MBP10_ROW_BYTES
+    rows.write_bytes(content[:cut] + content[cut + MBP10_ROW_BYTES :])
+    report = report_of(path, against=rows)
+    assert report["verdict"] == "different"
+    assert report["difference"]["judge"] == "mbp10"
+    assert report["against"]["rows"] >= 98
+
+
+def test_rows_of_another_day_do_not_overlap(tmp_path: Path) -> None:
+    path, rows = file_of(tmp_path, at(10, bid(1, 100)), at(20, bid(2, 101))), tmp_path / "rows.dbn"
+    mbp10_of(path, rows)
+    later = file_of(tmp_path, at(1_000, bid(1, 100)), name="later.dbn")
+    done = run("verify", later, "--against", rows)
+    assert done.returncode == 1
+    assert "no row falls into the time of the MBO records" in error_line(done)
 
 
 # Recorded markets.

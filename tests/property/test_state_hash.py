@@ -14,6 +14,14 @@ from state_bytes import state_hash
 from streams import cut, cuts, records
 
 
+@given(records(min_size=1), st.data())
+def test_it_is_what_the_oracle_gives_at_a_past_time(told: list[Mbo], data: st.DataObject) -> None:
+    until = data.draw(st.sampled_from(sorted({record.ts_event for record in told})))
+    market = Market(until=until)
+    market.feed(stream(told))
+    assert market.state_hash() == state_hash(OracleMarket(until=until).feed(told))
+
+
 @given(st.data())
 def test_it_is_what_the_oracle_gives_however_the_stream_is_cut(data: st.DataObject) -> None:
     told = data.draw(records())

@@ -155,9 +155,7 @@ impl Against {
         let is_first = self.report.rows == 0;
         while let Some(theirs) = &self.next {
             let header = &theirs.values.hd;
-            let key = Key { publisher_id: header.publisher_id, instrument_id: header.instrument_id };
-            let is_unnamed = theirs.columns & 0b11 != 0b11;
-            if !is_unnamed && !selection.takes(key) {
+            if !is_looked_at(theirs, selection) {
                 self.advance();
             } else if is_first && header.ts_event < ours.hd.ts_event {
                 self.report.theirs_before += 1;
@@ -237,13 +235,23 @@ impl Against {
         if is_compared {
             self.deriver.finish();
             mismatch = self.compare_rows(selection).err().or_else(|| self.trade.take().map(|(_, mismatch)| mismatch));
-            while mismatch.is_none() && self.next.is_some() {
-                self.report.theirs_after += 1;
+            while mismatch.is_none()
+                && let Some(theirs) = &self.next
+            {
+                self.report.theirs_after += u64::from(is_looked_at(theirs, selection));
                 self.advance();
             }
         }
         (self.report, mismatch)
     }
+}
+
+/// Whether a row of the venue's is of a book that was asked for, as far as its columns tell.
+fn is_looked_at(theirs: &Row, selection: &mut Selection) -> bool {
+    const BOTH_IDS: u16 = 0b11;
+    let header = &theirs.values.hd;
+    let key = Key { publisher_id: header.publisher_id, instrument_id: header.instrument_id };
+    theirs.columns & BOTH_IDS != BOTH_IDS || selection.takes(key)
 }
 
 /// The first column that differs, theirs and ours.
