@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,7 @@ import zstandard
 import l3book
 from dbn_bytes import LAST, MAYBE_BAD_BOOK, SNAPSHOT, T0, UNIT, Mbo, metadata, other_record, parse, stream
 from l3book._core import Deriver, Simulator
-from oracle import OracleMarket
+from oracle import OracleBook, OracleMarket
 from running import error_line, run
 from state_bytes import state_hash
 
@@ -386,6 +387,61 @@ def test_clx5_fills_take_the_front_of_our_queues(clx5: Path) -> None:
     assert (report["counters"]["unknown_cancels"], report["counters"]["unknown_modifies"]) == (1_224, 216)
     assert (report["crossed"]["count"], report["crossed"]["open"]) == (1, 1)
     assert report_of(clx5, same_size_modify="to_back")["fifo"] == report["fifo"]
+
+
+class OtherRules(OracleBook):
+    """The oracle with another rule for a Modify at the same price: what grows or shrinks, and where it goes."""
+
+    growing_to_back, shrinking_to_back = True, False
+
+    def modify(self, record: Mbo) -> None:
+        order = self.resting.get(record.order_id)
+        is_here = order is not None and (order.side, order.price) == (record.side, record.price)
+        if order is None or not is_here or record.size in (0, order.size):
+            super().modify(record)
+        elif self.growing_to_back if record.size > order.size else self.shrinking_to_back:
+            del self.resting[record.order_id]
+            self.join_back(record)
+        else:
+            self.resting[record.order_id] = order._replace(size=record.size)
+
+
+def groups_in_order(book: OracleBook, event: list[Mbo]) -> list[bool]:
+    """Of the Fills of an event, by side and price: did they take the front of the queue? A second implementation."""
+    groups: dict[tuple[str, int], Counter[int]] = {}
+    for record in event:
+        if record.action == "F":
+            groups.setdefault((record.side, record.price), Counter())[record.order_id] += record.size
+    found = []
+    for (side, price), filled in groups.items():
+        queue = book.queue(side, price)
+        if filled.keys() <= {order.order_id for order in queue}:
+            front = queue[: len(filled)]
+            whole = all(filled[order.order_id] >= order.size for order in front[:-1])
+            found.append(whole and {order.order_id for order in front} == filled.keys())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("growing_to_back", "shrinking_to_back", "in_order", "percent"),
+    [(True, False, 1_426, "98.62"), (False, False, 1_412, "97.65"), (True, True, 1_234, "85.34")],
+    ids=["ours", "growing keeps its place", "shrinking goes to the back too"],
+)
+def test_our_rule_explains_most_fills_of_clx5(
+    clx5: Path, growing_to_back: bool, shrinking_to_back: bool, in_order: int, percent: str
+) -> None:
+    book = OtherRules()
+    book.growing_to_back, book.shrinking_to_back = growing_to_back, shrinking_to_back
+    judged: list[bool] = []
+    event: list[Mbo] = []
+    for record in parse(clx5.read_bytes()):
+        event.append(record)
+        if record.flags & LAST:
+            judged += groups_in_order(book, event)
+            event.clear()
+        book.apply(record)
+    assert (len(judged), sum(judged)) == (1_446, in_order)
+    assert f"{100 * sum(judged) / len(judged):.2f}" == percent
 
 
 def test_the_other_recordings_are_good(test_data: Path) -> None:
