@@ -74,6 +74,7 @@ class OracleBook:
     waiting: list[Mbo] = field(default_factory=list)
     counted: Counter[str] = field(default_factory=Counter)
     suspect: bool = False
+    loading: bool = False  # an MBO snapshot has begun, and no F_LAST has come since
     past_end: bool = False
     newest: Mbo | None = None  # the record that completed the newest event
 
@@ -100,8 +101,10 @@ class OracleBook:
         else:
             self.counted[ACTION_COUNTERS[record.action]] += 1
             self.waiting.append(record)
+            self.loading |= bool(record.flags & SNAPSHOT)
         if record.flags & LAST:
             self.complete(record)
+            self.loading = False
 
     def complete(self, record: Mbo) -> None:
         for waiting in self.waiting:
@@ -130,6 +133,7 @@ class OracleBook:
 
     def stop(self) -> None:
         self.past_end = True
+        self.loading = False
         self.waiting.clear()
 
     @staticmethod

@@ -26,7 +26,9 @@ from l3book._core import (
     OrderBook,
     QueuePosition,
     UnknownInstrumentError,
+    VerifyReport,
     __version__,
+    verify,
 )
 from l3book.arrow import arrow_reader, to_arrow
 from l3book.rows import mbp10
@@ -49,10 +51,12 @@ __all__ = [
     "OrderBook",
     "QueuePosition",
     "UnknownInstrumentError",
+    "VerifyReport",
     "__version__",
     "arrow_reader",
     "mbp10",
     "to_arrow",
+    "verify",
 ]
 
 if DEBUG_BUILD:

@@ -31,7 +31,9 @@ __all__ = [
     "QueuePosition",
     "Simulator",
     "UnknownInstrumentError",
+    "VerifyReport",
     "__version__",
+    "verify",
 ]
 
 _Side: TypeAlias = Literal["B", "A"]
@@ -284,6 +286,8 @@ class Market:
     def check(self) -> None: ...
     def to_bytes(self) -> bytes:
         """The whole market. Raises CheckpointError while part of a record or zstd frame waits for the rest."""
+    def state_hash(self) -> str:
+        """A hash of the state of all books (32 hexadecimal digits): equal for equal books, everywhere and always."""
     @staticmethod
     def from_bytes(data: Buffer) -> Market:
         """A market from what `to_bytes` gave, ready for a further stream. Raises CheckpointError."""
@@ -331,6 +335,43 @@ class Compressor:
     def __new__(cls, *, level: int = 3) -> Compressor: ...
     def write(self, data: bytes) -> bytes: ...
     def finish(self) -> bytes: ...
+
+@final
+class VerifyReport:
+    """What `verify` found; its repr is a readable report, `to_dict` has everything (docs/verify.md)."""
+
+    @property
+    def good(self) -> bool:
+        """Whether there is nothing to complain of."""
+    @property
+    def verdict(self) -> Literal["good", "different", "damaged", "no_overlap", "no_mbo", "rejected"]: ...
+    @property
+    def state_hash(self) -> str:
+        """The state hash of all books at the end; `Market.state_hash()` of the same records is the same."""
+    @property
+    def running_hash(self) -> str:
+        """Over the top ten levels after every event."""
+    def to_dict(self) -> dict[str, Any]: ...
+    def to_json(self) -> str: ...
+
+def verify(
+    path: str | PathLike[str],
+    against: str | PathLike[str] | None = None,
+    *,
+    instrument: _InstrumentRef | None = None,
+    oracle: bool = True,
+    same_size_modify: _SameSizeModify = "keeps_place",
+    check_every: int = 50000,
+    hash_every: int | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> VerifyReport:
+    """Read a whole .dbn or .dbn.zst file of schema mbo, prove its books and describe it.
+
+    `against`: the venue's own MBP-10 of the same records, as DBN or CSV. `instrument`: the books of this name only.
+    `oracle=False` leaves the naive book out. `check_every`: events between two checks of everything.
+    `hash_every`: events between two hashes in the report. A fault in the file is part of the report; raises OSError
+    if it cannot be read, DecodeError if `against` is no MBP-10, UnknownInstrumentError if no book goes by the name.
+    """
 
 @final
 class Deriver:

@@ -407,10 +407,23 @@ impl OrderBook {
         (slot != NIL).then(|| self.view(self.orders.get(slot)))
     }
 
+    /// The level at a price, if there is one.
+    #[must_use]
+    pub fn level(&self, side: Side, price: i64) -> Option<Level> {
+        self.levels.find(side, price).map(Level::of)
+    }
+
     /// The orders at a price in priority order; none if there is no such level.
     pub fn orders_at(&self, side: Side, price: i64) -> impl Iterator<Item = Order> {
         let level = self.levels.find(side, price);
         level.into_iter().flat_map(|level| self.queue(level))
+    }
+
+    /// The order at a price that has the least priority.
+    #[must_use]
+    pub fn last_at(&self, side: Side, price: i64) -> Option<Order> {
+        let level = self.levels.find(side, price)?;
+        (level.tail != NIL).then(|| self.view(self.orders.get(level.tail)))
     }
 
     /// Where a resting order stands in its queue. Walks the queue.

@@ -6,7 +6,7 @@ use super::{bars::Bar, csv, header, ladder::Ladder, quotes::Last, rows, schema::
 use crate::{
     book::{OrderBook, SameSizeModify},
     decode::{BLOCK_RECORDS_MAX, Position, Sink},
-    id_map::IdMap,
+    id_map::{IdMap, NIL},
     market::{Key, Name, Problem},
     record::{Action, MboMsg, Reject, flags, read_mbo},
     symbols::Symbols,
@@ -216,16 +216,20 @@ impl Deriver {
         let key = Key::of(record);
         let packed = u64::from(key.publisher_id) << 32 | u64::from(key.instrument_id);
         let instruments = self.instruments.as_slice();
-        match self.index.find(packed, |at| instruments[at as usize].key == key) {
-            Some((_, at)) => at as usize,
-            None => self.add(key, packed, record),
+        let tag = self.index.tag(packed);
+        match self.index.find(tag, |slot| instruments[slot as usize - 1].key == key).slot {
+            NIL => self.add(key, packed, record),
+            slot => slot as usize - 1,
         }
     }
 
     #[cold]
     fn add(&mut self, key: Key, packed: u64, record: &MboMsg) -> usize {
         let at = self.instruments.len();
-        self.index.insert(packed, u32::try_from(at).expect("fewer than 2^32 - 1 instruments"));
+        let instruments = self.instruments.as_slice();
+        let tag = self.index.tag(packed);
+        let place = self.index.find(tag, |slot| instruments[slot as usize - 1].key == key);
+        self.index.insert(place, u32::try_from(at + 1).expect("fewer than 2^32 - 1 instruments"));
         let is_wanted = self.is_wanted(key);
         self.counters.instruments += u64::from(is_wanted);
         self.instruments.push(Instrument {
