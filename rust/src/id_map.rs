@@ -307,6 +307,25 @@ mod tests {
         assert!(map.buckets.iter().all(|held| held.tags == [NO_TAG; BUCKET_KEYS] && held.passed_on == 0));
     }
 
+    /// Both buckets have passed a key on, at different times; a search that only stops where none was passed on never ends.
+    #[test]
+    fn a_search_ends_where_every_bucket_has_passed_a_key_on() {
+        const KEYS: usize = BUCKETS_MIN * BUCKET_KEYS_MEAN_MAX;
+        let mut map = IdMap::new();
+        let find = |map: &IdMap, key: u64| map.find(map.tag(key), |slot| u64::from(slot) == key);
+        let keys_of = |map: &IdMap, bucket| (1..1000u64).filter(|key| map.home(map.tag(*key)) == bucket).collect();
+        let homes: [Vec<u64>; 2] = [keys_of(&map, 0), keys_of(&map, 1)];
+        let insert = |map: &mut IdMap, key: u64| map.insert(find(map, key), key as u32);
+        homes[0][..KEYS].iter().for_each(|key| insert(&mut map, *key));
+        // Stays: the last, which stands in the second bucket.
+        homes[0][..KEYS - 1].iter().for_each(|key| map.remove(find(&map, *key)));
+        homes[1][..KEYS - 1].iter().for_each(|key| insert(&mut map, *key));
+        assert!(map.buckets.iter().all(|held| held.passed_on > 0));
+        for absent in [homes[0][KEYS], homes[1][KEYS]] {
+            assert_eq!(find(&map, absent).slot, NIL);
+        }
+    }
+
     fn longest_way(map: &IdMap) -> usize {
         let counts = map.buckets.iter().chain(&map.buckets).map(|held| held.passed_on);
         let runs = counts.scan(0, |run, passed_on| {
