@@ -12,7 +12,7 @@ use l3book::{
 use serde_json::{Value, json};
 use support::{
     engines, files, hostile,
-    rounds::{Case, Results, median, timed},
+    rounds::{Case, Results, cpu_timed, median, timed},
     streams::{self, Stream},
 };
 
@@ -42,18 +42,21 @@ fn apply(results: &mut Results, stream: &Stream, rounds: usize) {
     let (count, work) = (keys.len(), engines::id_work(stream));
     let (bytes, records) = (stream.bytes.as_slice(), stream.len());
     let cases = vec![
-        Case::new("l3book Market", records, || timed(|| engines::market(bytes))),
-        Case::new("l3book OrderBook", records, || timed(|| engines::order_books(bytes, &numbers, count))),
-        Case::new("naive book", records, || timed(|| engines::naive_books(bytes, &numbers, count))),
-        Case::new("only the id map", records, || timed(|| engines::ids_only::<false>(bytes, &numbers, count, &work))),
-        Case::new("only the id map, prefetched", records, || {
-            timed(|| engines::ids_only::<true>(bytes, &numbers, count, &work))
+        Case::new("l3book Market", records, || cpu_timed(|| engines::market(bytes))),
+        Case::new("l3book OrderBook", records, || cpu_timed(|| engines::order_books(bytes, &numbers, count))),
+        Case::new("naive book", records, || cpu_timed(|| engines::naive_books(bytes, &numbers, count))),
+        Case::new("only the id map", records, || {
+            cpu_timed(|| engines::ids_only::<false>(bytes, &numbers, count, &work))
         }),
-        Case::new("only touching every record", records, || timed(|| engines::touch(bytes))),
+        Case::new("only the id map, prefetched", records, || {
+            cpu_timed(|| engines::ids_only::<true>(bytes, &numbers, count, &work))
+        }),
+        Case::new("only touching every record", records, || cpu_timed(|| engines::touch(bytes))),
     ];
     results.interleave(&format!("apply {}", stream.name), &stream.what, rounds, cases);
 }
 
+/// By the clock on the wall: a compressed file is worked on by two threads.
 fn read_files(results: &mut Results, stream: &Stream, rounds: usize) {
     let records = stream.len();
     let cases = vec![
@@ -78,9 +81,9 @@ fn reads(results: &mut Results, stream: &Stream, rounds: usize) {
     };
     let taken = view();
     let cases = vec![
-        Case::new("snapshot(10)", READS, || timed(|| (0..READS).for_each(|_| drop(std::hint::black_box(view()))))),
+        Case::new("snapshot(10)", READS, || cpu_timed(|| (0..READS).for_each(|_| drop(std::hint::black_box(view()))))),
         Case::new("snapshot(10) as JSON", READS, || {
-            timed(|| (0..READS).for_each(|_| push(std::hint::black_box(&taken))))
+            cpu_timed(|| (0..READS).for_each(|_| push(std::hint::black_box(&taken))))
         }),
     ];
     results.interleave("reads b", &stream.what, rounds, cases);
@@ -116,7 +119,7 @@ fn hostile_streams(results: &mut Results, stream: &Stream, length: &Length) {
     }
     let cases = streams
         .iter()
-        .map(|(name, bytes)| Case::new(name, bytes.len() / MBO_BYTES, || timed(|| engines::market(bytes))));
+        .map(|(name, bytes)| Case::new(name, bytes.len() / MBO_BYTES, || cpu_timed(|| engines::market(bytes))));
     let what = format!("{} records of (b); {} orders", length.hostile_records, length.hostile_orders);
     results.interleave("hostile", &what, length.rounds, cases.collect());
 }

@@ -1,13 +1,13 @@
 //! The Rust loop that `Market.feed` from Python is compared with: `rust_loop FILE CHUNK_BYTES`. For every line on its
-//! standard input it feeds the file, read before, to a new market in chunks, and answers with the nanoseconds that
-//! took. A process of its own, asked between two rounds of the Python benchmark, so that both take turns.
+//! standard input it feeds the file, read before, to a new market in chunks, and answers with the nanoseconds of
+//! processor time that took. A process of its own, asked between two rounds of the Python benchmark, so that both take turns.
 
-use std::{
-    io::{BufRead, Write},
-    time::Instant,
-};
+mod support;
+
+use std::io::{BufRead, Write};
 
 use l3book::{event::Rules, feed::Feed};
+use support::rounds::cpu_timed;
 
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
@@ -18,13 +18,13 @@ fn main() {
     let mut out = std::io::stdout();
     for line in std::io::stdin().lock().lines() {
         line.expect("a line");
-        let start = Instant::now();
-        let mut feed = Feed::new(Rules::default());
-        for chunk in bytes.chunks(chunk_bytes) {
-            feed.feed(chunk).expect("records");
-        }
-        let took = start.elapsed();
-        drop(feed);
+        let took = cpu_timed(|| {
+            let mut feed = Feed::new(Rules::default());
+            for chunk in bytes.chunks(chunk_bytes) {
+                feed.feed(chunk).expect("records");
+            }
+            feed
+        });
         writeln!(out, "{}", took.as_nanos()).and_then(|()| out.flush()).expect("somebody listens");
     }
 }

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    hint::black_box,
     time::{Duration, Instant},
 };
 
@@ -24,13 +25,32 @@ impl<'a> Case<'a> {
     }
 }
 
-/// How long `work` took. What it returns is dropped after that.
+/// How long `work` took by the clock on the wall. What it returns is dropped after that.
 pub fn timed<T>(work: impl FnOnce() -> T) -> Duration {
     let start = Instant::now();
-    let result = std::hint::black_box(work());
+    let result = black_box(work());
     let took = start.elapsed();
     drop(result);
     took
+}
+
+/// How long this thread worked on it: what other processes took of the core in between does not count. For work on one
+/// thread only. What it returns is dropped after that.
+pub fn cpu_timed<T>(work: impl FnOnce() -> T) -> Duration {
+    let start = thread_time();
+    let result = black_box(work());
+    let took = thread_time() - start;
+    drop(result);
+    took
+}
+
+/// Processor time that this thread has used.
+pub fn thread_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a timespec that the call may write to.
+    let status = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    assert_eq!(status, 0, "the processor time of this thread: {}", std::io::Error::last_os_error());
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// All results of a benchmark program, for the table.
