@@ -2,7 +2,8 @@
 
 Time on a shared machine cannot tell three percent; instructions can. Each case of rust/benches/instructions.rs runs
 under callgrind. The hash of the id table is keyed anew in every process, which moves the counts by some tenths of a
-percent: of the cases that add orders, the median of three runs counts. Needs valgrind, and nothing but the standard library of Python.
+percent: of the cases that add orders, the median of three runs counts. Needs valgrind, and of Python only the standard
+library.
 
 A count more than 3 % above the baseline fails, and so does one more than 3 % below: a stale baseline would let
 that gain be lost again unseen. `make instructions UPDATE=1` writes the baseline; commit it with the change that moved

@@ -172,7 +172,7 @@ def page(found: Results, goals: str) -> str:
     if churn := found.memory.get("churn"):
         live = ", ".join(f"{bytes_ / 1e6:.2f}" for bytes_ in churn["live_bytes"])
         parts.append(
-            f"{churn['messages']:,} messages of churn, MB allocated when settled and after each tenth of the rest: {live}."
+            f"{churn['messages']:,} messages of churn; MB allocated when settled, then after each tenth: {live}."
         )
     parts += ["## From Python", "Nanoseconds per message (per call for reads)."]
     for name, cases in found.python.items():
