@@ -9,16 +9,15 @@
 //! 5. Slots are in use or free, never both and never neither.
 //!
 //! # Cost
-//! An order knows its level, so Cancel and same-price Modify search no tree. A small direct-mapped cache of
-//! `price → level` stands in front of the tree, for Adds near the touch; it needs no invalidation, since a level slot
-//! says itself which price it holds. The tree is searched when a level is new, dies, or its cache line was taken by
-//! another price: a book whose Adds are spread evenly over thousands of levels pays that each time.
-
-use std::collections::{BTreeMap, btree_map};
+//! An order knows its level, so Cancel and same-price Modify search no tree; an Add near the touch finds its level in
+//! a cache (`levels`). What is left is one probe of the id table, one order slot, one level slot and the two neighbours
+//! in the queue: a handful of cache lines, which `Market` asks for a block of records ahead. A book that is fed one
+//! record at a time, as `OrderBook` is from Python, waits for each of them in turn.
 
 use crate::{
-    id_map::NIL,
-    queue::{Found, LevelSlot, OrderSlot, Orders},
+    id_map::{NIL, Place, Tag},
+    levels::{LevelSlot, Levels},
+    queue::{OrderSlot, Orders},
     record::{Action, MboMsg, Side, UNDEF_PRICE, flags},
 };
 
@@ -111,18 +110,12 @@ pub struct QueuePosition {
 #[error("broken invariant: {0}")]
 pub struct Broken(pub String);
 
-const CACHE_BITS: u32 = 8;
-
 /// The book of one instrument. It changes record by record; [`EventBook`](crate::event::EventBook) makes it change
 /// event by event.
 #[derive(Clone)]
 pub struct OrderBook {
     orders: Orders,
-    levels: Vec<LevelSlot>,
-    free_level: u32,
-    sides: [BTreeMap<i64, u32>; 2],
-    best: [u32; 2],
-    cache: [u32; 1 << CACHE_BITS],
+    levels: Levels,
     /// Per side: size of the top-of-book quote and the level it stands on.
     quotes: [Option<(u64, u32)>; 2],
     same_size: SameSizeModify,
@@ -141,11 +134,7 @@ impl OrderBook {
     pub fn new(same_size: SameSizeModify) -> Self {
         Self {
             orders: Orders::new(),
-            levels: Vec::new(),
-            free_level: NIL,
-            sides: [BTreeMap::new(), BTreeMap::new()],
-            best: [NIL; 2],
-            cache: [NIL; 1 << CACHE_BITS],
+            levels: Levels::new(),
             quotes: [None; 2],
             same_size,
             counters: Counters::default(),
@@ -155,17 +144,18 @@ impl OrderBook {
     /// Applies a record that [`Reject::of`](crate::record::Reject::of) lets pass; any other changes nothing.
     #[inline(always)]
     pub fn apply(&mut self, action: Action, record: &MboMsg) {
+        let tag = self.tag(record);
         match action {
-            Action::Add => self.add(record),
-            Action::Cancel => self.cancel(record),
-            Action::Modify => self.modify(record),
+            Action::Add => self.add(tag, record),
+            Action::Cancel => self.cancel(tag, record),
+            Action::Modify => self.modify(tag, record),
             Action::Clear => self.clear(),
             Action::Trade | Action::Fill | Action::None | Action::Unknown => {}
         }
     }
 
     #[inline(always)]
-    fn add(&mut self, record: &MboMsg) {
+    pub(crate) fn add(&mut self, tag: Tag, record: &MboMsg) {
         let Some(side) = Side::of(record) else { return };
         if record.flags.raw() & flags::TOB != 0 {
             return self.replace_side(side, record);
@@ -174,92 +164,92 @@ impl OrderBook {
             self.counters.zero_sizes += 1;
             return;
         }
-        if let Some(found) = self.orders.find(record.order_id) {
+        let mut place = self.orders.find_tagged(tag, record.order_id);
+        if place.slot != NIL {
             self.counters.duplicate_adds += 1;
-            self.remove(found);
+            self.remove(place);
+            place = self.orders.find_tagged(tag, record.order_id);
         }
-        self.insert(side, record);
+        self.insert(place, side, record);
     }
 
     #[inline(always)]
-    fn insert(&mut self, side: Side, record: &MboMsg) {
-        self.insert_order(side, record.price, record.order_id, record.hd.ts_event, record.size);
+    fn insert(&mut self, place: Place, side: Side, record: &MboMsg) {
+        let level = self.levels.at(side, record.price);
+        let slot = self.orders.insert(place, record.order_id, record.hd.ts_event, record.size);
+        self.orders.push_back(self.levels.get_mut(level), level, slot);
     }
 
     /// Puts an order that does not rest yet at the back of its queue. The size is above zero.
-    #[inline(always)]
     pub(crate) fn insert_order(&mut self, side: Side, price: i64, order_id: u64, ts_event: u64, size: u32) {
-        let level = self.level_at(side, price);
-        let slot = self.orders.insert(order_id, ts_event, size);
-        self.orders.push_back(&mut self.levels[level as usize], level, slot);
+        let level = self.levels.at(side, price);
+        let slot = self.orders.insert(self.orders.find(order_id), order_id, ts_event, size);
+        self.orders.push_back(self.levels.get_mut(level), level, slot);
     }
 
     #[inline(always)]
-    fn cancel(&mut self, record: &MboMsg) {
-        let Some(found) = self.orders.find(record.order_id) else {
+    pub(crate) fn cancel(&mut self, tag: Tag, record: &MboMsg) {
+        let place = self.orders.find_tagged(tag, record.order_id);
+        if place.slot == NIL {
             self.counters.unknown_cancels += 1;
             return;
-        };
-        let order = self.orders.get_mut(found.slot);
+        }
+        let order = self.orders.get_mut(place.slot);
         if record.size < order.size {
             order.size -= record.size;
-            self.levels[order.level as usize].size -= u64::from(record.size);
+            self.levels.get_mut(order.level).size -= u64::from(record.size);
         } else {
             self.counters.over_cancels += u64::from(record.size > order.size);
-            self.remove(found);
+            self.remove(place);
         }
     }
 
     #[inline(always)]
-    fn modify(&mut self, record: &MboMsg) {
+    pub(crate) fn modify(&mut self, tag: Tag, record: &MboMsg) {
         let Some(side) = Side::of(record) else { return };
-        let found = self.orders.find(record.order_id);
-        if found.is_none() {
-            self.counters.unknown_modifies += 1;
-        }
+        let place = self.orders.find_tagged(tag, record.order_id);
+        let is_unknown = place.slot == NIL;
+        self.counters.unknown_modifies += u64::from(is_unknown);
         if record.size == 0 {
             self.counters.zero_sizes += 1;
-            if let Some(found) = found {
-                self.remove(found);
+            if !is_unknown {
+                self.remove(place);
             }
             return;
         }
-        let Some(found) = found else { return self.insert(side, record) };
-        let order = *self.orders.get(found.slot);
-        let level = &mut self.levels[order.level as usize];
-        let moves = level.price != record.price || level.side != side as u8;
+        if is_unknown {
+            return self.insert(place, side, record);
+        }
+        let order = *self.orders.get(place.slot);
+        let level = self.levels.get_mut(order.level);
+        let moves = (level.price != record.price) | (level.side != side);
         let to_back =
             record.size > order.size || (record.size == order.size && self.same_size == SameSizeModify::ToBack);
         if !moves && !to_back {
-            self.orders.get_mut(found.slot).size = record.size;
+            self.orders.get_mut(place.slot).size = record.size;
             level.size -= u64::from(order.size - record.size);
             return;
         }
-        self.orders.unlink(level, found.slot);
+        self.orders.unlink(level, place.slot);
         let target = if moves {
             if level.size == 0 {
-                self.remove_level(order.level);
+                self.levels.remove(order.level);
             }
-            self.level_at(side, record.price)
+            self.levels.at(side, record.price)
         } else {
             order.level
         };
-        let moved = self.orders.get_mut(found.slot);
+        let moved = self.orders.get_mut(place.slot);
         moved.size = record.size;
         moved.ts_event = record.hd.ts_event;
-        self.orders.push_back(&mut self.levels[target as usize], target, found.slot);
+        self.orders.push_back(self.levels.get_mut(target), target, place.slot);
     }
 
     /// Empties the book; counters stay.
     fn clear(&mut self) {
         let levels = &self.levels;
-        let alive = self.sides.iter().flat_map(BTreeMap::values).map(|slot| &levels[*slot as usize]);
-        self.orders.clear(alive);
+        self.orders.clear(Side::BOTH.into_iter().flat_map(|side| levels.iter(side)));
         self.levels.clear();
-        self.free_level = NIL;
-        self.sides.iter_mut().for_each(BTreeMap::clear);
-        self.best = [NIL; 2];
-        self.cache.fill(NIL);
         self.quotes = [None; 2];
     }
 
@@ -271,16 +261,16 @@ impl OrderBook {
             self.counters.zero_sizes += 1;
             return;
         }
-        let levels: Vec<u32> = self.sides[side as usize].values().copied().collect();
-        for level in levels {
-            while self.levels[level as usize].head != NIL {
-                let slot = self.levels[level as usize].head;
-                let found = self.orders.find(self.orders.get(slot).id).expect("a queued order is indexed");
-                self.orders.unlink(&mut self.levels[level as usize], slot);
-                self.orders.remove(found);
+        let slots: Vec<u32> = self.levels.entries(side).map(|(_, slot)| slot).collect();
+        for slot in slots {
+            let level = self.levels.get_mut(slot);
+            while level.head != NIL {
+                let place = self.orders.find(self.orders.get(level.head).id);
+                self.orders.unlink(level, place.slot);
+                self.orders.remove(place);
             }
-            self.levels[level as usize].size = 0;
-            self.remove_level(level);
+            level.size = 0;
+            self.levels.remove(slot);
         }
         self.quotes[side as usize] = None;
         if !is_empty {
@@ -290,104 +280,54 @@ impl OrderBook {
 
     /// Puts the quote of a top-of-book feed on a side that has none.
     pub(crate) fn set_quote(&mut self, side: Side, price: i64, size: u64) {
-        let level = self.level_at(side, price);
-        self.levels[level as usize].size += size;
+        let level = self.levels.at(side, price);
+        self.levels.get_mut(level).size += size;
         self.quotes[side as usize] = Some((size, level));
     }
 
     /// (price, size) of the quote that stands on a side of a top-of-book feed.
     #[must_use]
     pub fn quote(&self, side: Side) -> Option<(i64, u64)> {
-        self.quotes[side as usize].map(|(size, level)| (self.levels[level as usize].price, size))
+        self.quotes[side as usize].map(|(size, level)| (self.levels.get(level).price, size))
     }
 
     /// Takes an order out of its queue and of the book.
     #[inline(always)]
-    fn remove(&mut self, found: Found) {
-        let level_slot = self.orders.get(found.slot).level;
-        let level = &mut self.levels[level_slot as usize];
-        self.orders.unlink(level, found.slot);
+    fn remove(&mut self, place: Place) {
+        let level_slot = self.orders.get(place.slot).level;
+        let level = self.levels.get_mut(level_slot);
+        self.orders.unlink(level, place.slot);
         let is_dead = level.size == 0;
-        self.orders.remove(found);
+        self.orders.remove(place);
         if is_dead {
-            self.remove_level(level_slot);
-        }
-    }
-
-    #[inline(always)]
-    fn cache_line(side: Side, price: i64) -> usize {
-        // Fibonacci hashing: prices of one instrument differ by a few multiples of its tick.
-        let mixed = (price as u64 ^ ((side as u64) << 63)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (mixed >> (64 - CACHE_BITS)) as usize
-    }
-
-    /// The slot of the level at this price, made if there is none.
-    #[inline(always)]
-    fn level_at(&mut self, side: Side, price: i64) -> u32 {
-        let line = Self::cache_line(side, price);
-        let cached = self.cache[line];
-        if let Some(level) = self.levels.get(cached as usize)
-            && level.price == price
-            && level.side == side as u8
-            && level.size != 0
-        {
-            return cached;
-        }
-        let slot = self.level_in_tree(side, price);
-        self.cache[line] = slot;
-        slot
-    }
-
-    #[inline(never)]
-    fn level_in_tree(&mut self, side: Side, price: i64) -> u32 {
-        let vacant = match self.sides[side as usize].entry(price) {
-            btree_map::Entry::Occupied(level) => return *level.get(),
-            btree_map::Entry::Vacant(vacant) => vacant,
-        };
-        let level = LevelSlot { price, size: 0, count: 0, head: NIL, tail: NIL, side: side as u8 };
-        let slot = if self.free_level == NIL {
-            let slot =
-                u32::try_from(self.levels.len()).ok().filter(|slot| *slot != NIL).expect("fewer than 2^32 - 1 levels");
-            self.levels.push(level);
-            slot
-        } else {
-            let slot = self.free_level;
-            self.free_level = self.levels[slot as usize].head;
-            self.levels[slot as usize] = level;
-            slot
-        };
-        vacant.insert(slot);
-        let best = &mut self.best[side as usize];
-        let is_better = *best == NIL
-            || match side {
-                Side::Bid => price > self.levels[*best as usize].price,
-                Side::Ask => price < self.levels[*best as usize].price,
-            };
-        if is_better {
-            *best = slot;
-        }
-        slot
-    }
-
-    #[inline(never)]
-    fn remove_level(&mut self, slot: u32) {
-        let level = &mut self.levels[slot as usize];
-        debug_assert!(level.size == 0 && level.count == 0);
-        let tree = &mut self.sides[level.side as usize];
-        tree.remove(&level.price);
-        level.head = self.free_level;
-        self.free_level = slot;
-        let side = level.side as usize;
-        if self.best[side] == slot {
-            let next = if side == Side::Bid as usize { tree.last_key_value() } else { tree.first_key_value() };
-            self.best[side] = next.map_or(NIL, |(_, slot)| *slot);
+            self.levels.remove(level_slot);
         }
     }
 
     /// Asks the processor to load what applying a record of this order will look up first.
     #[inline(always)]
     pub fn prefetch(&self, order_id: u64) {
-        self.orders.prefetch(order_id);
+        self.orders.prefetch_entry(self.orders.tag(order_id));
+    }
+
+    /// What the id table knows a record's order by.
+    #[inline(always)]
+    pub(crate) fn tag(&self, record: &MboMsg) -> Tag {
+        self.orders.tag(record.order_id)
+    }
+
+    /// First of two steps that ask for what applying a record will touch: the tables.
+    #[inline(always)]
+    pub(crate) fn prefetch_tables(&self, tag: Tag, record: &MboMsg) {
+        self.orders.prefetch_entry(tag);
+        self.levels.prefetch_cached(Side::or_any(record), record.price);
+    }
+
+    /// Second step: what the tables lead to. A third, to the order's neighbours, gained nothing.
+    #[inline(always)]
+    pub(crate) fn prefetch_slots(&self, tag: Tag, record: &MboMsg) {
+        self.orders.prefetch_slot(tag);
+        self.levels.prefetch(self.levels.guess(Side::or_any(record), record.price));
     }
 
     /// Number of resting orders.
@@ -399,26 +339,26 @@ impl OrderBook {
     /// Whether no order and no quote rests.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.best == [NIL; 2]
+        Side::BOTH.iter().all(|side| self.levels.best(*side).is_none())
     }
 
     /// Number of price levels on a side.
     #[must_use]
     pub fn level_count(&self, side: Side) -> usize {
-        self.sides[side as usize].len()
+        self.levels.len(side)
     }
 
     /// Bytes held by order slots, id table and level slots, in use or not; without the trees' nodes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.orders.memory_bytes() + self.levels.capacity() * size_of::<LevelSlot>()
+        self.orders.memory_bytes() + self.levels.memory_bytes()
     }
 
     /// The best level of a side.
     #[inline]
     #[must_use]
     pub fn best(&self, side: Side) -> Option<Level> {
-        self.levels.get(self.best[side as usize] as usize).map(Level::of)
+        self.levels.best(side).map(Level::of)
     }
 
     /// Best bid above best ask. Legal before an open; flagged, never repaired.
@@ -433,30 +373,14 @@ impl OrderBook {
         matches!((self.best(Side::Bid), self.best(Side::Ask)), (Some(bid), Some(ask)) if bid.price == ask.price)
     }
 
-    fn level_slots(&self, side: Side) -> impl Iterator<Item = &LevelSlot> {
-        let tree = &self.sides[side as usize];
-        let (mut up, mut down) = match side {
-            Side::Bid => (None, Some(tree.values().rev())),
-            Side::Ask => (Some(tree.values()), None),
-        };
-        std::iter::from_fn(move || {
-            let slot = match (&mut up, &mut down) {
-                (Some(values), _) => values.next(),
-                (_, Some(values)) => values.next(),
-                _ => None,
-            };
-            slot.map(|slot| &self.levels[*slot as usize])
-        })
-    }
-
     /// The levels of a side, best first.
     pub fn levels(&self, side: Side) -> impl Iterator<Item = Level> {
-        self.level_slots(side).map(Level::of)
+        self.levels.iter(side).map(Level::of)
     }
 
     /// The levels of a side, best first, each with its orders in priority order.
     pub fn queues(&self, side: Side) -> impl Iterator<Item = (Level, impl Iterator<Item = Order>)> {
-        self.level_slots(side).map(|level| (Level::of(level), self.queue(level)))
+        self.levels.iter(side).map(|level| (Level::of(level), self.queue(level)))
     }
 
     fn queue<'a>(&'a self, level: &'a LevelSlot) -> impl Iterator<Item = Order> + use<'a> {
@@ -464,10 +388,10 @@ impl OrderBook {
     }
 
     fn view(&self, order: &OrderSlot) -> Order {
-        let level = &self.levels[order.level as usize];
+        let level = self.levels.get(order.level);
         Order {
             order_id: order.id,
-            side: Side::BOTH[level.side as usize],
+            side: level.side,
             price: level.price,
             size: order.size,
             ts_event: order.ts_event,
@@ -477,21 +401,22 @@ impl OrderBook {
     /// A resting order.
     #[must_use]
     pub fn order(&self, order_id: u64) -> Option<Order> {
-        self.orders.find(order_id).map(|found| self.view(self.orders.get(found.slot)))
+        let slot = self.orders.find(order_id).slot;
+        (slot != NIL).then(|| self.view(self.orders.get(slot)))
     }
 
     /// The orders at a price in priority order; none if there is no such level.
     pub fn orders_at(&self, side: Side, price: i64) -> impl Iterator<Item = Order> {
-        let level = self.sides[side as usize].get(&price).map(|slot| &self.levels[*slot as usize]);
+        let level = self.levels.find(side, price);
         level.into_iter().flat_map(|level| self.queue(level))
     }
 
     /// Where a resting order stands in its queue. Walks the queue.
     #[must_use]
     pub fn queue_position(&self, order_id: u64) -> Option<QueuePosition> {
-        let found = self.orders.find(order_id)?;
-        let order = self.orders.get(found.slot);
-        let level = &self.levels[order.level as usize];
+        let slot = self.orders.find(order_id).slot;
+        let order = (slot != NIL).then(|| self.orders.get(slot))?;
+        let level = self.levels.get(order.level);
         let ahead = self.orders.queue(level).take_while(|other| other.id != order_id);
         let (orders_ahead, size_ahead) =
             ahead.fold((0, 0), |(orders, size), other| (orders + 1, size + u64::from(other.size)));
@@ -513,15 +438,15 @@ impl OrderBook {
         let mut orders_seen = 0;
         let mut levels_seen = 0;
         for side in Side::BOTH {
-            for (price, slot) in &self.sides[side as usize] {
-                let level = &self.levels[*slot as usize];
-                if level.price != *price || level.side != side as u8 {
+            for (price, slot) in self.levels.entries(side) {
+                let level = self.levels.get(slot);
+                if level.price != price || level.side != side {
                     return fail(format!("the tree's level {} {price} holds price {}", side.letter(), level.price));
                 }
-                orders_seen += self.check_queue(*slot, level)?;
+                orders_seen += self.check_queue(slot, level)?;
                 levels_seen += 1;
             }
-            let best = self.level_slots(side).next().map(|level| level.price);
+            let best = self.levels.iter(side).next().map(|level| level.price);
             if self.best(side).map(|level| level.price) != best {
                 return fail(format!("cached best {} is {:?}, the tree's is {best:?}", side.letter(), self.best(side)));
             }
@@ -535,9 +460,9 @@ impl OrderBook {
                 return fail(format!("{free:?} free and {orders_seen} used of {} order slots", self.orders.slots()));
             }
         }
-        let free_levels = self.levels.iter().filter(|level| level.size == 0).count();
-        if free_levels + levels_seen != self.levels.len() {
-            return fail(format!("{free_levels} free and {levels_seen} used of {} level slots", self.levels.len()));
+        let (level_slots, free_levels) = self.levels.slots();
+        if free_levels + levels_seen != level_slots {
+            return fail(format!("{free_levels} free and {levels_seen} used of {level_slots} level slots"));
         }
         Ok(())
     }

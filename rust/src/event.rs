@@ -11,6 +11,7 @@
 
 use crate::{
     book::{OrderBook, SameSizeModify},
+    id_map::Tag,
     record::{Action, MboMsg, Reject, flags},
 };
 
@@ -126,27 +127,38 @@ impl EventBook {
     /// Why the record was refused. It then changed nothing but, if it carries F_LAST, still completed its event.
     #[inline(always)]
     pub fn push(&mut self, record: &MboMsg) -> Result<bool, Reject> {
-        let action = Action::of(record);
+        self.push_tagged(self.book.tag(record), record)
+    }
+
+    /// [`push`](Self::push), with what the id table knows the order by already at hand.
+    #[inline(always)]
+    pub(crate) fn push_tagged(&mut self, tag: Tag, record: &MboMsg) -> Result<bool, Reject> {
         let bits = record.flags.raw();
-        let is_plain = bits & (flags::LAST | flags::SNAPSHOT | flags::MAYBE_BAD_BOOK) == flags::LAST
-            && action != Action::Clear
-            && self.is_settled
-            && record.hd.ts_event <= self.until;
-        if !is_plain {
-            let outcome = self.push_slowly(action, record);
-            self.settle();
-            return outcome;
+        let is_plain = (bits & (flags::LAST | flags::SNAPSHOT | flags::MAYBE_BAD_BOOK) == flags::LAST)
+            & self.is_settled
+            & (record.hd.ts_event <= self.until);
+        let action = Action::of(record);
+        if !is_plain || Reject::of(action, record).is_some() {
+            return self.push_and_settle(action, record);
         }
-        let rejected = Reject::of(action, record);
-        match rejected {
-            None => {
-                self.book.counters.by_action[action as usize] += 1;
-                self.book.apply(action, record);
-            }
-            Some(reason) => self.count_reject(reason),
+        // One branch on the action, which is as good as random; each further one would be guessed wrong as often.
+        match action {
+            Action::Add => self.book.add(tag, record),
+            Action::Cancel => self.book.cancel(tag, record),
+            Action::Modify => self.book.modify(tag, record),
+            Action::Trade | Action::Fill | Action::None => {}
+            Action::Clear | Action::Unknown => return self.push_and_settle(action, record),
         }
+        self.book.counters.by_action[action as usize] += 1;
         self.complete(record);
-        rejected.map_or(Ok(true), Err)
+        Ok(true)
+    }
+
+    #[inline(never)]
+    fn push_and_settle(&mut self, action: Action, record: &MboMsg) -> Result<bool, Reject> {
+        let outcome = self.push_slowly(action, record);
+        self.settle();
+        outcome
     }
 
     /// Notes whether an event of one record can be applied at once.
@@ -154,7 +166,6 @@ impl EventBook {
         self.is_settled = self.held.is_empty() && self.verdict.is_none() && !self.is_loading && !self.is_past_end;
     }
 
-    #[inline(never)]
     fn push_slowly(&mut self, action: Action, record: &MboMsg) -> Result<bool, Reject> {
         if self.is_past_end {
             return Ok(false);

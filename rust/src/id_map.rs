@@ -1,39 +1,90 @@
-//! `key → slot number` in one open-addressing table of eight-byte entries.
+//! `key → slot number` in a hash table of buckets of one cache line each.
 //!
 //! Why not `HashMap<u64, u32>`: its entries are 16 bytes plus a control byte, and its SipHash costs more than the
-//! rest of applying a message. Here an entry is a 32-bit tag (the top half of the hash) and a 32-bit slot number; the
-//! key itself stands in the slot that the caller must read anyway. Eight entries share a cache line, so linear
-//! probing at a load of at most 5/8 nearly always ends in the line it began in.
+//! rest of applying a message. Here an entry is a 32-bit tag (half of the hash) and a 32-bit slot number; the key itself
+//! stands in the slot that the caller must read anyway.
 //!
-//! - A tag holds all the bits its home position is made of, so growing and closing the gap after a removal never
-//!   touch the slots.
-//! - Removal shifts later entries back; there are no tombstones, so a day of churn leaves no trace.
+//! - A bucket holds seven entries; their tags are compared at once, without a loop whose end the processor would
+//!   have to guess. With linear probing those wrong guesses cost more than the memory access.
+//! - A key whose bucket is full goes to the next that is not, and every bucket on the way counts it: so a search knows
+//!   where to stop, and removal leaves no tombstone: a day of churn leaves no trace.
+//! - Tags hold all the bits that the bucket is chosen by, so growing never touches the slots.
 //! - The hash is one 64×64→128 bit multiplication, folded, with two secret words per process: ids chosen to collide
 //!   need the secret. It loses to a plain multiplicative hash by about a nanosecond.
-//! - It loses to an array when ids are dense, and to nothing else that keeps arbitrary 64-bit ids.
+//! - It loses to an array when ids are dense, and when fewer than a few dozen keys are held, to nearly anything.
 
 use std::{
     hash::{BuildHasher, RandomState},
     sync::OnceLock,
 };
 
-/// No slot: the end of a list, or an empty table entry.
-pub(crate) const NIL: u32 = u32::MAX;
+/// No slot: the end of a list, or an empty place in the table. Arenas keep their first slot unused for it, so that a
+/// link can be followed or written without asking first whether it leads anywhere.
+pub(crate) const NIL: u32 = 0;
 
-const CAPACITY_MIN: usize = 16;
+const BUCKET_KEYS: usize = 7;
+/// The table grows when it holds more keys per bucket than this: an eighth of all buckets then passes keys on.
+const BUCKET_KEYS_MEAN_MAX: usize = 5;
+const BUCKETS_MIN: usize = 2;
+
+/// Half of a key's hash; never [`NO_TAG`].
+pub(crate) type Tag = u32;
+
+/// Marks an empty place.
+const NO_TAG: Tag = 0;
 
 #[derive(Clone, Copy)]
-struct Entry {
-    tag: u32,
-    slot: u32,
+#[repr(C, align(64))]
+struct Bucket {
+    tags: [Tag; BUCKET_KEYS],
+    /// Keys that belong here or before, and stand behind.
+    passed_on: u32,
+    /// One more than tags, always [`NIL`]: for guesses that match no tag.
+    slots: [u32; BUCKET_KEYS + 1],
 }
 
-const EMPTY: Entry = Entry { tag: 0, slot: NIL };
+const EMPTY: Bucket = Bucket { tags: [NO_TAG; BUCKET_KEYS], passed_on: 0, slots: [NIL; BUCKET_KEYS + 1] };
+
+impl Bucket {
+    /// A bit for each place that holds this tag.
+    #[inline(always)]
+    fn places_of(&self, tag: Tag) -> u32 {
+        const ALL: u32 = (1 << BUCKET_KEYS) - 1;
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_mm_castsi128_ps, _mm_cmpeq_epi32, _mm_load_si128, _mm_movemask_ps, _mm_set1_epi32};
+            // SAFETY: SSE2 is part of x86-64; the bucket is aligned to 64 bytes and begins with 32 bytes of `u32`.
+            let (low, high) = unsafe {
+                let words = std::ptr::from_ref(self).cast();
+                let wanted = _mm_set1_epi32(tag.cast_signed());
+                let low = _mm_cmpeq_epi32(_mm_load_si128(words), wanted);
+                let high = _mm_cmpeq_epi32(_mm_load_si128(words.add(1)), wanted);
+                (_mm_movemask_ps(_mm_castsi128_ps(low)), _mm_movemask_ps(_mm_castsi128_ps(high)))
+            };
+            (low | high << 4).cast_unsigned() & ALL
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            let places = self.tags.iter().enumerate().map(|(at, held)| u32::from(*held == tag) << at);
+            places.fold(0, |all, place| all | place) & ALL
+        }
+    }
+}
+
+/// Where a key stands in the table; good until the table changes.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    /// The slot; [`NIL`] if the key is absent.
+    pub(crate) slot: u32,
+    tag: Tag,
+    bucket: u32,
+    at: u32,
+}
 
 #[derive(Clone)]
 pub(crate) struct IdMap {
-    entries: Box<[Entry]>,
-    /// 32 − log2(capacity): what turns a tag into its home position.
+    buckets: Box<[Bucket]>,
+    /// 32 − log2(number of buckets): what turns a tag into its bucket.
     shift: u32,
     len: usize,
     secret: [u64; 2],
@@ -51,111 +102,108 @@ fn process_secret() -> [u64; 2] {
 impl IdMap {
     pub(crate) fn new() -> Self {
         Self {
-            entries: vec![EMPTY; CAPACITY_MIN].into_boxed_slice(),
-            shift: 32 - CAPACITY_MIN.trailing_zeros(),
+            buckets: vec![EMPTY; BUCKETS_MIN].into_boxed_slice(),
+            shift: 32 - BUCKETS_MIN.trailing_zeros(),
             len: 0,
             secret: process_secret(),
         }
     }
 
     #[inline(always)]
-    fn tag(&self, key: u64) -> u32 {
+    pub(crate) fn tag(&self, key: u64) -> Tag {
         let wide = u128::from(key ^ self.secret[0]) * u128::from(self.secret[1]);
-        (((wide >> 64) as u64 ^ wide as u64) >> 32) as u32
+        (((wide >> 64) as u64 ^ wide as u64) >> 32) as u32 | 1
     }
 
     #[inline(always)]
-    fn home(&self, tag: u32) -> usize {
+    fn home(&self, tag: Tag) -> usize {
         (tag >> self.shift) as usize
     }
 
     #[inline(always)]
-    fn mask(&self) -> usize {
-        self.entries.len() - 1
+    fn after(&self, bucket: usize) -> usize {
+        (bucket + 1) & (self.buckets.len() - 1)
     }
 
+    /// Where a key of this tag stands, where `is_key(slot)` says whether a slot holds that key.
     #[inline(always)]
-    fn entry(&self, at: usize) -> Entry {
-        debug_assert!(at < self.entries.len());
-        // SAFETY: every position is either `home(tag)`, below 2^(32 − shift) = entries.len(), or masked by len − 1.
-        unsafe { *self.entries.get_unchecked(at) }
-    }
-
-    /// The table position and slot of `key`, where `is_key(slot)` says whether a slot holds that key.
-    #[inline(always)]
-    pub(crate) fn find(&self, key: u64, is_key: impl Fn(u32) -> bool) -> Option<(usize, u32)> {
-        let tag = self.tag(key);
-        let mask = self.mask();
-        let mut at = self.home(tag);
+    pub(crate) fn find(&self, tag: Tag, is_key: impl Fn(u32) -> bool) -> Place {
+        let mut bucket = self.home(tag);
         loop {
-            let entry = self.entry(at);
-            if entry.tag == tag && entry.slot != NIL && is_key(entry.slot) {
-                return Some((at, entry.slot));
+            let held = &self.buckets[bucket];
+            let mut places = held.places_of(tag);
+            while places != 0 {
+                let at = places.trailing_zeros();
+                let slot = held.slots[at as usize];
+                if is_key(slot) {
+                    return Place { slot, tag, bucket: bucket as u32, at };
+                }
+                places &= places - 1;
             }
-            if entry.slot == NIL {
-                return None;
+            if held.passed_on == 0 {
+                return Place { slot: NIL, tag, bucket: 0, at: 0 };
             }
-            at = (at + 1) & mask;
+            bucket = self.after(bucket);
         }
     }
 
-    /// Adds a key that is known to be absent.
+    /// Adds a key that [`find`](Self::find) missed.
     #[inline(always)]
-    pub(crate) fn insert(&mut self, key: u64, slot: u32) {
-        debug_assert!(slot != NIL);
-        if (self.len + 1) * 8 > self.entries.len() * 5 {
+    pub(crate) fn insert(&mut self, place: Place, slot: u32) {
+        debug_assert!(slot != NIL && place.slot == NIL);
+        self.len += 1;
+        if self.len > self.buckets.len() * BUCKET_KEYS_MEAN_MAX {
             self.grow();
         }
-        let tag = self.tag(key);
-        self.place(Entry { tag, slot });
-        self.len += 1;
+        self.put(place.tag, slot);
     }
 
     #[inline(always)]
-    fn place(&mut self, entry: Entry) {
-        let mask = self.mask();
-        let mut at = self.home(entry.tag);
-        while self.entry(at).slot != NIL {
-            at = (at + 1) & mask;
+    fn put(&mut self, tag: Tag, slot: u32) {
+        let mut bucket = self.home(tag);
+        loop {
+            let held = &mut self.buckets[bucket];
+            let free = held.places_of(NO_TAG);
+            if free != 0 {
+                let at = free.trailing_zeros() as usize;
+                held.tags[at] = tag;
+                held.slots[at] = slot;
+                return;
+            }
+            held.passed_on += 1;
+            bucket = self.after(bucket);
         }
-        self.entries[at] = entry;
     }
 
     #[cold]
+    #[inline(never)]
     fn grow(&mut self) {
-        let larger = vec![EMPTY; self.entries.len() * 2].into_boxed_slice();
-        let old = std::mem::replace(&mut self.entries, larger);
+        let larger = vec![EMPTY; self.buckets.len() * 2].into_boxed_slice();
+        let old = std::mem::replace(&mut self.buckets, larger);
         self.shift -= 1;
-        for entry in old.iter().filter(|entry| entry.slot != NIL) {
-            self.place(*entry);
+        for bucket in old {
+            for (tag, slot) in bucket.tags.into_iter().zip(bucket.slots).filter(|(tag, _)| *tag != NO_TAG) {
+                self.put(tag, slot);
+            }
         }
     }
 
-    /// Removes the entry at a position that [`find`](Self::find) returned, and closes the gap.
+    /// Removes the key that [`find`](Self::find) found.
     #[inline(always)]
-    pub(crate) fn remove_at(&mut self, at: usize) {
-        let mask = self.mask();
-        let mut gap = at;
-        let mut next = at;
-        loop {
-            next = (next + 1) & mask;
-            let entry = self.entry(next);
-            if entry.slot == NIL {
-                break;
-            }
-            let from_home = next.wrapping_sub(self.home(entry.tag)) & mask;
-            let from_gap = next.wrapping_sub(gap) & mask;
-            if from_home >= from_gap {
-                self.entries[gap] = entry;
-                gap = next;
-            }
+    pub(crate) fn remove(&mut self, place: Place) {
+        let mut bucket = self.home(place.tag);
+        while bucket != place.bucket as usize {
+            self.buckets[bucket].passed_on -= 1;
+            bucket = self.after(bucket);
         }
-        self.entries[gap] = EMPTY;
+        let held = &mut self.buckets[bucket];
+        debug_assert!(place.slot != NIL && held.slots[place.at as usize] == place.slot);
+        held.tags[place.at as usize] = NO_TAG;
         self.len -= 1;
     }
 
     pub(crate) fn clear(&mut self) {
-        self.entries.fill(EMPTY);
+        self.buckets.fill(EMPTY);
         self.len = 0;
     }
 
@@ -163,28 +211,40 @@ impl IdMap {
         self.len
     }
 
-    pub(crate) fn capacity(&self) -> usize {
-        self.entries.len()
+    pub(crate) fn memory_bytes(&self) -> usize {
+        size_of_val(&*self.buckets)
     }
 
-    /// Asks the processor to load the line in which `key` will be looked for. A hint: it never faults.
+    /// Asks for the bucket in which a key of this tag will be looked for.
     #[inline(always)]
-    pub(crate) fn prefetch(&self, key: u64) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let at = self.home(self.tag(key));
-            // SAFETY: the address lies within `entries` (see `entry`), and a prefetch does not access it.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.entries.as_ptr().add(at).cast()) };
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = key;
+    pub(crate) fn prefetch(&self, tag: Tag) {
+        prefetch(&self.buckets[self.home(tag)]);
     }
 
-    /// The slot of an entry whose tag and slot agree with `key`, for `check()`: a plain scan of the probe sequence.
-    pub(crate) fn holds(&self, key: u64, slot: u32) -> bool {
-        self.find(key, |candidate| candidate == slot).is_some()
+    /// The slot that a key of this tag most likely has, or any: to be prefetched, not to be believed.
+    #[inline(always)]
+    pub(crate) fn guess(&self, tag: Tag) -> u32 {
+        let held = &self.buckets[self.home(tag)];
+        held.slots[(held.places_of(tag) | 1 << BUCKET_KEYS).trailing_zeros() as usize]
     }
+
+    /// Whether `key` leads to exactly this slot, for `check()`.
+    pub(crate) fn holds(&self, key: u64, slot: u32) -> bool {
+        self.find(self.tag(key), |candidate| candidate == slot).slot == slot
+    }
+}
+
+/// Asks the processor to load what lies here. A hint: it changes nothing.
+#[inline(always)]
+pub(crate) fn prefetch<T>(at: &T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch accesses no memory and never faults; and this address is valid.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(at).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
 }
 
 #[cfg(test)]
@@ -200,20 +260,20 @@ mod tests {
         #[test]
         fn agrees_with_std(ops in prop::collection::vec((0u64..40, any::<bool>()), 0..400)) {
             let mut map = IdMap::new();
-            let mut keys: Vec<u64> = Vec::new();
+            let mut keys: Vec<u64> = vec![u64::MAX];
             let mut std_map: HashMap<u64, u32> = HashMap::new();
             for (key, insert) in ops {
-                let found = map.find(key, |slot| keys[slot as usize] == key);
-                prop_assert_eq!(found.map(|(_, slot)| slot), std_map.get(&key).copied());
-                match (insert, found) {
-                    (true, None) => {
+                let place = map.find(map.tag(key), |slot| keys[slot as usize] == key);
+                prop_assert_eq!(place.slot, std_map.get(&key).copied().unwrap_or(NIL));
+                match (insert, place.slot != NIL) {
+                    (true, false) => {
                         let slot = keys.len() as u32;
                         keys.push(key);
-                        map.insert(key, slot);
+                        map.insert(place, slot);
                         std_map.insert(key, slot);
                     }
-                    (false, Some((at, _))) => {
-                        map.remove_at(at);
+                    (false, true) => {
+                        map.remove(place);
                         std_map.remove(&key);
                     }
                     _ => {}
@@ -230,15 +290,15 @@ mod tests {
     fn grows_past_a_million_and_empties_again() {
         let mut map = IdMap::new();
         let key = |slot: u32| u64::from(slot) * 0x1_0000_0001;
-        for slot in 0..1_000_000 {
-            map.insert(key(slot), slot);
+        for slot in 1..=1_000_000 {
+            map.insert(map.find(map.tag(key(slot)), |s| s == slot), slot);
         }
-        for slot in 0..1_000_000 {
-            let (at, found) = map.find(key(slot), |s| s == slot).expect("inserted");
-            assert_eq!(found, slot);
-            map.remove_at(at);
+        for slot in 1..=1_000_000 {
+            let place = map.find(map.tag(key(slot)), |s| s == slot);
+            assert_eq!(place.slot, slot);
+            map.remove(place);
         }
         assert_eq!(map.len(), 0);
-        assert!(map.entries.iter().all(|entry| entry.slot == NIL));
+        assert!(map.buckets.iter().all(|held| held.tags == [NO_TAG; BUCKET_KEYS] && held.passed_on == 0));
     }
 }

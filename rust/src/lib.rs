@@ -30,6 +30,7 @@ pub mod feed;
 mod id_map;
 mod inflate;
 pub mod latency;
+mod levels;
 pub mod market;
 pub mod naive;
 pub mod pieces;

@@ -4,7 +4,12 @@
 //! slots are chained through `next` and reused first: memory follows the orders that rest, not the orders ever seen.
 //! The price is paid in one case: a queue that was built from scattered free slots is walked in scattered order.
 
-use crate::id_map::{IdMap, NIL};
+use std::hint::select_unpredictable;
+
+use crate::{
+    id_map::{IdMap, NIL, Place, Tag, prefetch},
+    levels::LevelSlot,
+};
 
 /// One resting order, or a free slot chained through `next`.
 #[derive(Clone, Copy)]
@@ -19,44 +24,36 @@ pub(crate) struct OrderSlot {
     pub(crate) next: u32,
 }
 
-/// One price level with the ends of its queue. `size == 0` marks a free slot, chained through `head`.
-#[derive(Clone, Copy)]
-pub(crate) struct LevelSlot {
-    pub(crate) price: i64,
-    pub(crate) size: u64,
-    pub(crate) count: u32,
-    pub(crate) head: u32,
-    pub(crate) tail: u32,
-    pub(crate) side: u8,
-}
+const NO_ORDER: OrderSlot = OrderSlot { id: 0, ts_event: 0, size: 0, level: NIL, prev: NIL, next: NIL };
 
 #[derive(Clone)]
 pub(crate) struct Orders {
+    /// The first is nobody's: links that lead nowhere lead to it.
     slots: Vec<OrderSlot>,
     free: u32,
     ids: IdMap,
 }
 
-/// An order found by id: its slot, and its place in the id table for a cheap removal.
-#[derive(Clone, Copy)]
-pub(crate) struct Found {
-    pub(crate) slot: u32,
-    at: usize,
-}
-
 impl Orders {
     pub(crate) fn new() -> Self {
-        Self { slots: Vec::new(), free: NIL, ids: IdMap::new() }
+        Self { slots: vec![NO_ORDER], free: NIL, ids: IdMap::new() }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.ids.len()
     }
 
+    /// Where an order's id stands, or would stand.
     #[inline(always)]
-    pub(crate) fn find(&self, id: u64) -> Option<Found> {
+    pub(crate) fn find(&self, id: u64) -> Place {
+        self.find_tagged(self.tag(id), id)
+    }
+
+    /// [`find`](Self::find), with the id's tag already at hand.
+    #[inline(always)]
+    pub(crate) fn find_tagged(&self, tag: Tag, id: u64) -> Place {
         let slots = self.slots.as_slice();
-        self.ids.find(id, |slot| slots[slot as usize].id == id).map(|(at, slot)| Found { slot, at })
+        self.ids.find(tag, |slot| slots[slot as usize].id == id)
     }
 
     #[inline(always)]
@@ -69,13 +66,12 @@ impl Orders {
         &mut self.slots[slot as usize]
     }
 
-    /// A slot for a new order, indexed under `id`, in no queue yet.
+    /// A slot for a new order whose id was missed at `place`; in no queue yet.
     #[inline(always)]
-    pub(crate) fn insert(&mut self, id: u64, ts_event: u64, size: u32) -> u32 {
+    pub(crate) fn insert(&mut self, place: Place, id: u64, ts_event: u64, size: u32) -> u32 {
         let order = OrderSlot { id, ts_event, size, level: NIL, prev: NIL, next: NIL };
         let slot = if self.free == NIL {
-            let slot =
-                u32::try_from(self.slots.len()).ok().filter(|slot| *slot != NIL).expect("fewer than 2^32 - 1 orders");
+            let slot = u32::try_from(self.slots.len()).expect("fewer than 2^32 orders");
             self.slots.push(order);
             slot
         } else {
@@ -84,19 +80,22 @@ impl Orders {
             self.slots[slot as usize] = order;
             slot
         };
-        self.ids.insert(id, slot);
+        self.ids.insert(place, slot);
         slot
     }
 
     /// Forgets an order that is in no queue any more.
     #[inline(always)]
-    pub(crate) fn remove(&mut self, found: Found) {
-        self.ids.remove_at(found.at);
-        self.slots[found.slot as usize].next = self.free;
-        self.free = found.slot;
+    pub(crate) fn remove(&mut self, place: Place) {
+        self.ids.remove(place);
+        self.slots[place.slot as usize].next = self.free;
+        self.free = place.slot;
     }
 
     /// Puts an order at the back of a level's queue and adds it to the level's totals.
+    ///
+    /// Here and in [`unlink`](Self::unlink) a link that leads nowhere is written through all the same: whether an
+    /// order has a neighbour is as good as random, and a wrong guess of the processor costs more than a write.
     #[inline(always)]
     pub(crate) fn push_back(&mut self, level: &mut LevelSlot, level_slot: u32, slot: u32) {
         let tail = level.tail;
@@ -107,29 +106,20 @@ impl Orders {
         level.size += u64::from(order.size);
         level.count += 1;
         level.tail = slot;
-        if tail == NIL {
-            level.head = slot;
-        } else {
-            self.slots[tail as usize].next = slot;
-        }
+        level.head = select_unpredictable(tail == NIL, slot, level.head);
+        self.slots[tail as usize].next = slot;
     }
 
     /// Takes an order out of a level's queue and off the level's totals.
     #[inline(always)]
     pub(crate) fn unlink(&mut self, level: &mut LevelSlot, slot: u32) {
-        let order = self.slots[slot as usize];
-        level.size -= u64::from(order.size);
+        let OrderSlot { size, prev, next, .. } = self.slots[slot as usize];
+        level.size -= u64::from(size);
         level.count -= 1;
-        if order.prev == NIL {
-            level.head = order.next;
-        } else {
-            self.slots[order.prev as usize].next = order.next;
-        }
-        if order.next == NIL {
-            level.tail = order.prev;
-        } else {
-            self.slots[order.next as usize].prev = order.prev;
-        }
+        level.head = select_unpredictable(prev == NIL, next, level.head);
+        level.tail = select_unpredictable(next == NIL, prev, level.tail);
+        self.slots[prev as usize].next = next;
+        self.slots[next as usize].prev = prev;
     }
 
     /// The orders of a queue in priority order.
@@ -148,14 +138,13 @@ impl Orders {
     /// Removes every order. Costs no more than a few times the number of orders there were, however large the id
     /// table has grown: a feed that clears after every order must not pay for the table each time.
     pub(crate) fn clear<'a>(&mut self, levels: impl Iterator<Item = &'a LevelSlot>) {
-        const FILL_BYTES_PER_REMOVAL: usize = 16;
-        if self.len() * FILL_BYTES_PER_REMOVAL < self.ids.capacity() {
+        const FILL_BYTES_PER_REMOVAL: usize = 128;
+        if self.len() * FILL_BYTES_PER_REMOVAL < self.ids.memory_bytes() {
             for level in levels {
                 let mut slot = level.head;
                 while slot != NIL {
                     let order = *self.get(slot);
-                    let found = self.find(order.id).expect("a queued order is indexed");
-                    self.ids.remove_at(found.at);
+                    self.ids.remove(self.find(order.id));
                     slot = order.next;
                 }
             }
@@ -163,12 +152,26 @@ impl Orders {
             self.ids.clear();
         }
         self.slots.clear();
+        self.slots.push(NO_ORDER);
         self.free = NIL;
     }
 
     #[inline(always)]
-    pub(crate) fn prefetch(&self, id: u64) {
-        self.ids.prefetch(id);
+    pub(crate) fn tag(&self, id: u64) -> Tag {
+        self.ids.tag(id)
+    }
+
+    #[inline(always)]
+    pub(crate) fn prefetch_entry(&self, tag: Tag) {
+        self.ids.prefetch(tag);
+    }
+
+    /// Asks for the slot that the order of this tag probably has.
+    #[inline(always)]
+    pub(crate) fn prefetch_slot(&self, tag: Tag) {
+        if let Some(order) = self.slots.get(self.ids.guess(tag) as usize) {
+            prefetch(order);
+        }
     }
 
     /// Whether the id table leads from the order's id to exactly this slot.
@@ -178,7 +181,7 @@ impl Orders {
 
     /// Bytes held by arena and id table.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.slots.capacity() * size_of::<OrderSlot>() + self.ids.capacity() * 8
+        self.slots.capacity() * size_of::<OrderSlot>() + self.ids.memory_bytes()
     }
 
     /// Number of free slots, counted along the chain; `None` if the chain is longer than the arena.
@@ -187,7 +190,7 @@ impl Orders {
         let mut slot = self.free;
         while slot != NIL {
             count += 1;
-            if count > self.slots.len() {
+            if count > self.slots() {
                 return None;
             }
             slot = self.slots[slot as usize].next;
@@ -195,7 +198,8 @@ impl Orders {
         Some(count)
     }
 
+    /// Slots in use or free.
     pub(crate) fn slots(&self) -> usize {
-        self.slots.len()
+        self.slots.len() - 1
     }
 }
