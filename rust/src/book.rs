@@ -389,13 +389,7 @@ impl OrderBook {
 
     fn view(&self, order: &OrderSlot) -> Order {
         let level = self.levels.get(order.level);
-        Order {
-            order_id: order.id,
-            side: level.side,
-            price: level.price,
-            size: order.size,
-            ts_event: order.ts_event,
-        }
+        Order { order_id: order.id, side: level.side, price: level.price, size: order.size, ts_event: order.ts_event }
     }
 
     /// A resting order.

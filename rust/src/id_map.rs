@@ -52,7 +52,9 @@ impl Bucket {
         const ALL: u32 = (1 << BUCKET_KEYS) - 1;
         #[cfg(target_arch = "x86_64")]
         {
-            use std::arch::x86_64::{_mm_castsi128_ps, _mm_cmpeq_epi32, _mm_load_si128, _mm_movemask_ps, _mm_set1_epi32};
+            use std::arch::x86_64::{
+                _mm_castsi128_ps, _mm_cmpeq_epi32, _mm_load_si128, _mm_movemask_ps, _mm_set1_epi32,
+            };
             // SAFETY: SSE2 is part of x86-64; the bucket is aligned to 64 bytes and begins with 32 bytes of `u32`.
             let (low, high) = unsafe {
                 let words = std::ptr::from_ref(self).cast();

@@ -185,11 +185,7 @@ pub fn read_mbo(bytes: &[u8]) -> MboMsg {
 /// # Panics
 /// If `copies` has too few places.
 #[inline(always)]
-pub(crate) fn mbo_records<'a>(
-    block: &'a [u8],
-    stride: usize,
-    copies: &'a mut [MaybeUninit<MboMsg>],
-) -> &'a [MboMsg] {
+pub(crate) fn mbo_records<'a>(block: &'a [u8], stride: usize, copies: &'a mut [MaybeUninit<MboMsg>]) -> &'a [MboMsg] {
     if stride == MBO_BYTES {
         // SAFETY: every bit pattern is a valid MboMsg (see `read_mbo`).
         let (unaligned, records, rest) = unsafe { block.align_to::<MboMsg>() };

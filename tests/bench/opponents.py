@@ -104,9 +104,13 @@ class Nautilus:
 
 
 class HftBacktest:
-    """hftbacktest's L3 depth, moved by its backtest. Only the local side gets the events: a book, and not two."""
+    """hftbacktest's L3 books, moved by its backtest.
 
-    def __init__(self, records: Iterable[bytes]) -> None:
+    Its exchange keeps every order's place in its queue; its local side keeps levels and the orders' sizes. Its own
+    converter sends every event to both; here one can also do with the local side, which is less than a full L3 book.
+    """
+
+    def __init__(self, records: Iterable[bytes], *, with_queues: bool = True) -> None:
         import hftbacktest as hft
         import numpy as np
         from hftbacktest.types import event_dtype
@@ -118,11 +122,12 @@ class HftBacktest:
             "clear": hft.DEPTH_CLEAR_EVENT,
         }
         sides = {"B": hft.BUY_EVENT, "A": hft.SELL_EVENT, "N": hft.BUY_EVENT | hft.SELL_EVENT}
+        to = hft.LOCAL_EVENT | (hft.EXCH_EVENT if with_queues else 0)
         rows = []
         for at, (kind, record, size) in enumerate(steps(records), 1):
             price = 0.0 if kind == "clear" else record.price / UNIT
             # Times only order the events: the backtest walks through them in one go.
-            event = kinds[kind] | sides[record.side] | hft.LOCAL_EVENT
+            event = kinds[kind] | sides[record.side] | to
             rows.append((event, at, at, price, size, record.order_id, 0, 0.0))
         self.events = np.array(rows, dtype=event_dtype)
 

@@ -19,7 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from goals import ELSEWHERE, GOALS, NOT_HERE, MissingError, Results
+from goals import ELSEWHERE, GOALS, NOT_HERE, MissingError, Results, samples
 from streams_made import REPOSITORY, RESULTS
 
 OPPONENTS = ["nautilus_trader", "hftbacktest", "sortedcontainers", "databento", "databento-dbn", "numpy"]
@@ -60,10 +60,7 @@ def read(name: str) -> dict[str, Any]:
 
 def results() -> Results:
     """Everything that was measured."""
-    python = {
-        test["name"]: {case: samples["ns"] for case, samples in test["extra_info"]["cases"].items()}
-        for test in read("python").get("benchmarks", [])
-    }
+    python = {test["name"]: samples(test["extra_info"]["cases"]) for test in read("python").get("benchmarks", [])}
     packages = {"test_nautilus_trader[b]": "nautilus_trader", "test_hftbacktest": "hftbacktest"}
     missing = {
         test: f"{package} is not installed"
@@ -154,9 +151,11 @@ def page(found: Results, goals: str) -> str:
     head = ["", "median", "min – max", "first to this"]
     for name, group in found.ratios.items():
         if "cases" in group:
-            cases = {case: samples["ns"] for case, samples in group["cases"].items()}
-            parts += [f"### {name}: {group['what']}", markdown([name, *head[1:]], group_rows(cases))]
-    latency = [[name, *(f"{value:,.0f}" for value in row.values())] for name, row in found.ratios["latency b"].items()]
+            parts += [f"### {name}: {group['what']}", markdown([name, *head[1:]], group_rows(samples(group["cases"])))]
+    latency = [
+        [name, *(f"{row[quantile]:,.0f}" for quantile in ("p50_ns", "p99_ns", "p99.9_ns"))]
+        for name, row in found.ratios["latency b"].items()
+    ]
     parts += ["### One message at a time, (b), ns", markdown(["", "p50", "p99", "p99.9"], latency)]
     memory = [
         [

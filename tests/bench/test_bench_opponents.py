@@ -22,7 +22,6 @@ pytestmark = [
 ]
 # The opponents are fed objects that are built beforehand, and a prefix of a stream is what memory and patience allow.
 RECORDS = 100_000 if IS_QUICK else 1_000_000
-HFT_RECORDS = 500_000 if IS_QUICK else 5_000_000
 SLOW_RECORDS = 50_000 if IS_QUICK else 150_000
 
 
@@ -77,19 +76,18 @@ def test_hftbacktest(benchmark: Any, b: Stream) -> None:
     installed("hftbacktest")
     from opponents import HftBacktest
 
-    raw = b.raw(HFT_RECORDS)
-    data, hft, records = b.prefix(HFT_RECORDS), HftBacktest(raw), len(raw)
-    backtest = hft.backtest()
-    hft.run(backtest)
+    raw = b.raw(RECORDS)
+    data, records = b.prefix(RECORDS), len(raw)
     expected = levels(fed(data))
-    assert hft.quantities(backtest, expected) == expected, "hftbacktest builds another book"
-    backtest.close()
-    take_turns(
-        benchmark,
-        "Market.feed",
-        Case(records, lambda: partial(fed, data)),
-        {"hftbacktest L3": Case(records, lambda: partial(hft.run, hft.backtest()))},
-    )
+    others = {}
+    for name, with_queues in ("hftbacktest L3", True), ("hftbacktest L3, without queues", False):
+        hft = HftBacktest(raw, with_queues=with_queues)
+        backtest = hft.backtest()
+        hft.run(backtest)
+        assert hft.quantities(backtest, expected) == expected, f"{name} builds another book"
+        backtest.close()
+        others[name] = Case(records, lambda hft=hft: partial(hft.run, hft.backtest()))  # type: ignore[misc]
+    take_turns(benchmark, "Market.feed", Case(records, lambda: partial(fed, data)), others)
 
 
 def test_databento_design(benchmark: Any, a_or_b: Stream) -> None:

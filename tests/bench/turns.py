@@ -54,10 +54,9 @@ def take_turns(benchmark: Any, name: str, ours: Case, others: dict[str, Case], r
     finally:
         gc.enable()
     own = [seconds * 1e9 / ours.units for seconds in benchmark.stats.stats.data]
-    cases = {name: {"units": ours.units, "ns": own}}
     # The first turn belongs to the warm-up.
-    cases |= {other: {"units": others[other].units, "ns": ns[-rounds:]} for other, ns in samples.items()}
-    benchmark.extra_info["cases"] = cases
+    theirs = [{"name": other, "units": others[other].units, "ns": ns[-rounds:]} for other, ns in samples.items()]
+    benchmark.extra_info["cases"] = [{"name": name, "units": ours.units, "ns": own}, *theirs]
 
 
 def _ns(case: Case) -> float:

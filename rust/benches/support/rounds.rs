@@ -77,13 +77,13 @@ impl Results {
                 }
             }
         }
-        let mut by_name = Map::new();
+        let mut in_order = Vec::new();
         for (case, samples) in cases.iter().zip(samples) {
             let median = median(&samples);
             eprintln!("  {group:28} {:34} {median:>10.1} ns", case.name);
-            by_name.insert(case.name.into(), json!({ "units": case.units, "ns": samples }));
+            in_order.push(json!({ "name": case.name, "units": case.units, "ns": samples }));
         }
-        self.groups.insert(group.into(), json!({ "what": what, "cases": by_name }));
+        self.groups.insert(group.into(), json!({ "what": what, "cases": in_order }));
     }
 
     /// Anything that is no time per unit: percentiles, bytes, why something is missing.
