@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::hint::black_box;
+use std::{hint::black_box, time::Duration};
 
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use l3book::{
@@ -58,5 +58,10 @@ fn bench(criterion: &mut Criterion) {
     apply(criterion, &streams::c());
 }
 
-criterion_group!(benches, bench);
+criterion_group! {
+    name = benches;
+    // A single pass takes tenths of a second: the defaults would make minutes of it.
+    config = Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(2));
+    targets = bench
+}
 criterion_main!(benches);

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use l3book::{
     decode::{Decoder, Position, Sink},
@@ -50,5 +52,10 @@ fn bench(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, bench);
+criterion_group! {
+    name = benches;
+    // A single pass takes tenths of a second: the defaults would make minutes of it.
+    config = Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(2));
+    targets = bench
+}
 criterion_main!(benches);

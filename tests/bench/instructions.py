@@ -81,10 +81,10 @@ def compare(now: dict[str, int], baseline: dict[str, int]) -> list[str]:
         if case not in baseline:
             faults.append(f"{case}: not in the baseline")
             continue
-        percent = (found / baseline[case] - 1) * 100
-        if abs(percent) > TOLERANCE_PERCENT:
-            what = "more" if percent > 0 else "fewer: good, but the baseline is stale"
-            faults.append(f"{case}: {abs(percent):.1f} % {what}")
+        more = found - baseline[case]
+        if abs(more) * 100 > TOLERANCE_PERCENT * baseline[case]:
+            what = "more" if more > 0 else "fewer: good, but the baseline is stale"
+            faults.append(f"{case}: {abs(more) / baseline[case] * 100:.1f} % {what}")
     return faults
 
 
