@@ -23,8 +23,9 @@ use std::{
 pub(crate) const NIL: u32 = 0;
 
 const BUCKET_KEYS: usize = 7;
-/// The table grows when it holds more keys per bucket than this: an eighth of all buckets then passes keys on.
-const BUCKET_KEYS_MEAN_MAX: usize = 5;
+/// The table grows when it holds more keys per bucket than this. One bucket in twenty then passes keys on; with one key
+/// more it would be one in seven, and the processor would guess wrong how far to search.
+const BUCKET_KEYS_MEAN_MAX: usize = 4;
 const BUCKETS_MIN: usize = 2;
 
 /// Half of a key's hash; never [`NO_TAG`].
@@ -302,5 +303,35 @@ mod tests {
         }
         assert_eq!(map.len(), 0);
         assert!(map.buckets.iter().all(|held| held.tags == [NO_TAG; BUCKET_KEYS] && held.passed_on == 0));
+    }
+
+    fn longest_way(map: &IdMap) -> usize {
+        let counts = map.buckets.iter().chain(&map.buckets).map(|held| held.passed_on);
+        let runs = counts.scan(0, |run, passed_on| {
+            *run = if passed_on == 0 { 0 } else { *run + 1 };
+            Some(*run)
+        });
+        runs.max().unwrap_or(0)
+    }
+
+    /// Whoever knows the secret can choose ids that all meet in one bucket; for whoever does not, they are ids like others.
+    #[test]
+    fn ids_that_collide_under_one_secret_do_not_under_another() {
+        const KEYS: usize = 20_000;
+        let map_with = |secret| IdMap { secret, ..IdMap::new() };
+        let known = [0x0123_4567_89AB_CDEF, 0x9E37_79B9_7F4A_7C15];
+        let victim = map_with(known);
+        let bad: Vec<u64> = (0..).filter(|key| victim.tag(*key) >> 20 == 0x5A5).take(KEYS).collect();
+        let fill = |mut map: IdMap| {
+            for (slot, key) in (1..).zip(&bad) {
+                map.insert(map.find(map.tag(*key), |held| bad[held as usize - 1] == *key), slot);
+            }
+            longest_way(&map)
+        };
+        assert!(fill(map_with(known)) > 1000, "these keys were chosen to collide");
+        for words in [[1, 3], [u64::MAX, 0xDEAD_BEEF_0BAD_F00D]] {
+            assert!(fill(map_with(words.map(|word| word | 1 << 40))) < 16);
+        }
+        assert!(fill(IdMap::new()) < 16, "the secret of this process");
     }
 }

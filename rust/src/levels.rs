@@ -1,9 +1,10 @@
 //! The price levels of one book: a `BTreeMap` per side, from price to a slot with the level's totals and queue ends.
 //!
-//! A small direct-mapped cache of `price → slot` stands in front of the trees, for Adds near the touch. It needs no
-//! invalidation, since a slot says itself which price it holds. The tree is searched when a level is new, dies, or its
-//! cache line was taken by another price: a book whose Adds are spread evenly over thousands of levels pays that each
-//! time. The best level of each side is cached; finding the next one when it dies costs one walk down the tree.
+//! A direct-mapped cache of `price → slot` stands in front of the trees. It needs no invalidation, since a slot says
+//! itself which price it holds, and it grows with the number of levels up to [`CACHE_LINES_MAX`]. The tree is searched
+//! when a level is new, dies, or its cache line was taken by another price: a book whose Adds are spread evenly over more
+//! levels than that pays for it each time. The best level of each side is cached; finding the next one when it dies
+//! costs one walk down the tree.
 
 use std::collections::{BTreeMap, btree_map};
 
@@ -12,7 +13,12 @@ use crate::{
     record::Side,
 };
 
-const CACHE_BITS: u32 = 8;
+const CACHE_LINES_MIN: usize = 16;
+/// 64 KiB: more would push more valuable things out of the processor's own cache.
+const CACHE_LINES_MAX: usize = 1 << 14;
+/// Prices of one instrument are multiples of its tick, which the hash spreads nearly evenly: this many cache lines for
+/// each of them make two of them meet rarely.
+const CACHE_LINES_PER_LEVEL: usize = 2;
 
 /// One price level with the ends of its queue. `size == 0` marks a free slot, chained through `head`.
 #[derive(Clone, Copy)]
@@ -39,7 +45,9 @@ pub(crate) struct Levels {
     free: u32,
     trees: [BTreeMap<i64, u32>; 2],
     best: [u32; 2],
-    cache: [u32; 1 << CACHE_BITS],
+    cache: Box<[u32]>,
+    /// 64 − log2(cache lines).
+    cache_shift: u32,
 }
 
 impl Levels {
@@ -49,7 +57,8 @@ impl Levels {
             free: NIL,
             trees: [BTreeMap::new(), BTreeMap::new()],
             best: [NIL; 2],
-            cache: [NIL; 1 << CACHE_BITS],
+            cache: Box::new([NIL; CACHE_LINES_MIN]),
+            cache_shift: u64::BITS - CACHE_LINES_MIN.trailing_zeros(),
         }
     }
 
@@ -64,16 +73,16 @@ impl Levels {
     }
 
     #[inline(always)]
-    fn cache_line(side: Side, price: i64) -> usize {
-        // Fibonacci hashing: prices of one instrument differ by a few multiples of its tick.
+    fn cache_line(&self, side: Side, price: i64) -> usize {
+        // Fibonacci hashing.
         let mixed = (price as u64 ^ ((side as u64) << 63)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (mixed >> (64 - CACHE_BITS)) as usize
+        (mixed >> self.cache_shift) as usize
     }
 
     /// The slot of the level at this price, made if there is none.
     #[inline(always)]
     pub(crate) fn at(&mut self, side: Side, price: i64) -> u32 {
-        let line = Self::cache_line(side, price);
+        let line = self.cache_line(side, price);
         let cached = self.cache[line];
         let level = self.get(cached);
         // One branch, not three: all of it is true nearly always.
@@ -81,6 +90,7 @@ impl Levels {
             return cached;
         }
         let slot = self.in_tree(side, price);
+        let line = self.cache_line(side, price);
         self.cache[line] = slot;
         slot
     }
@@ -103,6 +113,7 @@ impl Levels {
             slot
         };
         vacant.insert(slot);
+        self.grow_cache();
         let best = &mut self.best[side as usize];
         let is_better = *best == NIL
             || match side {
@@ -113,6 +124,18 @@ impl Levels {
             *best = slot;
         }
         slot
+    }
+
+    fn grow_cache(&mut self) {
+        let wanted = (self.len(Side::Bid) + self.len(Side::Ask)) * CACHE_LINES_PER_LEVEL;
+        if wanted > self.cache.len() && self.cache.len() < CACHE_LINES_MAX {
+            self.set_cache_lines(self.cache.len() * 2);
+        }
+    }
+
+    fn set_cache_lines(&mut self, lines: usize) {
+        self.cache = vec![NIL; lines].into_boxed_slice();
+        self.cache_shift = u64::BITS - lines.trailing_zeros();
     }
 
     /// Takes a level of size 0 out of the book.
@@ -139,7 +162,7 @@ impl Levels {
         self.free = NIL;
         self.trees.iter_mut().for_each(BTreeMap::clear);
         self.best = [NIL; 2];
-        self.cache.fill(NIL);
+        self.set_cache_lines(CACHE_LINES_MIN);
     }
 
     #[inline]
@@ -178,9 +201,9 @@ impl Levels {
         self.entries(side).map(|(_, slot)| self.get(slot))
     }
 
-    /// Bytes held by level slots, in use or not; without the trees' nodes.
+    /// Bytes held by level slots, in use or not, and by the cache; without the trees' nodes.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.slots.capacity() * size_of::<LevelSlot>()
+        self.slots.capacity() * size_of::<LevelSlot>() + size_of_val(&*self.cache)
     }
 
     /// Slots in use or free, and those of them that are free by their own account.
@@ -192,13 +215,13 @@ impl Levels {
     /// Asks for the cache line (the processor's) of the cache line (ours) of a price.
     #[inline(always)]
     pub(crate) fn prefetch_cached(&self, side: Side, price: i64) {
-        prefetch(&self.cache[Self::cache_line(side, price)]);
+        prefetch(&self.cache[self.cache_line(side, price)]);
     }
 
     /// The slot that the level at this price probably has, or any: to be prefetched, not to be believed.
     #[inline(always)]
     pub(crate) fn guess(&self, side: Side, price: i64) -> u32 {
-        self.cache[Self::cache_line(side, price)]
+        self.cache[self.cache_line(side, price)]
     }
 
     #[inline(always)]

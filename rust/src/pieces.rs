@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    io::{self, Cursor, Read},
+    io::{self, Read, Seek},
     path::Path,
     sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
     thread,
@@ -71,7 +71,9 @@ impl Pieces {
         let is_zstd = head
             .first_chunk()
             .is_some_and(|magic| *magic == ZSTD_MAGIC || (is_skippable_magic(*magic) && !is_dbz(&head)));
-        let reader: Reader = Box::new(Cursor::new(head).chain(file));
+        // Not chained behind the head: in pieces that begin where the file does, records lie aligned and are read in place.
+        file.rewind()?;
+        let reader: Reader = Box::new(file);
         let kind = if is_zstd { inflate_aside(reader) } else { Kind::Direct { reader, buffer: vec![0; READ_BYTES] } };
         Ok(Self { kind, file_bytes: 0, size_bytes: status.len(), is_over: false })
     }
