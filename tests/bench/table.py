@@ -60,7 +60,9 @@ def read(name: str) -> dict[str, Any]:
 
 def results() -> Results:
     """Everything that was measured."""
-    python = {test["name"]: samples(test["extra_info"]["cases"]) for test in read("python").get("benchmarks", [])}
+    # A benchmark without an opponent beside it is pytest-benchmark's own affair.
+    compared = [test for test in read("python").get("benchmarks", []) if "cases" in test["extra_info"]]
+    python = {test["name"]: samples(test["extra_info"]["cases"]) for test in compared}
     packages = {"test_nautilus_trader[b]": "nautilus_trader", "test_hftbacktest": "hftbacktest"}
     missing = {
         test: f"{package} is not installed"
