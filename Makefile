@@ -57,6 +57,21 @@ test: test-rust test-python test-ui ## Run all tests: Rust, Python with the brow
 test-rust:
 	cargo test --locked
 
+# Every sequence of records a record longer than `make test` tries: 1,700 million instead of 46 million.
+.PHONY: exhaustive
+exhaustive: ## Try every sequence of records up to a length, one record deeper than make test; takes half an hour
+	L3BOOK_EXHAUSTIVE_EXTRA_RECORDS=1 cargo test --locked --release --test exhaustive -- --nocapture
+
+# In CI: make fuzz SECONDS=30
+SECONDS ?= 300
+.PHONY: fuzz
+fuzz: ## Fuzz bytes, records and checkpoints for SECONDS=300 in all
+	rust/fuzz/fuzz $(SECONDS)
+
+.PHONY: mutants
+mutants: ## Put deliberate bugs into a copy of the core, one at a time, and see that the tests notice each
+	$(PYTHON) tests/mutants/run.py
+
 .PHONY: test-python
 test-python: setup browser
 	$(BIN)/pytest
@@ -79,6 +94,7 @@ check: check-rust check-python check-ui ## Format, lints, types and docs of ever
 .PHONY: check-rust
 check-rust: $(TOOLS)
 	cargo fmt --all --check
+	cargo fmt --manifest-path rust/fuzz/Cargo.toml --check
 	cargo clippy --locked --all-targets -- -D warnings
 	$(CARGO_PYTHON) clippy --locked --all-targets --features python -- -D warnings
 	$(MAKE) --no-print-directory docs RUSTDOCFLAGS='-D warnings'

@@ -37,6 +37,7 @@ def assert_agrees(book: AnyBook, oracle: OracleBook, order_ids: Iterable[int] = 
     assert (view.crossed, view.locked, view.orders) == (oracle.crossed, oracle.locked, len(oracle.resting))
     assert_state_agrees(view.state, oracle)
     assert view.seq == oracle.counted["events"]
+    assert int(view.epoch, 16) == oracle.epoch
     if oracle.newest is not None:
         newest = oracle.newest
         assert (view.ts_event, view.ts_recv, view.sequence) == (

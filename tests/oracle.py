@@ -25,6 +25,8 @@ ACTION_COUNTERS = {
     "N": "nones",
 }
 CHANGES_THE_BOOK = "ACMR"
+HELD_NS_MAX = 1_000_000_000
+FOR_EVER = 2**64 - 1
 COUNTERS = (
     "records",
     *ACTION_COUNTERS.values(),
@@ -65,14 +67,29 @@ class OracleBook:
     """All rules of one book; `apply` says whether the record completed an event."""
 
     same_size_to_back: bool = False
+    until: int = FOR_EVER
+    epoch: int = 0
     resting: dict[int, RestingOrder] = field(default_factory=dict)
     quotes: dict[str, tuple[int, int]] = field(default_factory=dict)  # top of book, by side
     waiting: list[Mbo] = field(default_factory=list)
     counted: Counter[str] = field(default_factory=Counter)
     suspect: bool = False
+    loading: bool = False  # an MBO snapshot has begun, and no F_LAST has come since
+    past_end: bool = False
     newest: Mbo | None = None  # the record that completed the newest event
 
     def apply(self, record: Mbo) -> bool:
+        events = self.counted["events"]
+        self.take(record)
+        return self.counted["events"] != events
+
+    def take(self, record: Mbo) -> None:
+        if not record.flags & LAST and self.is_overdue(record):
+            self.force()
+        if record.flags & LAST and max(record.ts_event, self.event_time()) > self.until:
+            self.stop()
+        if self.past_end:
+            return
         self.counted["records"] += 1
         # A mark tells of the feed and not of the book, so it counts when it is seen.
         self.counted["bad_book_marks"] += bool(record.flags & MAYBE_BAD_BOOK)
@@ -84,14 +101,40 @@ class OracleBook:
         else:
             self.counted[ACTION_COUNTERS[record.action]] += 1
             self.waiting.append(record)
-        if not record.flags & LAST:
-            return False
-        for held in self.waiting:
-            self.execute(held)
+            self.loading |= bool(record.flags & SNAPSHOT)
+        if record.flags & LAST:
+            self.complete(record)
+            self.loading = False
+
+    def complete(self, record: Mbo) -> None:
+        for waiting in self.waiting:
+            self.execute(waiting)
         self.waiting.clear()
         self.counted["events"] += 1
         self.newest = record
-        return True
+
+    def held(self) -> list[Mbo]:
+        return [r for r in self.waiting if r.action in CHANGES_THE_BOOK]
+
+    def event_time(self) -> int:
+        return max((r.ts_event for r in self.held()), default=0)
+
+    def is_overdue(self, record: Mbo) -> bool:
+        """A Clear and the records of a snapshot carry other times; the first one that does not tells the age."""
+        telling = (r.ts_recv for r in self.held() if r.action != "R" and not r.flags & SNAPSHOT)
+        return record.ts_recv - next(telling, record.ts_recv) > HELD_NS_MAX
+
+    def force(self) -> None:
+        if self.event_time() > self.until:
+            self.stop()
+        else:
+            self.complete(self.held()[-1])
+            self.counted["forced_events"] += 1
+
+    def stop(self) -> None:
+        self.past_end = True
+        self.loading = False
+        self.waiting.clear()
 
     @staticmethod
     def fault_of(record: Mbo) -> str | None:
@@ -116,6 +159,7 @@ class OracleBook:
         elif record.action == "M":
             self.modify(record)
         elif record.action == "R":
+            self.epoch += 1
             self.resting.clear()
             self.quotes.clear()
 
@@ -207,7 +251,7 @@ class OracleBook:
 
     def stats(self) -> dict[str, int]:
         now = {
-            "held": sum(r.action in CHANGES_THE_BOOK for r in self.waiting),
+            "held": len(self.held()),
             "orders": len(self.resting),
             "bid_levels": len(self.levels("B")),
             "ask_levels": len(self.levels("A")),
@@ -220,10 +264,11 @@ class OracleMarket:
     """Books by (publisher_id, instrument_id)."""
 
     same_size_to_back: bool = False
+    until: int = FOR_EVER
     books: dict[tuple[int, int], OracleBook] = field(default_factory=dict)
 
     def apply(self, record: Mbo) -> bool:
-        return self.books.setdefault(record.key, OracleBook(self.same_size_to_back)).apply(record)
+        return self.books.setdefault(record.key, OracleBook(self.same_size_to_back, self.until)).apply(record)
 
     def feed(self, records: Iterable[Mbo]) -> OracleMarket:
         for record in records:

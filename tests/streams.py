@@ -3,7 +3,7 @@
 A stream is decoded from bytes that Hypothesis draws, six for each record: many times faster than a
 strategy per field, and it still shrinks, because zero bytes are the plainest record. Left out are only the
 combinations on which the documents of the format are silent: a TOB flag on a Modify or on an Add of size 0, a
-record at fault in two ways, MAYBE_BAD_BOOK on a record that itself ends suspicion.
+record at fault in two ways, MAYBE_BAD_BOOK on a record that itself ends suspicion; the Rust tests have those too.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ KINDS = (
     *("snapshot R", "snapshot A", "snapshot A", "TOB", "doubtful", "bad action", "bad side", "bad price"),
 )
 BYTES_PER_RECORD = 6
+PAUSES_NS = (500_000_000, 1_500_000_000)
 
 
 def decode(raw: bytes) -> Mbo:
@@ -88,14 +89,17 @@ def decode(raw: bytes) -> Mbo:
 def records(
     draw: st.DrawFn, *, min_size: int = 0, max_size: int = 60, keys: tuple[tuple[int, int], ...] = KEYS
 ) -> list[Mbo]:
-    """A stream over several books; times move on, a little unevenly, well within a second."""
+    """A stream over several books; times move on, a little unevenly, now and then past the age of a forced event."""
     size = draw(st.integers(min_size, max_size)) * BYTES_PER_RECORD
     drawn = draw(st.binary(min_size=size, max_size=size))
     stream = []
+    pause_ns = 0
     for n in range(size // BYTES_PER_RECORD):
         raw = drawn[n * BYTES_PER_RECORD : (n + 1) * BYTES_PER_RECORD]
         publisher_id, instrument_id = keys[raw[1] // 64 % len(keys)]
-        ts_event = T0 + 1_000 * n - (n * 7 % 13) * 300
+        if raw[3] % 64 == 63:
+            pause_ns += PAUSES_NS[raw[5] % 2]
+        ts_event = T0 + 1_000 * n - (n * 7 % 13) * 300 + pause_ns
         stream.append(
             decode(raw)._replace(
                 publisher_id=publisher_id,

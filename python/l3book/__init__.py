@@ -16,6 +16,7 @@ from l3book._core import (
     BookSnapshot,
     CheckpointError,
     DecodeError,
+    Deriver,
     Instrument,
     InvariantError,
     L3BookError,
@@ -25,8 +26,12 @@ from l3book._core import (
     OrderBook,
     QueuePosition,
     UnknownInstrumentError,
+    VerifyReport,
     __version__,
+    verify,
 )
+from l3book.arrow import arrow_reader, to_arrow
+from l3book.rows import mbp10
 
 __all__ = [
     "BBO",
@@ -36,6 +41,7 @@ __all__ = [
     "BookSnapshot",
     "CheckpointError",
     "DecodeError",
+    "Deriver",
     "Instrument",
     "InvariantError",
     "L3BookError",
@@ -45,7 +51,12 @@ __all__ = [
     "OrderBook",
     "QueuePosition",
     "UnknownInstrumentError",
+    "VerifyReport",
     "__version__",
+    "arrow_reader",
+    "mbp10",
+    "to_arrow",
+    "verify",
 ]
 
 if DEBUG_BUILD:

@@ -19,6 +19,7 @@ __all__ = [
     "CheckpointError",
     "Compressor",
     "DecodeError",
+    "Deriver",
     "FileReader",
     "Instrument",
     "InvariantError",
@@ -30,7 +31,9 @@ __all__ = [
     "QueuePosition",
     "Simulator",
     "UnknownInstrumentError",
+    "VerifyReport",
     "__version__",
+    "verify",
 ]
 
 _Side: TypeAlias = Literal["B", "A"]
@@ -283,6 +286,8 @@ class Market:
     def check(self) -> None: ...
     def to_bytes(self) -> bytes:
         """The whole market. Raises CheckpointError while part of a record or zstd frame waits for the rest."""
+    def state_hash(self) -> str:
+        """A hash of the state of all books (32 hexadecimal digits): equal for equal books, everywhere and always."""
     @staticmethod
     def from_bytes(data: Buffer) -> Market:
         """A market from what `to_bytes` gave, ready for a further stream. Raises CheckpointError."""
@@ -330,3 +335,83 @@ class Compressor:
     def __new__(cls, *, level: int = 3) -> Compressor: ...
     def write(self, data: bytes) -> bytes: ...
     def finish(self) -> bytes: ...
+
+@final
+class VerifyReport:
+    """What `verify` found; its repr is a readable report, `to_dict` has everything (docs/verify.md)."""
+
+    @property
+    def good(self) -> bool:
+        """Whether there is nothing to complain of."""
+    @property
+    def verdict(self) -> Literal["good", "different", "damaged", "no_overlap", "no_mbo", "rejected"]: ...
+    @property
+    def state_hash(self) -> str:
+        """The state hash of all books at the end; `Market.state_hash()` of the same records is the same."""
+    @property
+    def running_hash(self) -> str:
+        """Over the top ten levels after every event."""
+    def to_dict(self) -> dict[str, Any]: ...
+    def to_json(self) -> str: ...
+
+def verify(
+    path: str | PathLike[str],
+    against: str | PathLike[str] | None = None,
+    *,
+    instrument: _InstrumentRef | None = None,
+    oracle: bool = True,
+    same_size_modify: _SameSizeModify = "keeps_place",
+    check_every: int = 50000,
+    hash_every: int | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> VerifyReport:
+    """Read a whole .dbn or .dbn.zst file of schema mbo, prove its books and describe it.
+
+    `against`: the venue's own MBP-10 of the same records, as DBN or CSV. `instrument`: the books of this name only.
+    `oracle=False` leaves the naive book out. `check_every`: events between two checks of everything.
+    `hash_every`: events between two hashes in the report. A fault in the file is part of the report; raises OSError
+    if it cannot be read, DecodeError if `against` is no MBP-10, UnknownInstrumentError if no book goes by the name.
+    """
+
+@final
+class Deriver:
+    """Makes the rows of another Databento schema from MBO bytes, as they come: `docs/convert.md` has the rules."""
+
+    def __new__(cls, schema: str, *, instrument: _InstrumentRef | None = None) -> Deriver:
+        """`schema`: mbo, mbp-10, mbp-1, tbbo, bbo-1s, bbo-1m, trades, ohlcv-1s, ohlcv-1m, ohlcv-1h or ohlcv-1d.
+
+        `instrument`: rows of this one only, whichever goes by the name when its first record comes.
+        """
+    @property
+    def schema(self) -> str: ...
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+    def feed(self, data: Buffer) -> bytes:
+        """Feed bytes cut anywhere, raw or zstd; -> the rows they complete, in DBN's layout without metadata.
+
+        Raises DecodeError at the first fault; the rows from before it are what `flush` returns.
+        """
+    def flush(self) -> bytes:
+        """Say that no more will come; -> the rows of unfinished intervals, and those that a fault held up."""
+    def finish(self) -> None:
+        """Say that the stream is over; raises DecodeError if it was not whole."""
+    def header(self) -> bytes | None:
+        """The metadata a DBN stream of the rows begins with; None before the input's metadata or first record."""
+    def csv(
+        self,
+        rows: bytes,
+        *,
+        header: bool = False,
+        pretty_px: bool = True,
+        pretty_ts: bool = True,
+        map_symbols: bool = True,
+    ) -> bytes:
+        """Rows as CSV text, as `DBNStore.to_csv` writes it; `header`: begin with the line of column names."""
+    def symbols(self, rows: bytes) -> tuple[bytes, list[str | None]]:
+        """The symbol of each row at its time: (places in the list as native u32, the list)."""
+    def stats(self) -> dict[str, int]:
+        """{records, rows, rejected, instruments, other_records, metadata_headers} so far."""
+    @property
+    def problem(self) -> str | None:
+        """The first rejected record, in words."""

@@ -320,14 +320,14 @@ impl OrderBook {
     #[inline(always)]
     pub(crate) fn prefetch_tables(&self, tag: Tag, record: &MboMsg) {
         self.orders.prefetch_entry(tag);
-        self.levels.prefetch_cached(Side::or_any(record), record.price);
+        self.levels.prefetch_cached(record.price);
     }
 
     /// Second step: what the tables lead to. A third, to the order's neighbours, gained nothing.
     #[inline(always)]
     pub(crate) fn prefetch_slots(&self, tag: Tag, record: &MboMsg) {
         self.orders.prefetch_slot(tag);
-        self.levels.prefetch(self.levels.guess(Side::or_any(record), record.price));
+        self.levels.prefetch(self.levels.guess(record.price));
     }
 
     /// Number of resting orders.
@@ -378,6 +378,14 @@ impl OrderBook {
         self.levels.iter(side).map(Level::of)
     }
 
+    /// The best `depth` levels of a side, best first.
+    #[must_use]
+    pub fn best_levels(&self, side: Side, depth: usize) -> Vec<Level> {
+        let mut levels = Vec::with_capacity(depth.min(self.level_count(side)));
+        self.levels.extend_best(side, depth, &mut levels, Level::of);
+        levels
+    }
+
     /// The levels of a side, best first, each with its orders in priority order.
     pub fn queues(&self, side: Side) -> impl Iterator<Item = (Level, impl Iterator<Item = Order>)> {
         self.levels.iter(side).map(|level| (Level::of(level), self.queue(level)))
@@ -399,10 +407,23 @@ impl OrderBook {
         (slot != NIL).then(|| self.view(self.orders.get(slot)))
     }
 
+    /// The level at a price, if there is one.
+    #[must_use]
+    pub fn level(&self, side: Side, price: i64) -> Option<Level> {
+        self.levels.find(side, price).map(Level::of)
+    }
+
     /// The orders at a price in priority order; none if there is no such level.
     pub fn orders_at(&self, side: Side, price: i64) -> impl Iterator<Item = Order> {
         let level = self.levels.find(side, price);
         level.into_iter().flat_map(|level| self.queue(level))
+    }
+
+    /// The order at a price that has the least priority.
+    #[must_use]
+    pub fn last_at(&self, side: Side, price: i64) -> Option<Order> {
+        let level = self.levels.find(side, price)?;
+        (level.tail != NIL).then(|| self.view(self.orders.get(level.tail)))
     }
 
     /// Where a resting order stands in its queue. Walks the queue.

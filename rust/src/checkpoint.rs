@@ -15,6 +15,8 @@ use crate::{
 const MAGIC: &[u8; 4] = b"L3BK";
 const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 12;
+/// No counter gets there in ten years of ten million records a second, and from there none overflows.
+const COUNT_MAX: u64 = 1 << 52;
 
 /// Why bytes are no checkpoint of ours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -222,6 +224,14 @@ impl In<'_> {
         Ok(values)
     }
 
+    fn counts<const N: usize>(&mut self) -> Result<[u64; N]> {
+        let counts = self.u64s()?;
+        match counts.iter().find(|count| **count > COUNT_MAX) {
+            Some(count) => Err(self.damaged(format!("a count of {count}, expected at most {COUNT_MAX}"))),
+            None => Ok(counts),
+        }
+    }
+
     fn optional(&mut self) -> Result<Option<u64>> {
         let is_some = self.bool()?;
         let value = self.u64()?;
@@ -230,10 +240,11 @@ impl In<'_> {
 
     fn market(&mut self) -> Result<Market> {
         let same_size = if self.bool()? { SameSizeModify::ToBack } else { SameSizeModify::KeepsPlace };
-        let [until, epoch, records_taken] = self.u64s()?;
+        let [until, epoch] = self.u64s()?;
+        let [records_taken] = self.counts()?;
         let mut market = Market::new(Rules { same_size, until, epoch });
         market.records_taken = records_taken;
-        let [other_records, symbol_mappings, metadata_headers] = self.u64s()?;
+        let [other_records, symbol_mappings, metadata_headers] = self.counts()?;
         market.stream = StreamCounters { other_records, symbol_mappings, metadata_headers };
         for _ in 0..self.u64()? {
             let id = self.u32()?;
@@ -268,14 +279,15 @@ impl In<'_> {
 
     fn event_book(&mut self, rules: &Rules) -> Result<EventBook> {
         let mut book = EventBook::new(rules);
-        let [seq, ts_event, ts_recv, sequence, epoch] = self.u64s()?;
+        let [seq] = self.counts()?;
+        let [ts_event, ts_recv, sequence, epoch] = self.u64s()?;
         book.moment = Moment { seq, ts_event, ts_recv, sequence: sequence as u32 };
         book.epoch = epoch;
         book.is_past_end = self.bool()?;
         book.is_loading = self.bool()?;
         book.is_suspect = self.bool()?;
         book.verdict = self.optional()?.map(|verdict| verdict != 0);
-        [book.forced_events, book.bad_book_marks] = self.u64s()?;
+        [book.forced_events, book.bad_book_marks] = self.counts()?;
         book.held_since = self.optional()?;
         book.event_ts = self.u64()?;
         for _ in 0..self.u64()? {
@@ -286,7 +298,7 @@ impl In<'_> {
             }
             book.held.push(record);
         }
-        let by_action = self.u64s()?;
+        let by_action = self.counts()?;
         let counters = &mut book.book.counters;
         counters.by_action = by_action;
         [
@@ -297,7 +309,7 @@ impl In<'_> {
             counters.zero_sizes,
             counters.rejected_side,
             counters.rejected_price,
-        ] = self.u64s()?;
+        ] = self.counts()?;
         for side in Side::BOTH {
             self.side(&mut book.book, side)?;
         }

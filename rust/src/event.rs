@@ -84,7 +84,7 @@ pub struct EventBook {
     pub(crate) held: Vec<MboMsg>,
     /// ts_recv of the first held record whose time counts.
     pub(crate) held_since: Option<u64>,
-    /// The latest ts_event in the unfinished event: the Adds of a snapshot carry the times of their orders.
+    /// The latest ts_event of the held records: the Adds of a snapshot carry the times of their orders.
     pub(crate) event_ts: u64,
     pub(crate) epoch: u64,
     pub(crate) until: u64,
@@ -178,8 +178,7 @@ impl EventBook {
         if is_held_full || (!is_last && self.is_overdue(record)) {
             self.force();
         }
-        self.event_ts = self.event_ts.max(record.hd.ts_event);
-        if is_last && self.event_ts > self.until {
+        if is_last && self.event_ts.max(record.hd.ts_event) > self.until {
             self.end_time();
         }
         if self.is_past_end {
@@ -221,6 +220,7 @@ impl EventBook {
         if has_own_time && self.held_since.is_none() {
             self.held_since = Some(record.ts_recv);
         }
+        self.event_ts = self.event_ts.max(record.hd.ts_event);
         self.held.push(*record);
     }
 
@@ -242,6 +242,8 @@ impl EventBook {
     /// The event lies after `until`: the book stays as it is for good.
     fn end_time(&mut self) {
         self.is_past_end = true;
+        self.is_loading = false;
+        self.verdict = None;
         self.drop_held();
     }
 
@@ -251,7 +253,7 @@ impl EventBook {
             let action = Action::of(record);
             self.book.apply(action, record);
             if action == Action::Clear {
-                self.epoch += 1;
+                self.epoch = self.epoch.wrapping_add(1);
             }
         }
         self.held = held;

@@ -131,7 +131,8 @@ impl IdMap {
     /// Where a key of this tag stands, where `is_key(slot)` says whether a slot holds that key.
     #[inline(always)]
     pub(crate) fn find(&self, tag: Tag, is_key: impl Fn(u32) -> bool) -> Place {
-        let mut bucket = self.home(tag);
+        let home = self.home(tag);
+        let mut bucket = home;
         loop {
             let held = &self.buckets[bucket];
             let mut places = held.places_of(tag);
@@ -143,10 +144,11 @@ impl IdMap {
                 }
                 places &= places - 1;
             }
-            if held.passed_on == 0 {
+            bucket = self.after(bucket);
+            // Every bucket can have passed a key on, each at another time: then only the way round ends the search.
+            if held.passed_on == 0 || bucket == home {
                 return Place { slot: NIL, tag, bucket: 0, at: 0 };
             }
-            bucket = self.after(bucket);
         }
     }
 

@@ -1,24 +1,19 @@
 //! The price levels of one book: a `BTreeMap` per side, from price to a slot with the level's totals and queue ends.
 //!
-//! A direct-mapped cache of `price → slot` stands in front of the trees. It needs no invalidation, since a slot says
-//! itself which price it holds, and it grows with the number of levels up to [`CACHE_LINES_MAX`]. The tree is searched
-//! when a level is new, dies, or its cache line was taken by another price: a book whose Adds are spread evenly over more
-//! levels than that pays for it each time. The best level of each side is cached; finding the next one when it dies
-//! costs one walk down the tree.
+//! A cache of `price → slot` stands in front of the trees. It needs no invalidation, since a slot says itself which
+//! price it holds. The tree is searched when a level is new, dies, or its place in the cache was taken by another price.
+//! The best level of each side is cached too; finding the next one when it dies costs one walk down the tree.
 
 use std::collections::{BTreeMap, btree_map};
 
 use crate::{
     id_map::{NIL, prefetch},
+    price_cache::PriceCache,
     record::Side,
 };
 
-const CACHE_LINES_MIN: usize = 16;
-/// 64 KiB: more would push more valuable things out of the processor's own cache.
-const CACHE_LINES_MAX: usize = 1 << 14;
-/// Prices of one instrument are multiples of its tick, which the hash spreads nearly evenly: this many cache lines for
-/// each of them make two of them meet rarely.
-const CACHE_LINES_PER_LEVEL: usize = 2;
+/// Levels of each side from whose prices the cache learns the tick.
+const LEARN_LEVELS: usize = 64;
 
 /// One price level with the ends of its queue. `size == 0` marks a free slot, chained through `head`.
 #[derive(Clone, Copy)]
@@ -45,9 +40,7 @@ pub(crate) struct Levels {
     free: u32,
     trees: [BTreeMap<i64, u32>; 2],
     best: [u32; 2],
-    cache: Box<[u32]>,
-    /// 64 − log2(cache lines).
-    cache_shift: u32,
+    cache: PriceCache,
 }
 
 impl Levels {
@@ -57,8 +50,7 @@ impl Levels {
             free: NIL,
             trees: [BTreeMap::new(), BTreeMap::new()],
             best: [NIL; 2],
-            cache: Box::new([NIL; CACHE_LINES_MIN]),
-            cache_shift: u64::BITS - CACHE_LINES_MIN.trailing_zeros(),
+            cache: PriceCache::new(),
         }
     }
 
@@ -72,33 +64,29 @@ impl Levels {
         &mut self.slots[slot as usize]
     }
 
-    #[inline(always)]
-    fn cache_line(&self, side: Side, price: i64) -> usize {
-        // Fibonacci hashing.
-        let mixed = (price as u64 ^ ((side as u64) << 63)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (mixed >> self.cache_shift) as usize
-    }
-
     /// The slot of the level at this price, made if there is none.
     #[inline(always)]
     pub(crate) fn at(&mut self, side: Side, price: i64) -> u32 {
-        let line = self.cache_line(side, price);
-        let cached = self.cache[line];
+        let cached = self.cache.get(price);
         let level = self.get(cached);
         // One branch, not three: all of it is true nearly always.
         if (level.price == price) & (level.side == side) & (level.size != 0) {
             return cached;
         }
-        let slot = self.in_tree(side, price);
-        let line = self.cache_line(side, price);
-        self.cache[line] = slot;
-        slot
+        self.in_tree(side, price)
     }
 
     #[inline(never)]
     fn in_tree(&mut self, side: Side, price: i64) -> u32 {
         let vacant = match self.trees[side as usize].entry(price) {
-            btree_map::Entry::Occupied(level) => return *level.get(),
+            btree_map::Entry::Occupied(level) => {
+                let slot = *level.get();
+                if self.cache.missed() {
+                    self.learn();
+                }
+                self.cache.set(price, slot);
+                return slot;
+            }
             btree_map::Entry::Vacant(vacant) => vacant,
         };
         let level = LevelSlot::new(side, price);
@@ -113,7 +101,6 @@ impl Levels {
             slot
         };
         vacant.insert(slot);
-        self.grow_cache();
         let best = &mut self.best[side as usize];
         let is_better = *best == NIL
             || match side {
@@ -123,19 +110,20 @@ impl Levels {
         if is_better {
             *best = slot;
         }
+        if self.cache.is_small_for(self.len(Side::Bid) + self.len(Side::Ask)) {
+            self.learn();
+        }
+        self.cache.set(price, slot);
         slot
     }
 
-    fn grow_cache(&mut self) {
-        let wanted = (self.len(Side::Bid) + self.len(Side::Ask)) * CACHE_LINES_PER_LEVEL;
-        if wanted > self.cache.len() && self.cache.len() < CACHE_LINES_MAX {
-            self.set_cache_lines(self.cache.len() * 2);
-        }
-    }
-
-    fn set_cache_lines(&mut self, lines: usize) {
-        self.cache = vec![NIL; lines].into_boxed_slice();
-        self.cache_shift = u64::BITS - lines.trailing_zeros();
+    #[cold]
+    fn learn(&mut self) {
+        let sides = Side::BOTH.into_iter();
+        let prices = sides.flat_map(|side| self.entries(side).take(LEARN_LEVELS).map(|(price, _)| price));
+        let mut cache = self.cache.clone();
+        cache.learn(self.len(Side::Bid) + self.len(Side::Ask), prices);
+        self.cache = cache;
     }
 
     /// Takes a level of size 0 out of the book.
@@ -162,7 +150,7 @@ impl Levels {
         self.free = NIL;
         self.trees.iter_mut().for_each(BTreeMap::clear);
         self.best = [NIL; 2];
-        self.set_cache_lines(CACHE_LINES_MIN);
+        self.cache = PriceCache::new();
     }
 
     #[inline]
@@ -201,9 +189,19 @@ impl Levels {
         self.entries(side).map(|(_, slot)| self.get(slot))
     }
 
+    /// Appends a side's best `depth` levels, best first: [`iter`](Self::iter) without asking at each step which way to go.
+    pub(crate) fn extend_best<T>(&self, side: Side, depth: usize, out: &mut Vec<T>, of: impl Fn(&LevelSlot) -> T) {
+        let tree = &self.trees[side as usize];
+        let of = |slot: &u32| of(self.get(*slot));
+        match side {
+            Side::Bid => out.extend(tree.values().rev().take(depth).map(of)),
+            Side::Ask => out.extend(tree.values().take(depth).map(of)),
+        }
+    }
+
     /// Bytes held by level slots, in use or not, and by the cache; without the trees' nodes.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.slots.capacity() * size_of::<LevelSlot>() + size_of_val(&*self.cache)
+        self.slots.capacity() * size_of::<LevelSlot>() + self.cache.memory_bytes()
     }
 
     /// Slots in use or free, and those of them that are free by their own account.
@@ -212,16 +210,16 @@ impl Levels {
         (self.slots.len() - 1, free)
     }
 
-    /// Asks for the cache line (the processor's) of the cache line (ours) of a price.
+    /// Asks for the place where the cache may know a price.
     #[inline(always)]
-    pub(crate) fn prefetch_cached(&self, side: Side, price: i64) {
-        prefetch(&self.cache[self.cache_line(side, price)]);
+    pub(crate) fn prefetch_cached(&self, price: i64) {
+        self.cache.prefetch(price);
     }
 
     /// The slot that the level at this price probably has, or any: to be prefetched, not to be believed.
     #[inline(always)]
-    pub(crate) fn guess(&self, side: Side, price: i64) -> u32 {
-        self.cache[self.cache_line(side, price)]
+    pub(crate) fn guess(&self, price: i64) -> u32 {
+        self.cache.get(price)
     }
 
     #[inline(always)]

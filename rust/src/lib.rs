@@ -13,6 +13,7 @@
 //! - [`market`]: the books by (publisher_id, instrument_id), symbols, counters; [`feed`]: both of these together
 //! - [`event`]: a book that moves by whole events; [`book`]: one that moves record by record, and its invariants
 //! - [`view`]: immutable pictures; [`encode`]: as JSON; [`checkpoint`]: a whole market to and from bytes
+//! - [`fingerprint`]: a hash of all books' state; [`verify`]: a whole file's books, proven against [`naive`]'s
 //! - [`reader`]: a file in chunks of whole records; [`sim`]: a synthetic market; [`latency`]: percentiles
 //! - [`naive`]: the plain book that tests and benchmarks hold the fast one against
 //!
@@ -24,9 +25,11 @@ pub mod bench_support;
 pub mod book;
 pub mod checkpoint;
 pub mod decode;
+pub mod derive;
 pub mod encode;
 pub mod event;
 pub mod feed;
+pub mod fingerprint;
 mod id_map;
 mod inflate;
 pub mod latency;
@@ -34,11 +37,13 @@ mod levels;
 pub mod market;
 pub mod naive;
 pub mod pieces;
+mod price_cache;
 mod queue;
 pub mod reader;
 pub mod record;
 pub mod sim;
 mod symbols;
+pub mod verify;
 pub mod view;
 
 #[cfg(feature = "python")]

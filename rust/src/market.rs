@@ -63,7 +63,7 @@ pub enum Name {
 
 impl Name {
     /// What a text says if it is no symbol: `publisher_id:instrument_id` or an instrument_id.
-    fn numeric(text: &str) -> Option<Self> {
+    pub(crate) fn numeric(text: &str) -> Option<Self> {
         if let Some((publisher, instrument)) = text.split_once(':') {
             let key = Key { publisher_id: publisher.parse().ok()?, instrument_id: instrument.parse().ok()? };
             return Some(Name::Key(key));

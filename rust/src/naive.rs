@@ -49,17 +49,22 @@ fn side_of(record: &MboMsg) -> Option<usize> {
     }
 }
 
-/// The name of the counter under which this record is refused.
-fn fault_of(record: &MboMsg) -> Option<&'static str> {
+/// The place of an accepted record among the counters of arrivals: one for each action, then three reasons to refuse.
+fn arrival(record: &MboMsg) -> usize {
+    b"ACMRTFN".iter().position(|action| *action == record.action as u8).expect("one of seven actions")
+}
+
+/// The place of a refused record there.
+fn fault_of(record: &MboMsg) -> Option<usize> {
     let action = record.action as u8;
     if !b"ACMRTFN".contains(&action) {
-        Some("rejected_action")
+        Some(7)
     } else if !b"AM".contains(&action) {
         None
     } else if side_of(record).is_none() {
-        Some("rejected_side")
+        Some(8)
     } else if record.price == UNDEF_PRICE && !(action == b'A' && record.flags.raw() & TOB != 0) {
-        Some("rejected_price")
+        Some(9)
     } else {
         None
     }
@@ -179,19 +184,25 @@ impl NaiveOrders {
     /// (price, size, count) of every level, best first. A quote adds its size and counts no order.
     #[must_use]
     pub fn levels(&self, side: Side) -> Vec<(i64, u64, u32)> {
-        let mut levels: BTreeMap<i64, (u64, u32)> = BTreeMap::new();
-        for (price, queue) in &self.sides[side as usize] {
-            let size = queue.iter().map(|order| u64::from(order.1)).sum();
-            levels.insert(*price, (size, queue.len() as u32));
-        }
+        let sum = |queue: &VecDeque<QueuedOrder>| queue.iter().map(|order| u64::from(order.1)).sum();
+        let queues = self.sides[side as usize].iter();
+        let mut levels: Vec<_> = queues.map(|(price, queue)| (*price, sum(queue), queue.len() as u32)).collect();
         if let Some((price, size)) = self.quotes[side as usize] {
-            levels.entry(price).or_default().0 += u64::from(size);
+            match levels.binary_search_by_key(&price, |level| level.0) {
+                Ok(at) => levels[at].1 += u64::from(size),
+                Err(at) => levels.insert(at, (price, u64::from(size), 0)),
+            }
         }
-        let mut levels: Vec<_> = levels.into_iter().map(|(price, (size, count))| (price, size, count)).collect();
         if side == Side::Bid {
             levels.reverse();
         }
         levels
+    }
+
+    fn level_count(&self, side: Side) -> u64 {
+        let queues = &self.sides[side as usize];
+        let is_quote_alone = self.quotes[side as usize].is_some_and(|(price, _)| !queues.contains_key(&price));
+        queues.len() as u64 + u64::from(is_quote_alone)
     }
 
     /// The orders at a price in priority order.
@@ -225,8 +236,8 @@ pub struct NaiveBook {
     forced_events: u64,
     bad_book_marks: u64,
     moment: (u64, u64, u32),
-    /// Arrived records by the counter they belong to.
-    arrived: BTreeMap<&'static str, u64>,
+    /// Arrived records, by action, then refused ones by reason: action, side, price.
+    arrived: [u64; 10],
 }
 
 impl NaiveBook {
@@ -247,7 +258,7 @@ impl NaiveBook {
             forced_events: 0,
             bad_book_marks: 0,
             moment: (0, 0, 0),
-            arrived: BTreeMap::new(),
+            arrived: [0; 10],
         }
     }
 
@@ -277,7 +288,7 @@ impl NaiveBook {
     fn note(&mut self, record: &MboMsg) {
         let fault = fault_of(record);
         let bits = record.flags.raw();
-        *self.arrived.entry(fault.unwrap_or_else(|| arrival(record))).or_default() += 1;
+        self.arrived[fault.unwrap_or_else(|| arrival(record))] += 1;
         if fault.is_none() {
             if bits & SNAPSHOT != 0 {
                 self.is_loading = true;
@@ -328,7 +339,7 @@ impl NaiveBook {
         for record in std::mem::take(&mut self.held) {
             self.orders.apply(&record);
             if record.action as u8 == b'R' {
-                self.epoch += 1;
+                self.epoch = self.epoch.wrapping_add(1);
             }
         }
         if let Some(verdict) = self.verdicts.last() {
@@ -386,7 +397,13 @@ impl NaiveBook {
         self.moment
     }
 
-    /// Grows by one with every Clear.
+    /// Whether an event after `until` has come: the book will not change any more.
+    #[must_use]
+    pub fn is_past_end(&self) -> bool {
+        self.is_past_end
+    }
+
+    /// Grows by one with every Clear; after the last number comes 0.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.epoch
@@ -394,17 +411,17 @@ impl NaiveBook {
 
     /// All counters under the names users see, in the order in which users see them.
     #[must_use]
-    pub fn counters(&self) -> Vec<(&'static str, u64)> {
-        let arrived = |name: &'static str| (name, self.arrived.get(name).copied().unwrap_or(0));
-        vec![
-            ("records", self.arrived.values().sum()),
-            arrived("adds"),
-            arrived("cancels"),
-            arrived("modifies"),
-            arrived("clears"),
-            arrived("trades"),
-            arrived("fills"),
-            arrived("nones"),
+    pub fn counters(&self) -> [(&'static str, u64); 23] {
+        let [adds, cancels, modifies, clears, trades, fills, nones, bad_action, bad_side, bad_price] = self.arrived;
+        [
+            ("records", self.arrived.iter().sum()),
+            ("adds", adds),
+            ("cancels", cancels),
+            ("modifies", modifies),
+            ("clears", clears),
+            ("trades", trades),
+            ("fills", fills),
+            ("nones", nones),
             ("events", self.seq),
             ("forced_events", self.forced_events),
             ("unknown_cancels", self.orders.unknown_cancels),
@@ -412,28 +429,14 @@ impl NaiveBook {
             ("duplicate_adds", self.orders.duplicate_adds),
             ("over_cancels", self.orders.over_cancels),
             ("zero_sizes", self.orders.zero_sizes),
-            arrived("rejected_action"),
-            arrived("rejected_side"),
-            arrived("rejected_price"),
+            ("rejected_action", bad_action),
+            ("rejected_side", bad_side),
+            ("rejected_price", bad_price),
             ("bad_book_marks", self.bad_book_marks),
             ("held", self.held.len() as u64),
             ("orders", self.orders.places.len() as u64),
-            ("bid_levels", self.levels(Side::Bid).len() as u64),
-            ("ask_levels", self.levels(Side::Ask).len() as u64),
+            ("bid_levels", self.orders.level_count(Side::Bid)),
+            ("ask_levels", self.orders.level_count(Side::Ask)),
         ]
-    }
-}
-
-/// The name of the counter under which an accepted record arrives.
-fn arrival(record: &MboMsg) -> &'static str {
-    match record.action as u8 {
-        b'A' => "adds",
-        b'C' => "cancels",
-        b'M' => "modifies",
-        b'R' => "clears",
-        b'T' => "trades",
-        b'F' => "fills",
-        b'N' => "nones",
-        _ => unreachable!("an accepted record has one of seven actions"),
     }
 }

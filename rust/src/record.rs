@@ -11,6 +11,10 @@ pub const MBO_BYTES: usize = size_of::<MboMsg>();
 /// See [`MBO_BYTES`].
 pub const MBO_TS_OUT_BYTES: usize = MBO_BYTES + 8;
 
+// What the unsafe blocks below rely on: as many bytes as the fields have together (a header of 16, then 8 + 8 + 4 + 1 + 1 +
+// 1 + 1 + 8 + 4 + 4), so none is padding.
+const _: () = assert!(size_of::<dbn::RecordHeader>() == 16 && MBO_BYTES == 16 + 40);
+
 /// Bits of the `flags` byte.
 pub mod flags {
     pub use dbn::flags::{LAST, MAYBE_BAD_BOOK, SNAPSHOT, TOB};
@@ -94,12 +98,6 @@ impl Side {
         // Not a match on the letters: which of the two it is, is a coin toss, and no branch should hang on it.
         const { assert!(Side::Bid as u8 == 0 && Side::Ask as u8 == b'B' - b'A') };
         Self::BOTH.get(usize::from(b'B'.wrapping_sub(byte))).copied()
-    }
-
-    /// The side, or any if there is none: for guesses.
-    #[inline(always)]
-    pub(crate) fn or_any(record: &MboMsg) -> Self {
-        Self::BOTH[usize::from(b'B'.wrapping_sub(record.side as u8) & 1)]
     }
 
     /// `'B'` or `'A'`.

@@ -46,11 +46,7 @@ impl View {
     #[must_use]
     pub fn of(key: Key, symbol: Option<&str>, book: &EventBook, extent: Extent) -> Self {
         let inner = book.book();
-        let levels = Side::BOTH.map(|side| {
-            let mut levels = Vec::with_capacity(extent.depth.min(inner.level_count(side)));
-            levels.extend(inner.levels(side).take(extent.depth));
-            levels
-        });
+        let levels = Side::BOTH.map(|side| inner.best_levels(side, extent.depth));
         let queues = extent.with_queues.then(|| {
             Side::BOTH.map(|side| inner.queues(side).take(extent.depth).map(|(_, queue)| queue.collect()).collect())
         });

@@ -6,6 +6,7 @@ import sys
 HEAVY = (
     "numpy",
     "pandas",
+    "pyarrow",
     "databento",
     "databento_dbn",
     "starlette",

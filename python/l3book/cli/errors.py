@@ -35,3 +35,14 @@ def check_input_file(path: Path) -> None:
     # Not by opening it: that would break the pipe of whoever writes to one.
     if not os.access(path, os.R_OK):
         raise CommandError(f"{path}: permission denied: expected a readable file")
+
+
+def check_other_file(path: Path, output: Path) -> None:
+    """Refuse to write over the input."""
+    try:
+        is_same = output.samefile(path)
+    except OSError:
+        # One of them is missing or cannot be looked at; whoever opens it says so.
+        return
+    if is_same:
+        raise CommandError(f"{path}: the input is also the output: expected another file")

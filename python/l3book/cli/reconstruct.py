@@ -3,20 +3,24 @@
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from l3book.cli.errors import EXIT_ANSWER_IS_NO, EXIT_MISUSE, CommandError, cannot_use, check_input_file
+from l3book.cli.errors import (
+    EXIT_ANSWER_IS_NO,
+    EXIT_MISUSE,
+    CommandError,
+    cannot_use,
+    check_input_file,
+    check_other_file,
+)
+from l3book.cli.progress import file_progress
 from l3book.cli.times import parse_time_ns
 from l3book.digits import whole_number
 
 if TYPE_CHECKING:
     from l3book import Market
 
-PROGRESS_FILE_MIN_BYTES = 64 * 1024 * 1024
-"""Shorter files are read before a progress bar could be."""
 PIPE_CHUNK_BYTES = 256 * 1024
 CHOICES_SHOWN_MAX = 8
 DEPTH_MAX = 999_999_999
@@ -66,12 +70,12 @@ def run(arguments: argparse.Namespace) -> int:
     check_input_file(path)
     market = Market(until=arguments.at)
     damage: str | None = None
-    if arguments.output is not None and _is_same_file(path, arguments.output):
-        raise CommandError(f"{path}: the input is also the output: expected another file")
+    if arguments.output is not None:
+        check_other_file(path, arguments.output)
     start_s = time.perf_counter()
     try:
         if path.is_file():
-            with _progress(path) as progress:
+            with file_progress(path) as progress:
                 market.feed_file(path, progress=progress)
         else:
             _feed_pipe(market, path)
@@ -99,14 +103,6 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _is_same_file(path: Path, output: Path) -> bool:
-    try:
-        return output.samefile(path)
-    except OSError:
-        # One of them is missing or cannot be looked at; whoever opens it says so.
-        return False
-
-
 class _NoSuchBookError(Exception):
     """--instrument names no book, or several; the text says what it could have named."""
 
@@ -130,22 +126,6 @@ def _depth(text: str) -> int:
     if (depth := whole_number(text)) and depth <= DEPTH_MAX:
         return depth
     raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number above 0")
-
-
-@contextmanager
-def _progress(path: Path) -> Iterator[Callable[[int, int], object] | None]:
-    if not sys.stderr.isatty() or path.stat().st_size < PROGRESS_FILE_MIN_BYTES:
-        yield None
-        return
-    from tqdm import tqdm  # type: ignore[import-untyped]
-
-    with tqdm(desc=path.name, unit="B", unit_scale=True, unit_divisor=1024, leave=False, file=sys.stderr) as bar:
-
-        def update(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield update
 
 
 def _books_json(market: "Market", arguments: argparse.Namespace) -> bytes:

@@ -34,9 +34,9 @@ use crate::{
 /// Bytes copied at once from a buffer that another thread could write to.
 const COPY_BYTES: usize = 256 * 1024;
 /// Plain bytes between two calls of a progress function, and two looks for signals.
-const PROGRESS_BYTES: usize = 4 * 1024 * 1024;
+pub(super) const PROGRESS_BYTES: usize = 4 * 1024 * 1024;
 
-fn parse_name(instrument: &Bound<'_, PyAny>) -> PyResult<Name> {
+pub(super) fn parse_name(instrument: &Bound<'_, PyAny>) -> PyResult<Name> {
     if !instrument.is_instance_of::<PyBool>() {
         if let Ok(text) = instrument.extract::<String>() {
             return Ok(Name::Text(text));
@@ -249,6 +249,11 @@ impl Market {
             list.append(dict)?;
         }
         Ok(list)
+    }
+
+    /// A hash of the state of all books: equal on every machine, in every run, for equal books.
+    fn state_hash(&self, py: Python<'_>) -> String {
+        self.0.work(py, |market| market.fingerprint()).to_string()
     }
 
     /// Checks every invariant of every book; raises InvariantError with the first broken one.

@@ -2,6 +2,7 @@
 
 mod book;
 mod compressor;
+mod deriver;
 mod errors;
 mod market;
 mod reader;
@@ -9,6 +10,7 @@ mod shared;
 mod sim;
 mod snapshot;
 mod types;
+mod verify;
 
 use pyo3::prelude::*;
 
@@ -30,5 +32,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<reader::FileReader>()?;
     module.add_class::<sim::Simulator>()?;
     module.add_class::<compressor::Compressor>()?;
+    module.add_class::<deriver::Deriver>()?;
+    module.add_class::<verify::VerifyReport>()?;
+    module.add_function(wrap_pyfunction!(verify::verify, module)?)?;
     Ok(())
 }

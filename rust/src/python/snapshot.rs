@@ -29,6 +29,9 @@ pub(super) fn extent(depth: Option<i64>, level: u8) -> PyResult<Extent> {
     }
 }
 
+// What `array` relies on: as many bytes as the fields have together, so none is padding but the field of that name.
+const _: () = assert!(size_of::<Level>() == 8 + 8 + 4 + 4);
+
 /// An immutable view of a book after a complete event.
 #[pyclass(frozen, eq, module = "l3book")]
 #[derive(PartialEq)]
