@@ -6,6 +6,7 @@ SOURCE ?= synthetic:
 PORT ?= 8000
 CARGO_BUILD_JOBS ?= 2
 export SOURCE PORT CARGO_BUILD_JOBS
+export L3BOOK_BENCH_QUICK = $(QUICK)
 
 # The recorded market data that some tests need belongs to its owners and lies outside the repository.
 ifndef L3BOOK_TEST_DATA
@@ -18,6 +19,8 @@ BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 VENV := .venv/.ready
 TOOLS := .venv/.tools
+OPPONENTS := .venv-bench/.ready
+BENCH_PYTHON = $(shell [ -s $(OPPONENTS) ] && echo $(BIN)/python || echo .venv-bench/bin/python)
 COMMAND := .venv/bin/l3book
 CORE := python/l3book/_core.abi3.so
 PAGE := python/l3book/static/index.html
@@ -113,10 +116,19 @@ format: $(TOOLS) ## Format Rust and Python
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+# Rust first: it makes the streams that Python reads. A quick run leaves docs/benchmarks.md as it is.
 .PHONY: bench
-bench: setup ## Measure: cargo bench, then pytest-benchmark; results stay in target/criterion/ and .benchmarks/
-	cargo bench --locked
-	$(BIN)/pytest tests/bench --benchmark-only --benchmark-autosave
+bench: setup $(OPPONENTS) ## Measure against opponents and floors, write docs/benchmarks.md; QUICK=1 for two minutes
+	cargo bench --locked --bench ratios --bench memory
+	$(if $(QUICK),,cargo bench --locked --bench apply --bench feed)
+	@rm -f target/bench/python.json
+	PYTHONPATH=python $(BENCH_PYTHON) -m pytest tests/bench --confcutdir=tests/bench --benchmark-only \
+	  --benchmark-columns=median,min,max,rounds --benchmark-json=target/bench/python.json
+	@$(BENCH_PYTHON) tests/bench/table.py
+
+.PHONY: instructions
+instructions: ## Count the core's instructions under valgrind, compare with the baseline; UPDATE=1 writes it
+	@UPDATE=$(UPDATE) $(PYTHON) tests/bench/instructions.py
 
 .PHONY: docs
 docs: $(TOOLS) ## Build the Rust documentation: target/doc/l3book/index.html
@@ -130,6 +142,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 lock: ## Resolve the lock files anew (needs uv; LOCK_FLAGS=--upgrade for newer versions)
 	$(LOCK) pyproject.toml --group dev -o requirements/dev.txt
 	$(LOCK) pyproject.toml -c requirements/dev.txt -o requirements/runtime.txt
+	$(LOCK) pyproject.toml --extra bench -o requirements/bench.txt
 	$(LOCK) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
 	cargo update --workspace
 	npm --prefix ui install --package-lock-only --omit-lockfile-registry-resolved
@@ -138,7 +151,7 @@ lock: ## Resolve the lock files anew (needs uv; LOCK_FLAGS=--upgrade for newer v
 
 .PHONY: clean
 clean: ## Remove all that make has built
-	rm -rf .venv target dist ui/node_modules python/l3book/static python/l3book/_core*.so test-artifacts
+	rm -rf .venv .venv-bench target dist ui/node_modules python/l3book/static python/l3book/_core*.so test-artifacts
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find python tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -153,6 +166,13 @@ $(VENV): requirements/runtime.txt requirements/build.txt
 $(TOOLS): requirements/dev.txt $(VENV)
 	$(PIP_INSTALL) -r requirements/dev.txt
 	@touch $@
+
+# An environment of their own: they pin older versions of what the tests use. Where they cannot be had, what is written
+# into the mark makes the benchmarks run without them, and their rows say so.
+$(OPPONENTS): requirements/bench.txt
+	[ -x .venv-bench/bin/pip ] || $(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $< \
+	  && : > $@ || { echo 'make bench: the opponents cannot be installed; their rows will say so' | tee $@ >&2; }
 
 # Compiled into the source tree, so that edits under python/ are live and an edit under rust/ needs this step only.
 $(CORE): $(VENV) $(CORE_INPUTS)

@@ -20,6 +20,8 @@
 //! Prices are `i64` in units of 1e-9, times `u64` nanoseconds since the UNIX epoch, both exactly as in the records.
 //! Nothing here knows Python but the folder `python`.
 
+#[doc(hidden)]
+pub mod bench_support;
 pub mod book;
 pub mod checkpoint;
 pub mod decode;
