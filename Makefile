@@ -95,6 +95,7 @@ check: check-rust check-python check-ui ## Format, lints, types and docs of ever
 check-rust: $(TOOLS)
 	cargo fmt --all --check
 	cargo fmt --manifest-path rust/fuzz/Cargo.toml --check
+	cargo metadata --locked --format-version 1 --manifest-path rust/fuzz/Cargo.toml >/dev/null
 	cargo clippy --locked --all-targets -- -D warnings
 	$(CARGO_PYTHON) clippy --locked --all-targets --features python -- -D warnings
 	$(MAKE) --no-print-directory docs RUSTDOCFLAGS='-D warnings'
@@ -145,6 +146,7 @@ lock: ## Resolve the lock files anew (needs uv; LOCK_FLAGS=--upgrade for newer v
 	$(LOCK) pyproject.toml --extra bench -o requirements/bench.txt
 	$(LOCK) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
 	cargo update --workspace
+	cargo update --workspace --manifest-path rust/fuzz/Cargo.toml
 	npm --prefix ui install --package-lock-only --omit-lockfile-registry-resolved
 	node -e 'const lock = "ui/package-lock.json", funding = (key, value) => key === "funding" ? undefined : value;'\
 	'fs.writeFileSync(lock, JSON.stringify(JSON.parse(fs.readFileSync(lock)), funding, 2) + "\n")'

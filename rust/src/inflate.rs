@@ -1,4 +1,7 @@
 //! zstd bytes, cut anywhere → plain bytes. Any number of frames, skippable ones among them.
+//!
+//! zstd gives up all that a call has made when it meets damage in that call. So it is given what it asks for, block by
+//! block, and each block's header apart: then the bytes before the damage are handed on, however the input was cut.
 
 use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
 
@@ -19,8 +22,16 @@ pub(crate) struct Inflate {
     zstd: Decoder<'static>,
     out: Box<[u8]>,
     in_frame: bool,
+    /// How many bytes zstd takes until it has something to hand out or to judge.
+    wanted: usize,
     consumed: u64,
+    /// Where the block or header begins that is being read.
+    judged: u64,
 }
+
+/// With fewer zstd cannot tell what kind of frame begins.
+const FRAME_START_BYTES: usize = 5;
+const BLOCK_HEADER_BYTES: usize = 3;
 
 impl Inflate {
     pub(crate) fn new() -> Self {
@@ -28,7 +39,9 @@ impl Inflate {
             zstd: Decoder::new().expect("zstd allocates a context of some 100 KiB"),
             out: vec![0; OUT_BYTES].into_boxed_slice(),
             in_frame: false,
+            wanted: FRAME_START_BYTES,
             consumed: 0,
+            judged: 0,
         }
     }
 
@@ -50,27 +63,35 @@ impl Inflate {
         bytes: &[u8],
         mut plain: impl FnMut(&[u8]) -> Result<(), DecodeError>,
     ) -> Result<(), DecodeError> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        let mut input = InBuffer::around(bytes);
-        loop {
-            let before = input.pos();
+        let mut at = 0;
+        let mut is_out_full = false;
+        // Asked without bytes to take and nothing left to hand out, zstd would say how much it wants of the next frame.
+        while at < bytes.len() || is_out_full {
+            let end = bytes.len().min(at + self.wanted);
+            let is_whole = end == at + self.wanted;
+            let mut input = InBuffer::around(&bytes[at..end]);
             let mut output = OutBuffer::around(&mut self.out[..]);
             let outcome = self.zstd.run(&mut input, &mut output);
             let written = output.pos();
-            let is_out_full = written == output.capacity();
-            self.consumed += (input.pos() - before) as u64;
+            at += input.pos();
+            self.consumed += input.pos() as u64;
             if written > 0 {
                 plain(&self.out[..written])?;
             }
             let hint = outcome
-                .map_err(|error| DecodeError::compressed(self.consumed, format!("invalid zstd data: {error}")))?;
-            self.in_frame = hint != 0;
-            // Asked again at the end of a frame, zstd would say how much it wants of the next.
-            if input.pos() == bytes.len() && (!is_out_full || hint == 0) {
-                return Ok(());
+                .map_err(|error| DecodeError::compressed(self.judged, format!("invalid zstd data: {error}")))?;
+            if is_whole {
+                self.judged = self.consumed;
             }
+            self.in_frame = hint != 0;
+            is_out_full = written == OUT_BYTES && self.in_frame;
+            // What it asks for ends with the header of the block after.
+            self.wanted = match hint {
+                0 => FRAME_START_BYTES,
+                1..=BLOCK_HEADER_BYTES => hint,
+                _ => hint - BLOCK_HEADER_BYTES,
+            };
         }
+        Ok(())
     }
 }

@@ -129,6 +129,32 @@ fn bare_records_are_enough() {
     assert_eq!(fed([&bytes[header..]]).market.counters(), fed([&bytes]).market.counters());
 }
 
+/// zstd gives up what a call has made when it meets damage in it; what lay before must not go with it.
+#[test]
+fn damaged_zstd_loses_nothing_good_however_it_is_cut() {
+    let (plain, _) = stream(3, 12_000);
+    let compressed = zstd::encode_all(plain.as_slice(), 3).expect("zstd");
+    let outcome = |bytes: &[u8], chunk: usize| {
+        let mut feed = Feed::new(Rules::default());
+        let fault = bytes.chunks(chunk).find_map(|chunk| feed.feed(chunk).err());
+        (feed.market.records_taken(), fault)
+    };
+    let mut records_before_damage = 0;
+    for damaged_at in (20..compressed.len()).step_by(compressed.len() / 60) {
+        let mut bytes = compressed.clone();
+        for byte in &mut bytes[damaged_at..(damaged_at + 8).min(compressed.len())] {
+            *byte ^= 0x5A;
+        }
+        let (records, fault) = outcome(&bytes, bytes.len());
+        records_before_damage = records_before_damage.max(records);
+        for chunk in [1, 7, 1000, 65_536] {
+            let (cut_records, cut_fault) = outcome(&bytes, chunk);
+            assert_eq!((records, &fault), (cut_records, &cut_fault), "damaged at {damaged_at}, chunks of {chunk}");
+        }
+    }
+    assert!(records_before_damage > 5000, "{records_before_damage}");
+}
+
 #[test]
 fn several_zstd_frames_cut_anywhere() {
     let (bytes, _) = stream(2, 3000);
