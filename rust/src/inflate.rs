@@ -78,8 +78,8 @@ impl Inflate {
             if written > 0 {
                 plain(&self.out[..written])?;
             }
-            let hint = outcome
-                .map_err(|error| DecodeError::compressed(self.judged, format!("invalid zstd data: {error}")))?;
+            let hint =
+                outcome.map_err(|error| DecodeError::compressed(self.judged, format!("invalid zstd data: {error}")))?;
             if is_whole {
                 self.judged = self.consumed;
             }

@@ -20,6 +20,11 @@ pub const PROBLEMS_MAX: usize = 16;
 /// One record in this many is timed on its own.
 const LATENCY_SAMPLE_RECORDS: u32 = 64;
 
+/// Up to so many books of up to so many orders (in the one at hand), some megabyte in all, neighbours in queues are in
+/// the processor's cache, and asking for them ahead would only cost.
+const NEAR_BOOKS_MAX: usize = 8;
+const NEAR_ORDERS_MAX: usize = 30_000;
+
 /// The key of a book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
@@ -139,6 +144,8 @@ pub struct Market {
     pub(crate) stream: StreamCounters,
     pub(crate) records_taken: u64,
     records_since_sample: u32,
+    /// Whether the books are more than the processor's cache holds.
+    is_wide: bool,
     /// How long one record took, of every 64th.
     pub apply_latency: Latency,
 }
@@ -157,6 +164,7 @@ impl Market {
             stream: StreamCounters::default(),
             records_taken: 0,
             records_since_sample: 0,
+            is_wide: false,
             apply_latency: Latency::default(),
         }
     }
@@ -319,9 +327,8 @@ impl Sink for Market {
         self.symbols.add_metadata(metadata);
     }
 
-    /// Three passes over a block, so that its lookups wait for memory together: the first finds the books and asks for
-    /// their tables, the second for what the tables lead to, the third applies. The first two cost about 2 ns a record;
-    /// with a single small book, which the processor's cache holds, they gain nothing.
+    /// Passes over a block, so that its lookups wait for memory together: the first finds the books and asks for their
+    /// tables, the next for what the tables lead to, the next for what that leads to, the last applies.
     fn mbo(&mut self, block: &[u8], stride: usize, first: Position) {
         let mut copies = [const { MaybeUninit::uninit() }; BLOCK_RECORDS_MAX];
         let records = mbo_records(block, stride, &mut copies);
@@ -339,6 +346,11 @@ impl Sink for Market {
         for (way, record) in ways.iter().zip(records) {
             self.books[way.book as usize].book.prefetch_slots(way.tag, record);
         }
+        if self.is_wide {
+            for (way, record) in ways.iter().zip(records) {
+                self.books[way.book as usize].book.prefetch_neighbours(way.tag, record);
+            }
+        }
         self.records_since_sample += records.len() as u32;
         let is_sampled = self.records_since_sample >= LATENCY_SAMPLE_RECORDS;
         let timed = if is_sampled { records.len() / 2 } else { records.len() };
@@ -349,6 +361,8 @@ impl Sink for Market {
                 self.push(way, record, position);
                 self.apply_latency.record(start.elapsed());
                 self.records_since_sample = 0;
+                let orders = self.books[way.book as usize].book.len();
+                self.is_wide = self.books.len() > NEAR_BOOKS_MAX || orders > NEAR_ORDERS_MAX;
             } else {
                 self.push(way, record, position);
             }

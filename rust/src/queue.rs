@@ -180,7 +180,20 @@ impl Orders {
     /// Asks for the slot that the order of this tag probably has.
     #[inline(always)]
     pub(crate) fn prefetch_slot(&self, tag: Tag) {
-        if let Some(order) = self.slots.get(self.ids.guess(tag) as usize) {
+        self.prefetch(self.ids.guess(tag));
+    }
+
+    #[inline(always)]
+    pub(crate) fn prefetch_neighbours(&self, tag: Tag) {
+        let order = self.get(self.ids.guess(tag));
+        self.prefetch(order.prev);
+        self.prefetch(order.next);
+    }
+
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, slot: u32) {
+        // Links of free slots and of the first slot are whatever was written there last.
+        if let Some(order) = self.slots.get(slot as usize) {
             prefetch(order);
         }
     }
