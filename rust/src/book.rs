@@ -20,7 +20,7 @@ use crate::{
     id_map::{NIL, Place, Tag},
     levels::{LevelSlot, Levels},
     queue::{OrderSlot, Orders},
-    record::{Action, MboMsg, Side, UNDEF_PRICE, flags},
+    record::{Action, MboMsg, Reject, Side, UNDEF_PRICE, flags},
 };
 
 /// What a Modify with the same price and the same size does to the order's place in its queue.
@@ -143,9 +143,12 @@ impl OrderBook {
         }
     }
 
-    /// Applies a record that [`Reject::of`](crate::record::Reject::of) lets pass; any other changes nothing.
+    /// Applies a record; one that [`Reject::of`] refuses changes nothing.
     #[inline(always)]
     pub fn apply(&mut self, action: Action, record: &MboMsg) {
+        if Reject::of(action, record).is_some() {
+            return;
+        }
         let tag = self.tag(record);
         match action {
             Action::Add => self.add(tag, record),

@@ -3,8 +3,8 @@
 //! Bytes flow one way:
 //!
 //! ```text
-//! pieces ──► decode ──► market ──► event ──► book ──► queue, id_map
-//! (a file)   (records)  (by key)   (whole    (levels)  (orders)
+//! pieces ──► decode ──► market ──► event ──► book ──► levels, queue, id_map
+//! (a file)   (records)  (by key)   (whole              (prices)  (orders)
 //!              │                    events)
 //!            inflate                view ──► encode
 //! ```
@@ -13,6 +13,7 @@
 //! - [`market`]: the books by (publisher_id, instrument_id), symbols, counters; [`feed`]: both of these together
 //! - [`event`]: a book that moves by whole events; [`book`]: one that moves record by record, and its invariants
 //! - [`view`]: immutable pictures; [`encode`]: as JSON; [`checkpoint`]: a whole market to and from bytes
+//! - [`derive`](mod@derive): rows of Databento's other schemas, made from MBO
 //! - [`fingerprint`]: a hash of all books' state; [`verify`]: a whole file's books, proven against [`naive`]'s
 //! - [`reader`]: a file in chunks of whole records; [`sim`]: a synthetic market; [`latency`]: percentiles
 //! - [`naive`]: the plain book that tests and benchmarks hold the fast one against
