@@ -53,9 +53,7 @@ impl Bucket {
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     fn places_of(&self, tag: Tag) -> u32 {
-        use std::arch::x86_64::{
-            _mm_castsi128_ps, _mm_cmpeq_epi32, _mm_load_si128, _mm_movemask_ps, _mm_set1_epi32,
-        };
+        use std::arch::x86_64::{_mm_castsi128_ps, _mm_cmpeq_epi32, _mm_load_si128, _mm_movemask_ps, _mm_set1_epi32};
         const { assert!(std::mem::offset_of!(Bucket, tags) == 0 && std::mem::offset_of!(Bucket, slots) == 32) };
         // SAFETY: SSE2 is part of x86-64; the bucket is aligned to 64 bytes and begins with 32 bytes of `u32`.
         let (low, high) = unsafe {
