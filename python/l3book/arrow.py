@@ -7,7 +7,7 @@ UNDEF_PRICE; "decimal" gives decimal128(19, 9) and "float" doubles, an absent pr
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from l3book._core import UNDEF_PRICE, Deriver
-from l3book.rows import derived, fields
+from l3book.rows import derived_of, fields
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,7 +77,7 @@ def arrow_reader(
     batches = ArrowBatches(
         Deriver(schema, instrument=instrument), price_type=price_type, pretty_ts=pretty_ts, map_symbols=map_symbols
     )
-    rows = derived(source, batches.deriver)
+    rows = derived_of(source, batches.deriver, instrument)
     return pa.RecordBatchReader.from_batches(batches.schema, (batches.batch(chunk) for chunk in rows))
 
 

@@ -5,7 +5,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from l3book._core import DecodeError, Deriver, FileReader
+from l3book._core import DecodeError, Deriver, FileReader, UnknownInstrumentError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,7 +102,8 @@ def mbp10(source: "Source", instrument: "Instrument | None" = None) -> "NDArray[
     """Every update of the ten best levels, and every trade, as `DBNStore.to_ndarray(schema="mbp-10")` lays them out.
 
     `source` is a .dbn or .dbn.zst file of schema mbo, or its bytes; `instrument` a symbol, an instrument_id or
-    (publisher_id, instrument_id). Prices are in units of 1e-9, absent ones UNDEF_PRICE. Raises OSError or DecodeError.
+    (publisher_id, instrument_id). Prices are in units of 1e-9, absent ones UNDEF_PRICE. Raises OSError, DecodeError, or
+    UnknownInstrumentError if no instrument of the source goes by that name.
     """
     import numpy as np
 
@@ -111,7 +112,7 @@ def mbp10(source: "Source", instrument: "Instrument | None" = None) -> "NDArray[
     # of the last doubling takes address space and no memory.
     buffer = np.empty(FIRST_BYTES, dtype=np.uint8)
     end = 0
-    for chunk in derived(source, deriver):
+    for chunk in derived_of(source, deriver, instrument):
         start, end = end, end + len(chunk)
         if end > len(buffer):
             larger = np.empty(2 * end, dtype=np.uint8)
@@ -134,6 +135,15 @@ def derived(source: "Source", deriver: Deriver) -> Iterator[bytes]:
         raise
     if rows := deriver.flush():
         yield rows
+
+
+def derived_of(source: "Source", deriver: Deriver, instrument: "Instrument | None") -> Iterator[bytes]:
+    """Like `derived`; a name that no instrument goes by is an error, not a day without data."""
+    yield from derived(source, deriver)
+    if instrument is not None and not deriver.stats()["instruments"]:
+        raise UnknownInstrumentError(
+            f"no instrument goes by {instrument!r}: expected a symbol, instrument_id or (publisher_id, instrument_id)"
+        )
 
 
 def _pieces(source: "Source") -> Iterator[bytes]:

@@ -119,11 +119,9 @@ impl Levels {
 
     #[cold]
     fn learn(&mut self) {
-        let sides = Side::BOTH.into_iter();
-        let prices = sides.flat_map(|side| self.entries(side).take(LEARN_LEVELS).map(|(price, _)| price));
-        let mut cache = self.cache.clone();
-        cache.learn(self.len(Side::Bid) + self.len(Side::Ask), prices);
-        self.cache = cache;
+        let near = |side| self.entries(side).take(LEARN_LEVELS).map(|(price, _)| price);
+        let prices: Vec<i64> = near(Side::Bid).chain(near(Side::Ask)).collect();
+        self.cache.learn(self.len(Side::Bid) + self.len(Side::Ask), prices.into_iter());
     }
 
     /// Takes a level of size 0 out of the book.

@@ -1,7 +1,8 @@
 //! Where orders lie: one arena per book, threaded into a FIFO queue per price level, found by id.
 //!
 //! An order is 32 bytes, so two share a cache line, and its links are 32-bit slot numbers instead of pointers. Freed
-//! slots are chained through `next` and reused first: memory follows the orders that rest, not the orders ever seen.
+//! slots are chained through `next` and reused first: memory follows the most orders that ever rested at once, not the
+//! orders ever seen.
 //! The price is paid in one case: a queue that was built from scattered free slots is walked in scattered order.
 
 use std::hint::select_unpredictable;

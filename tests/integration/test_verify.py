@@ -366,6 +366,40 @@ def test_a_missing_row_is_a_difference(tmp_path: Path) -> None:
     assert report["against"]["rows"] >= 98
 
 
+def test_rows_that_nobody_made_are_a_difference(tmp_path: Path) -> None:
+    path = simulated(tmp_path / "day.dbn")
+    rows = tmp_path / "rows.dbn"
+    made = mbp10_of(path, rows)
+    row_bytes = made[0] * 4
+    last = made[-row_bytes:]
+    rows.write_bytes(rows.read_bytes() + last)
+    report = report_of(path, against=rows)
+    assert report["verdict"] == "different"
+    assert report["difference"]["got"] == "no row"
+    assert f"row {len(made) // row_bytes} " in report["difference"]["what"]
+
+
+def test_rows_of_ours_from_after_the_end_are_passed_over(tmp_path: Path) -> None:
+    path = file_of(tmp_path, *[at(i, bid(i + 1, 100 - i)) for i in range(5)])
+    rows = tmp_path / "rows.dbn"
+    made = mbp10_of(path, rows)
+    row_bytes = made[0] * 4
+    rows.write_bytes(rows.read_bytes()[: -2 * row_bytes])
+    report = report_of(path, against=rows)
+    assert (report["verdict"], report["against"]["ours_after"]) == ("good", 2)
+
+
+@pytest.mark.parametrize("cut_bytes", [1, 200, 367])
+def test_a_cut_mbp10_file_is_damaged(tmp_path: Path, cut_bytes: int) -> None:
+    path = simulated(tmp_path / "day.dbn")
+    rows = tmp_path / "rows.dbn"
+    mbp10_of(path, rows)
+    rows.write_bytes(rows.read_bytes()[:-cut_bytes])
+    report = report_of(path, against=rows)
+    assert report["verdict"] == "damaged"
+    assert "bytes into it" in report["against"]["fault"]
+
+
 def test_rows_of_another_day_do_not_overlap(tmp_path: Path) -> None:
     path, rows = file_of(tmp_path, at(10, bid(1, 100)), at(20, bid(2, 101))), tmp_path / "rows.dbn"
     mbp10_of(path, rows)

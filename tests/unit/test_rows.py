@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dbn_bytes import LAST, UNDEF_PRICE, UNIT, Mbo, metadata, parse, stream
-from l3book import DecodeError, Deriver, arrow_reader, mbp10, to_arrow
+from l3book import DecodeError, Deriver, UnknownInstrumentError, arrow_reader, mbp10, to_arrow
 from l3book._core import Compressor, Simulator
 from l3book.rows import SCHEMAS, derived, fields
 
@@ -255,3 +255,11 @@ def test_wrong_arguments_say_what_is_expected() -> None:
         Deriver("trades", instrument=1.5)  # type: ignore[arg-type]
     with pytest.raises(FileNotFoundError):
         mbp10("no such file")
+
+
+def test_a_name_that_no_instrument_goes_by_is_no_empty_day() -> None:
+    data = metadata() + stream([Mbo("T", "B", UNIT, 1)])
+    with pytest.raises(UnknownInstrumentError, match="no instrument goes by 'NOPE'"):
+        mbp10(data, instrument="NOPE")
+    with pytest.raises(UnknownInstrumentError, match="NOPE"):
+        to_arrow(data, "trades", instrument="NOPE")

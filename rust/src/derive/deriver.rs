@@ -268,8 +268,9 @@ impl Deriver {
     fn take_record(&mut self, at: usize, record: &MboMsg, position: Position) {
         self.counters.records += 1;
         // Every record tells the time, of whatever instrument: a filter must not move the intervals.
-        if record.ts_recv >= self.end_ns {
-            self.advance(record.ts_recv);
+        let now_ns = if record.ts_recv == UNDEF_TIMESTAMP { record.hd.ts_event } else { record.ts_recv };
+        if now_ns >= self.end_ns {
+            self.advance(now_ns);
         }
         if self.instruments[at].is_wanted {
             self.derive(at, record, position);

@@ -36,7 +36,10 @@ impl Compressor {
             let (least, most) = (levels.start(), levels.end());
             return Err(PyValueError::new_err(format!("level {level}, expected {least} to {most}")));
         }
-        Ok(Self(Mutex::new(Some(Encoder::new(Vec::new(), level)?))))
+        let mut encoder = Encoder::new(Vec::new(), level)?;
+        // As Databento's files have it: damage is then noticed by whoever inflates.
+        encoder.include_checksum(true)?;
+        Ok(Self(Mutex::new(Some(encoder))))
     }
 
     /// Takes more plain bytes; returns what is compressed so far and was not returned yet.

@@ -1,8 +1,8 @@
 //! Our books against the venue's own MBP-10, row by row.
 //!
 //! The rows that [`Deriver`] makes of the MBO records must be the venue's, in order, in every column. Files need not
-//! cover the same time: rows of either from before the other's first ts_event are passed over, and where one ends
-//! the comparison does. Both are counted. What nobody derives is not compared: columns that a CSV lacks, `ts_recv`
+//! cover the same time: rows of either from before the other's first ts_event are passed over, and so are rows from after
+//! the other's last record of that book. Both are counted. What nobody derives is not compared: columns that a CSV lacks, `ts_recv`
 //! where it only repeats `ts_event`, symbols.
 //!
 //! Two things were found in files of XNAS.ITCH, and are accepted and counted where they occur:
@@ -25,7 +25,7 @@ use crate::{
     book::OrderBook,
     derive::{Deriver, Schema},
     market::Key,
-    record::{Action, MboMsg, Reject, Side},
+    record::{Action, MboMsg, Reject, Side, flags},
 };
 
 /// What the venue's own MBP-10 was asked.
@@ -53,6 +53,30 @@ pub struct AgainstReport {
     pub fault: Option<String>,
 }
 
+/// How far a stream has come, of one book.
+#[derive(Clone, Copy)]
+struct Edge {
+    ts_event: u64,
+    sequence: u32,
+    /// It ends with a whole event, so everything of this moment is there.
+    is_complete: bool,
+}
+
+impl Edge {
+    fn of(ts_event: u64, sequence: u32, bits: u8) -> Self {
+        Self { ts_event, sequence, is_complete: bits & flags::LAST != 0 }
+    }
+
+    /// Whether a row of this moment should have been seen by now.
+    fn is_past(self, ts_event: u64, sequence: u32) -> bool {
+        let (moment, own) = ((ts_event, sequence), (self.ts_event, self.sequence));
+        moment < own || (moment == own && self.is_complete)
+    }
+}
+
+/// By book; `None` is the newest of any, for files whose columns do not tell books apart.
+type Edges = HashMap<Option<Key>, Edge>;
+
 /// The venue's rows beside ours.
 pub(super) struct Against {
     official: Official,
@@ -64,6 +88,8 @@ pub(super) struct Against {
     books: HashMap<Key, OrderBook>,
     /// A Trade of ours whose levels are not the venue's: the records that follow may make them so.
     trade: Option<(Mbp10Msg, Mismatch)>,
+    records_until: Edges,
+    rows_until: Edges,
     report: AgainstReport,
 }
 
@@ -79,6 +105,8 @@ impl Against {
             next,
             books: HashMap::new(),
             trade: None,
+            records_until: Edges::new(),
+            rows_until: Edges::new(),
             report,
         })
     }
@@ -90,6 +118,9 @@ impl Against {
         if Reject::of(action, record).is_none() {
             self.books.entry(key).or_default().apply(action, record);
         }
+        let edge = Edge::of(record.hd.ts_event, record.sequence, record.flags.raw());
+        self.records_until.insert(Some(key), edge);
+        self.records_until.insert(None, edge);
         self.deriver.push(record);
         if self.compare_rows(selection)? == 0 {
             self.compare_beyond(key, record)?;
@@ -143,14 +174,37 @@ impl Against {
             sequence: record.sequence,
             levels: top_ten(&self.books[&key]),
         };
-        self.report.rows_beyond += 1;
-        self.agree(&ours)
+        let rows_before = self.report.rows;
+        self.agree(&ours)?;
+        self.report.rows_beyond += self.report.rows - rows_before;
+        Ok(())
+    }
+
+    /// A row of ours when the venue has no more.
+    fn after_theirs(&mut self, ours: &Mbp10Msg) -> Result<(), Mismatch> {
+        let key = Key { publisher_id: ours.hd.publisher_id, instrument_id: ours.hd.instrument_id };
+        let until = self.rows_until.get(&Some(key)).or_else(|| self.rows_until.get(&None));
+        if self.report.fault.is_none() && until.is_some_and(|until| until.is_past(ours.hd.ts_event, ours.sequence)) {
+            return Err(Mismatch::new("rows of the MBP-10", "none after its last", row_text(ours)));
+        }
+        self.report.ours_after += 1;
+        Ok(())
+    }
+
+    /// A row of the venue's when we have no more.
+    fn after_ours(&mut self, theirs: &Row) -> Result<(), Mismatch> {
+        let values = &theirs.values;
+        let until = self.records_until.get(&book_of(theirs));
+        if until.is_some_and(|until| until.is_past(values.hd.ts_event, values.sequence)) {
+            return Err(Mismatch::new(format!("row {} of the MBP-10", theirs.number), row_text(values), "no row"));
+        }
+        self.report.theirs_after += 1;
+        Ok(())
     }
 
     fn compare(&mut self, ours: &Mbp10Msg, selection: &mut Selection) -> Result<(), Mismatch> {
         if self.is_over {
-            self.report.ours_after += 1;
-            return Ok(());
+            return self.after_theirs(ours);
         }
         let is_first = self.report.rows == 0;
         while let Some(theirs) = &self.next {
@@ -164,10 +218,7 @@ impl Against {
                 break;
             }
         }
-        let Some(theirs) = &self.next else {
-            self.report.ours_after += 1;
-            return Ok(());
-        };
+        let Some(theirs) = &self.next else { return self.after_theirs(ours) };
         if is_first && ours.hd.ts_event < theirs.values.hd.ts_event {
             self.report.ours_before += 1;
             return Ok(());
@@ -182,7 +233,7 @@ impl Against {
     fn agree(&mut self, ours: &Mbp10Msg) -> Result<(), Mismatch> {
         let theirs = self.next.as_ref().expect("the venue's next row");
         let is_ts_recv_repeated = theirs.values.ts_recv == theirs.values.hd.ts_event;
-        let number = self.report.theirs_before + self.report.rows;
+        let number = theirs.number;
         if let Some((column, expected, got)) = first_difference(theirs, ours, is_ts_recv_repeated) {
             let may_be_merged = column == "side" || !COLUMNS.contains(&column.as_str());
             let mismatch = Mismatch::new(format!("{column} in row {number} of the MBP-10"), expected, got);
@@ -219,6 +270,11 @@ impl Against {
     }
 
     fn advance(&mut self) {
+        if let Some(row) = &self.next {
+            let edge = Edge::of(row.values.hd.ts_event, row.values.sequence, row.values.flags.raw());
+            self.rows_until.insert(book_of(row), edge);
+            self.rows_until.insert(None, edge);
+        }
         self.next = match self.official.next() {
             Ok(next) => next,
             Err(fault) => {
@@ -236,9 +292,11 @@ impl Against {
             self.deriver.finish();
             mismatch = self.compare_rows(selection).err().or_else(|| self.trade.take().map(|(_, mismatch)| mismatch));
             while mismatch.is_none()
-                && let Some(theirs) = &self.next
+                && let Some(theirs) = self.next.clone()
             {
-                self.report.theirs_after += u64::from(is_looked_at(theirs, selection));
+                if is_looked_at(&theirs, selection) {
+                    mismatch = self.after_ours(&theirs).err();
+                }
                 self.advance();
             }
         }
@@ -246,12 +304,23 @@ impl Against {
     }
 }
 
-/// Whether a row of the venue's is of a book that was asked for, as far as its columns tell.
-fn is_looked_at(theirs: &Row, selection: &mut Selection) -> bool {
+/// The book of a row of the venue's, if its columns tell.
+fn book_of(theirs: &Row) -> Option<Key> {
     const BOTH_IDS: u16 = 0b11;
     let header = &theirs.values.hd;
     let key = Key { publisher_id: header.publisher_id, instrument_id: header.instrument_id };
-    theirs.columns & BOTH_IDS != BOTH_IDS || selection.takes(key)
+    (theirs.columns & BOTH_IDS == BOTH_IDS).then_some(key)
+}
+
+/// Whether a row of the venue's is of a book that was asked for, as far as its columns tell.
+fn is_looked_at(theirs: &Row, selection: &mut Selection) -> bool {
+    book_of(theirs).is_none_or(|key| selection.takes(key))
+}
+
+/// A row in a few words.
+fn row_text(row: &Mbp10Msg) -> String {
+    let (action, side, price) = (letter(row.action), letter(row.side), price_text(row.price));
+    format!("{action} {side} {price} × {}, sequence {}, ts_event {}", row.size, row.sequence, row.hd.ts_event)
 }
 
 /// The first column that differs, theirs and ours.

@@ -6,6 +6,10 @@
 use std::{
     io::{self, Read},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use dbn::{
@@ -13,7 +17,10 @@ use dbn::{
     decode::{DbnMetadata, DecodeRecordRef, dbn::Decoder},
 };
 
-use crate::pieces::{PieceError, Pieces};
+use crate::{
+    decode::METADATA_PRELUDE_BYTES,
+    pieces::{PieceError, Pieces},
+};
 
 /// Levels of a row.
 pub(super) const LEVELS: usize = 10;
@@ -30,7 +37,10 @@ pub enum OfficialError {
 }
 
 /// One row.
+#[derive(Clone)]
 pub(super) struct Row {
+    /// Its number in the file, from 0.
+    pub(super) number: u64,
     /// All its values.
     pub(super) values: Mbp10Msg,
     /// The columns (by [`COLUMNS`]) that the file has.
@@ -62,6 +72,8 @@ struct PieceReader {
     pieces: Pieces,
     buffer: Vec<u8>,
     at: usize,
+    /// Bytes handed out; shared, since the decoder keeps the reader to itself.
+    read: Arc<AtomicU64>,
 }
 
 impl PieceReader {
@@ -86,13 +98,21 @@ impl Read for PieceReader {
         let count = out.len().min(self.buffer.len() - self.at);
         out[..count].copy_from_slice(&self.buffer[self.at..self.at + count]);
         self.at += count;
+        self.read.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
     }
 }
 
 enum Source {
-    Dbn(Box<Decoder<PieceReader>>),
+    Dbn(Box<Dbn>),
     Csv(Box<Csv>),
+}
+
+struct Dbn {
+    decoder: Decoder<PieceReader>,
+    read: Arc<AtomicU64>,
+    /// Of the metadata and the whole rows so far: the decoder takes a cut row for the end.
+    whole_bytes: u64,
 }
 
 struct Csv {
@@ -110,7 +130,7 @@ pub(super) struct Official {
 
 impl Official {
     pub(super) fn open(path: &Path) -> Result<Self, OfficialError> {
-        let mut reader = PieceReader { pieces: Pieces::open(path)?, buffer: Vec::new(), at: 0 };
+        let mut reader = PieceReader { pieces: Pieces::open(path)?, buffer: Vec::new(), at: 0, read: Arc::default() };
         reader.fill()?;
         let is_dbn = reader.buffer.starts_with(b"DBN");
         let source = if is_dbn { Self::dbn(reader)? } else { Self::csv(reader)? };
@@ -119,10 +139,16 @@ impl Official {
 
     fn dbn(reader: PieceReader) -> Result<Source, OfficialError> {
         let fail = |what: String| OfficialError::Content(what);
+        let read = Arc::clone(&reader.read);
+        let length = reader
+            .buffer
+            .get(4..METADATA_PRELUDE_BYTES)
+            .map_or(0, |bytes| u32::from_le_bytes(bytes.try_into().expect("four bytes")));
+        let whole_bytes = METADATA_PRELUDE_BYTES as u64 + u64::from(length);
         let decoder = Decoder::with_upgrade_policy(reader, VersionUpgradePolicy::UpgradeToV3);
         let decoder = decoder.map_err(|error| fail(format!("invalid DBN: {error}")))?;
         match decoder.metadata().schema {
-            None | Some(Schema::Mbp10) => Ok(Source::Dbn(Box::new(decoder))),
+            None | Some(Schema::Mbp10) => Ok(Source::Dbn(Box::new(Dbn { decoder, read, whole_bytes }))),
             Some(schema) => Err(fail(format!("schema {schema}, expected mbp-10"))),
         }
     }
@@ -139,20 +165,24 @@ impl Official {
         let number = self.rows;
         let fail = |what: String| OfficialError::Content(format!("row {number}: {what}"));
         let row = match &mut self.source {
-            Source::Dbn(decoder) => {
-                let record = decoder.decode_record_ref().map_err(|error| fail(error.to_string()))?;
-                let Some(record) = record else { return Ok(None) };
+            Source::Dbn(dbn) => {
+                let record = dbn.decoder.decode_record_ref().map_err(|error| fail(error.to_string()))?;
+                let Some(record) = record else {
+                    let rest = dbn.read.load(Ordering::Relaxed).saturating_sub(dbn.whole_bytes);
+                    return if rest == 0 { Ok(None) } else { Err(fail(format!("the file ends {rest} bytes into it"))) };
+                };
+                dbn.whole_bytes += record.header().record_size() as u64;
                 let Some(values) = record.get::<Mbp10Msg>() else {
                     return Err(fail(format!("record type 0x{:02X}, expected 0x0A (MBP-10)", record.header().rtype)));
                 };
-                Row { values: *values, columns: u16::MAX, levels: LEVELS }
+                Row { number, values: *values, columns: u16::MAX, levels: LEVELS }
             }
             Source::Csv(csv) => {
                 let Csv { reader, layout, record } = &mut **csv;
                 if !reader.read_record(record).map_err(|error| fail(error.to_string()))? {
                     return Ok(None);
                 }
-                layout.row(record).map_err(fail)?
+                Row { number, ..layout.row(record).map_err(fail)? }
             }
         };
         self.rows += 1;
@@ -216,7 +246,7 @@ impl Layout {
             level.ask_ct = number(text(5), LEVEL_COLUMNS[5])?;
         }
         let columns = (0..COLUMNS.len()).filter(|i| self.columns[*i].is_some()).fold(0, |bits, i| bits | 1 << i);
-        Ok(Row { values, columns, levels: self.levels.len() })
+        Ok(Row { number: 0, values, columns, levels: self.levels.len() })
     }
 }
 
