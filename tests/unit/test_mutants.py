@@ -1,4 +1,4 @@
-"""The list of deliberate bugs fits the core: a text that is gone would be noticed only by whoever runs `make mutants`."""
+"""The list of deliberate bugs fits the core: a text that is gone would otherwise be noticed by `make mutants` alone."""
 
 import tomllib
 from pathlib import Path
