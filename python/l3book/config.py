@@ -13,6 +13,7 @@ ENVIRONMENTS = ("dev", "staging", "prod")
 CONFIG_FOLDER = Path("config")
 PORT_MAX = 65_535
 DEPTH_LIMIT = 10_000
+BUDGET_S_MAX = 31 * 86_400
 
 # Variables with our prefix that are no settings: where to find those, and what tests and benchmarks read.
 _OTHER_VARIABLES = frozenset({"L3BOOK_CONFIG", "L3BOOK_ENV"})
@@ -33,6 +34,12 @@ class Settings:
     """Address to listen on; anything but loopback needs allow_unauthenticated."""
     port: int = 8000
     """TCP port; 0 picks a free one."""
+    gateway: str = ""
+    """HOST:PORT that a live source connects to instead of Databento's own address."""
+    reconnect_budget_s: int = 300
+    """A source that cannot be reconnected to for so long has failed; 0: never."""
+    replay_range_s: int = 86_400
+    """How far back a live service replays; after a longer loss the books are asked for anew."""
     log_level: str = "info"
     """debug, info, warning or error."""
     depth_default: int = 10
@@ -47,6 +54,10 @@ def _text(value: object) -> str:
     if isinstance(value, str) and value:
         return value
     raise ValueError("text")
+
+
+def _text_or_none(value: object) -> str:
+    return "" if value == "" else _text(value)
 
 
 def _whole(low: int, high: int) -> Callable[[object], int]:
@@ -79,6 +90,9 @@ _PARSERS: dict[str, Callable[[object], object]] = {
     "source": _text,
     "host": _text,
     "port": _whole(0, PORT_MAX),
+    "gateway": _text_or_none,
+    "reconnect_budget_s": _whole(0, BUDGET_S_MAX),
+    "replay_range_s": _whole(0, BUDGET_S_MAX),
     "log_level": _log_level,
     "depth_default": _whole(1, DEPTH_LIMIT),
     "depth_max": _whole(1, DEPTH_LIMIT),

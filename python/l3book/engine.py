@@ -1,13 +1,18 @@
-"""The engine: the only writer of the Market, one thread that feeds it what the source yields."""
+"""The engine: the only writer of the Market, one thread that feeds it what the source brings."""
 
 import logging
 from threading import Thread
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from l3book._core import DecodeError, Market
-from l3book.sources import Source
+from l3book.feed.options import FeedOptions
+from l3book.sources import AnySource, Source, is_connector
+from l3book.sources.connection import ConnectionLost, Refused
 
-SourceState: TypeAlias = Literal["starting", "running", "ended", "failed"]
+if TYPE_CHECKING:
+    from l3book.feed.supervisor import Feed
+
+SourceState: TypeAlias = Literal["starting", "connecting", "running", "reconnecting", "ended", "failed"]
 
 log = logging.getLogger(__name__)
 
@@ -16,26 +21,32 @@ class Engine:
     """Feeds a source to a Market until the source ends, fails or is stopped.
 
     A source that ends or fails leaves the books as they are, and they go on being served. The loop runs once
-    per chunk of thousands of records; the records themselves are applied in Rust, without the GIL.
+    per chunk of thousands of records; the records themselves are applied in Rust, without the GIL. A source that is
+    connected to needs a Market that watches (`watch=True`).
     """
 
-    def __init__(self, source: Source, market: Market) -> None:
-        self._source = source
+    def __init__(self, source: AnySource, market: Market, options: FeedOptions | None = None) -> None:
         self._market = market
         self._thread = Thread(target=self._run, name="l3book-engine", daemon=True)
         self._stopping = False
+        self.uri = source.uri
+        """The URI of the source."""
         self.state: SourceState = "starting"
         self.error: str | None = None
         """What was wrong with the source, once its state is failed."""
         self.bytes = 0
-        """Decompressed bytes fed."""
+        """Decompressed bytes fed; of a source that is connected to, bytes as they came."""
         self.messages = 0
         """MBO records taken."""
+        self.feed: Feed | None = None
+        """What keeps the connection, where there is one."""
+        self._source: Source | None = None
+        if is_connector(source):
+            from l3book.feed.supervisor import Feed
 
-    @property
-    def uri(self) -> str:
-        """The URI of the source."""
-        return self._source.uri
+            self.feed = Feed(source, market, self._take, self._tell, options or FeedOptions())
+        else:
+            self._source = source
 
     def start(self) -> None:
         """Start the thread."""
@@ -44,23 +55,23 @@ class Engine:
     def stop(self, timeout_s: float) -> bool:
         """Close the source and wait for the thread; -> whether it came to its end within the time."""
         self._stopping = True
-        self._source.close()
+        if self.feed is not None:
+            self.feed.close()
+        if self._source is not None:
+            self._source.close()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
         try:
-            for chunk in self._source:
-                self.state = "running"
-                self.messages += self._market.feed(chunk)
-                self.bytes += len(chunk)
-                if self._stopping:
-                    break
+            if self.feed is not None:
+                self.feed.run()
+            if self._source is not None:
+                self._read(self._source)
             if self._stopping:
                 return
-            self._market.finish()
-        except (DecodeError, OSError) as error:
+        except (DecodeError, OSError, ConnectionLost, Refused) as error:
             self._fail(str(error))
             log.error("source %s failed: %s", self.uri, error)  # noqa: TRY400  # the text is the whole story
         # A panic in Rust arrives as a BaseException, and must not leave "running" behind.
@@ -70,6 +81,22 @@ class Engine:
         else:
             self.state = "ended"
             log.info("source %s ended after %d messages", self.uri, self.messages)
+
+    def _read(self, source: Source) -> None:
+        for chunk in source:
+            self.state = "running"
+            self._take(chunk)
+            if self._stopping:
+                return
+        if not self._stopping:
+            self._market.finish()
+
+    def _take(self, chunk: bytes | memoryview) -> None:
+        self.messages += self._market.feed(chunk)
+        self.bytes += len(chunk)
+
+    def _tell(self, state: Literal["connecting", "reconnecting", "running"]) -> None:
+        self.state = state
 
     def _fail(self, error: str) -> None:
         self.error = error

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from l3book._core import Market, __version__
 from l3book.engine import Engine
+from l3book.loop_lag import LoopLag
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,8 @@ class Hub:
         self._last = self._totals(market.stats())
         self._throughput = {"messages_per_s": 0.0, "events_per_s": 0.0, "bytes_per_s": 0.0, "window_s": 0.0}
         self._latency = {"apply": _NO_LATENCY, "snapshot": _NO_LATENCY}
+        self.loop_lag = LoopLag()
+        """Of the event loop that answers; whoever runs one starts it."""
         self._is_shutting_down = False
         self._stopping = Event()
         self._sampler = Thread(target=self._sample_until_stopped, name="l3book-sampler", daemon=True)
@@ -111,8 +114,11 @@ class Hub:
         if self._engine.state == "failed":
             return f"the source failed: {self._engine.error}"
         if len(self._market) == 0:
-            ended = self._engine.state == "ended"
-            return "the source ended without any book" if ended else "the source has not delivered a book yet"
+            if self._engine.state == "ended":
+                return "the source ended without any book"
+            if self._engine.state in {"connecting", "reconnecting"}:
+                return f"the source is {self._engine.state}"
+            return "the source has not delivered a book yet"
         return None
 
     def metrics(self) -> dict[str, Any]:
@@ -121,7 +127,9 @@ class Hub:
         totals = self._totals(stats)
         return {
             "version": __version__,
-            "source": {"uri": self._engine.uri, "state": self._engine.state, "error": self._engine.error},
+            "source": self._source(),
+            "feed": self._engine.feed.watch_stats() if self._engine.feed else None,
+            "event_loop": self.loop_lag.as_dict(),
             "uptime_s": round(totals.at_s - self._started_s, 3),
             "throughput": self._throughput,
             "totals": {"messages": totals.messages, "events": totals.events, "bytes": totals.bytes},
@@ -130,6 +138,18 @@ class Hub:
             "books": stats["books"],
             "orders": stats["orders"],
         }
+
+    def transitions(self) -> list[dict[str, Any]]:
+        """List what happened last to a live feed and its books, oldest first."""
+        return list(self._engine.feed.transitions.recent()) if self._engine.feed else []
+
+    def _source(self) -> dict[str, Any]:
+        source = {"uri": self._engine.uri, "state": self._engine.state, "error": self._engine.error}
+        if self._engine.feed is None:
+            return source
+        last_ts_recv = self._engine.feed.watch_stats()["last_ts_recv"]
+        lag_ns = time.time_ns() - last_ts_recv if last_ts_recv else None
+        return {**source, **self._engine.feed.status.as_dict(), "lag_ns": lag_ns}
 
     def _totals(self, stats: dict[str, Any]) -> Totals:
         return Totals(time.monotonic(), stats["records"], stats["events"], self._engine.bytes)

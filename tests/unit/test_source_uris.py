@@ -29,10 +29,10 @@ def test_file_path(uri: str, path: str) -> None:
 @pytest.mark.parametrize(
     ("uri", "expected"),
     [
-        ("", "no scheme: expected synthetic: or file:PATH"),
-        ("data.dbn", "no scheme: expected synthetic: or file:PATH"),
+        ("", "no scheme: expected synthetic: or file:PATH, tcp:"),
+        ("data.dbn", "no scheme: expected synthetic: or file:PATH, tcp:"),
         ("/data/a.dbn", "no scheme"),
-        ("ftp://host/a.dbn", "unknown scheme 'ftp': expected synthetic: or file:"),
+        ("ftp://host/a.dbn", "unknown scheme 'ftp': expected synthetic: or file:, tcp:"),
         ("tcp://127.0.0.1:9000", "tcp sources are not in this version"),
         ("live://GLBX.MDP3?symbols=ES.FUT", "live sources are not in this version"),
         ("nats://127.0.0.1:4222/s", "nats sources are not in this version"),

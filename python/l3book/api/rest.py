@@ -38,6 +38,7 @@ class Rest:
             "/v1/instruments": self.instruments,
             "/v1/books/{instrument}": self.book,
             "/v1/metrics": self.metrics,
+            "/v1/feed/transitions": self.transitions,
             "/get_snapshot": self.get_snapshot,
             "/livez": self.livez,
             "/readyz": self.readyz,
@@ -90,6 +91,11 @@ class Rest:
         """Throughput, latency and counters."""
         check_known(request)
         return JSONResponse(self._hub.metrics(), headers=_NO_STORE)
+
+    async def transitions(self, request: Request) -> Response:
+        """List the last connections, losses and changes of books' states of a live feed."""
+        check_known(request)
+        return JSONResponse({"transitions": self._hub.transitions()}, headers=_NO_STORE)
 
     async def livez(self, _request: Request) -> Response:
         """Say that the process runs."""

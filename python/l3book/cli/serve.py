@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from l3book.api.server import Shutdown
     from l3book.config import Settings
-    from l3book.sources import Source
+    from l3book.sources import AnySource
 
 NS_PER_MS = 1_000_000
 
@@ -27,8 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--source",
         metavar="URI",
-        help="synthetic:[?instruments=&rate=&seed=] or file:PATH[?speed=X or rate=N] (default: synthetic:)",
+        help="synthetic:[?instruments=&rate=&seed=], file:PATH[?speed=X or rate=N], tcp://HOST:PORT or "
+        "live://DATASET?symbols=…&stype_in=…[&snapshot=1 or start=] (default: synthetic:)",
     )
+    parser.add_argument("--gateway", metavar="HOST:PORT", help="where a live source connects to")
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", help="TCP port, 0 for any free one (default: 8000)")
     parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error (default: info)")
@@ -42,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = load_settings(
         arguments.config,
         arguments.env,
-        {name: getattr(arguments, name) for name in ("source", "host", "port", "log_level")},
+        {name: getattr(arguments, name) for name in ("source", "gateway", "host", "port", "log_level")},
     )
     from l3book import telemetry
     from l3book.api.server import ListenError, Shutdown, is_public, listen, url_of
@@ -50,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     telemetry.setup(settings.log_level)
     shutdown = Shutdown()
     shutdown.install()
-    source = _open(settings.source)
+    source = _open(settings.source, settings.gateway or None)
     try:
         listener = listen(settings.host, settings.port, allow_unauthenticated=settings.allow_unauthenticated)
     except ListenError as error:
@@ -81,12 +83,12 @@ def load_settings(config: Path | None, env: str | None, overrides: dict[str, obj
         raise cannot_use(error.filename, error) from None
 
 
-def _open(uri: str) -> "Source":
+def _open(uri: str, gateway: str | None) -> "AnySource":
     from l3book import DecodeError
     from l3book.sources import SourceError, open_source
 
     try:
-        return open_source(uri)
+        return open_source(uri, gateway)
     except SourceError as error:
         raise CommandError(str(error)) from None
     except OSError as error:
@@ -95,21 +97,24 @@ def _open(uri: str) -> "Source":
         raise CommandError(f"source {uri!r}: {error}", EXIT_ANSWER_IS_NO) from None
 
 
-def _serve(settings: "Settings", source: "Source", shutdown: "Shutdown", listener: "socket") -> int:
+def _serve(settings: "Settings", source: "AnySource", shutdown: "Shutdown", listener: "socket") -> int:
     from l3book import Market, __version__
     from l3book.api.app import create_app
     from l3book.api.hosts import own_hosts
     from l3book.api.server import Server, url_of
     from l3book.engine import Engine
+    from l3book.feed.options import FeedOptions
     from l3book.hub import Hub
+    from l3book.sources import is_connector
 
     url = url_of(listener)
     # Clients notice a restart by the epoch, so it must be one that no earlier run had.
-    market = Market(epoch=time.time_ns() // NS_PER_MS)
-    engine = Engine(source, market)
+    market = Market(epoch=time.time_ns() // NS_PER_MS, watch=is_connector(source))
+    engine = Engine(source, market, FeedOptions(settings.reconnect_budget_s, settings.replay_range_s))
     hub = Hub(market, engine)
 
     def on_accepting() -> None:
+        hub.loop_lag.start()
         print(f"l3book {__version__}: listening on {url} (source {source.uri})", file=sys.stderr, flush=True)
 
     hosts = None if settings.allow_unauthenticated else own_hosts(listener, settings.host)

@@ -1,13 +1,23 @@
-"""Sources: where DBN bytes come from. Each is an iterator of byte chunks that another thread can close."""
+"""Sources: where DBN bytes come from.
+
+Those that are read (`Source`) are an iterator of byte chunks; those that are connected to (`Connector`) are called
+again after every loss. Either can be closed by another thread.
+"""
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from l3book.sources.connection import Connector
 from l3book.sources.file import FileSource
+from l3book.sources.live import LiveConnector
 from l3book.sources.synthetic import SyntheticSource
+from l3book.sources.tcp import TcpConnector
 from l3book.sources.uri import SourceError, SourceUri, parse_uri
 
-__all__ = ["Source", "SourceError", "open_source"]
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+__all__ = ["AnySource", "Connector", "Source", "SourceError", "is_connector", "open_source"]
 
 
 class Source(Protocol):
@@ -24,22 +34,38 @@ class Source(Protocol):
         """End the iteration, from any thread and also out of a sleep. Closing twice is no error."""
 
 
-_SCHEMES: dict[str, Callable[[SourceUri], Source]] = {"synthetic": SyntheticSource, "file": FileSource}
-_PLANNED_SCHEMES = frozenset({"tcp", "live", "nats"})
+AnySource: TypeAlias = Source | Connector
 
 
-def open_source(uri: str) -> Source:
-    """Open the source a URI names.
+def is_connector(source: AnySource) -> "TypeIs[Connector]":
+    """Tell whether a source is connected to, and not read."""
+    return hasattr(source, "connect")
 
-    Raises SourceError when the URI is wrong, OSError when the file cannot be opened, DecodeError when it does
-    not begin like DBN.
+
+_SCHEMES: dict[str, Callable[[SourceUri], AnySource]] = {
+    "synthetic": SyntheticSource,
+    "file": FileSource,
+    "tcp": TcpConnector,
+    "live": LiveConnector,
+}
+_PLANNED_SCHEMES = frozenset({"nats"})
+_EXPECTED = "expected synthetic: or file:, tcp: or live:"
+
+
+def open_source(uri: str, gateway: str | None = None) -> AnySource:
+    """Open the source a URI names. `gateway` (HOST:PORT) is where a live source connects to, whatever its URI says.
+
+    Raises SourceError when the URI is wrong or something that it needs is missing, OSError when the file cannot be
+    opened, DecodeError when it does not begin like DBN.
     """
     parsed = parse_uri(uri)
     if parsed.scheme in _PLANNED_SCHEMES:
-        raise SourceError(
-            f"source {uri!r}: {parsed.scheme} sources are not in this version: expected synthetic: or file:"
-        )
+        raise SourceError(f"source {uri!r}: {parsed.scheme} sources are not in this version: {_EXPECTED}")
     opener = _SCHEMES.get(parsed.scheme)
     if opener is None:
-        raise SourceError(f"source {uri!r}: unknown scheme {parsed.scheme!r}: expected synthetic: or file:")
-    return opener(parsed)
+        raise SourceError(f"source {uri!r}: unknown scheme {parsed.scheme!r}: {_EXPECTED}")
+    if gateway is None:
+        return opener(parsed)
+    if parsed.scheme != "live":
+        raise SourceError(f"source {uri!r}: a gateway ({gateway}) is for live sources: expected live://DATASET")
+    return LiveConnector(parsed, gateway)

@@ -7,7 +7,12 @@ from urllib.parse import unquote_to_bytes
 
 from l3book.digits import whole_number
 
+PORT_MAX = 65_535
+
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+_ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^\s:/\[\]@]+))(?::(?P<port>[0-9]+))?")
+# A key of Databento's does not belong into a URI; whoever puts one there shall not find it in a log.
+_KEY = re.compile(r"db-[0-9A-Za-z]{29}")
 
 
 class SourceError(ValueError):
@@ -59,12 +64,42 @@ class SourceUri:
             return number
         raise SourceError(f"source {self.text!r}: {key} is {text!r}: expected a number above 0, at most {high:g}")
 
+    def choice(self, key: str, default: str, *others: str) -> str:
+        """Read one of a few words."""
+        text = self.query.get(key, default)
+        if text == default or text in others:
+            return text
+        raise SourceError(f"source {self.text!r}: {key} is {text!r}: expected {' or '.join((default, *others))}")
+
+    def address(self) -> tuple[str, int]:
+        """Read `//HOST:PORT`, the whole of the path."""
+        host, port = host_and_port(self.path.removeprefix("//"), None) or ("", 0)
+        if not self.path.startswith("//") or not port:
+            raise SourceError(f"source {self.text!r}: {self.path!r}: expected {self.scheme}://HOST:PORT")
+        return host, port
+
+
+def host_and_port(text: str, port_default: int | None) -> tuple[str, int] | None:
+    """Take HOST:PORT or [IPV6]:PORT apart; None if it is neither."""
+    match = _ADDRESS.fullmatch(text)
+    if match is None:
+        return None
+    port = port_default if match["port"] is None else whole_number(match["port"])
+    if port is None or not 1 <= port <= PORT_MAX:
+        return None
+    return match["v6"] or match["host"], port
+
 
 def parse_uri(uri: str) -> SourceUri:
     """Take a URI apart by hand: urllib would cut a file name at '#', which is legal in one."""
+    if not uri.startswith("file:") and _KEY.search(uri):
+        shown = _KEY.sub("db-…", uri)
+        raise SourceError(f"source {shown!r}: a key in the URI: expected it in DATABENTO_API_KEY only")
     scheme, colon, rest = uri.partition(":")
     if not colon or not _SCHEME.fullmatch(scheme):
-        raise SourceError(f"source {uri!r}: no scheme: expected synthetic: or file:PATH")
+        raise SourceError(
+            f"source {uri!r}: no scheme: expected synthetic: or file:PATH, tcp://HOST:PORT, live://DATASET"
+        )
     path, _, query_text = rest.partition("?")
     query: dict[str, str] = {}
     for pair in filter(None, query_text.split("&")):

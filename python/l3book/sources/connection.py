@@ -1,0 +1,82 @@
+"""What the feed and the sources it connects to say to each other. A source of this kind never sees a book."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+Receive: TypeAlias = Callable[[memoryview], None]
+"""Takes bytes as they came; they are gone when it returns. What it raises ends the connection."""
+
+How: TypeAlias = Literal["first", "resume", "snapshot", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a connection is asked to begin with.
+
+    `first`: as the URI says. `resume`: every record from `start` on (ns, ts_event). `snapshot`: the books as they
+    are, then what follows. `unknown`: whatever the other side sends.
+    """
+
+    how: How
+    start: int | None = None
+
+
+class ConnectionLost(Exception):  # noqa: N818  # a state of the line, and not a mistake of anybody's
+    """The connection broke, or never came to be, for a reason that may pass. `kind` is what losses are counted by."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+class Refused(Exception):  # noqa: N818  # as above
+    """The other side will not serve us, and trying again would not change that. `code` is the gateway's, if any."""
+
+    def __init__(self, text: str, code: int | None = None) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Connection(Protocol):
+    """A stream of DBN that is coming in. Used on its event loop only."""
+
+    @property
+    def ended(self) -> Awaitable[None]:
+        """Done at an orderly end of the stream. Raises ConnectionLost, or what the receiver of the bytes raised."""
+
+    @property
+    def received_at_s(self) -> float:
+        """When bytes last came, by the clock of the event loop."""
+
+    def bytes_waiting(self) -> int:
+        """Bytes that have arrived and were not taken yet."""
+
+    def ask_snapshot(self, instrument_ids: Sequence[int]) -> bool:
+        """Ask for the books of these instruments anew; -> False where the source has no way to."""
+
+    def abort(self) -> None:
+        """Close at once. Closing twice is no error."""
+
+
+class Connector(Protocol):
+    """A source that can be connected to again and again."""
+
+    @property
+    def uri(self) -> str:
+        """The URI it was opened by, without secrets."""
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether a connection can be asked to begin at a time, or with snapshots."""
+
+    @property
+    def reconnects_at_end(self) -> bool:
+        """Whether an orderly end is to be taken for a loss."""
+
+    @property
+    def silence_max_s(self) -> float | None:
+        """Longer silence means that the connection is half-open. None: silence means nothing."""
+
+    async def connect(self, ask: Ask, receive: Receive) -> Connection:
+        """Connect; bytes may come before this returns. Raises ConnectionLost or Refused."""
