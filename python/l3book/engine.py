@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from l3book._core import DecodeError, Market
 from l3book.feed.options import FeedOptions
-from l3book.sources import AnySource, Source, is_connector
+from l3book.sources import AnySource, Connector, Source, is_connector
 from l3book.sources.connection import ConnectionLost, Refused
 
 if TYPE_CHECKING:
@@ -42,11 +42,14 @@ class Engine:
         """What keeps the connection, where there is one."""
         self._source: Source | None = None
         if is_connector(source):
-            from l3book.feed.supervisor import Feed
-
-            self.feed = Feed(source, market, self._take, self._tell, options or FeedOptions())
+            self.feed = self._open_feed(source, options or FeedOptions())
         else:
             self._source = source
+
+    def _open_feed(self, connector: Connector, options: FeedOptions) -> "Feed":
+        from l3book.feed.supervisor import Feed
+
+        return Feed(connector, self._market, self._take, self._tell, options)
 
     def start(self) -> None:
         """Start the thread."""

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from l3book.sources.connection import Connector
 from l3book.sources.file import FileSource
-from l3book.sources.live import LiveConnector
 from l3book.sources.synthetic import SyntheticSource
-from l3book.sources.tcp import TcpConnector
 from l3book.sources.uri import SourceError, SourceUri, parse_uri
 
 if TYPE_CHECKING:
@@ -42,11 +40,23 @@ def is_connector(source: AnySource) -> "TypeIs[Connector]":
     return hasattr(source, "connect")
 
 
+def _tcp(uri: SourceUri) -> Connector:
+    from l3book.sources.tcp import TcpConnector
+
+    return TcpConnector(uri)
+
+
+def _live(uri: SourceUri, gateway: str | None = None) -> Connector:
+    from l3book.sources.live import LiveConnector
+
+    return LiveConnector(uri, gateway)
+
+
 _SCHEMES: dict[str, Callable[[SourceUri], AnySource]] = {
     "synthetic": SyntheticSource,
     "file": FileSource,
-    "tcp": TcpConnector,
-    "live": LiveConnector,
+    "tcp": _tcp,
+    "live": _live,
 }
 _PLANNED_SCHEMES = frozenset({"nats"})
 _EXPECTED = "expected synthetic: or file:, tcp: or live:"
@@ -68,4 +78,4 @@ def open_source(uri: str, gateway: str | None = None) -> AnySource:
         return opener(parsed)
     if parsed.scheme != "live":
         raise SourceError(f"source {uri!r}: a gateway ({gateway}) is for live sources: expected live://DATASET")
-    return LiveConnector(parsed, gateway)
+    return _live(parsed, gateway)

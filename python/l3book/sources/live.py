@@ -70,24 +70,28 @@ class LiveConnector:
                 _, connection = await loop.create_connection(protocol, self.host, self.port)
         except OSError as error:
             raise lost_by(error, where) from None
-        try:
-            async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
-                await connection.until_authenticated()
-            is_first = ask.how == "first"
-            connection.begin(
-                symbols=self.symbols,
-                stype_in=self.stype_in,
-                start=self.start if is_first else ask.start,
-                snapshot=self.snapshot if is_first else ask.how == "snapshot",
-            )
-        except TimeoutError:
-            text = f"{where}: no answer to the handshake within {HANDSHAKE_TIMEOUT_S:g} s"
-            raise ConnectionLost("handshake", text) from None
         # What ends the attempt here ends the connection too, also a cancellation.
+        try:
+            await self._authenticate(connection)
         except BaseException:
             connection.abort()
             raise
+        is_first = ask.how == "first"
+        connection.begin(
+            symbols=self.symbols,
+            stype_in=self.stype_in,
+            start=self.start if is_first else ask.start,
+            snapshot=self.snapshot if is_first else ask.how == "snapshot",
+        )
         return connection
+
+    async def _authenticate(self, connection: "LiveProtocol") -> None:
+        try:
+            async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
+                await connection.until_authenticated()
+        except TimeoutError:
+            text = f"{self.host}:{self.port}: no answer to the handshake within {HANDSHAKE_TIMEOUT_S:g} s"
+            raise ConnectionLost("handshake", text) from None
 
     def _gateway(self, uri: SourceUri, gateway: str | None) -> tuple[str, int]:
         if gateway is None:

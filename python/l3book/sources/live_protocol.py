@@ -105,6 +105,9 @@ def subscription_problem(symbols: str, stype_in: str) -> str | None:
         stype = SType.from_str(stype_in)
     except Exception:  # noqa: BLE001  # its exception type is not part of its interface
         return f"stype_in is {stype_in!r}: expected raw_symbol, instrument_id, parent, continuous or another of DBN's"
+    # These two end a field and a line of the protocol, and the client passes them on.
+    if "|" in symbols or not symbols.isprintable():
+        return f"symbols is {symbols!r}: expected symbols separated by commas"
     try:
         symbols_list_to_list(symbols, stype)
     except (ValueError, TypeError) as error:
