@@ -91,6 +91,10 @@ function sourceNotice(state: State): Notice | null {
       return { id: "source-ended", tone: "info", text: endedText(state, source.uri) };
     case "starting":
       return { id: "source-starting", tone: "info", text: "The source is starting; no data yet." };
+    case "connecting":
+      return { id: "source-connecting", tone: "info", text: "The source is connecting; no data yet." };
+    case "reconnecting":
+      return { id: "source-reconnecting", tone: "bad", text: `The source has lost its connection and is reconnecting.${kept}` };
     case "running":
       return state.instruments?.length === 0
         ? { id: "no-data", tone: "info", text: "Connected; the source has brought no instrument yet." }

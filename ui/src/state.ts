@@ -98,11 +98,13 @@ export class State implements FeedHandlers {
     this.revision += 1;
   }
 
-  /** A lost connection, a failed source and a refused book all leave a book that nobody vouches for any more. */
+  /** A lost connection (here or of the source), a failed source, a refused book: nobody vouches for the book any more. */
   standing(): Standing {
     const source = this.metrics?.source.state;
     if (this.book === null) return "current";
-    if (this.link.state === "down" || this.problems.has("book") || source === "failed") return "last-known";
+    if (this.link.state === "down" || this.problems.has("book") || source === "failed" || source === "reconnecting") {
+      return "last-known";
+    }
     return source === "ended" ? "ended" : "current";
   }
 

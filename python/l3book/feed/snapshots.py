@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from heapq import nsmallest
 
 Key = tuple[int, int]
 
@@ -33,16 +34,13 @@ class Snapshots:
         if now_s < self._next_request_s:
             return []
         self._forget(now_s)
-        chosen = []
-        for key in suspects:
+        # Those that have waited longest come first, or the rest would never have a turn among thousands.
+        waiting = [(self._due_s(key), key) for key in suspects]
+        chosen = [key for due_s, key in nsmallest(BOOKS_PER_REQUEST_MAX, waiting) if due_s <= now_s]
+        for key in chosen:
             asked = self._asked.get(key)
-            if asked is not None and now_s < asked.next_s:
-                continue
             wait_s = WAIT_FIRST_S if asked is None else min(2 * asked.wait_s, WAIT_MAX_S)
             self._asked[key] = _Asked(wait_s, now_s + wait_s)
-            chosen.append(key)
-            if len(chosen) == BOOKS_PER_REQUEST_MAX:
-                break
         if chosen:
             self._next_request_s = now_s + REQUEST_INTERVAL_S
         return chosen
@@ -50,6 +48,10 @@ class Snapshots:
     def restart(self) -> None:
         """Forget what was asked: the answers went down with the connection."""
         self._asked.clear()
+
+    def _due_s(self, key: Key) -> float:
+        asked = self._asked.get(key)
+        return 0.0 if asked is None else asked.next_s
 
     def _forget(self, now_s: float) -> None:
         for key in [key for key, asked in self._asked.items() if now_s >= asked.next_s + FORGIVEN_S]:

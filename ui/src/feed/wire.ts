@@ -8,7 +8,7 @@ import { DECIMAL_PATTERN } from "../decimal";
 export const BOOK_STATES = ["empty", "snapshot", "live", "suspect"] as const;
 export type BookState = (typeof BOOK_STATES)[number];
 
-export const SOURCE_STATES = ["starting", "running", "ended", "failed"] as const;
+export const SOURCE_STATES = ["starting", "connecting", "running", "reconnecting", "ended", "failed"] as const;
 export type SourceState = (typeof SOURCE_STATES)[number];
 
 /** [order_id, size, ts_event in ns]. */
