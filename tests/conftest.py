@@ -11,6 +11,7 @@ import pytest
 # The helpers beside this file are imported by their plain names.
 sys.path.insert(0, str(Path(__file__).parent))
 
+from gateways import RunningGateway
 from running import RunningServer
 
 # A shell that runs its jobs in the background has them ignore SIGINT, and what is started from here would inherit that:
@@ -52,3 +53,19 @@ def serve() -> Iterator[Callable[..., RunningServer]]:
     yield start
     for server in servers:
         server.kill()
+
+
+@pytest.fixture
+def gateway() -> Iterator[Callable[..., RunningGateway]]:
+    """Start `l3book gateway` as a process of its own; it is ended with the test."""
+    gateways: list[RunningGateway] = []
+
+    def start(*arguments: object, **options: object) -> RunningGateway:
+        running = RunningGateway(*map(str, arguments), **options)  # type: ignore[arg-type]
+        gateways.append(running)
+        running.wait_until_listening()
+        return running
+
+    yield start
+    for running in gateways:
+        running.kill()

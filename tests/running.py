@@ -50,14 +50,13 @@ def error_line(completed: subprocess.CompletedProcess[bytes]) -> str:
     return errors[0]
 
 
-class RunningServer:
-    """`l3book serve` on a free port. Its standard error is read all the time, so that it can never block."""
+class RunningCommand:
+    """A verb of `l3book` that runs until it is told to end. Its standard error is read all the time, so that it can
+    never block."""
 
-    def __init__(
-        self, *arguments: str, env: dict[str, str] | None = None, cwd: Path | None = None, port: int = 0
-    ) -> None:
+    def __init__(self, *arguments: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> None:
         self.process = subprocess.Popen(
-            [COMMAND, "serve", "--port", str(port), *arguments],
+            [COMMAND, *arguments],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
@@ -68,26 +67,53 @@ class RunningServer:
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.url = ""
-        self.client = httpx.Client()
 
     def _read(self) -> None:
         assert self.process.stderr is not None
         self.lines.extend(iter(self.process.stderr.readline, ""))
 
-    def wait_until_listening(self) -> None:
-        """Read the address off the line that says it."""
+    def wait_for_line(self, pattern: str) -> re.Match[str]:
+        """Wait until what it wrote matches."""
         deadline_s = time.monotonic() + LISTENING_TIMEOUT_S
         while time.monotonic() < deadline_s:
-            if match := re.search(r"listening on (http://\S+)", "".join(self.lines)):
-                self.url = match[1]
-                self.client = httpx.Client(base_url=self.url, timeout=STATE_TIMEOUT_S)
-                return
+            if match := re.search(pattern, "".join(self.lines)):
+                return match
             if self.process.poll() is not None:
                 self._reader.join(EXIT_TIMEOUT_S)
+                if match := re.search(pattern, "".join(self.lines)):
+                    return match
                 break
             time.sleep(POLL_INTERVAL_S)
-        raise AssertionError(f"the server did not start:\n{''.join(self.lines)}")
+        raise AssertionError(f"no {pattern!r} in what it wrote:\n{''.join(self.lines)}")
+
+    def wait_for_exit(self) -> int:
+        code = self.process.wait(EXIT_TIMEOUT_S)
+        self._reader.join(EXIT_TIMEOUT_S)
+        return code
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(EXIT_TIMEOUT_S)
+        self._reader.join(EXIT_TIMEOUT_S)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+
+class RunningServer(RunningCommand):
+    """`l3book serve` on a free port."""
+
+    def __init__(
+        self, *arguments: str, env: dict[str, str] | None = None, cwd: Path | None = None, port: int = 0
+    ) -> None:
+        super().__init__("serve", "--port", str(port), *arguments, env=env, cwd=cwd)
+        self.url = ""
+        self.client = httpx.Client()
+
+    def wait_until_listening(self) -> None:
+        """Read the address off the line that says it."""
+        self.url = self.wait_for_line(r"listening on (http://\S+)")[1]
+        self.client = httpx.Client(base_url=self.url, timeout=STATE_TIMEOUT_S)
 
     def get(self, path: str, **options: object) -> httpx.Response:
         return self.client.get(path, **options)  # type: ignore[arg-type]
@@ -113,16 +139,6 @@ class RunningServer:
             time.sleep(POLL_INTERVAL_S)
         raise AssertionError(f"never ready:\n{''.join(self.lines)}")
 
-    def wait_for_exit(self) -> int:
-        code = self.process.wait(EXIT_TIMEOUT_S)
-        self._reader.join(EXIT_TIMEOUT_S)
-        return code
-
     def kill(self) -> None:
         self.client.close()
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(EXIT_TIMEOUT_S)
-        self._reader.join(EXIT_TIMEOUT_S)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
+        super().kill()

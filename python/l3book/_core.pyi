@@ -1,6 +1,6 @@
 """The Rust core. Prices are integers in units of 1e-9, sizes whole units, times UNIX nanoseconds (UTC)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from typing import Any, Final, Literal, SupportsBytes, TypeAlias, final, overload
 
@@ -25,6 +25,7 @@ __all__ = [
     "InvariantError",
     "L3BookError",
     "Level",
+    "LiveStream",
     "Market",
     "Order",
     "OrderBook",
@@ -310,6 +311,62 @@ class FileReader:
         """Bytes of the file consumed so far."""
     @property
     def size(self) -> int: ...
+
+@final
+class LiveStream:
+    """The bytes of one live session, made from recorded DBN files: whole records in, a protocol's stream out."""
+
+    def __new__(
+        cls,
+        paths: Sequence[str | PathLike[str]],
+        *,
+        raw: bool = False,
+        ts_out: bool = False,
+        compression: Literal["none", "zstd"] = "none",
+        loop: bool = False,
+        as_if_now: int | None = None,
+        speed: float | None = None,
+        rate: int | None = None,
+    ) -> LiveStream: ...
+    @property
+    def dataset(self) -> str: ...
+    @property
+    def schema(self) -> str: ...
+    def subscribe(
+        self,
+        schema: str,
+        stype_in: str,
+        symbols: Sequence[str] | None,
+        *,
+        start: int | None = None,
+        snapshot: bool = False,
+    ) -> list[str]:
+        """Take a subscription (symbols None: all); returns the symbols that cannot be resolved."""
+
+    def metadata(self, start: int) -> bytes: ...
+    def seek(self, ts_event: int) -> int: ...
+    def seek_position(self, position: int) -> None: ...
+    def take(self) -> bytes: ...
+    def read(self, max_records: int, until: int | None = None) -> bytes:
+        """What is queued, and the next tape records: at most max_records, and none later than until (ns)."""
+
+    def system(self, code: int, text: str) -> None: ...
+    def error(self, code: int, text: str) -> None: ...
+    def inject(self, kind: Literal["gap", "duplicate", "reorder"], records: int, *, marked: bool = True) -> None: ...
+    @property
+    def next_ts(self) -> int | None: ...
+    @property
+    def last_ts(self) -> int: ...
+    @property
+    def position(self) -> int: ...
+    @property
+    def records_sent(self) -> int: ...
+    @property
+    def records_skipped(self) -> int: ...
+    @property
+    def passes(self) -> int: ...
+    @property
+    def ended(self) -> bool: ...
 
 @final
 class Simulator:

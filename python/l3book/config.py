@@ -15,8 +15,9 @@ PORT_MAX = 65_535
 DEPTH_LIMIT = 10_000
 BUDGET_S_MAX = 31 * 86_400
 
-# Variables with our prefix that are no settings: where to find those, and what tests and benchmarks read.
-_OTHER_VARIABLES = frozenset({"L3BOOK_CONFIG", "L3BOOK_ENV"})
+# Variables with our prefix that are no settings: where to find those, secrets, which no settings file should hold and
+# `config show` never sees, and what tests and benchmarks read.
+_OTHER_VARIABLES = frozenset({"L3BOOK_CONFIG", "L3BOOK_ENV", "L3BOOK_GATEWAY_KEYS"})
 _OTHER_PREFIXES = ("L3BOOK_TEST_", "L3BOOK_BENCH_")
 
 

@@ -168,6 +168,14 @@ pub(crate) fn is_dbz(head: &[u8]) -> bool {
     head.get(8..11) == Some(b"DBZ")
 }
 
+/// Judges a stream's first bytes (decompressed or not; [`DETECT_BYTES`] are enough).
+///
+/// # Errors
+/// If they begin neither DBN nor zstd data.
+pub(crate) fn check_start(head: &[u8]) -> Result<(), DecodeError> {
+    Kind::of(head).map(drop)
+}
+
 enum Kind {
     Raw,
     Zstd,
@@ -206,7 +214,7 @@ impl Kind {
 }
 
 /// What stands at a boundary between items.
-enum Next {
+pub(crate) enum Next {
     /// Not enough bytes to tell; this many would be.
     Unknown(usize),
     Metadata(usize),
@@ -214,7 +222,7 @@ enum Next {
 }
 
 impl Next {
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         let (Next::Unknown(len) | Next::Metadata(len) | Next::Record(len)) = self;
         *len
     }
@@ -283,60 +291,17 @@ impl Frames {
     }
 
     fn next(&self, bytes: &[u8]) -> Result<Next, DecodeError> {
-        // `DBN` at a boundary begins metadata: as a record it would have the rtype `B`, which no record has.
-        const NEEDED_TO_TELL: usize = 4;
-        if bytes.len() < NEEDED_TO_TELL {
-            return Ok(Next::Unknown(NEEDED_TO_TELL));
-        }
-        if bytes.starts_with(b"DBN") {
-            return self.next_metadata(bytes);
-        }
-        let (len, rtype) = (usize::from(bytes[0]) * 4, bytes[1]);
-        let fail = |what: String| Err(DecodeError::new(self.at.offset, format!("record {}: {what}", self.at.record)));
-        if len < RECORD_BYTES_MIN {
-            return fail(format!("length {len} bytes, expected at least {RECORD_BYTES_MIN}"));
-        }
-        if RType::try_from(rtype).is_err() {
-            return fail(format!("record type 0x{rtype:02X}, expected 0xA0 (MBO) or another of DBN 1 to 3"));
-        }
-        if rtype == RTYPE_MBO && len != MBO_BYTES && len != MBO_TS_OUT_BYTES {
-            return fail(format!(
-                "an MBO record of {len} bytes, expected {MBO_BYTES} ({MBO_TS_OUT_BYTES} with ts_out)"
-            ));
-        }
-        Ok(Next::Record(len))
-    }
-
-    fn next_metadata(&self, bytes: &[u8]) -> Result<Next, DecodeError> {
-        let version = bytes[3];
-        if !VERSIONS.contains(&version) {
-            return Err(DecodeError::new(self.at.offset + 3, format!("DBN version {version}, expected 1, 2 or 3")));
-        }
-        let Some(len) = bytes.get(4..METADATA_PRELUDE_BYTES) else {
-            return Ok(Next::Unknown(METADATA_PRELUDE_BYTES));
-        };
-        let len = u32::from_le_bytes([len[0], len[1], len[2], len[3]]) as usize;
-        if len > METADATA_BYTES_MAX {
-            return Err(DecodeError::new(
-                self.at.offset + 4,
-                format!("metadata of {len} bytes, expected at most {METADATA_BYTES_MAX}"),
-            ));
-        }
-        Ok(Next::Metadata(METADATA_PRELUDE_BYTES + len))
+        next_item(bytes, self.at)
     }
 
     fn metadata(&self, item: &[u8]) -> Result<Metadata, DecodeError> {
-        let mut fsm = DbnFsm::new(item.len(), 0);
-        fsm.write_all(item);
-        let fail = |what: String| Err(DecodeError::new(self.at.offset, what));
-        let metadata = match fsm.process() {
-            ProcessResult::Metadata(metadata) => metadata,
-            ProcessResult::Err(error) => return fail(format!("invalid metadata: {error}")),
-            _ => return fail("invalid metadata: its parts exceed its stated length".into()),
-        };
+        let metadata = decode_metadata(item, self.at.offset)?;
         match metadata.schema {
             None | Some(Schema::Mbo) => Ok(metadata),
-            Some(schema) => fail(format!("schema {schema}, expected mbo: full-depth books are made from orders")),
+            Some(schema) => Err(DecodeError::new(
+                self.at.offset,
+                format!("schema {schema}, expected mbo: full-depth books are made from orders"),
+            )),
         }
     }
 
@@ -356,6 +321,60 @@ impl Frames {
                 }
             },
         ))
+    }
+}
+
+/// What `bytes`, which begin at a boundary between items, begin with.
+pub(crate) fn next_item(bytes: &[u8], at: Position) -> Result<Next, DecodeError> {
+    // `DBN` at a boundary begins metadata: as a record it would have the rtype `B`, which no record has.
+    const NEEDED_TO_TELL: usize = 4;
+    if bytes.len() < NEEDED_TO_TELL {
+        return Ok(Next::Unknown(NEEDED_TO_TELL));
+    }
+    if bytes.starts_with(b"DBN") {
+        return next_metadata(bytes, at);
+    }
+    let (len, rtype) = (usize::from(bytes[0]) * 4, bytes[1]);
+    let fail = |what: String| Err(DecodeError::new(at.offset, format!("record {}: {what}", at.record)));
+    if len < RECORD_BYTES_MIN {
+        return fail(format!("length {len} bytes, expected at least {RECORD_BYTES_MIN}"));
+    }
+    if RType::try_from(rtype).is_err() {
+        return fail(format!("record type 0x{rtype:02X}, expected 0xA0 (MBO) or another of DBN 1 to 3"));
+    }
+    if rtype == RTYPE_MBO && len != MBO_BYTES && len != MBO_TS_OUT_BYTES {
+        return fail(format!("an MBO record of {len} bytes, expected {MBO_BYTES} ({MBO_TS_OUT_BYTES} with ts_out)"));
+    }
+    Ok(Next::Record(len))
+}
+
+fn next_metadata(bytes: &[u8], at: Position) -> Result<Next, DecodeError> {
+    let version = bytes[3];
+    if !VERSIONS.contains(&version) {
+        return Err(DecodeError::new(at.offset + 3, format!("DBN version {version}, expected 1, 2 or 3")));
+    }
+    let Some(len) = bytes.get(4..METADATA_PRELUDE_BYTES) else {
+        return Ok(Next::Unknown(METADATA_PRELUDE_BYTES));
+    };
+    let len = u32::from_le_bytes([len[0], len[1], len[2], len[3]]) as usize;
+    if len > METADATA_BYTES_MAX {
+        return Err(DecodeError::new(
+            at.offset + 4,
+            format!("metadata of {len} bytes, expected at most {METADATA_BYTES_MAX}"),
+        ));
+    }
+    Ok(Next::Metadata(METADATA_PRELUDE_BYTES + len))
+}
+
+/// The metadata that a whole header holds; `offset` is where it begins.
+pub(crate) fn decode_metadata(item: &[u8], offset: u64) -> Result<Metadata, DecodeError> {
+    let mut fsm = DbnFsm::new(item.len(), 0);
+    fsm.write_all(item);
+    let fail = |what: String| Err(DecodeError::new(offset, what));
+    match fsm.process() {
+        ProcessResult::Metadata(metadata) => Ok(metadata),
+        ProcessResult::Err(error) => fail(format!("invalid metadata: {error}")),
+        _ => fail("invalid metadata: its parts exceed its stated length".into()),
     }
 }
 

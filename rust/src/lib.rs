@@ -15,6 +15,7 @@
 //! - [`view`]: immutable pictures; [`encode`]: as JSON; [`checkpoint`]: a whole market to and from bytes
 //! - [`derive`](mod@derive): rows of Databento's other schemas, made from MBO
 //! - [`fingerprint`]: a hash of all books' state; [`verify`]: a whole file's books, proven against [`naive`]'s
+//! - [`gateway`]: the bytes of a live session, made from recorded files
 //! - [`reader`]: a file in chunks of whole records; [`sim`]: a synthetic market; [`latency`]: percentiles
 //! - [`naive`]: the plain book that tests and benchmarks hold the fast one against
 //!
@@ -31,6 +32,7 @@ pub mod encode;
 pub mod event;
 pub mod feed;
 pub mod fingerprint;
+pub mod gateway;
 mod id_map;
 mod inflate;
 pub mod latency;

@@ -30,6 +30,26 @@ impl Symbols {
         current.or_else(open).or(intervals.last_key_value()).map(|(_, symbol)| symbol)
     }
 
+    /// The time around `ts_ns` (ns) in which [`get`](Self::get) keeps its answer.
+    pub(crate) fn span(&self, instrument_id: u32, ts_ns: u64) -> Range<u64> {
+        let mut span = 0..u64::MAX;
+        for (start, end) in self.by_id.get(&instrument_id).into_iter().flat_map(BTreeMap::keys) {
+            for bound in [*start, *end] {
+                if bound <= ts_ns {
+                    span.start = span.start.max(bound);
+                } else {
+                    span.end = span.end.min(bound);
+                }
+            }
+        }
+        span
+    }
+
+    /// Whether no instrument has a symbol.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
     /// Every instrument_id that ever went by this symbol.
     pub(crate) fn ids(&self, symbol: &str) -> impl Iterator<Item = u32> {
         self.ids.get(symbol).into_iter().flatten().copied()

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from dbn_bytes import UNIT, Mbo, metadata, stream
-from l3book.api.server import Shutdown
+from l3book.shutdown import Shutdown
 from running import EXIT_TIMEOUT_S, POLL_INTERVAL_S, RunningServer
 
 LOAD_THREADS = 4

@@ -82,6 +82,7 @@ def test_variables_that_are_no_settings_are_left_alone() -> None:
         "L3BOOK_BENCH_ROUNDS": "3",
         "L3BOOK_ENV": "dev",
         "L3BOOK_CONFIG": "a",
+        "L3BOOK_GATEWAY_KEYS": "db-a,db-b",
     }
     assert load(environ=environ) == Settings()
 

@@ -1,6 +1,6 @@
 import pytest
 
-from l3book.cli.times import parse_time_ns
+from l3book.times import parse_time_ns
 
 NOON_NS = 1_758_715_200_000_000_000
 

@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError
@@ -105,13 +106,17 @@ def _settings() -> Iterator[Finding]:
 
 def _address(settings: "Settings") -> Iterator[Finding]:
     try:
-        from l3book.api.server import ListenError, PortInUseError, listen, url_of
+        import_module("l3book.api.server")
     except ImportError as error:
         yield "fail", f"the server's packages do not load: {error}"
         return
+    from l3book.cli.serve import UNAUTHENTICATED
+    from l3book.listening import ListenError, PortInUseError, address_of, listen
+
+    refusal = None if settings.allow_unauthenticated else UNAUTHENTICATED
     try:
-        with listen(settings.host, settings.port, allow_unauthenticated=settings.allow_unauthenticated) as listener:
-            yield "ok", f"can listen on {url_of(listener)}"
+        with listen(settings.host, settings.port, public_refusal=refusal) as listener:
+            yield "ok", f"can listen on http://{address_of(listener)}"
     except PortInUseError as error:
         # It may well be an l3book that runs already.
         yield "warn", str(error)

@@ -15,8 +15,8 @@ from l3book.cli.errors import (
     check_other_file,
 )
 from l3book.cli.progress import file_progress
-from l3book.cli.times import parse_time_ns
 from l3book.digits import whole_number
+from l3book.times import parse_time_ns
 
 if TYPE_CHECKING:
     from l3book import Market

@@ -12,12 +12,16 @@ from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError, cannot_use
 if TYPE_CHECKING:
     from socket import socket
 
-    from l3book.api.server import Shutdown
     from l3book.config import Settings
+    from l3book.shutdown import Shutdown
     from l3book.sources import AnySource
 
 NS_PER_MS = 1_000_000
 
+UNAUTHENTICATED = (
+    "the server asks nobody who they are: expected 127.0.0.1, or L3BOOK_ALLOW_UNAUTHENTICATED=1 to serve everybody "
+    "who can reach it"
+)
 ENGINE_JOIN_TIMEOUT_S = 5.0
 """The engine gets this long to finish the chunk it is at."""
 
@@ -47,20 +51,24 @@ def run(arguments: argparse.Namespace) -> int:
         {name: getattr(arguments, name) for name in ("source", "gateway", "host", "port", "log_level")},
     )
     from l3book import telemetry
-    from l3book.api.server import ListenError, Shutdown, is_public, listen, url_of
+    from l3book.listening import ListenError, address_of, is_public, listen
+    from l3book.shutdown import Shutdown
 
     telemetry.setup(settings.log_level)
     shutdown = Shutdown()
     shutdown.install()
     source = _open(settings.source, settings.gateway or None)
     try:
-        listener = listen(settings.host, settings.port, allow_unauthenticated=settings.allow_unauthenticated)
+        listener = listen(
+            settings.host, settings.port, public_refusal=None if settings.allow_unauthenticated else UNAUTHENTICATED
+        )
     except ListenError as error:
         raise CommandError(str(error)) from None
     with listener:
         if is_public(listener):
             print(
-                f"l3book: warning: {url_of(listener)} is served to everybody who can reach it, without authentication",
+                f"l3book: warning: http://{address_of(listener)} is served to everybody who can reach it, "
+                "without authentication",
                 file=sys.stderr,
             )
         return _serve(settings, source, shutdown, listener)
@@ -101,13 +109,14 @@ def _serve(settings: "Settings", source: "AnySource", shutdown: "Shutdown", list
     from l3book import Market, __version__
     from l3book.api.app import create_app
     from l3book.api.hosts import own_hosts
-    from l3book.api.server import Server, url_of
+    from l3book.api.server import Server
     from l3book.engine import Engine
     from l3book.feed.options import FeedOptions
     from l3book.hub import Hub
+    from l3book.listening import address_of
     from l3book.sources import is_connector
 
-    url = url_of(listener)
+    url = f"http://{address_of(listener)}"
     # Clients notice a restart by the epoch, so it must be one that no earlier run had.
     market = Market(epoch=time.time_ns() // NS_PER_MS, watch=is_connector(source))
     engine = Engine(source, market, FeedOptions(settings.reconnect_budget_s, settings.replay_range_s))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from l3book.cli.errors import CommandError
-from l3book.digits import whole_number
+from l3book.cli.numbers import WholeNumber
 from l3book.sources.synthetic import INSTRUMENTS_MAX, SEED_MAX
 
 if TYPE_CHECKING:
@@ -31,17 +31,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--messages",
-        type=_whole(0, MESSAGES_MAX),
+        type=WholeNumber(0, MESSAGES_MAX),
         default=1_000_000,
         metavar="N",
         help="records to write (default: 1,000,000)",
     )
     parser.add_argument(
-        "--instruments", type=_whole(1, INSTRUMENTS_MAX), default=1, metavar="N", help="books (default: 1)"
+        "--instruments", type=WholeNumber(1, INSTRUMENTS_MAX), default=1, metavar="N", help="books (default: 1)"
     )
     parser.add_argument(
         "--seed",
-        type=_whole(0, SEED_MAX),
+        type=WholeNumber(0, SEED_MAX),
         default=1,
         metavar="S",
         help="same arguments, same bytes (default: 1)",
@@ -87,21 +87,3 @@ def _chunks(simulator: "Simulator", messages: int) -> Iterator[bytes]:
     while messages - simulator.records > LAST_RECORDS:
         yield simulator.read(CHUNK_RECORDS)
     yield simulator.read_last(messages - simulator.records)
-
-
-def _whole(low: int, high: int) -> "_Whole":
-    return _Whole(low, high)
-
-
-class _Whole:
-    """A whole number in a range, for argparse."""
-
-    def __init__(self, low: int, high: int) -> None:
-        self._low = low
-        self._high = high
-
-    def __call__(self, text: str) -> int:
-        number = whole_number(text.replace("_", "").replace(",", ""))
-        if number is not None and self._low <= number <= self._high:
-            return number
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from {self._low} to {self._high}")

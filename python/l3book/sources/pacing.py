@@ -17,13 +17,13 @@ readers of the books do not wait for it."""
 
 
 class RatePacer:
-    """A constant rate, in whole messages per second, from `start_ns` on."""
+    """A constant rate, in whole messages per second, from `start_ns` on; `tick_ns` worth of it is sent together."""
 
-    def __init__(self, rate: int, start_ns: int) -> None:
+    def __init__(self, rate: int, start_ns: int, *, tick_ns: int = TICK_NS) -> None:
         self._rate = rate
         self._start_ns = start_ns
         self._taken = 0
-        self._tick_messages = max(1, rate * TICK_NS // NS_PER_S)
+        self._tick_messages = max(1, rate * tick_ns // NS_PER_S)
 
     def due(self, now_ns: int) -> int:
         """Messages to send now: 0 until a tick's worth is due."""
@@ -34,6 +34,10 @@ class RatePacer:
         """Say that so many were sent."""
         self._taken += messages
 
+    def late_ns(self, now_ns: int) -> int:
+        """How long ago the next message was due; 0 if it is not yet."""
+        return max(0, now_ns - self._start_ns - (self._taken + 1) * NS_PER_S // self._rate)
+
     def wait_ns(self, now_ns: int) -> int:
         """Time until the next tick's worth is due."""
         at_ns = self._start_ns - (-(self._taken + self._tick_messages) * NS_PER_S // self._rate)
@@ -43,7 +47,8 @@ class RatePacer:
 class ReplayPacer:
     """Recorded time passing `speed` times as fast as the clock, from the first record on."""
 
-    def __init__(self, speed: float, first_ts_ns: int, start_ns: int) -> None:
+    def __init__(self, speed: float, first_ts_ns: int, start_ns: int, *, tick_ns: int = TICK_NS) -> None:
+        self._tick_ns = tick_ns
         self._speed = speed
         self._first_ts_ns = first_ts_ns
         self._start_ns = start_ns
@@ -52,7 +57,11 @@ class ReplayPacer:
         """Tell the recorded time that has been reached: every record up to it is due."""
         return self._first_ts_ns + int((now_ns - self._start_ns) * self._speed)
 
+    def late_ns(self, now_ns: int, ts_ns: int) -> int:
+        """How long ago the record of `ts_ns` was due; 0 if it is not yet."""
+        return max(0, int((self.reached_ts_ns(now_ns) - ts_ns) / self._speed))
+
     def wait_ns(self, now_ns: int, ts_ns: int) -> int:
         """Time until the record of `ts_ns` is due, a tick at least."""
         wait_ns = (ts_ns - self.reached_ts_ns(now_ns)) / self._speed
-        return int(min(max(wait_ns, TICK_NS), SLEEP_MAX_NS))
+        return int(min(max(wait_ns, self._tick_ns), SLEEP_MAX_NS))

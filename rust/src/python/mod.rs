@@ -4,6 +4,7 @@ mod book;
 mod compressor;
 mod deriver;
 mod errors;
+mod live_stream;
 mod market;
 mod reader;
 mod shared;
@@ -30,6 +31,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<book::OrderBook>()?;
     module.add_class::<market::Market>()?;
     module.add_class::<reader::FileReader>()?;
+    module.add_class::<live_stream::LiveStream>()?;
     module.add_class::<sim::Simulator>()?;
     module.add_class::<compressor::Compressor>()?;
     module.add_class::<deriver::Deriver>()?;

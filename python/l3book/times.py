@@ -1,4 +1,4 @@
-"""Times on the command line, exact to the nanosecond: never through a float."""
+"""Times as users and clients write them, exact to the nanosecond: never through a float."""
 
 import re
 from datetime import date

@@ -1,0 +1,1 @@
+"""A live feed from recorded DBN files: Databento's live protocol as the server, or bare DBN over TCP."""

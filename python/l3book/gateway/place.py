@@ -1,0 +1,59 @@
+"""What a session knows of the gateway it is in."""
+
+import time
+from typing import TYPE_CHECKING, Literal
+
+from l3book.gateway.clock import UNDEF_TS, Clock, rate_position
+
+if TYPE_CHECKING:
+    from l3book._core import LiveStream
+    from l3book.gateway.server import Gateway
+
+
+class Place:
+    """A session's number, clock and tape."""
+
+    def __init__(self, gateway: "Gateway", number: int, peer: str) -> None:
+        self._gateway = gateway
+        self.options = gateway.options
+        self.number = number
+        self.peer = peer
+        self.once = gateway.once
+        self.clock = gateway.shared_clock or Clock(self.options.pace, as_if_now=self.options.as_if_now)
+        self.session_id = gateway.session_id_base + number
+        self.connected_ns = time.monotonic_ns()
+        self.is_admitted = False
+
+    def is_stopping(self) -> bool:
+        """Whether the gateway ends."""
+        return self._gateway.stop_signal.is_set
+
+    def admit(self) -> bool:
+        """Take one of the gateway's sessions, if there is one left."""
+        self.is_admitted = self._gateway.admit()
+        return self.is_admitted
+
+    def next_fault_number(self) -> int:
+        """Take the number that a session's faults are drawn by."""
+        return self._gateway.next_fault_number()
+
+    def count(self, name: str, amount: int) -> None:
+        """Add to a total of the gateway."""
+        self._gateway.count(name, amount)
+
+    def open_tape(self, *, ts_out: bool, compression: Literal["none", "zstd"]) -> "LiveStream":
+        """Open the recording from its beginning; times made as if it were now need a clock that has begun."""
+        self.clock.begin()
+        return self._gateway.open_tape(self.clock, ts_out=ts_out, compression=compression)
+
+    def join(self, tape: "LiveStream") -> int:
+        """Go to where the clock is; -> the tape position that was due at the clock's beginning."""
+        if self._gateway.shared_clock is None:
+            return tape.position
+        now_ns = time.monotonic_ns()
+        pace = self.options.pace
+        if pace.rate is not None:
+            tape.seek_position(rate_position(pace.rate, self.clock.started_ns, now_ns))
+        elif (next_ts := tape.next_ts) is not None and next_ts != UNDEF_TS:
+            tape.seek(self.clock.replay_pacer(next_ts, now_ns).reached_ts_ns(now_ns))
+        return 0

@@ -1,0 +1,35 @@
+"""The signals that end a server."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+
+class Shutdown:
+    """SIGINT and SIGTERM: the first ends the server in order, a second one at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._callbacks: list[Callable[[], None]] = []
+
+    def install(self) -> None:
+        """Take over the signals, for the rest of the process."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def call(self, callback: Callable[[], None]) -> None:
+        """Have it called at the first signal, or now if that has come; twice, if that comes this moment."""
+        # In this order: a signal between a look at `requested` and the append would call nobody.
+        self._callbacks.append(callback)
+        if self.requested:
+            callback()
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self.requested:
+            os.write(sys.stderr.fileno(), b"l3book: a second signal: ending at once\n")
+            os._exit(128 + number)
+        self.requested = True
+        for callback in self._callbacks:
+            callback()
