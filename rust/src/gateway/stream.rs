@@ -182,6 +182,26 @@ impl LiveStream {
     pub fn read(&mut self, records_max: usize, until_ns: Option<u64>, out: &mut Vec<u8>) -> Result<(), TapeError> {
         self.delivery.outbox.look_at_clock();
         self.prepare()?;
+        self.advance(records_max, until_ns);
+        self.delivery.outbox.take(out);
+        if out.is_empty() { self.tape.take_fault().map_or(Ok(()), Err) } else { Ok(()) }
+    }
+
+    /// Goes on like `read` without sending what the records bring, for a client that is too slow; says how many data
+    /// records it does not get. The next record of each book that lost one carries MAYBE_BAD_BOOK.
+    ///
+    /// # Errors
+    /// If books that are needed now cannot be made from the part of the tape that lies behind.
+    pub fn skip(&mut self, records_max: usize, until_ns: Option<u64>) -> Result<u64, TapeError> {
+        self.delivery.outbox.look_at_clock();
+        self.prepare()?;
+        self.delivery.outbox.begin_skip();
+        self.advance(records_max, until_ns);
+        Ok(self.delivery.outbox.end_skip())
+    }
+
+    /// Queues what the next records of the tape bring.
+    fn advance(&mut self, records_max: usize, until_ns: Option<u64>) {
         let mut left = records_max;
         while left > 0 {
             if !self.tape.fill() {
@@ -208,8 +228,6 @@ impl LiveStream {
             self.tape.consume(records, bytes);
             left -= records;
         }
-        self.delivery.outbox.take(out);
-        if out.is_empty() { self.tape.take_fault().map_or(Ok(()), Err) } else { Ok(()) }
     }
 
     /// Which of the ready records are due.

@@ -161,6 +161,13 @@ impl LiveStream {
         Ok(())
     }
 
+    /// Goes on like `read` without sending what the records bring; returns how many data records were left out. The next
+    /// record of each book that lost one carries MAYBE_BAD_BOOK.
+    #[pyo3(signature = (max_records, until=None))]
+    fn skip(&self, py: Python<'_>, max_records: usize, until: Option<u64>) -> PyResult<u64> {
+        self.work(py, |stream| stream.skip(max_records, until)).map_err(tape_error)
+    }
+
     /// Time (ns) of the next tape record: ts_recv, or ts_event where there is none. None at the end or before damage.
     #[getter]
     fn next_ts(&self, py: Python<'_>) -> Option<u64> {
