@@ -119,6 +119,11 @@ impl LiveStream {
         self.work(py, |stream| stream.seek(ts_event))
     }
 
+    /// Goes on to the first record that is due (as `next_ts` says) later than T (ns); returns how many were passed over.
+    fn seek_due(&self, py: Python<'_>, ts: u64) -> u64 {
+        self.work(py, |stream| stream.seek_due(ts))
+    }
+
     /// Goes to a position: so many records lie before it.
     fn seek_position(&self, py: Python<'_>, position: u64) -> PyResult<()> {
         self.work(py, |stream| stream.seek_position(position)).map_err(tape_error)
