@@ -100,7 +100,6 @@ class LsgSession(Session):
             self.received(data)
 
     def _start(self) -> None:
-        self.place.clock.begin()
         self._open_tape()
         waiting, self._waiting = self._waiting, []
         if waiting:
@@ -111,9 +110,11 @@ class LsgSession(Session):
             self._grant(request)
         self._put_queued()
 
-    def _open_tape(self) -> None:
+    def _open_tape(self, *, begins_clock: bool = True) -> None:
         request = self.admission.request
-        self.opened_tape = self.place.open_tape(ts_out=request.ts_out, compression=request.compression)
+        self.opened_tape = self.place.open_tape(
+            ts_out=request.ts_out, compression=request.compression, begins_clock=begins_clock
+        )
 
     def _put_metadata(self, tape: "LiveStream") -> None:
         next_ts = tape.next_ts
@@ -220,7 +221,7 @@ class LsgSession(Session):
     def _fail(self, code: int, text: str) -> NoReturn:
         """Send a fatal error, and end the session."""
         if self.opened_tape is None:
-            self._open_tape()
+            self._open_tape(begins_clock=False)
         if not self._has_sent_metadata:
             # Whatever comes after the authentication is taken for DBN, and that begins with metadata.
             self._put_metadata(self.tape)
@@ -231,19 +232,21 @@ class LsgSession(Session):
     # While streaming.
 
     def work(self, now_ns: int) -> None:
-        """See to requests, replays that caught up, slow readers, heartbeats."""
+        """See to requests, slow readers, heartbeats."""
         self._take_lines()
         if self._client_ended:
             raise SessionEnd("the client left")
         tape = self.tape
-        if self.started_pump is not None:
-            if self._replays and self._has_caught_up(tape, now_ns):
-                self._complete_replays(tape)
-            elif self.place.options.shared_clock and not self._replays and not tape.ended:
-                self._watch_lateness(tape, now_ns)
+        if self.started_pump is not None and self.place.options.shared_clock and not self._replays and not tape.ended:
+            self._watch_lateness(tape, now_ns)
         if not self.outlet.waiting_bytes and now_ns - self.outlet.sent_ns >= self._heartbeat_interval_ns:
             tape.system(SYSTEM_HEARTBEAT, "Heartbeat")
             self._put_queued()
+
+    def moved(self, now_ns: int) -> None:
+        """Complete the replays once the clock, or the end of the recording, is reached."""
+        if self._replays and self._has_caught_up(self.tape, now_ns):
+            self._complete_replays(self.tape)
 
     def work_wait_ns(self, now_ns: int) -> int | None:
         """Time until the next heartbeat, or none if a line waits."""
@@ -257,8 +260,8 @@ class LsgSession(Session):
 
     def _has_caught_up(self, tape: "LiveStream", now_ns: int) -> bool:
         if self.place.options.shared_clock:
-            return tape.ended or self.pump.has_caught_up(now_ns)
-        return tape.ended or tape.passes > 0
+            return self.pump.has_caught_up(now_ns)
+        return tape.passes > 0
 
     def _complete_replays(self, tape: "LiveStream") -> None:
         for schema in dict.fromkeys(self._replays):
@@ -278,7 +281,7 @@ class LsgSession(Session):
             return
         behind = f"{late_ns / NS_PER_S:.1f} s behind"
         if self.admission.request.slow_reader_behavior == "skip":
-            skipped = self.place.skip(tape, now_ns)
+            skipped = self.pump.skip_to_clock(now_ns)
             self.place.count("skipped records", skipped)
             tape.error(ERROR_SKIPPED, f"Slow reader: {behind}, skipped {skipped} records")
             self.log(logging.WARNING, "slow reader: %s, skipped %d records", behind, skipped)

@@ -69,7 +69,7 @@ class Gateway:
             ts_out=ts_out,
             compression=compression,
             loop=self.options.loop,
-            as_if_now=clock.origin_ns if clock.as_if_now else None,
+            as_if_now=clock.origin_ns if clock.as_if_now and clock.origin_ns else None,
             speed=self.options.pace.speed,
             rate=self.options.pace.rate,
         )

@@ -80,6 +80,9 @@ class Session:
     def work(self, now_ns: int) -> None:
         """Do what is due besides records, whenever there is room to send."""
 
+    def moved(self, now_ns: int) -> None:
+        """Look at where the tape is, each time it has moved."""
+
     def work_wait_ns(self, now_ns: int) -> int | None:  # noqa: ARG002
         """Time until `work` has something to do."""
         return None
@@ -154,6 +157,7 @@ class Session:
             self.finish_tape()
         else:
             self._step(self.started_pump, now_ns)
+            self.moved(now_ns)
         if self.started_pump.last_fired:
             self._log_faults()
 
