@@ -298,6 +298,67 @@ proptest! {
         prop_assert_eq!(mbo_of(&read(&mut joined, 300)), mbo_of(&read(&mut from_start, 300)));
     }
 
+    /// Also from pass to pass, where some intervals end with their pass and books are cleared.
+    #[test]
+    fn a_snapshot_in_any_pass_continues_the_stream(
+        records in any_records(), position in 0..400usize, is_passed_over in any::<bool>(), has_clock in any::<bool>(),
+        cuts in vec(1..90usize, 1..9)
+    ) {
+        let recording = Recording::of(&hostile::to_bytes(&records));
+        let clock = Clock { origin_ns: hostile::T0 + 7, pace: Pace::Rate(1_000_000) };
+        let options = Options { is_looped: true, clock: has_clock.then_some(clock), ..recording.options() };
+        let (mut whole, mut cut) = (LiveStream::open(options.clone()).unwrap(), LiveStream::open(options).unwrap());
+        whole.subscribe(&request("mbo")).unwrap();
+        let mut all = read(&mut whole, position);
+        if is_passed_over {
+            cut.seek_position(position as u64).unwrap();
+        } else {
+            read(&mut cut, position);
+        }
+        for stream in [&mut whole, &mut cut] {
+            for schema in ["ohlcv-1s", "bbo-1m", "mbp-1"] {
+                stream.subscribe(&request(schema)).unwrap();
+            }
+        }
+        cut.subscribe(&Request { is_snapshot: true, ..request("mbo") }).unwrap();
+        all.extend(read(&mut whole, 300));
+        let (mut joined, mut left, mut steps) = (Vec::new(), 300, cuts.iter().cycle());
+        while left > 0 {
+            let step = left.min(*steps.next().unwrap());
+            joined.extend(read(&mut cut, step));
+            left -= step;
+        }
+        let expected = books_of(&market_of(&mbo_of(&all).concat()));
+        let books = books_of(&market_of(&mbo_of(&joined).concat()));
+        for (key, book) in &books {
+            prop_assert_eq!(book, &expected[key], "book {}", key);
+        }
+        prop_assert!(expected.iter().all(|(key, book)| books.contains_key(key) || book.1 > 0), "a book is missing");
+        let rows = |bytes: &[u8]| -> Vec<Vec<u8>> {
+            let is_row = |record: &&[u8]| ![rtype::MBO, rtype::SYMBOL_MAPPING].contains(&record[1]);
+            each_record(bytes).into_iter().filter(is_row).map(<[u8]>::to_vec).collect()
+        };
+        prop_assert_eq!(rows(&joined), rows(&all));
+    }
+
+    #[test]
+    fn a_search_ends_whatever_the_time(
+        records in any_records(), ts_ns in any::<u64>(), has_clock in any::<bool>(), by_rate in any::<bool>()
+    ) {
+        let recording = Recording::of(&hostile::to_bytes(&records));
+        let pace = if by_rate { Pace::Rate(1) } else { Pace::speed(1.0).unwrap() };
+        let clock = has_clock.then_some(Clock { origin_ns: hostile::T0, pace });
+        for ts_ns in [ts_ns, u64::MAX, u64::MAX - 1, hostile::T0 + ts_ns % (1 << 50)] {
+            let options = Options { is_looped: true, clock, ..recording.options() };
+            let (mut by_event, mut by_due) = (LiveStream::open(options.clone()).unwrap(), LiveStream::open(options).unwrap());
+            by_event.seek(ts_ns);
+            by_due.seek_due(ts_ns);
+            if has_clock && by_rate && ts_ns < hostile::T0 + (1 << 50) {
+                prop_assert!(by_due.next_ts_ns() > Some(ts_ns));
+            }
+        }
+    }
+
     #[test]
     fn a_gap_leaves_out_so_many_and_marks_the_books_that_lost(
         records in any_records(), position in 0..60usize, lost in 1..20usize, is_marked in any::<bool>()

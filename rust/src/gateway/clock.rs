@@ -44,7 +44,8 @@ impl Clock {
     #[inline]
     pub(super) fn time_ns(&self, index: u64, since_first_ns: i128) -> u64 {
         let since_origin_ns = match self.pace {
-            Pace::Scaled(factor) => (since_first_ns * i128::from(factor)) >> SPEED_BITS,
+            // Saturating: a recording with absurd times, often enough, must still be later and later.
+            Pace::Scaled(factor) => since_first_ns.saturating_mul(i128::from(factor)) >> SPEED_BITS,
             Pace::Rate(rate) => i128::try_from(u128::from(index) * NS_PER_S / u128::from(rate)).unwrap_or(i128::MAX),
         };
         let time_ns = i128::from(self.origin_ns).saturating_add(since_origin_ns);

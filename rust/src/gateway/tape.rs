@@ -21,6 +21,8 @@ use crate::{
 
 /// Recorded time between two passes, ns.
 const PASS_GAP_NS: u64 = 1_000_000;
+/// Of any clock: more than a century of passes of one second.
+const PASSES_MAX: u64 = 1 << 32;
 const CHANNEL_OFFSET: usize = std::mem::offset_of!(MboMsg, channel_id);
 
 /// What makes a tape.
@@ -349,6 +351,12 @@ impl Tape {
         self.pass
     }
 
+    /// The pass in which the record before the position lies.
+    pub(super) fn consumed_pass(&self) -> u64 {
+        let is_at_start = self.position == self.facts.pass_start(self.pass);
+        self.pass.saturating_sub(u64::from(is_at_start))
+    }
+
     pub(super) fn has_clock(&self) -> bool {
         self.config.clock.is_some()
     }
@@ -373,11 +381,14 @@ impl Tape {
     /// Goes on to the first record that is wanted, none of which has a time before `ts_ns`; or to the end of a first
     /// pass that has none.
     pub(super) fn seek(&mut self, ts_ns: u64, is_wanted: impl Fn(&[u8]) -> bool) {
+        let mut last_pass = None;
         while self.fill() {
-            if self.facts.is_complete && self.pass > 0 && !self.has_clock() {
-                return;
+            if self.facts.is_complete && self.pass > 0 {
+                let last_pass = *last_pass.get_or_insert_with(|| self.skip_passes_before(ts_ns));
+                if self.pass > last_pass {
+                    return;
+                }
             }
-            self.skip_passes_before(ts_ns);
             let (mut records, mut bytes, mut is_found) = (0, 0, false);
             for_each_record(self.run(), |record| {
                 is_found = is_found || is_wanted(record);
@@ -393,15 +404,16 @@ impl Tape {
         }
     }
 
-    /// Whole passes that end before a time need no reading, once the first is known.
-    fn skip_passes_before(&mut self, ts_ns: u64) {
-        let (true, Some(clock)) = (self.pass > 0, self.config.clock) else { return };
+    /// Whole passes that end before a time need no reading, once the first is known. Returns the last pass in which
+    /// anything can be found: times repeat without a clock, and no record has the latest of all times.
+    fn skip_passes_before(&mut self, ts_ns: u64) -> u64 {
+        let Some(clock) = self.config.clock else { return 0 };
         let begins_ns = |pass: u64| {
             let since_first_ns = i128::from(pass) * i128::from(self.facts.pass_ns());
             clock.time_ns(self.facts.pass_start(pass), since_first_ns)
         };
         let (mut least, mut beyond) = (self.pass, self.pass + 1);
-        while begins_ns(beyond) <= ts_ns && beyond < u64::from(u32::MAX) {
+        while begins_ns(beyond) <= ts_ns && beyond < PASSES_MAX {
             (least, beyond) = (beyond, beyond * 2);
         }
         while least + 1 < beyond {
@@ -413,6 +425,7 @@ impl Tape {
         {
             self.fault = Some(fault);
         }
+        least + 1
     }
 
     /// Goes to a position, or to the end of a tape that is shorter.
@@ -448,8 +461,7 @@ impl Tape {
     pub(super) fn rewound(&self) -> Result<Self, TapeError> {
         let mut tape = Self::open(self.config.clone())?;
         tape.facts = self.facts.clone();
-        let is_at_start = self.position == self.facts.pass_start(self.pass);
-        let pass = self.pass.saturating_sub(u64::from(is_at_start));
+        let pass = self.consumed_pass();
         if pass > 0 {
             tape.begin_pass(pass)?;
         } else if !tape.facts.is_complete {
