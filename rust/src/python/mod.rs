@@ -11,6 +11,7 @@ mod sim;
 mod snapshot;
 mod types;
 mod verify;
+mod watch;
 
 use pyo3::prelude::*;
 
