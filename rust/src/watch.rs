@@ -228,7 +228,8 @@ impl Watch {
         let bits = record.flags.raw();
         let hash = hash_of(record);
         self.check_beginning(market, at, action, bits);
-        let doubts = self.judge(at, action, record, hash);
+        let last_ts_event = market.book_at(at).moment().ts_event;
+        let doubts = self.judge(at, action, record, hash, last_ts_event);
         if doubts.gap {
             self.doubt_channel(market, at);
         }
@@ -261,7 +262,7 @@ impl Watch {
     }
 
     /// Holds a record against its channel's numbers and times and its book's last records.
-    fn judge(&mut self, at: usize, action: Action, record: &MboMsg, hash: u64) -> Doubts {
+    fn judge(&mut self, at: usize, action: Action, record: &MboMsg, hash: u64, last_ts_event: u64) -> Doubts {
         let (bits, is_repeating) = (record.flags.raw(), self.phase.is_overlap());
         let is_snapshot = bits & flags::SNAPSHOT != 0;
         self.channel = find_channel(&mut self.channels, channel_key(record));
@@ -272,7 +273,8 @@ impl Watch {
         if is_snapshot {
             if action == Action::Clear {
                 channel.take_snapshot(record.sequence);
-                let is_old = record.ts_recv < book.done.ts_recv;
+                let done = book.done.ts_recv;
+                let is_old = record.ts_recv < done || (record.ts_recv == done && record.hd.ts_event < last_ts_event);
                 doubts.own = is_old.then_some(reason::OUT_OF_ORDER);
                 self.stats.out_of_order += u64::from(is_old);
             }

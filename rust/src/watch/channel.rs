@@ -65,7 +65,8 @@ impl Channel {
 
     /// Takes a sequence number; `is_repeating`: numbers that were seen before are expected.
     pub(super) fn take_sequence(&mut self, sequence: u32, is_repeating: bool) -> Step {
-        if sequence == 0 {
+        // None, but where it is the number after the last of all.
+        if sequence == 0 && self.sequence != u32::MAX {
             return Step::Good;
         }
         let step = sequence.wrapping_sub(self.sequence);

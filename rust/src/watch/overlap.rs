@@ -80,7 +80,11 @@ impl Watch {
 
     fn pause(&mut self, market: &mut Market, at: usize) {
         let was_loading = market.book_at(at).is_loading;
+        let last_ts_recv = self.stats.last_ts_recv;
         let book = &mut self.books[at];
+        // A snapshot's ts_recv is not vouched for. If the stream had not come so far, it cannot tell what was applied.
+        let is_ahead = last_ts_recv > 0 && book.done.ts_recv > last_ts_recv;
+        book.is_place_certain &= !(book.done.has_snapshot && book.done.records == 0 && is_ahead);
         self.stats.unfinished_dropped += u64::from(book.pending);
         market.book_at_mut(at).drop_unfinished(&book.pending_by_action);
         book.forget_pending();
