@@ -310,8 +310,11 @@ impl Watch {
             self.stats.duplicates += 1;
             doubts.own = doubts.own.or(Some(reason::DUPLICATE));
         }
-        if !action.changes_book() {
-            doubts.own = None;
+        // What cannot change a book casts no doubt, but on what its event still brings.
+        if action.changes_book() {
+            doubts.own = doubts.own.or(book.event_doubt);
+        } else {
+            book.event_doubt = book.event_doubt.or(doubts.own.take());
         }
         doubts
     }
@@ -354,6 +357,7 @@ impl Watch {
         }
         let has_clear = std::mem::take(&mut book.event_has_clear);
         let has_mark = std::mem::take(&mut book.event_has_mark);
+        book.event_doubt = None;
         if let Some(reason) = book.taint.take() {
             self.doubt_book(market, at, &reason);
         }

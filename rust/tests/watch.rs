@@ -191,8 +191,13 @@ proptest! {
             assert_exact_or_not_live(&feed);
             rest = after;
         }
+        // Trades and None records that come twice change nothing, and are not held against a book.
+        let twice = || all[at..at + events].iter().flat_map(|event| event.chunks(MBO_BYTES));
+        let is_harmless = kind == 1 && !twice().any(|record| matches!(record[38], b'A' | b'C' | b'M' | b'R'));
+        // Nor are snapshots.
+        let has_snapshot = kind == 1 && twice().any(|record| record[36] & flags::SNAPSHOT != 0);
         let suspicions = feed.watch.stats().suspicions;
-        prop_assert!(!suspicions.is_empty(), "kind {kind}");
+        prop_assert!(has_snapshot || suspicions.is_empty() == is_harmless, "{suspicions:?}");
     }
 
     /// Whatever the records say, a watch counts and the books stay sound; what it drops or doubts changes no order.

@@ -33,6 +33,8 @@ pub(super) struct BookWatch {
     pub(super) event_has_clear: bool,
     pub(super) event_has_mark: bool,
     pub(super) taint: Option<Reason>,
+    /// … and what makes it so if it goes on to change the book.
+    pub(super) event_doubt: Option<&'static str>,
     /// Of the unfinished event: records that are not held back, by action; the lowest ts_event that a `start` must reach.
     pub(super) pending_by_action: [u32; 8],
     pub(super) pending_ts: u64,
@@ -64,6 +66,7 @@ impl BookWatch {
             event_has_clear: false,
             event_has_mark: false,
             taint: None,
+            event_doubt: None,
             pending_by_action: [0; 8],
             pending_ts: u64::MAX,
             doubt: book.is_suspect.then_some(Reason::Borrowed(super::reason::MAYBE_BAD_BOOK)),

@@ -88,7 +88,7 @@ impl Watch {
         self.stats.unfinished_dropped += u64::from(book.pending);
         market.book_at_mut(at).drop_unfinished(&book.pending_by_action);
         book.forget_pending();
-        book.taint = None;
+        (book.taint, book.event_doubt) = (None, None);
         (book.event_has_clear, book.event_has_mark) = (false, false);
         book.run = book.done;
         book.recent.clear();
