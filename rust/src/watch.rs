@@ -63,6 +63,8 @@ pub struct Watch {
     last_ts_event: u64,
     /// Where a resumed stream was to begin (ns), since the last break.
     resume_ts: Option<u64>,
+    /// Whether the connection goes on from `resume_ts`, or perhaps does.
+    is_resumed: bool,
     /// Whether any book began with a snapshot: then all should.
     has_snapshots: bool,
     /// Whether records were missed since, among them perhaps a book's first.
@@ -244,7 +246,10 @@ impl Watch {
         }
         book.event_has_mark |= is_marked;
         book.event_has_clear |= action == Action::Clear;
-        self.has_snapshots |= bits & flags::SNAPSHOT != 0;
+        if bits & flags::SNAPSHOT != 0 {
+            self.has_snapshots = true;
+            book.snapshot.add(action, record.hd.ts_event, self.resume_ts.filter(|_| self.is_resumed));
+        }
         if bits & flags::LAST != 0 {
             self.last_ts_event = record.hd.ts_event;
         }
@@ -356,6 +361,10 @@ impl Watch {
             return;
         }
         let has_clear = std::mem::take(&mut book.event_has_clear);
+        let snapshot = std::mem::take(&mut book.snapshot);
+        if self.is_resumed && snapshot.may_lack_orders(has_clear) {
+            book.taint.get_or_insert(Reason::Borrowed(reason::PARTIAL_SNAPSHOT));
+        }
         let has_mark = std::mem::take(&mut book.event_has_mark);
         book.event_doubt = None;
         if let Some(reason) = book.taint.take() {
@@ -365,7 +374,7 @@ impl Watch {
         let book = &mut self.books[at];
         book.is_close = book.overlap.is_some();
         if !is_suspect {
-            if has_clear {
+            if has_clear || (book.is_anchored && snapshot.has_records) {
                 book.anchor(market.book_at(at));
             }
             self.lift(market, at);

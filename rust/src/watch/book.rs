@@ -9,6 +9,34 @@ use crate::{
     record::{Action, MboMsg, flags},
 };
 
+/// The records of an unfinished event that belong to a snapshot.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Snapshot {
+    pub(super) has_records: bool,
+    /// Whether one of them is older than where the stream was resumed: then its sender leaves none out.
+    has_older: bool,
+    /// The Clear's ts_event, and whether another record has another.
+    clear_ts: u64,
+    has_own_times: bool,
+}
+
+impl Snapshot {
+    pub(super) fn add(&mut self, action: Action, ts_event: u64, start: Option<u64>) {
+        self.has_records = true;
+        self.has_older |= start.is_some_and(|start| ts_event < start);
+        if action == Action::Clear {
+            self.clear_ts = ts_event;
+        }
+        self.has_own_times |= ts_event != self.clear_ts;
+    }
+
+    /// Whether a sender that leaves out what is older than a `start` may have left orders out. It cannot have where all
+    /// carry the snapshot's own time instead of their orders'.
+    pub(super) fn may_lack_orders(&self, has_clear: bool) -> bool {
+        self.has_records && !self.has_older && (!has_clear || self.has_own_times)
+    }
+}
+
 pub(super) struct BookWatch {
     /// Whether this book's records need a closer look: its event is no plain one, or it is still in an overlap.
     pub(super) is_close: bool,
@@ -32,6 +60,7 @@ pub(super) struct BookWatch {
     /// Of the unfinished event: whether it has a Clear, whether it carries MAYBE_BAD_BOOK, why it leaves the book suspect.
     pub(super) event_has_clear: bool,
     pub(super) event_has_mark: bool,
+    pub(super) snapshot: Snapshot,
     pub(super) taint: Option<Reason>,
     /// … and what makes it so if it goes on to change the book.
     pub(super) event_doubt: Option<&'static str>,
@@ -65,6 +94,7 @@ impl BookWatch {
             has_begun,
             event_has_clear: false,
             event_has_mark: false,
+            snapshot: Snapshot::default(),
             taint: None,
             event_doubt: None,
             pending_by_action: [0; 8],

@@ -3,6 +3,7 @@
 use super::{
     BAD_TS_RECV, Watch,
     alert::{Alert, Reason, reason},
+    book::Snapshot,
     place::{Place, hash_of},
 };
 use crate::{
@@ -90,6 +91,7 @@ impl Watch {
         book.forget_pending();
         (book.taint, book.event_doubt) = (None, None);
         (book.event_has_clear, book.event_has_mark) = (false, false);
+        book.snapshot = Snapshot::default();
         book.run = book.done;
         book.recent.clear();
         book.overlap = None;
@@ -138,6 +140,7 @@ impl Watch {
                 seen
             }
         };
+        self.is_resumed = how != Resumption::Snapshot;
         if how == Resumption::Snapshot {
             self.expect_snapshots();
             return;
