@@ -114,3 +114,15 @@ def contents(market: Market) -> dict[tuple[int, int], dict[str, Any]]:
             "symbol": instrument.symbol,
         }
     return seen
+
+
+def assert_same_books(market: Market, expected: Market) -> None:
+    """Every order in its place, whatever a market was told of the past: snapshots, symbols, number of events."""
+    ours = {(i.publisher_id, i.instrument_id) for i in market.instruments()}
+    assert ours == {(i.publisher_id, i.instrument_id) for i in expected.instruments()}
+    for key in ours:
+        views = [m.snapshot(key, depth=None, level=3).to_dict() for m in (market, expected)]
+        for view in views:
+            for name in ("seq", "epoch", "symbol"):
+                del view[name]
+        assert views[0] == views[1], key

@@ -197,7 +197,7 @@ def _announce(arguments: argparse.Namespace, gateway: "Gateway", listener: "sock
 
     host, port = listener.getsockname()[:2]
     names = ", ".join(str(path) for path in arguments.files)
-    what = f"{names}, dataset {gateway.dataset}, schema {gateway.schema}, {gateway.instruments}"
+    what = f"{names}, dataset {gateway.dataset}, schema {gateway.schema}"
     if arguments.protocol == "raw":
         client = f"l3book serve --source tcp://{address_of(listener)}"
     else:

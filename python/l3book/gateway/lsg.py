@@ -278,7 +278,7 @@ class LsgSession(Session):
             return
         behind = f"{late_ns / NS_PER_S:.1f} s behind"
         if self.admission.request.slow_reader_behavior == "skip":
-            skipped = self.place.skip(tape, now_ns)
+            skipped = self.pump.skip_to_clock(now_ns)
             self.place.count("skipped records", skipped)
             tape.error(ERROR_SKIPPED, f"Slow reader: {behind}, skipped {skipped} records")
             self.log(logging.WARNING, "slow reader: %s, skipped %d records", behind, skipped)

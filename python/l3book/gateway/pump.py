@@ -99,6 +99,11 @@ class Pump:
         """How long ago the next record was due."""
         return self._pacing.late_ns(self._tape, now_ns)
 
+    def skip_to_clock(self, now_ns: int) -> int:
+        """Pass over what is due, and have its loss marked; -> data records that the client does not get."""
+        due = self._pacing.due(self._tape, now_ns)
+        return self._tape.skip(due.records, due.until) if due.records else 0
+
     def _fire(self, fault: Fault, now_ns: int) -> None:
         rule = fault.rule
         self.fired[rule.kind] += 1

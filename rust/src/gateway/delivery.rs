@@ -140,6 +140,12 @@ impl Delivery {
         snapshots.any(|snapshots| !snapshots.waiting.is_empty())
     }
 
+    /// Whether a subscription's snapshots have not been looked for yet.
+    pub(super) fn has_new_subscription(&self) -> bool {
+        let mut snapshots = self.subscriptions.iter().filter_map(|subscription| subscription.snapshots.as_ref());
+        snapshots.any(|snapshots| !snapshots.is_begun)
+    }
+
     /// Sends those of the rows of a schema that are wanted.
     pub(super) fn rows(&mut self, schema: Schema, rows: &[u8], names: &Names, recorded_ns: u64, now_ns: u64) {
         let ts_recv_offset = schema.interval_ns().and(super::layout::Layout::of(schema.rtype()).ts_recv);

@@ -57,6 +57,8 @@ pub(super) struct Faults {
     reorders: VecDeque<Reorder>,
     /// Those that lost records and were not marked yet.
     lost: HashSet<Stream>,
+    /// All records are left out, and so many were.
+    skipped: Option<u64>,
 }
 
 impl Faults {
@@ -77,7 +79,17 @@ impl Faults {
     /// Whether records pass unharmed.
     #[inline]
     pub(super) fn is_idle(&self) -> bool {
-        self.gaps.is_empty() && self.duplicates == 0 && self.reorders.is_empty() && self.lost.is_empty()
+        self.gaps.is_empty() && self.duplicates == 0 && self.reorders.is_empty() && self.lost.is_empty() && self.skipped.is_none()
+    }
+
+    /// From here on records are left out, marked, until `end_skip`.
+    pub(super) fn begin_skip(&mut self) {
+        self.skipped = Some(0);
+    }
+
+    /// Says how many were left out.
+    pub(super) fn end_skip(&mut self) -> u64 {
+        self.skipped.take().unwrap_or(0)
     }
 
     /// Whether a record waits to be sent.
@@ -87,9 +99,17 @@ impl Faults {
 
     /// Takes a record; hands on what is sent in its place.
     pub(super) fn pass(&mut self, record: &[u8], mut send: impl FnMut(&[u8])) {
+        let has_flags = Layout::of(record[1]).flags.is_some();
+        if let Some(skipped) = &mut self.skipped {
+            *skipped += 1;
+            if has_flags {
+                self.lost.insert(stream_of(record));
+            }
+            return;
+        }
         if let Some((left, is_marked)) = self.gaps.front_mut() {
             *left -= 1;
-            if *is_marked && Layout::of(record[1]).flags.is_some() {
+            if *is_marked && has_flags {
                 self.lost.insert(stream_of(record));
             }
             if *left == 0 {

@@ -100,6 +100,16 @@ impl Outbox {
         self.faults.inject(fault, records);
     }
 
+    /// Leaves data records out from here on, until `end_skip`.
+    pub(super) fn begin_skip(&mut self) {
+        self.faults.begin_skip();
+    }
+
+    /// Says how many were left out.
+    pub(super) fn end_skip(&mut self) -> u64 {
+        self.faults.end_skip()
+    }
+
     /// Queues what a fault holds back: nothing will follow it.
     pub(super) fn flush_held(&mut self) {
         let ts_out = self.ts_out.then_some(self.now_ns);

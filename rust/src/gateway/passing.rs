@@ -22,6 +22,8 @@ pub(super) struct Passing<'a> {
     /// Up to where the kept books have seen it.
     applied: usize,
     is_waiting: bool,
+    /// Time of the last record that had one.
+    last_ns: u64,
 }
 
 /// A record of the run.
@@ -35,10 +37,17 @@ struct Item {
 }
 
 impl<'a> Passing<'a> {
-    pub(super) fn new(tape: &'a Tape, bytes: usize, delivery: &'a mut Delivery, kept: &'a mut Kept) -> Self {
+    /// The first `bytes` that are ready; `last_ns` is the time of the record before them.
+    pub(super) fn new(
+        tape: &'a Tape,
+        bytes: usize,
+        last_ns: u64,
+        delivery: &'a mut Delivery,
+        kept: &'a mut Kept,
+    ) -> Self {
         let stride = tape.record_bytes().expect("only raw sessions have records of several lengths");
         let is_waiting = delivery.is_waiting();
-        Self { tape, run: &tape.run()[..bytes], delivery, kept, stride, sent: 0, applied: 0, is_waiting }
+        Self { tape, run: &tape.run()[..bytes], delivery, kept, stride, sent: 0, applied: 0, is_waiting, last_ns }
     }
 
     /// Delivers the run.
@@ -49,9 +58,10 @@ impl<'a> Passing<'a> {
         for (i, record) in run.chunks_exact(stride).enumerate() {
             let (at, key) = (i * stride, key_of(record));
             let recorded_ns = self.tape.recorded_ns(i, record);
-            let item = Item { at, end: at + stride, key, recorded_ns, now_ns: due_ns(record) };
+            self.last_ns = Some(due_ns(record)).filter(|ts_ns| *ts_ns > 0).unwrap_or(self.last_ns);
+            let item = Item { at, end: at + stride, key, recorded_ns, now_ns: self.last_ns };
             if derives {
-                self.kept.advance(item.now_ns);
+                self.kept.advance(due_ns(record));
                 self.send_rows(at, &item);
             }
             let route = match last {

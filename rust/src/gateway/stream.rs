@@ -7,7 +7,7 @@ use super::{
     delivery::Delivery,
     faults::Fault,
     kept::Kept,
-    layout::due_ns,
+    layout::{due_ns, ts_event},
     outbox::Outbox,
     passing::Passing,
     subscription::{Origin, Request, Subscription},
@@ -40,6 +40,8 @@ struct Due {
     bytes: usize,
     /// Length of the last of them.
     last_bytes: usize,
+    /// Time of the last that has one.
+    last_ns: Option<u64>,
 }
 
 /// The bytes of one live session, made from recorded DBN files.
@@ -75,6 +77,7 @@ pub struct LiveStream {
     last_ns: u64,
     last_recorded_ns: u64,
     pass: u64,
+    names_told: u64,
     /// All that the tape's end brings has been queued.
     is_finished: bool,
 }
@@ -98,6 +101,7 @@ impl LiveStream {
             last_ns: 0,
             last_recorded_ns: 0,
             pass: 0,
+            names_told: 0,
             is_finished: false,
         })
     }
@@ -150,8 +154,18 @@ impl LiveStream {
 
     /// Goes on to the first record with a ts_event not before `ts_ns`; says how many records were passed over.
     pub fn seek(&mut self, ts_ns: u64) -> u64 {
+        self.pass_over(|tape| tape.seek(ts_ns, |record| ts_event(record) >= ts_ns))
+    }
+
+    /// Goes on to the first record that is due later than `ts_ns`, as to join a clock that runs already; says how many
+    /// records were passed over.
+    pub fn seek_due(&mut self, ts_ns: u64) -> u64 {
+        self.pass_over(|tape| tape.seek(ts_ns, |record| due_ns(record) > ts_ns))
+    }
+
+    fn pass_over(&mut self, seek: impl FnOnce(&mut Tape)) -> u64 {
         let before = self.tape.position();
-        self.tape.seek(ts_ns);
+        seek(&mut self.tape);
         self.tape.position().saturating_sub(before)
     }
 
@@ -182,6 +196,26 @@ impl LiveStream {
     pub fn read(&mut self, records_max: usize, until_ns: Option<u64>, out: &mut Vec<u8>) -> Result<(), TapeError> {
         self.delivery.outbox.look_at_clock();
         self.prepare()?;
+        self.advance(records_max, until_ns);
+        self.delivery.outbox.take(out);
+        if out.is_empty() { self.tape.take_fault().map_or(Ok(()), Err) } else { Ok(()) }
+    }
+
+    /// Goes on like `read` without sending what the records bring, for a client that is too slow; says how many data
+    /// records it does not get. The next record of each book that lost one carries MAYBE_BAD_BOOK.
+    ///
+    /// # Errors
+    /// If books that are needed now cannot be made from the part of the tape that lies behind.
+    pub fn skip(&mut self, records_max: usize, until_ns: Option<u64>) -> Result<u64, TapeError> {
+        self.delivery.outbox.look_at_clock();
+        self.prepare()?;
+        self.delivery.outbox.begin_skip();
+        self.advance(records_max, until_ns);
+        Ok(self.delivery.outbox.end_skip())
+    }
+
+    /// Queues what the next records of the tape bring.
+    fn advance(&mut self, records_max: usize, until_ns: Option<u64>) {
         let mut left = records_max;
         while left > 0 {
             if !self.tape.fill() {
@@ -189,7 +223,10 @@ impl LiveStream {
                 break;
             }
             self.note_pass();
-            let Due { records, bytes, last_bytes } = self.due(left, until_ns.unwrap_or(u64::MAX));
+            if std::mem::replace(&mut self.names_told, self.tape.names_told()) != self.names_told {
+                self.delivery.routes.forget();
+            }
+            let Due { records, bytes, last_bytes, last_ns } = self.due(left, until_ns.unwrap_or(u64::MAX));
             if records == 0 {
                 self.idle(until_ns.unwrap_or(0));
                 break;
@@ -197,19 +234,14 @@ impl LiveStream {
             if self.is_raw {
                 self.delivery.outbox.any_data(&self.tape.run()[..bytes], records);
             } else {
-                Passing::new(&self.tape, bytes, &mut self.delivery, &mut self.kept).deliver();
+                Passing::new(&self.tape, bytes, self.last_ns, &mut self.delivery, &mut self.kept).deliver();
             }
             let last = &self.tape.run()[bytes - last_bytes..bytes];
             self.last_recorded_ns = self.tape.recorded_ns(records - 1, last);
-            self.last_ns = match due_ns(last) {
-                0 => self.last_ns,
-                ts_ns => ts_ns,
-            };
+            self.last_ns = last_ns.unwrap_or(self.last_ns);
             self.tape.consume(records, bytes);
             left -= records;
         }
-        self.delivery.outbox.take(out);
-        if out.is_empty() { self.tape.take_fault().map_or(Ok(()), Err) } else { Ok(()) }
     }
 
     /// Which of the ready records are due.
@@ -219,6 +251,7 @@ impl LiveStream {
             let mut due = Due::default();
             while due.bytes < run.len() && due.records < records_max && due_ns(&run[due.bytes..]) <= until_ns {
                 due.last_bytes = usize::from(run[due.bytes]) * 4;
+                due.last_ns = Some(due_ns(&run[due.bytes..])).filter(|ts_ns| *ts_ns > 0).or(due.last_ns);
                 due.bytes += due.last_bytes;
                 due.records += 1;
             }
@@ -229,7 +262,9 @@ impl LiveStream {
             u64::MAX => ready,
             _ => run.chunks_exact(stride).take(ready).take_while(|record| due_ns(record) <= until_ns).count(),
         };
-        Due { records, bytes: records * stride, last_bytes: stride }
+        let bytes = records * stride;
+        let last_ns = run[..bytes].rchunks_exact(stride).map(due_ns).find(|ts_ns| *ts_ns > 0);
+        Due { records, bytes, last_bytes: stride, last_ns }
     }
 
     /// Brings the kept books and derivers here, and queues the snapshots of new subscriptions.
@@ -346,6 +381,7 @@ impl LiveStream {
     /// Whether nothing more will come, of itself.
     pub fn is_ended(&mut self) -> bool {
         let is_over = !self.tape.fill() && self.tape.is_over();
-        is_over && self.delivery.outbox.is_empty() && (self.is_finished || !self.kept.derives())
+        let is_idle = self.delivery.outbox.is_empty() && !self.delivery.has_new_subscription();
+        is_over && is_idle && (self.is_finished || !self.kept.derives())
     }
 }

@@ -10,7 +10,7 @@ use dbn::{FlagSet, MboMsg, Metadata, RecordHeader, UNDEF_PRICE, UNDEF_TIMESTAMP,
 
 use super::{
     clock::Clock,
-    layout::{Layout, due_ns, index_ts, key_of, ts_event, u32_at},
+    layout::{Layout, due_ns, index_ts, key_of, u32_at},
     symbology::Names,
     tape_file::{Head, Served, Step, TapeError, TapeFile},
 };
@@ -115,6 +115,8 @@ pub(super) struct Tape {
     config: Config,
     /// Names of all files' instruments.
     pub(super) names: Names,
+    /// How often the tape itself has told further names.
+    names_told: u64,
     pub(super) head: Head,
     file: TapeFile,
     file_index: usize,
@@ -167,6 +169,7 @@ impl Tape {
         Ok(Self {
             config,
             names,
+            names_told: 0,
             head,
             file,
             file_index: 0,
@@ -202,8 +205,14 @@ impl Tape {
                     self.take_run();
                     return true;
                 }
-                Ok(Step::Metadata(metadata)) => self.names.add_metadata(&metadata),
-                Ok(Step::Mapping(record)) => self.names.add_record(&record),
+                Ok(Step::Metadata(metadata)) => {
+                    self.names.add_metadata(&metadata);
+                    self.names_told += 1;
+                }
+                Ok(Step::Mapping(record)) => {
+                    self.names.add_record(&record);
+                    self.names_told += 1;
+                }
                 Ok(Step::End) => {
                     if let Err(fault) = self.next_file() {
                         self.fault = Some(fault);
@@ -332,6 +341,10 @@ impl Tape {
         self.position
     }
 
+    pub(super) fn names_told(&self) -> u64 {
+        self.names_told
+    }
+
     pub(super) fn pass(&self) -> u64 {
         self.pass
     }
@@ -357,9 +370,9 @@ impl Tape {
         self.is_over && self.fault.is_none()
     }
 
-    /// Goes on to the first record with a ts_event (as sent) not before `ts_ns`, or to the end of a first pass that has
-    /// none.
-    pub(super) fn seek(&mut self, ts_ns: u64) {
+    /// Goes on to the first record that is wanted, none of which has a time before `ts_ns`; or to the end of a first
+    /// pass that has none.
+    pub(super) fn seek(&mut self, ts_ns: u64, is_wanted: impl Fn(&[u8]) -> bool) {
         while self.fill() {
             if self.facts.is_complete && self.pass > 0 && !self.has_clock() {
                 return;
@@ -367,7 +380,7 @@ impl Tape {
             self.skip_passes_before(ts_ns);
             let (mut records, mut bytes, mut is_found) = (0, 0, false);
             for_each_record(self.run(), |record| {
-                is_found |= ts_event(record) >= ts_ns;
+                is_found = is_found || is_wanted(record);
                 if !is_found {
                     records += 1;
                     bytes += record.len();

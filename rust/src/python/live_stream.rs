@@ -119,6 +119,11 @@ impl LiveStream {
         self.work(py, |stream| stream.seek(ts_event))
     }
 
+    /// Goes on to the first record that is due (as `next_ts` says) later than T (ns); returns how many were passed over.
+    fn seek_due(&self, py: Python<'_>, ts: u64) -> u64 {
+        self.work(py, |stream| stream.seek_due(ts))
+    }
+
     /// Goes to a position: so many records lie before it.
     fn seek_position(&self, py: Python<'_>, position: u64) -> PyResult<()> {
         self.work(py, |stream| stream.seek_position(position)).map_err(tape_error)
@@ -159,6 +164,13 @@ impl LiveStream {
         };
         self.work(py, |stream| stream.inject(fault, records));
         Ok(())
+    }
+
+    /// Goes on like `read` without sending what the records bring; returns how many data records were left out. The next
+    /// record of each book that lost one carries MAYBE_BAD_BOOK.
+    #[pyo3(signature = (max_records, until=None))]
+    fn skip(&self, py: Python<'_>, max_records: usize, until: Option<u64>) -> PyResult<u64> {
+        self.work(py, |stream| stream.skip(max_records, until)).map_err(tape_error)
     }
 
     /// Time (ns) of the next tape record: ts_recv, or ts_event where there is none. None at the end or before damage.
