@@ -206,6 +206,8 @@ class Book:
     def orders(self, side: _Side, price: int) -> list[Order]: ...
     def queue_position(self, order_id: int) -> QueuePosition | None: ...
     def stats(self) -> dict[str, Any]: ...
+    def state_hash(self) -> str:
+        """A hash of this book's state: that of a Market of this book alone."""
     def check(self) -> None: ...
     def __len__(self) -> int: ...
 
@@ -240,11 +242,18 @@ class Market:
     """All books of a feed, keyed by (publisher_id, instrument_id)."""
 
     def __new__(
-        cls, *, same_size_modify: _SameSizeModify = "keeps_place", until: int | None = None, epoch: int = 0
+        cls,
+        *,
+        same_size_modify: _SameSizeModify = "keeps_place",
+        until: int | None = None,
+        epoch: int = 0,
+        watch: bool = False,
     ) -> Market:
         """`until` (ns): each book stops after its last event with ts_event <= until.
 
         `epoch`: the first epoch of every book, in hexadecimal on the wire; a server takes another at every start.
+        `watch`: look for gaps, duplicates, disorder and breaks of the stream, and make books suspect that may be wrong.
+        The methods from `disconnected` to `watch_stats` need it, and raise RuntimeError without.
         """
     def feed(self, data: Buffer) -> int:
         """Feed bytes cut anywhere; -> MBO records taken.
@@ -290,8 +299,37 @@ class Market:
     def state_hash(self) -> str:
         """A hash of the state of all books (32 hexadecimal digits): equal for equal books, everywhere and always."""
     @staticmethod
-    def from_bytes(data: Buffer) -> Market:
+    def from_bytes(data: Buffer, *, watch: bool = False) -> Market:
         """A market from what `to_bytes` gave, ready for a further stream. Raises CheckpointError."""
+    def disconnected(self) -> None:
+        """Say that the stream broke, wherever: the decoder starts anew and every book is suspect ("disconnected").
+
+        Unfinished events are forgotten; where to resume is kept.
+        """
+    def resume_ts(self) -> int | None:
+        """The ts_event (ns) to ask a gateway's `start` for; None if nothing was applied.
+
+        One second before the first record that was not applied in a whole event.
+        """
+    def reconnected(self, how: Literal["resume", "snapshot", "unknown"]) -> None:
+        """Say, before feeding its first bytes, that a new connection follows the last, and from where it goes on.
+
+        "resume": from `resume_ts`; what was applied is dropped, and books are live with the first record later than
+        all seen before. "snapshot": each book is live when its snapshot is complete. "unknown": as "resume" if
+        something is repeated; if nothing is, books stay suspect until a snapshot or Clear.
+        """
+    def doubt(self, reason: str, instrument: _InstrumentRef | None = None) -> int:
+        """Make one book suspect (None: all) until its next snapshot or Clear; -> how many became so."""
+    def take_alerts(self) -> list[dict[str, Any]]:
+        """What happened since the last call: at most 1,024, older ones dropped and counted.
+
+        {"kind": "suspect" or "live", "reason", "publisher_id", "instrument_id", "symbol", "ts_event"}, or
+        {"kind": "system" or "error", "code", "text", "ts_event"}; the code is 255 in DBN 1, which has none.
+        """
+    def suspects(self) -> list[tuple[int, int]]:
+        """(publisher_id, instrument_id) of the books that are suspect."""
+    def watch_stats(self) -> dict[str, Any]:
+        """{"suspicions": {reason: n}, "errors": {code: n}, "recoveries": n, "gaps": n, "already_applied": n, …}."""
     def __len__(self) -> int: ...
 
 @final

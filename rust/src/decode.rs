@@ -70,6 +70,10 @@ pub trait Sink {
     fn symbol_mapping(&mut self, record: &[u8]);
     /// A record of any other type; it never concerns a book.
     fn other(&mut self, rtype: u8);
+    /// The whole of such a record, for whoever reads what a live gateway says between the data.
+    fn other_record(&mut self, record: &[u8]) {
+        self.other(record[1]);
+    }
 }
 
 enum Input {
@@ -281,7 +285,7 @@ impl Frames {
             } else {
                 match item[1] {
                     RTYPE_SYMBOL_MAPPING => sink.symbol_mapping(item),
-                    rtype => sink.other(rtype),
+                    _ => sink.other_record(item),
                 }
                 self.at.record += 1;
             }

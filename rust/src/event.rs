@@ -261,6 +261,36 @@ impl EventBook {
         self.is_suspect = self.verdict.take().unwrap_or(self.is_suspect);
     }
 
+    /// Forgets the unfinished event, as if none of its records had arrived; `pending` are those of them that are never
+    /// held, by action. What completed before stays.
+    pub(crate) fn drop_unfinished(&mut self, pending: &[u32; 8]) {
+        let arrived = &mut self.book.counters.by_action;
+        for record in &self.held {
+            arrived[Action::of(record) as usize] -= 1;
+        }
+        for (arrived, pending) in arrived.iter_mut().zip(pending) {
+            *arrived = arrived.saturating_sub(u64::from(*pending));
+        }
+        self.drop_held();
+        self.verdict = None;
+        self.is_loading = false;
+        self.settle();
+    }
+
+    /// Makes the book suspect, now and, if an event is unfinished, when that completes.
+    pub(crate) fn doubt(&mut self) {
+        self.is_suspect = true;
+        if !self.held.is_empty() || self.verdict.is_some() {
+            self.verdict = Some(true);
+        }
+        self.settle();
+    }
+
+    /// Takes a doubt back.
+    pub(crate) fn trust(&mut self) {
+        self.is_suspect = false;
+    }
+
     fn drop_held(&mut self) {
         // A snapshot of a large book must not keep its megabytes for the rest of the day.
         const KEPT_RECORDS: usize = 256;

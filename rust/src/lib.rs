@@ -12,6 +12,7 @@
 //! - [`decode`]: DBN bytes, cut anywhere, raw or zstd → metadata and runs of MBO records; [`pieces`]: a file's bytes
 //! - [`market`]: the books by (publisher_id, instrument_id), symbols, counters; [`feed`]: both of these together
 //! - [`event`]: a book that moves by whole events; [`book`]: one that moves record by record, and its invariants
+//! - [`watch`]: what guards a live feed on its way into the market: gaps, doubts, going on after a break
 //! - [`view`]: immutable pictures; [`encode`]: as JSON; [`checkpoint`]: a whole market to and from bytes
 //! - [`derive`](mod@derive): rows of Databento's other schemas, made from MBO
 //! - [`fingerprint`]: a hash of all books' state; [`verify`]: a whole file's books, proven against [`naive`]'s
@@ -48,6 +49,7 @@ pub mod sim;
 mod symbols;
 pub mod verify;
 pub mod view;
+pub mod watch;
 
 #[cfg(feature = "python")]
 mod python;

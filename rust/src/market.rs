@@ -184,7 +184,7 @@ impl Market {
     }
 
     #[inline(always)]
-    fn find_or_add(&mut self, key: Key) -> usize {
+    pub(crate) fn find_or_add(&mut self, key: Key) -> usize {
         match self.find(key) {
             Some(at) => at,
             None => self.add(key, EventBook::new(&self.rules)),
@@ -203,6 +203,18 @@ impl Market {
         at
     }
 
+    pub(crate) fn key_at(&self, at: usize) -> Key {
+        self.keys[at]
+    }
+
+    pub(crate) fn book_at(&self, at: usize) -> &EventBook {
+        &self.books[at]
+    }
+
+    pub(crate) fn book_at_mut(&mut self, at: usize) -> &mut EventBook {
+        &mut self.books[at]
+    }
+
     #[inline(always)]
     fn push(&mut self, way: Way, record: &MboMsg, position: impl FnOnce() -> Position) {
         if let Err(reason) = self.books[way.book as usize].push_tagged(way.tag, record) {
@@ -215,6 +227,48 @@ impl Market {
         if self.problems.len() < PROBLEMS_MAX {
             self.problems.push(Problem { reason, at, record: *record });
         }
+    }
+
+    /// Passes over a block, so that its lookups wait for memory together: the first finds the books and asks for their
+    /// tables, the next for what the tables lead to, the next for what that leads to, the last applies.
+    #[inline(always)]
+    pub(crate) fn records(&mut self, records: &[MboMsg], stride: usize, first: Position) {
+        let mut ways = [Way::default(); BLOCK_RECORDS_MAX];
+        let mut last = (None, 0);
+        for (way, record) in ways.iter_mut().zip(records) {
+            let key = Key::of(record);
+            if last.0 != Some(key) {
+                last = (Some(key), self.find_or_add(key));
+            }
+            let book = &self.books[last.1].book;
+            *way = Way { book: last.1 as u32, tag: book.tag(record) };
+            book.prefetch_tables(way.tag, record);
+        }
+        for (way, record) in ways.iter().zip(records) {
+            self.books[way.book as usize].book.prefetch_slots(way.tag, record);
+        }
+        if self.is_wide {
+            for (way, record) in ways.iter().zip(records) {
+                self.books[way.book as usize].book.prefetch_neighbours(way.tag, record);
+            }
+        }
+        self.records_since_sample += records.len() as u32;
+        let is_sampled = self.records_since_sample >= LATENCY_SAMPLE_RECORDS;
+        let timed = if is_sampled { records.len() / 2 } else { records.len() };
+        for (i, (record, way)) in records.iter().zip(ways).enumerate() {
+            let position = || Position { record: first.record + i as u64, offset: first.offset + (i * stride) as u64 };
+            if i == timed {
+                let start = Instant::now();
+                self.push(way, record, position);
+                self.apply_latency.record(start.elapsed());
+                self.records_since_sample = 0;
+                let orders = self.books[way.book as usize].book.len();
+                self.is_wide = self.books.len() > NEAR_BOOKS_MAX || orders > NEAR_ORDERS_MAX;
+            } else {
+                self.push(way, record, position);
+            }
+        }
+        self.records_taken += records.len() as u64;
     }
 
     /// Number of books.
@@ -327,47 +381,9 @@ impl Sink for Market {
         self.symbols.add_metadata(metadata);
     }
 
-    /// Passes over a block, so that its lookups wait for memory together: the first finds the books and asks for their
-    /// tables, the next for what the tables lead to, the next for what that leads to, the last applies.
     fn mbo(&mut self, block: &[u8], stride: usize, first: Position) {
         let mut copies = [const { MaybeUninit::uninit() }; BLOCK_RECORDS_MAX];
-        let records = mbo_records(block, stride, &mut copies);
-        let mut ways = [Way::default(); BLOCK_RECORDS_MAX];
-        let mut last = (None, 0);
-        for (way, record) in ways.iter_mut().zip(records) {
-            let key = Key::of(record);
-            if last.0 != Some(key) {
-                last = (Some(key), self.find_or_add(key));
-            }
-            let book = &self.books[last.1].book;
-            *way = Way { book: last.1 as u32, tag: book.tag(record) };
-            book.prefetch_tables(way.tag, record);
-        }
-        for (way, record) in ways.iter().zip(records) {
-            self.books[way.book as usize].book.prefetch_slots(way.tag, record);
-        }
-        if self.is_wide {
-            for (way, record) in ways.iter().zip(records) {
-                self.books[way.book as usize].book.prefetch_neighbours(way.tag, record);
-            }
-        }
-        self.records_since_sample += records.len() as u32;
-        let is_sampled = self.records_since_sample >= LATENCY_SAMPLE_RECORDS;
-        let timed = if is_sampled { records.len() / 2 } else { records.len() };
-        for (i, (record, way)) in records.iter().zip(ways).enumerate() {
-            let position = || Position { record: first.record + i as u64, offset: first.offset + (i * stride) as u64 };
-            if i == timed {
-                let start = Instant::now();
-                self.push(way, record, position);
-                self.apply_latency.record(start.elapsed());
-                self.records_since_sample = 0;
-                let orders = self.books[way.book as usize].book.len();
-                self.is_wide = self.books.len() > NEAR_BOOKS_MAX || orders > NEAR_ORDERS_MAX;
-            } else {
-                self.push(way, record, position);
-            }
-        }
-        self.records_taken += records.len() as u64;
+        self.records(mbo_records(block, stride, &mut copies), stride, first);
     }
 
     fn symbol_mapping(&mut self, record: &[u8]) {

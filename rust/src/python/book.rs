@@ -20,6 +20,7 @@ use super::{
 use crate::{
     book::SameSizeModify,
     event::{EventBook, Rules},
+    fingerprint,
     market::Key,
     record::{MBO_BYTES, MBO_TS_OUT_BYTES, MboMsg, UNDEF_PRICE, flags, read_mbo},
     view::View,
@@ -164,6 +165,17 @@ impl Book {
         let dict = stats_dict(py, counters)?;
         dict.set_item("state", state.name())?;
         Ok(dict)
+    }
+
+    /// A hash of the state of this book; that of a Market of this book alone.
+    fn state_hash(&self, py: Python<'_>) -> String {
+        match &self.0 {
+            Source::Own(own) => with_lock(py, own, |own| fingerprint::of([(own.key(), &own.book)])),
+            Source::Market(shared, key) => {
+                shared.work(py, |market| fingerprint::of(market.book(*key).map(|book| (*key, book))))
+            }
+        }
+        .to_string()
     }
 
     /// Checks every invariant; raises InvariantError with the broken one.

@@ -19,6 +19,7 @@ use super::{
     shared::{Shared, with_lock},
     snapshot::{BookSnapshot, extent},
     types::Instrument,
+    watch::{NamedAlert, alerts_list, parse_resumption, unwatched, watch_stats_dict},
 };
 use crate::{
     checkpoint,
@@ -26,9 +27,10 @@ use crate::{
     encode,
     event::Rules,
     latency::{Latency, Percentiles},
-    market::{self, Key, Name},
+    market::{self, Key, LookupError, Name},
     pieces::{PieceError, Pieces},
     view::View,
+    watch::Watch,
 };
 
 /// Bytes copied at once from a buffer that another thread could write to.
@@ -59,8 +61,8 @@ pub(super) fn parse_name(instrument: &Bound<'_, PyAny>) -> PyResult<Name> {
 pub(super) struct Market(Arc<Shared>);
 
 impl Market {
-    fn of(market: market::Market) -> Self {
-        Self(Arc::new(Shared::new(market)))
+    fn of(market: market::Market, watch: bool) -> Self {
+        Self(Arc::new(Shared::new(market, watch)))
     }
 
     fn feed_bytes(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<u64> {
@@ -71,10 +73,10 @@ impl Market {
 #[pymethods]
 impl Market {
     #[new]
-    #[pyo3(signature = (*, same_size_modify="keeps_place", until=None, epoch=0))]
-    fn new(same_size_modify: &str, until: Option<u64>, epoch: u64) -> PyResult<Self> {
+    #[pyo3(signature = (*, same_size_modify="keeps_place", until=None, epoch=0, watch=false))]
+    fn new(same_size_modify: &str, until: Option<u64>, epoch: u64, watch: bool) -> PyResult<Self> {
         let same_size = parse_same_size(same_size_modify)?;
-        Ok(Self::of(market::Market::new(Rules { same_size, until: until.unwrap_or(u64::MAX), epoch })))
+        Ok(Self::of(market::Market::new(Rules { same_size, until: until.unwrap_or(u64::MAX), epoch }), watch))
     }
 
     /// Applies what these bytes complete: DBN cut anywhere, raw or zstd, or bare records. Returns the number of MBO
@@ -270,10 +272,60 @@ impl Market {
 
     /// A market from what to_bytes gave, ready for a further stream. Raises CheckpointError for anything else.
     #[staticmethod]
-    fn from_bytes(py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Self> {
+    #[pyo3(signature = (data, *, watch=false))]
+    fn from_bytes(py: Python<'_>, data: &Bound<'_, PyAny>, watch: bool) -> PyResult<Self> {
         let bytes = data.py().import("builtins")?.getattr("bytes")?.call1((data,))?;
         let bytes = bytes.cast::<PyBytes>()?.as_bytes();
-        Ok(Self::of(py.detach(|| checkpoint::from_bytes(bytes))?))
+        Ok(Self::of(py.detach(|| checkpoint::from_bytes(bytes))?, watch))
+    }
+
+    /// The stream broke: unfinished events are forgotten, the decoder starts anew, every book is suspect.
+    fn disconnected(&self, py: Python<'_>) -> PyResult<()> {
+        self.0.watched_anew(py, |watch, market| watch.disconnected(market)).ok_or_else(unwatched)
+    }
+
+    /// The ts_event (ns) from which the stream must go on so that no book misses anything; None if nothing was applied.
+    fn resume_ts(&self, py: Python<'_>) -> PyResult<Option<u64>> {
+        self.0.watched(py, |watch, market| watch.resume_ts(market)).ok_or_else(unwatched)
+    }
+
+    /// What is fed next comes from a new connection: "resume", "snapshot" or "unknown".
+    fn reconnected(&self, py: Python<'_>, how: &str) -> PyResult<()> {
+        let how = parse_resumption(how)?;
+        self.0.watched_anew(py, |watch, market| watch.reconnected(market, how)).ok_or_else(unwatched)
+    }
+
+    /// Makes one book suspect, or all; returns how many became so. Raises UnknownInstrumentError.
+    #[pyo3(signature = (reason, instrument=None))]
+    fn doubt(&self, py: Python<'_>, reason: String, instrument: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
+        let name = instrument.map(parse_name).transpose()?;
+        let work = |watch: &mut Watch, market: &mut market::Market| {
+            let key = name.map(|name| market.lookup(&name)).transpose()?;
+            Ok(watch.doubt(market, &reason.into(), key))
+        };
+        let doubted: Result<usize, LookupError> = self.0.watched(py, work).ok_or_else(unwatched)?;
+        Ok(doubted?)
+    }
+
+    /// What happened since the last call, at most 1,024 dicts.
+    fn take_alerts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let alerts = self.0.watched(py, |watch, market| {
+            let alerts = watch.take_alerts().into_iter();
+            alerts.map(|alert| NamedAlert::of(alert, market)).collect::<Vec<_>>()
+        });
+        alerts_list(py, &alerts.ok_or_else(unwatched)?)
+    }
+
+    /// (publisher_id, instrument_id) of the books that are suspect.
+    fn suspects(&self, py: Python<'_>) -> PyResult<Vec<(u16, u32)>> {
+        let suspects = self.0.watched(py, |watch, market| watch.suspects(market)).ok_or_else(unwatched)?;
+        Ok(suspects.into_iter().map(|key| (key.publisher_id, key.instrument_id)).collect())
+    }
+
+    /// What the watch counted.
+    fn watch_stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stats = self.0.watched(py, |watch, _| watch.stats()).ok_or_else(unwatched)?;
+        watch_stats_dict(py, &stats)
     }
 
     fn __len__(&self, py: Python<'_>) -> usize {

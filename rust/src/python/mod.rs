@@ -12,6 +12,7 @@ mod sim;
 mod snapshot;
 mod types;
 mod verify;
+mod watch;
 
 use pyo3::prelude::*;
 

@@ -14,6 +14,7 @@ use crate::{
     decode::{DecodeError, Decoder, Position, Sink},
     latency::Latency,
     market::Market,
+    watch::Watch,
 };
 
 /// Works on what a mutex guards: at once if it is free, or else after waiting for it without the GIL. `work` must
@@ -31,6 +32,7 @@ pub(super) fn with_lock<T: Send, R: Send>(
 
 pub(super) struct Books {
     market: Market,
+    watch: Option<Box<Watch>>,
     /// A panic interrupted a change: what is left cannot be trusted.
     is_torn: bool,
 }
@@ -52,9 +54,10 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(market: Market) -> Self {
+    pub(super) fn new(market: Market, is_watched: bool) -> Self {
+        let watch = is_watched.then(|| Box::new(Watch::new(&market)));
         Self {
-            books: Mutex::new(Books { market, is_torn: false }),
+            books: Mutex::new(Books { market, watch, is_torn: false }),
             decoder: Mutex::new(Decoder::new()),
             bytes: AtomicU64::new(0),
             snapshot_latency: Mutex::new(Latency::default()),
@@ -69,6 +72,34 @@ impl Shared {
     /// For long work: lets other Python threads run meanwhile.
     pub(super) fn work<R: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut Market) -> R + Send) -> R {
         py.detach(|| work(self.books.lock().sound()))
+    }
+
+    /// Works on the market and what watches it, without the GIL; nothing if nothing watches it.
+    pub(super) fn watched<R: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut Watch, &mut Market) -> R + Send,
+    ) -> Option<R> {
+        py.detach(|| {
+            let mut books = self.books.lock();
+            books.sound();
+            let Books { market, watch, is_torn } = &mut *books;
+            let watch = watch.as_deref_mut()?;
+            *is_torn = true;
+            let result = work(watch, market);
+            *is_torn = false;
+            Some(result)
+        })
+    }
+
+    /// As [`watched`](Self::watched), at the start of another stream: what waits for its rest is forgotten.
+    pub(super) fn watched_anew<R: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut Watch, &mut Market) -> R + Send,
+    ) -> Option<R> {
+        py.detach(|| *self.decoder.lock() = Decoder::new());
+        self.watched(py, work)
     }
 
     /// Goes on with the stream that `feed` is reading; says how many MBO records that completed.
@@ -104,11 +135,12 @@ struct Locking<'a> {
 
 impl Locking<'_> {
     #[inline]
-    fn change(&self, change: impl FnOnce(&mut Market)) {
+    fn change(&self, change: impl FnOnce(&mut Market, Option<&mut Watch>)) {
         let mut books = self.shared.books.lock();
         books.sound();
         books.is_torn = true;
-        change(&mut books.market);
+        let Books { market, watch, .. } = &mut *books;
+        change(market, watch.as_deref_mut());
         books.is_torn = false;
         MutexGuard::unlock_fair(books);
     }
@@ -116,20 +148,30 @@ impl Locking<'_> {
 
 impl Sink for Locking<'_> {
     fn metadata(&mut self, metadata: &Metadata) {
-        self.change(|market| market.metadata(metadata));
+        self.change(|market, _| market.metadata(metadata));
     }
 
     #[inline]
     fn mbo(&mut self, block: &[u8], stride: usize, first: Position) {
-        self.change(|market| market.mbo(block, stride, first));
+        self.change(|market, watch| match watch {
+            None => market.mbo(block, stride, first),
+            Some(watch) => watch.over(market).mbo(block, stride, first),
+        });
         self.taken += (block.len() / stride) as u64;
     }
 
     fn symbol_mapping(&mut self, record: &[u8]) {
-        self.change(|market| market.symbol_mapping(record));
+        self.change(|market, _| market.symbol_mapping(record));
     }
 
     fn other(&mut self, rtype: u8) {
-        self.change(|market| market.other(rtype));
+        self.change(|market, _| market.other(rtype));
+    }
+
+    fn other_record(&mut self, record: &[u8]) {
+        self.change(|market, watch| match watch {
+            None => market.other(record[1]),
+            Some(watch) => watch.over(market).other_record(record),
+        });
     }
 }

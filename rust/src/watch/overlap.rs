@@ -1,0 +1,271 @@
+//! Breaks of a stream, and how it goes on.
+
+use super::{
+    BAD_TS_RECV, Watch,
+    alert::{Alert, Reason, reason},
+    place::{Place, hash_of},
+};
+use crate::{
+    market::Market,
+    record::{MboMsg, flags},
+};
+
+/// A stream is resumed so much (ns) before what it is needed from: its records come in the order of ts_recv, and are
+/// asked for by ts_event, which is older by what lies between engine and capture.
+const MARGIN_NS: u64 = 1_000_000_000;
+
+/// How a broken stream goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resumption {
+    /// From [`Watch::resume_ts`]: what was applied comes again.
+    Resume,
+    /// With a snapshot of each book.
+    Snapshot,
+    /// From wherever the sender pleases.
+    Unknown,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Phase {
+    #[default]
+    Steady,
+    Lost(Seen),
+    Overlap {
+        seen: Seen,
+        how: Resumption,
+        /// Records that came again.
+        repeated: u64,
+    },
+}
+
+/// How far the stream had come when it broke.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// The latest ts_recv of any record.
+    until: u64,
+    /// The latest ts_recv of a complete event, or nothing if none was.
+    done: Option<u64>,
+}
+
+impl Phase {
+    pub(super) fn is_overlap(self) -> bool {
+        matches!(self, Phase::Overlap { .. })
+    }
+}
+
+impl Watch {
+    /// The stream broke: unfinished events are forgotten, every book is suspect. Where to resume is kept.
+    pub fn disconnected(&mut self, market: &mut Market) {
+        self.stats.disconnections += 1;
+        self.has_missed = true;
+        let earlier = match self.phase {
+            Phase::Steady => (Seen::default(), None),
+            Phase::Lost(seen) | Phase::Overlap { seen, .. } => (seen, self.resume_ts),
+        };
+        let needed = self.needed_ts(market);
+        // Whoever asked for an earlier time than that has not got everything from there yet.
+        self.resume_ts = match (needed, earlier.1) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        for at in 0..market.len() {
+            self.book_of(market, at);
+            self.pause(market, at);
+        }
+        let done = self.books.iter().filter(|book| book.has_place()).map(|book| book.done.ts_recv).max();
+        let until = self.stats.last_ts_recv.max(earlier.0.until).max(done.unwrap_or(0));
+        self.phase = Phase::Lost(Seen { until, done });
+        self.is_close = true;
+    }
+
+    fn pause(&mut self, market: &mut Market, at: usize) {
+        let was_loading = market.book_at(at).is_loading;
+        let last_ts_recv = self.stats.last_ts_recv;
+        let book = &mut self.books[at];
+        // A snapshot's ts_recv is not vouched for. If the stream had not come so far, it cannot tell what was applied.
+        let is_ahead = last_ts_recv > 0 && book.done.ts_recv > last_ts_recv;
+        book.is_place_certain &= !(book.done.has_snapshot && book.done.records == 0 && is_ahead);
+        self.stats.unfinished_dropped += u64::from(book.pending);
+        market.book_at_mut(at).drop_unfinished(&book.pending_by_action);
+        book.forget_pending();
+        book.taint = None;
+        (book.event_has_clear, book.event_has_mark) = (false, false);
+        book.run = book.done;
+        book.recent.clear();
+        book.overlap = None;
+        if was_loading {
+            self.doubt_book(market, at, &Reason::Borrowed(reason::UNFINISHED_SNAPSHOT));
+            return;
+        }
+        let book = &mut self.books[at];
+        if book.doubt.is_none() && !std::mem::replace(&mut book.is_paused, true) {
+            market.book_at_mut(at).doubt();
+            let reason = Reason::Borrowed(reason::DISCONNECTED);
+            *self.stats.suspicions.entry(reason.clone()).or_default() += 1;
+            let (key, ts_event) = (market.key_at(at), market.book_at(at).moment().ts_event);
+            self.alerts.push(Alert::Suspect { key, reason, ts_event });
+        }
+    }
+
+    fn needed_ts(&self, market: &Market) -> Option<u64> {
+        market.books().any(|(_, book)| book.moment().seq > 0).then(|| {
+            let pending = self.books.iter().map(|book| book.pending_ts).min().unwrap_or(u64::MAX);
+            let last = if self.last_ts_event > 0 {
+                self.last_ts_event
+            } else {
+                market.books().map(|(_, book)| book.moment().ts_event).max().unwrap_or(0)
+            };
+            pending.min(last).saturating_sub(MARGIN_NS)
+        })
+    }
+
+    /// The ts_event (ns) from which a stream must go on so that no book misses anything; nothing if nothing was applied.
+    #[must_use]
+    pub fn resume_ts(&self, market: &Market) -> Option<u64> {
+        match self.phase {
+            Phase::Steady => self.needed_ts(market),
+            Phase::Lost(_) | Phase::Overlap { .. } => self.resume_ts,
+        }
+    }
+
+    /// The next bytes are those of a new connection.
+    pub fn reconnected(&mut self, market: &mut Market, how: Resumption) {
+        let seen = match self.phase {
+            Phase::Lost(seen) => seen,
+            Phase::Steady | Phase::Overlap { .. } => {
+                self.disconnected(market);
+                let Phase::Lost(seen) = self.phase else { unreachable!("just disconnected") };
+                seen
+            }
+        };
+        if how == Resumption::Snapshot {
+            self.expect_snapshots();
+            return;
+        }
+        for book in &mut self.books {
+            book.overlap = book.has_place().then(|| Place::at(book.done.ts_recv));
+            book.is_close = true;
+        }
+        self.phase = Phase::Overlap { seen, how, repeated: 0 };
+        if seen == Seen::default() {
+            self.end_overlap_with(market, false);
+        }
+    }
+
+    /// Every book waits for its snapshot; times and sequence numbers begin anew.
+    fn expect_snapshots(&mut self) {
+        for book in &mut self.books {
+            book.doubt.get_or_insert(Reason::Borrowed(reason::DISCONNECTED));
+            book.is_paused = false;
+            book.run = Place::default();
+            book.done = Place::default();
+            book.is_close = true;
+        }
+        self.channels.clear();
+        self.phase = Phase::Steady;
+        self.is_close = false;
+    }
+
+    /// Whether a record of a resumed stream was applied before the break. Ends overlaps that are over.
+    pub(super) fn is_repeated(&mut self, market: &mut Market, at: usize, record: &MboMsg) -> bool {
+        if let Phase::Lost(_) = self.phase {
+            self.reconnected(market, Resumption::Unknown);
+        }
+        let is_snapshot = record.flags.raw() & flags::SNAPSHOT != 0;
+        let is_vouched = !is_snapshot && record.flags.raw() & BAD_TS_RECV == 0;
+        if let Phase::Overlap { seen, .. } = self.phase
+            && is_vouched
+            && record.ts_recv > seen.until
+        {
+            self.end_overlap(market);
+        }
+        let is_repeated = self.is_in_place(market, at, record, is_snapshot);
+        if let Phase::Overlap { repeated, .. } = &mut self.phase {
+            *repeated += u64::from(is_repeated);
+        }
+        is_repeated
+    }
+
+    fn is_in_place(&mut self, market: &mut Market, at: usize, record: &MboMsg, is_snapshot: bool) -> bool {
+        let is_expected = self.is_expected(market, at);
+        let book = &mut self.books[at];
+        let done = book.done;
+        let Some(skipped) = &mut book.overlap else { return false };
+        if record.ts_recv < done.ts_recv {
+            // Nobody repeats a snapshot once the overlap is over.
+            return !is_snapshot || self.phase.is_overlap();
+        }
+        let is_short = skipped.records < done.records;
+        if record.ts_recv == done.ts_recv {
+            if is_snapshot {
+                return done.has_snapshot && self.phase.is_overlap();
+            }
+            if is_short {
+                skipped.add(hash_of(record));
+                let differs = skipped.records == done.records && skipped.hash != done.hash;
+                if differs {
+                    self.doubt_book(market, at, &Reason::Borrowed(reason::OVERLAP_MISMATCH));
+                }
+                return true;
+            }
+        }
+        book.overlap = None;
+        if is_short && is_expected {
+            self.doubt_book(market, at, &Reason::Borrowed(reason::OVERLAP_MISMATCH));
+        }
+        false
+    }
+
+    /// Whether a stream from `resume_ts` on must repeat this book's last records.
+    fn is_expected(&self, market: &Market, at: usize) -> bool {
+        let Phase::Overlap { how, .. } = self.phase else { return false };
+        how == Resumption::Resume && self.resume_ts.is_some_and(|start| market.book_at(at).moment().ts_event >= start)
+    }
+
+    fn is_short(&self, at: usize) -> bool {
+        let book = &self.books[at];
+        book.overlap.is_some_and(|skipped| skipped.records < book.done.records)
+    }
+
+    /// Whether what was repeated does not reach back to where the stream broke.
+    fn has_hole(&self) -> bool {
+        let Phase::Overlap { seen, repeated, .. } = self.phase else { return false };
+        let Some(done) = seen.done else { return false };
+        repeated == 0 || (0..self.books.len()).any(|at| self.books[at].done.ts_recv == done && self.is_short(at))
+    }
+
+    /// The first record beyond everything seen, or a completed replay.
+    pub(super) fn end_overlap(&mut self, market: &mut Market) {
+        self.end_overlap_with(market, self.has_hole());
+    }
+
+    /// A gateway is idle: if all was repeated, nothing is missing.
+    pub(super) fn end_overlap_if_whole(&mut self, market: &mut Market) {
+        if !self.has_hole() && !(0..self.books.len()).any(|at| self.is_short(at) && self.is_expected(market, at)) {
+            self.end_overlap_with(market, false);
+        }
+    }
+
+    fn end_overlap_with(&mut self, market: &mut Market, has_hole: bool) {
+        if !self.phase.is_overlap() {
+            return;
+        }
+        for at in 0..self.books.len() {
+            let is_short = self.is_short(at) && self.is_expected(market, at);
+            if has_hole {
+                self.doubt_book(market, at, &Reason::Borrowed(reason::GAP_AFTER_RECONNECTION));
+            } else if is_short || !self.books[at].is_place_certain {
+                self.doubt_book(market, at, &Reason::Borrowed(reason::OVERLAP_MISMATCH));
+            }
+            let book = &mut self.books[at];
+            if book.doubt.is_some() {
+                book.is_paused = false;
+            } else if book.is_paused {
+                market.book_at_mut(at).trust();
+                self.lift(market, at);
+            }
+        }
+        self.phase = Phase::Steady;
+        self.is_close = false;
+    }
+}

@@ -1,0 +1,393 @@
+//! The watch, held against streams that break, lose, repeat and disorder: a book is exact or not live.
+
+#![allow(missing_docs)]
+
+mod support;
+
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::OnceLock,
+};
+
+use l3book::{
+    event::{EventBook, Rules, State},
+    feed::Feed,
+    market::Key,
+    record::{MBO_BYTES, MboMsg, Side, flags, read_mbo},
+    sim::{Config, Simulator},
+    watch::{ALERTS_MAX, Alert, DENSE_STEPS, Notice, Resumption, WatchedFeed, reason},
+};
+use proptest::prelude::*;
+use support::hostile;
+
+const BREAK_RECORDS: usize = 6_000;
+const DENSE_RECORDS: usize = 12_000;
+
+fn simulated(records: usize) -> Vec<u8> {
+    let config = Config { instruments: 3, seed: 11, crossed: false, resting_max: Some(64) };
+    let mut simulator = Simulator::new(config).expect("valid");
+    let mut bytes = Vec::new();
+    simulator.read(records, &mut bytes);
+    bytes
+}
+
+fn broken_stream() -> &'static [u8] {
+    static STREAM: OnceLock<Vec<u8>> = OnceLock::new();
+    STREAM.get_or_init(|| simulated(BREAK_RECORDS))
+}
+
+/// Whole events; each has the sequence number after that of the one before.
+fn dense_events() -> &'static [Vec<u8>] {
+    static EVENTS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    EVENTS.get_or_init(|| {
+        let (mut events, mut event) = (Vec::new(), Vec::new());
+        for record in simulated(DENSE_RECORDS).chunks_exact(MBO_BYTES) {
+            event.extend_from_slice(&record[..52]);
+            event.extend_from_slice(&(events.len() as u32).wrapping_sub(DENSE_STEPS as u32 + 500).to_le_bytes());
+            if record[36] & flags::LAST != 0 {
+                events.push(std::mem::take(&mut event));
+            }
+        }
+        events
+    })
+}
+
+fn record_of(bytes: &[u8]) -> MboMsg {
+    read_mbo(bytes)
+}
+
+/// What rests in a book, as one number.
+fn content(book: &EventBook) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for side in Side::BOTH {
+        for (level, queue) in book.book().queues(side) {
+            (level.price, level.size, level.count).hash(&mut hasher);
+            for order in queue {
+                (order.order_id, order.size, order.ts_event).hash(&mut hasher);
+            }
+        }
+        side.letter().hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+type Truth = HashMap<(Key, u32), HashSet<u64>>;
+
+/// What each book may hold at each sequence number, of the stream without a fault.
+fn truth() -> &'static Truth {
+    static TRUTH: OnceLock<Truth> = OnceLock::new();
+    TRUTH.get_or_init(|| {
+        let mut truth = Truth::new();
+        let mut feed = Feed::new(Rules::default());
+        for event in dense_events() {
+            feed.feed(event).expect("good records");
+            let key = Key::of(&record_of(event));
+            let book = feed.market.book(key).expect("just fed");
+            truth.entry((key, book.moment().sequence)).or_default().insert(content(book));
+        }
+        truth
+    })
+}
+
+fn assert_exact_or_not_live(feed: &WatchedFeed) -> usize {
+    let mut live = 0;
+    for (key, book) in feed.market.books() {
+        if book.state() == State::Live {
+            live += 1;
+            let allowed = truth().get(&(key, book.moment().sequence)).expect("a sequence of the stream");
+            assert!(allowed.contains(&content(book)), "{key} is live and wrong at {:?}", book.moment());
+        }
+    }
+    live
+}
+
+fn system(code: u8, text: &str) -> Vec<u8> {
+    let mut record = vec![0; 320];
+    (record[0], record[1]) = (80, 0x17);
+    record[16..16 + text.len()].copy_from_slice(text.as_bytes());
+    record[319] = code;
+    record
+}
+
+/// What a gateway sends that is asked for `start`: the records from then on, one by one as Databento's, or from the first on
+/// as ours.
+fn replay(stream: &[u8], start: Option<u64>, is_filter: bool) -> Vec<u8> {
+    let start = start.unwrap_or(0);
+    let mut has_begun = false;
+    let mut out = Vec::new();
+    for record in stream.chunks_exact(MBO_BYTES) {
+        let is_in = record_of(record).hd.ts_event >= start;
+        has_begun |= is_in;
+        if if is_filter { is_in } else { has_begun } {
+            out.extend_from_slice(record);
+        }
+    }
+    out.extend(system(3, "Finished mbo replay"));
+    out
+}
+
+fn with_ts_out(stream: &[u8]) -> Vec<u8> {
+    let longer = |record: &[u8]| [&[record[0] + 2], &record[1..], &7u64.to_le_bytes()[..]].concat();
+    stream.chunks_exact(MBO_BYTES).flat_map(longer).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Cut at any bytes, any number of times: nothing is missing, nothing applied twice, every book live at the end.
+    #[test]
+    fn a_resumed_stream_is_the_whole_stream(
+        cuts in prop::collection::vec(0usize..BREAK_RECORDS * MBO_BYTES / 2, 1..12), is_filter: bool, ts_out: bool,
+    ) {
+        let stream = broken_stream();
+        let mut whole = Feed::new(Rules::default());
+        whole.feed(stream).expect("good records");
+        let mut feed = WatchedFeed::new(Rules::default());
+        let mut start = None;
+        for (n, cut) in cuts.iter().enumerate() {
+            let mut bytes = replay(stream, start, is_filter);
+            if ts_out && n == 0 {
+                bytes = with_ts_out(&bytes[..bytes.len() - 320]);
+            }
+            feed.feed(&bytes[..(*cut).min(bytes.len())]).expect("good records");
+            feed.disconnected();
+            prop_assert!(feed.market.books().all(|(_, book)| book.state() == State::Suspect));
+            start = feed.resume_ts();
+            feed.reconnected(if n % 2 == 0 || start.is_none() { Resumption::Resume } else { Resumption::Unknown });
+        }
+        feed.feed(&replay(stream, start, is_filter)).expect("good records");
+        let stats = feed.watch.stats();
+        prop_assert_eq!(feed.watch.suspects(&feed.market), vec![], "{:?}", stats);
+        prop_assert_eq!(feed.market.fingerprint(), whole.market.fingerprint());
+        prop_assert_eq!(feed.market.counters(), whole.market.counters());
+        prop_assert_eq!(stats.disconnections, cuts.len() as u64);
+        prop_assert_eq!(stats.suspicions.keys().filter(|name| !["disconnected", "unfinished snapshot"].contains(&&***name)).count(), 0);
+    }
+
+    /// One fault in a channel that skips no number: from then on each book is exact or not live.
+    #[test]
+    fn a_fault_in_a_dense_channel_is_never_silent(
+        at in 0usize..1_500, kind in 0u8..3, events in 1usize..6, cut in 1usize..3_000,
+    ) {
+        let all = dense_events();
+        let at = DENSE_STEPS as usize + 50 + at;
+        let mut faulty: Vec<&[u8]> = all.iter().map(Vec::as_slice).collect();
+        match kind {
+            0 => drop(faulty.drain(at..at + events)),
+            1 => for n in 0..events {
+                let event = faulty[at + 2 * n];
+                faulty.insert(at + 2 * n, event);
+            },
+            _ => faulty[at..=at + events].rotate_left(1),
+        }
+        let mut feed = WatchedFeed::new(Rules::default());
+        feed.feed(&faulty[..at].concat()).expect("good records");
+        prop_assert_eq!(assert_exact_or_not_live(&feed), 3, "{:?}", feed.watch.stats());
+        let mut rest: &[u8] = &faulty[at..].concat();
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(cut.min(rest.len()));
+            feed.feed(piece).expect("good records");
+            assert_exact_or_not_live(&feed);
+            rest = after;
+        }
+        let suspicions = feed.watch.stats().suspicions;
+        prop_assert!(!suspicions.is_empty(), "kind {kind}");
+    }
+
+    /// Whatever the records say, a watch counts and the books stay sound; what it drops or doubts changes no order.
+    #[test]
+    fn hostile_records_never_panic(raw in prop::collection::vec(any::<u8>(), 0..4_000), cut in 1usize..900, how in 0u8..3) {
+        let bytes = hostile::to_bytes(&hostile::records(&raw, 4));
+        let mut feed = WatchedFeed::new(Rules::default());
+        for (n, piece) in bytes.chunks(cut).enumerate() {
+            let _ = feed.feed(piece);
+            if n % 5 == 4 {
+                feed.disconnected();
+                let _ = feed.resume_ts();
+                feed.reconnected([Resumption::Resume, Resumption::Snapshot, Resumption::Unknown][usize::from(how)]);
+            }
+        }
+        feed.market.check().expect("sound books");
+        for (key, book) in feed.market.books() {
+            let is_suspect = feed.watch.suspects(&feed.market).contains(&key);
+            prop_assert!(book.state() == State::Snapshot || is_suspect == (book.state() == State::Suspect));
+        }
+    }
+
+    #[test]
+    fn hostile_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..600), at in 0usize..5_000) {
+        let mut stream = simulated(100);
+        let at = at % stream.len();
+        stream.splice(at..at, bytes);
+        let mut feed = WatchedFeed::new(Rules::default());
+        let _ = feed.feed(&stream);
+        feed.disconnected();
+        feed.reconnected(Resumption::Resume);
+        feed.feed(&replay(&simulated(100), feed.resume_ts(), true)).expect("good records after a break");
+        feed.market.check().expect("sound books");
+    }
+
+    /// Without a break the watched market is the plain one.
+    #[test]
+    fn a_watch_changes_nothing_of_a_plain_stream(raw in prop::collection::vec(any::<u8>(), 0..4_000), cut in 1usize..900) {
+        let bytes = hostile::to_bytes(&hostile::records(&raw, 4));
+        let mut plain = Feed::new(Rules::default());
+        let mut feed = WatchedFeed::new(Rules::default());
+        for piece in bytes.chunks(cut) {
+            let _ = plain.feed(piece);
+            let _ = feed.feed(piece);
+        }
+        prop_assert_eq!(feed.market.counters(), plain.market.counters());
+        for ((key, a), (_, b)) in feed.market.books().zip(plain.market.books()) {
+            prop_assert_eq!(content(a), content(b), "{}", key);
+            prop_assert_eq!(a.moment(), b.moment());
+        }
+    }
+}
+
+#[test]
+fn a_synthetic_market_raises_no_alarm() {
+    let mut feed = WatchedFeed::new(Rules::default());
+    feed.feed(&simulated(300_000)).expect("good records");
+    let stats = feed.watch.stats();
+    assert!(stats.suspicions.is_empty(), "{stats:?}");
+    assert_eq!((stats.duplicates, stats.out_of_order, stats.bad_timestamps, stats.contradictions), (0, 0, 0, 0));
+    assert!(feed.take_alerts().is_empty());
+}
+
+#[test]
+fn a_stream_that_begins_after_the_break_leaves_a_hole() {
+    for how in [Resumption::Resume, Resumption::Unknown] {
+        let stream = broken_stream();
+        let (before, after) = stream.split_at(4_000 * MBO_BYTES);
+        let mut feed = WatchedFeed::new(Rules::default());
+        feed.feed(before).expect("good records");
+        feed.disconnected();
+        feed.reconnected(how);
+        feed.feed(&after[100 * MBO_BYTES..300 * MBO_BYTES]).expect("good records");
+        assert_eq!(feed.watch.suspects(&feed.market).len(), 3, "{how:?}");
+        let stats = feed.watch.stats();
+        assert_eq!(stats.suspicions[reason::GAP_AFTER_RECONNECTION], 3, "{stats:?}");
+    }
+}
+
+#[test]
+fn a_changed_overlap_is_not_believed() {
+    let stream = broken_stream();
+    let cut = (3_000..).find(|n| stream[n * MBO_BYTES - 20] & flags::LAST != 0).expect("an event") * MBO_BYTES;
+    let mut feed = WatchedFeed::new(Rules::default());
+    feed.feed(&stream[..cut]).expect("good records");
+    feed.disconnected();
+    let start = feed.resume_ts();
+    feed.reconnected(Resumption::Resume);
+    let mut again = stream.to_vec();
+    again[cut - MBO_BYTES + 32] ^= 1;
+    let doubted = Key::of(&record_of(&stream[cut - MBO_BYTES..]));
+    let mut bytes = replay(&again[..cut], start, true);
+    bytes.extend(system(3, "Finished mbo replay"));
+    feed.feed(&bytes).expect("good records");
+    assert_eq!(feed.watch.suspects(&feed.market), [doubted]);
+    assert_eq!(feed.watch.stats().suspicions[reason::OVERLAP_MISMATCH], 1);
+}
+
+#[test]
+fn after_a_snapshot_reconnection_each_book_waits_for_its_own() {
+    let stream = broken_stream();
+    let mut feed = WatchedFeed::new(Rules::default());
+    feed.feed(stream).expect("good records");
+    let keys: Vec<Key> = feed.market.books().map(|(key, _)| key).collect();
+    feed.disconnected();
+    feed.reconnected(Resumption::Snapshot);
+    // A session of its own begins with the recording: its times are earlier than those seen.
+    assert_eq!(feed.watch.suspects(&feed.market), keys);
+    for record in stream[..3_000 * MBO_BYTES].chunks_exact(MBO_BYTES) {
+        let is_end_of_snapshot = record[36] & (flags::SNAPSHOT | flags::LAST) == flags::SNAPSHOT | flags::LAST;
+        let before = feed.watch.suspects(&feed.market).len();
+        feed.feed(record).expect("good records");
+        assert!(feed.watch.suspects(&feed.market).len() == before || is_end_of_snapshot);
+    }
+    assert_eq!(feed.watch.stats().recoveries, 3);
+    assert_eq!(feed.watch.stats().suspicions.len(), 1, "{:?}", feed.watch.stats());
+    let mut plain = Feed::new(Rules::default());
+    plain.feed(&stream[..3_000 * MBO_BYTES]).expect("good records");
+    for ((_, a), (_, b)) in feed.market.books().zip(plain.market.books()) {
+        assert_eq!(content(a), content(b));
+    }
+}
+
+#[test]
+fn what_the_gateway_says_is_heard() {
+    let mut feed = WatchedFeed::new(Rules::default());
+    feed.feed(&simulated(500)).expect("good records");
+    let mut error = system(7, "Skipped 12 records");
+    error[1] = 0x15;
+    (error[318], error[319]) = (7, 1);
+    let mut old = vec![0; 80];
+    (old[0], old[1]) = (20, 0x17);
+    old[16..25].copy_from_slice(b"Heartbeat");
+    feed.feed(
+        &[system(1, "Subscription request 1 for mbo data succeeded"), system(0, "Heartbeat"), old, error].concat(),
+    )
+    .expect("good records");
+    let stats = feed.watch.stats();
+    assert_eq!((stats.heartbeats, stats.system_messages, stats.errors[&7]), (2, 1, 1));
+    assert_eq!(stats.suspicions[reason::RECORDS_SKIPPED], feed.market.len() as u64);
+    let alerts = feed.take_alerts();
+    let ack = Notice::System(1, "Subscription request 1 for mbo data succeeded".into());
+    assert_eq!(alerts[0], Alert::Notice { notice: ack, ts_event: 0 });
+    assert!(
+        matches!(alerts.last(), Some(Alert::Notice { notice: Notice::Error(7, text), .. }) if text == "Skipped 12 records")
+    );
+    assert_eq!(feed.market.stream_counters().other_records, 4);
+}
+
+#[test]
+fn alerts_are_bounded_and_counted() {
+    let mut feed = WatchedFeed::new(Rules::default());
+    feed.feed(&system(1, "hello").repeat(ALERTS_MAX + 5)).expect("good records");
+    assert_eq!(feed.take_alerts().len(), ALERTS_MAX);
+    assert_eq!(feed.watch.stats().alerts_dropped, 5);
+    assert!(feed.take_alerts().is_empty());
+}
+
+#[test]
+fn a_contradiction_needs_a_book_that_began() {
+    let unknown = hostile::record(b'C', b'B', hostile::UNIT, 1, 999, flags::LAST);
+    let mut clear = hostile::record(b'R', b'N', i64::MAX, 0, 0, flags::LAST);
+    clear.sequence = 1;
+    let mut later = unknown;
+    later.sequence = 2;
+    let mut feed = WatchedFeed::new(Rules::default());
+    feed.feed(&hostile::to_bytes(&[unknown])).expect("a good record");
+    assert!(feed.watch.suspects(&feed.market).is_empty(), "it may have begun before us");
+    feed.feed(&hostile::to_bytes(&[clear, later])).expect("good records");
+    assert_eq!(feed.watch.suspects(&feed.market).len(), 1);
+    assert_eq!(feed.watch.stats().suspicions[reason::CONTRADICTION], 1);
+    (clear.sequence, clear.ts_recv) = (3, clear.ts_recv + 1);
+    feed.feed(&hostile::to_bytes(&[clear])).expect("a good record");
+    assert!(feed.watch.suspects(&feed.market).is_empty());
+    assert_eq!(feed.watch.stats().recoveries, 1);
+}
+
+#[test]
+fn times_far_ahead_and_back_are_doubted_once() {
+    const DAY_NS: u64 = 86_400_000_000_000;
+    let mut feed = WatchedFeed::new(Rules::default());
+    let mut push = |shift: i64, sequence| {
+        let mut record = hostile::record(b'A', b'B', hostile::UNIT, 1, u64::from(sequence), flags::LAST);
+        record.ts_recv = record.ts_recv.wrapping_add_signed(shift);
+        record.sequence = sequence;
+        feed.feed(&hostile::to_bytes(&[record])).expect("a good record");
+        let stats = feed.watch.stats();
+        (stats.bad_timestamps, stats.suspicions.clone(), stats.last_ts_recv)
+    };
+    push(0, 1);
+    let (bad, suspicions, last) = push(30 * DAY_NS as i64, 2);
+    assert_eq!((bad, suspicions[reason::TIMESTAMP], last), (1, 1, hostile::T0 + 150));
+    assert_eq!(push(5, 3).2, hostile::T0 + 155, "the far one was not taken");
+    assert_eq!(push(-1, 4).0, 2);
+    // Two that agree are a stream that rested.
+    push(40 * DAY_NS as i64, 5);
+    assert_eq!(push(40 * DAY_NS as i64 + 1, 6).2, hostile::T0 + 150 + 40 * DAY_NS + 1);
+}
