@@ -1,0 +1,156 @@
+"""A feed in this process, and the truth that its books are held against, at any moment."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dbn_bytes import RECORD_BYTES, split
+from l3book import Market
+from l3book._core import Simulator
+from l3book.engine import Engine
+from l3book.sources import open_source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from l3book.feed.options import FeedOptions
+
+TIMEOUT_S = 100
+NS_PER_S = 1_000_000_000
+TS_EVENT_WORD, TS_RECV_WORD = 1, 5
+KEY_OF_BOOK = tuple[int, int]
+
+_STATE = re.compile(rb'"state":"(\w+)"')
+_MOMENT = re.compile(rb'"sequence":(\d+),"ts_event":"(\d+)","ts_recv":"(\d+)"')
+
+
+def content(body: bytes) -> bytes:
+    """The orders of an encoded book, in all queues: what has to be right."""
+    return body[body.index(b'"bids":[') :]
+
+
+def state(body: bytes) -> str:
+    match = _STATE.search(body)
+    assert match is not None, body[:300]
+    return match[1].decode()
+
+
+def moment(body: bytes) -> tuple[int, ...]:
+    """sequence, ts_event and ts_recv of the last event."""
+    match = _MOMENT.search(body)
+    assert match is not None, body[:300]
+    return tuple(map(int, match.groups()))
+
+
+class Truth:
+    """Every state that each book of a recording passes through, by a Market that reads it undisturbed."""
+
+    def __init__(self, path: Path) -> None:
+        head, body = split(path.read_bytes())
+        market = Market()
+        market.feed(head)
+        self._at: dict[tuple[KEY_OF_BOOK, tuple[int, ...]], set[int]] = defaultdict(set)
+        self._all: dict[KEY_OF_BOOK, set[int]] = defaultdict(set)
+        for at in range(0, len(body), RECORD_BYTES):
+            record = body[at : at + RECORD_BYTES]
+            market.feed(record)
+            key = int.from_bytes(record[2:4], "little"), int.from_bytes(record[4:8], "little")
+            encoded = market.book_json(key, level=3, depth=None)
+            digest = hash(content(encoded))
+            self._at[key, moment(encoded)].add(digest)
+            self._all[key].add(digest)
+        self.final = {
+            (entry.publisher_id, entry.instrument_id): market.book_json(
+                (entry.publisher_id, entry.instrument_id), level=3, depth=None
+            )
+            for entry in market.instruments()
+        }
+
+    def is_exact(self, key: KEY_OF_BOOK, body: bytes) -> bool:
+        """Whether the book ever was so, at the moment of which it says to be.
+
+        A snapshot has a moment of its own, in between two events: its book must have been so at some time.
+        """
+        known = self._at.get((key, moment(body)), self._all[key])
+        return hash(content(body)) in known
+
+
+class Fed:
+    """An engine on a source, watched."""
+
+    def __init__(self, uri: str, *, gateway: str | None = None, options: FeedOptions | None = None) -> None:
+        self.market = Market(watch=True)
+        self.engine = Engine(open_source(uri, gateway), self.market, options)
+        assert self.engine.feed is not None
+        self.feed = self.engine.feed
+        self.looks = 0
+        self.live_looks = 0
+
+    def __enter__(self) -> Fed:
+        self.engine.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.engine.stop(TIMEOUT_S)
+
+    def look(self, truth: Truth) -> None:
+        """Every book that says to be live has to be exact."""
+        for entry in self.market.instruments():
+            key = entry.publisher_id, entry.instrument_id
+            body = self.market.book_json(key, level=3, depth=None)
+            self.looks += 1
+            if state(body) == "live":
+                self.live_looks += 1
+                assert truth.is_exact(key, body), (
+                    f"{key} says to be live and is wrong at {moment(body)}: {self.story()}"
+                )
+
+    def wait_for_state(self, *states: str, truth: Truth | None = None) -> None:
+        """Look at the books until the source is in one of the states."""
+        deadline_s = time.monotonic() + TIMEOUT_S
+        while self.engine.state not in states:
+            assert time.monotonic() < deadline_s, f"{self.engine.state}, expected {states}: {self.story()}"
+            assert self.engine.state != "failed", self.story()
+            if truth is not None:
+                self.look(truth)
+            time.sleep(0.002)
+
+    def wait_for_messages(self, messages: int) -> None:
+        deadline_s = time.monotonic() + TIMEOUT_S
+        while self.market.stats()["records"] < messages:
+            assert time.monotonic() < deadline_s, self.story()
+            time.sleep(0.002)
+
+    def assert_final(self, truth: Truth) -> None:
+        """All books live, and as the whole recording leaves them."""
+        self.look(truth)
+        books = {key: self.market.book_json(key, level=3, depth=None) for key in truth.final}
+        assert {key: state(body) for key, body in books.items()} == dict.fromkeys(books, "live"), self.story()
+        assert {key: content(body) for key, body in books.items()} == {
+            key: content(body) for key, body in truth.final.items()
+        }, self.story()
+
+    def story(self) -> str:
+        """What happened, for a failed assertion."""
+        lines = [f"{self.engine.state} {self.engine.error} {self.feed.status.as_dict()} {self.market.watch_stats()}"]
+        return "\n".join([*lines, *map(str, self.feed.transitions.recent()[-30:])])
+
+
+def simulated(path: Path, *, seed: int, instruments: int, records: int, span_s: int) -> Path:
+    """A recording of the simulator, its time stretched to `span_s`: a resumption goes back a second at least."""
+    simulator = Simulator(seed=seed, instruments=instruments, resting_max=64)
+    head, body = simulator.header(), simulator.read(records)
+    words = np.frombuffer(body, dtype="<u8").reshape(-1, RECORD_BYTES // 8).copy()
+    first = words[0, TS_EVENT_WORD]
+    span = int(words[:, TS_RECV_WORD].max() - first)
+    factor = span_s * NS_PER_S // span
+    assert factor > 0
+    for word in (TS_EVENT_WORD, TS_RECV_WORD):
+        words[:, word] = first + (words[:, word] - first) * np.uint64(factor)
+    path.write_bytes(head + words.tobytes())
+    return path
