@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from streams_made import REPOSITORY
@@ -22,7 +21,9 @@ class Gateway:
     """`l3book gateway` on a free port of loopback."""
 
     def __init__(self, path: Path, *options: str) -> None:
-        self._command = [sys.executable, "-m", "l3book", "gateway", str(path), "--port", "0", "--key", KEY, *options]
+        self._command = [sys.executable, "-m", "l3book", "gateway", str(path), "--port", "0", *options]
+        if "raw" not in options:
+            self._command += ["--key", KEY]
 
     def __enter__(self) -> Gateway:
         environ = {**os.environ, "PYTHONPATH": str(REPOSITORY / "python")}

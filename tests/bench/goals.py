@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
@@ -26,6 +26,8 @@ class Results:
     python: dict[str, Group]
     missing: dict[str, str]
     """Why a test of the Python benchmark has no result."""
+    wire: list[dict[str, Any]] = field(default_factory=list)
+    """Latencies over the wire: name, rate (messages/s), messages, percentiles."""
 
     def group(self, name: str) -> Group:
         """The samples of a group of the Rust benchmarks, or of a test of the Python ones."""
@@ -45,6 +47,12 @@ class Results:
 
     def ns(self, group: str, case: str) -> float:
         return median(self.group(group)[case])
+
+    def wire_percentile(self, name: str, rate: int, percentile: str) -> float:
+        found = [row[percentile] for row in self.wire if (row["name"], row["rate"]) == (name, rate)]
+        if not found:
+            raise MissingError("its benchmark did not run")
+        return float(found[0])
 
     def percentile(self, name: str) -> float:
         return float(self.ratios["latency b"]["apply"][name])
@@ -147,6 +155,18 @@ GOALS = [
         "ns",
         _ns("test_reads[snapshot(10) as JSON bytes]", "snapshot(10) as JSON bytes"),
     ),
+    Goal(
+        "wire → books over loopback TCP, sender on the other core (100 ns: 10 M messages/s)",
+        100,
+        "ns",
+        _ns("test_wire_to_book", "tcp:// → books"),
+    ),
+    Goal(
+        "500,000 messages/s from a gateway: received → books, p99",
+        1_000_000,
+        "ns",
+        lambda results: results.wire_percentile("received → books, live://", 500_000, "p99_ns"),
+    ),
     Goal("memory per resting order, (b)", 100, "bytes", lambda r: r.memory["memory b"]["l3book bytes per order"]),
     Goal("memory per resting order, (c)", 100, "bytes", lambda r: r.memory["memory c"]["l3book bytes per order"]),
     Goal(
@@ -158,7 +178,6 @@ GOALS = [
 ]
 
 ELSEWHERE = [
-    "wire → book over loopback TCP",
     "the whole server under load, with recording and WebSocket clients",
     "book as of any past instant",
 ]

@@ -69,7 +69,8 @@ def results() -> Results:
         for test, package in packages.items()
         if python and version(package) == "not installed"
     }
-    return Results(read("ratios"), read("memory"), python, missing)
+    wire = [row for test in read("python").get("benchmarks", []) for row in test["extra_info"].get("latency", [])]
+    return Results(read("ratios"), read("memory"), python, missing, wire)
 
 
 def number(value: float, unit: str) -> str:
@@ -179,6 +180,18 @@ def page(found: Results, goals: str) -> str:
     for name, cases in found.python.items():
         title = name.removeprefix("test_").replace("_", " ")
         parts += [f"### {title}", markdown([title, *head[1:]], group_rows(cases))]
+    if found.wire:
+        columns = ["p50_ns", "p99_ns", "p99.9_ns", "max_ns"]
+        rows = [
+            [f"{row['name']}, {row['rate']:,}/s", f"{row['messages']:,}", *(f"{row[c] / 1e3:,.0f}" for c in columns)]
+            for row in found.wire
+        ]
+        parts += [
+            "### From a gateway in another process, µs",
+            "From when a piece of the stream was received until the books show it, or the callback has been called, "
+            "per message. The gateway sends what is due every few milliseconds, so messages come in pieces.",
+            markdown(["", "messages", "p50", "p99", "p99.9", "max"], rows),
+        ]
     return "\n\n".join(parts) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""From a gateway in another process over loopback TCP to the books, with the engine and the sources that `serve` uses."""
+"""From a gateway in another process over loopback TCP to the books, by the engine and the sources of `serve`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,33 @@ from gateway_process import KEY, Gateway
 from turns import IS_QUICK, Case, take_turns
 
 from l3book import Market
+from l3book._core import Simulator
 
 if TYPE_CHECKING:
-    from streams_made import Stream
+    from pathlib import Path
 
 DATASET = "GLBX.MDP3"
+RECORD_BYTES = 56
 FLOOR_BUFFER_BYTES = 512 * 1024
 CALLBACK_RECORDS = 300_000
 """The official client makes an object of every record: a prefix says enough."""
 LATENCY_S = 2.0 if IS_QUICK else 5.0
 OURS_RATES = (50_000, 500_000, 2_000_000)
 OFFICIAL_RATES = (50_000, 500_000)
+
+
+RECORDS = 1_000_000 if IS_QUICK else 5_000_000
+
+
+def simulated(path: Path, records: int) -> int:
+    """Write a market of one instrument, in the order in which a venue would send it; -> its records."""
+    simulator = Simulator()
+    header = simulator.header()
+    with path.open("wb") as file:
+        file.write(header)
+        while file.tell() < len(header) + records * RECORD_BYTES:
+            file.write(simulator.read(min(100_000, records)))
+        return (file.tell() - len(header)) // RECORD_BYTES
 
 
 class TimedMarket:
@@ -51,7 +67,7 @@ def run_engine(uri: str, market: Any, records: int) -> None:
     engine.start()
     engine._thread.join()
     assert engine.state == "ended", engine.error
-    assert engine.messages == records
+    assert market.stats()["records"] == records
 
 
 def read_only(port: int, buffer: bytearray) -> None:
@@ -73,31 +89,31 @@ def run_official(port: int, callback: Any) -> None:
 
 @pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("ignore")
-def test_wire_to_book(benchmark: Any, b: Stream, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wire_to_book(benchmark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("databento")
     monkeypatch.setenv("DATABENTO_API_KEY", KEY)
-    prefix = tmp_path / "prefix.dbn"
-    prefix.write_bytes(b.prefix(CALLBACK_RECORDS))
+    path, prefix = tmp_path / "whole.dbn", tmp_path / "prefix.dbn"
+    records, prefix_records = simulated(path, RECORDS), simulated(prefix, CALLBACK_RECORDS)
     # By the clock on the wall: the sender works on the other core.
     clock = time.perf_counter
     with (
-        Gateway(b.path, "--max", "--protocol", "raw") as raw,
-        Gateway(b.path, "--max") as lsg,
+        Gateway(path, "--max", "--protocol", "raw") as raw,
+        Gateway(path, "--max") as lsg,
         Gateway(prefix, "--max") as lsg_prefix,
     ):
         tcp = f"tcp://127.0.0.1:{raw.port}"
-        live = f"live://{DATASET}?gateway=127.0.0.1:{lsg.port}"
+        live = f"live://{DATASET}?start=0&gateway=127.0.0.1:{lsg.port}"
 
         def ours(uri: str) -> Case:
-            return Case(b.records, lambda: partial(run_engine, uri, Market(watch=True), b.records), clock)
+            return Case(records, lambda: partial(run_engine, uri, Market(watch=True), records), clock)
 
         others = {
             "live:// → books": ours(live),
             "recv_into alone": Case(
-                b.records, lambda: partial(read_only, raw.port, bytearray(FLOOR_BUFFER_BYTES)), clock
+                records, lambda: partial(read_only, raw.port, bytearray(FLOOR_BUFFER_BYTES)), clock
             ),
             "databento.Live callback that does nothing": Case(
-                CALLBACK_RECORDS, lambda: partial(run_official, lsg_prefix.port, lambda _record: None), clock
+                prefix_records, lambda: partial(run_official, lsg_prefix.port, lambda _record: None), clock
             ),
         }
         take_turns(benchmark, "tcp:// → books", ours(tcp), others, rounds=3)
@@ -135,17 +151,16 @@ class ReceivedTimes:
 
 @pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("ignore")
-def test_latency(benchmark: Any, b: Stream, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_latency(benchmark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("databento")
     monkeypatch.setenv("DATABENTO_API_KEY", KEY)
     rows: list[dict[str, Any]] = []
     for rate in OURS_RATES:
-        records = min(b.records, int(rate * LATENCY_S))
         part = tmp_path / f"{rate}.dbn"
-        part.write_bytes(b.prefix(records))
+        records = simulated(part, int(rate * LATENCY_S))
         with Gateway(part, "--rate", str(rate)) as gateway:
             timed = TimedMarket()
-            run_engine(f"live://{DATASET}?gateway=127.0.0.1:{gateway.port}", timed, records)
+            run_engine(f"live://{DATASET}?start=0&gateway=127.0.0.1:{gateway.port}", timed, records)
             took, weights = zip(*((ns, n) for ns, n in timed.took if n), strict=True)
             rows.append(row("received → books, live://", rate, took, weights))
             if rate in OFFICIAL_RATES:
