@@ -9,11 +9,19 @@ use crate::{
     record::{Action, MboMsg, flags},
 };
 
+/// A book that is contradicted so often, each time after a new snapshot, has a sender that does not know all its orders.
+const REFUTED_MAX: u32 = 3;
+
 pub(super) struct BookWatch {
     /// Whether this book's records need a closer look: its event is no plain one, or it is still in an overlap.
     pub(super) is_close: bool,
     /// Whether it began with a Clear and was never doubted since: then nothing may contradict it.
     pub(super) is_anchored: bool,
+    was_anchored: bool,
+    /// Whether it met orders that nobody had told of before it had any beginning.
+    is_short: bool,
+    /// How often it was contradicted after a beginning.
+    refuted: u32,
     /// Position of the channel it was last heard of on.
     pub(super) channel: u32,
     /// Records of the unfinished event.
@@ -51,6 +59,9 @@ impl BookWatch {
         Self {
             is_close: true,
             is_anchored: false,
+            was_anchored: false,
+            is_short: false,
+            refuted: 0,
             channel: u32::MAX,
             pending: book.held.len() as u32,
             run: place,
@@ -119,9 +130,12 @@ impl BookWatch {
         self.done.records > 0 || self.done.has_snapshot
     }
 
-    /// The book is exact: from here on nothing may contradict it.
+    /// The book is exact: from here on nothing may contradict it. But a recording that begins mid-session knows no orders
+    /// from before, and neither do the snapshots made of it: there contradictions tell nothing.
     pub(super) fn anchor(&mut self, book: &EventBook) {
-        self.is_anchored = true;
+        let is_first = !std::mem::replace(&mut self.was_anchored, true);
+        self.is_short |= is_first && contradictions_of(book) > 0;
+        self.is_anchored = !self.is_short && self.refuted < REFUTED_MAX;
         self.contradictions = contradictions_of(book);
     }
 
@@ -136,7 +150,9 @@ impl BookWatch {
             return 0;
         }
         let now = contradictions_of(book);
-        now - std::mem::replace(&mut self.contradictions, now)
+        let found = now - std::mem::replace(&mut self.contradictions, now);
+        self.refuted += u32::from(found > 0);
+        found
     }
 }
 
