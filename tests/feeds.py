@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 TIMEOUT_S = 100
 NS_PER_S = 1_000_000_000
 TS_EVENT_WORD, TS_RECV_WORD = 1, 5
+SEQUENCE_WORD_U32 = 13
 KEY_OF_BOOK = tuple[int, int]
 
 _STATE = re.compile(rb'"state":"(\w+)"')
@@ -142,7 +143,11 @@ class Fed:
 
 
 def simulated(path: Path, *, seed: int, instruments: int, records: int, span_s: int) -> Path:
-    """A recording of the simulator, its time stretched to `span_s`: a resumption goes back a second at least."""
+    """A recording of the simulator, changed in two respects.
+
+    Its time is stretched to `span_s`, since a resumption goes back a second at least. Its sequence numbers are made
+    dense, as those of a feed that comes whole are.
+    """
     simulator = Simulator(seed=seed, instruments=instruments, resting_max=64)
     head, body = simulator.header(), simulator.read(records)
     words = np.frombuffer(body, dtype="<u8").reshape(-1, RECORD_BYTES // 8).copy()
@@ -152,5 +157,7 @@ def simulated(path: Path, *, seed: int, instruments: int, records: int, span_s: 
     assert factor > 0
     for word in (TS_EVENT_WORD, TS_RECV_WORD):
         words[:, word] = first + (words[:, word] - first) * np.uint64(factor)
+    sequences = words.view("<u4")[:, SEQUENCE_WORD_U32]
+    sequences[:] = 1 + np.unique(sequences, return_inverse=True)[1]
     path.write_bytes(head + words.tobytes())
     return path
