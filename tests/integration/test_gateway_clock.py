@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agreement import assert_same_books
-from dbn_bytes import LAST, MAYBE_BAD_BOOK, RECORD_BYTES, RTYPE_MBO, Mbo, chunks, raw_records, split
+from dbn_bytes import LAST, MAYBE_BAD_BOOK, RECORD_BYTES, RTYPE_MBO, Mbo, chunks, metadata, raw_records, split, stream
 from gateways import REPLAY_COMPLETED, SLOW_READER, SOCKET_TIMEOUT_S, Client, body, errors, system_texts
 from l3book import Market
 from l3book._core import Simulator
@@ -124,6 +124,23 @@ def test_sessions_that_share_a_clock_get_the_same_bytes_in_every_pass(
     assert sequences == sorted(sequences), "they go on rising"
     clears = records[RECORDS : RECORDS + 2]
     assert [(record.action, record.flags) for record in clears] == [("R", LAST)] * 2, "each pass begins with them"
+
+
+def test_an_interval_is_closed_though_no_record_comes(gateway: Callable[..., RunningGateway], tmp_path: Path) -> None:
+    first = 1_758_742_200_123_456_789
+    path = tmp_path / "pause.dbn"
+    records = [Mbo("A", "B", 5, 1, n, ts_event=at, ts_recv=at) for n, at in enumerate((first, first + 3600 * NS_PER_S))]
+    path.write_bytes(metadata(symbols={"X": 1}) + stream(records))
+    running = gateway(path)
+    with running.connect() as client:
+        client.admitted()
+        client.subscribe(schema="bbo-1s")
+        client.start()
+        # Metadata and the ack, then the mapping and the row.
+        data = client.read_records(len(client.until(b"succeeded")) // 8 * 8 + 176 + 80)
+    row = next(raw_records(body(data)))
+    assert len(row) == 80
+    assert int.from_bytes(row[32:40], "little") == first // NS_PER_S * NS_PER_S + NS_PER_S, "ts_recv is its end"
 
 
 def test_the_first_record_begins_when_the_first_session_starts(
