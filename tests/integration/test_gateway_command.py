@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from gateways import RunningGateway
 
 
+EVERYWHERE = "0.0.0.0"  # noqa: S104
+
+
 @pytest.fixture
 def made() -> bytes:
     simulator = Simulator(seed=1, resting_max=64)
@@ -102,8 +105,8 @@ def test_each_session_is_logged(gateway: Callable[..., RunningGateway], recordin
         (("good.dbn", "--port", "65536"), 2, "expected a whole number from 0 to 65535"),
         (("good.dbn", "--protocol", "ftp"), 2, "invalid choice: 'ftp'"),
         (("good.dbn", "--protocol", "raw", "--key", KEY), 2, "the raw protocol has no keys"),
-        (("good.dbn", "--host", "0.0.0.0"), 2, "0.0.0.0:0: not a loopback address, and no key is configured"),
-        (("good.dbn", "--host", "0.0.0.0", "--protocol", "raw"), 2, "the raw protocol asks nobody who they are"),
+        (("good.dbn", "--host", EVERYWHERE), 2, "0.0.0.0:0: not a loopback address, and no key is configured"),
+        (("good.dbn", "--host", EVERYWHERE, "--protocol", "raw"), 2, "the raw protocol asks nobody who they are"),
         (("good.dbn", "--host", "no.such.host.invalid"), 2, "cannot resolve the host"),
         (("good.dbn", "--log-level", "loud"), 2, "--log-level is 'loud'"),
         ((), 2, "the following arguments are required: FILE"),
@@ -149,7 +152,7 @@ def test_every_fault_is_in_the_help() -> None:
 def test_a_public_address_needs_keys_and_then_is_served(
     gateway: Callable[..., RunningGateway], recording: Path, made: bytes
 ) -> None:
-    running = gateway(recording, "--max", "--host", "0.0.0.0")
+    running = gateway(recording, "--max", "--host", EVERYWHERE)
     with running.connect() as client:
         assert body(client.stream()) == split(made)[1]
     with running.connect() as stranger:

@@ -58,12 +58,14 @@ class Clock:
         """The same moment in UNIX time."""
         self._first_ts: int | None = None
 
-    def begin(self) -> None:
-        """Start it, unless it runs."""
+    def begin(self) -> bool:
+        """Start it, unless it runs; -> whether it was started now."""
         with self._lock:
-            if not self.started_ns:
-                self.started_ns = time.monotonic_ns()
-                self.origin_ns = time.time_ns()
+            if self.started_ns:
+                return False
+            self.started_ns = time.monotonic_ns()
+            self.origin_ns = time.time_ns()
+            return True
 
     def replay_pacer(self, next_ts: int, now_ns: int) -> ReplayPacer:
         """Make a pacer of recorded time. The first record that has a time belongs to the beginning."""

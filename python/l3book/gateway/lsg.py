@@ -30,6 +30,9 @@ SYSTEM_REPLAY_COMPLETED = 3
 LATE_NS = NS_PER_S
 """A session this far behind a shared clock reads too slowly."""
 SLOW_READER_INTERVAL_NS = 10 * NS_PER_S
+REQUESTS_MAX = 100_000
+SYMBOLS_MAX = 1_000_000
+"""Of one session: every subscription is kept as long as it lasts."""
 LINES_AT_ONCE = 16
 """Handled between two chunks, so that a client that asks all the time does not hold its own records up."""
 
@@ -48,7 +51,9 @@ class LsgSession(Session):
         self._schemas: set[str] = set()
         self._replays: list[str] = []
         """Schemas whose replay is not completed."""
-        self._requests = 0
+        self._asked = 0
+        self._granted = 0
+        self._symbols = 0
         self._admission: Admission | None = None
         self._client_ended = False
         self._has_lines = False
@@ -100,20 +105,22 @@ class LsgSession(Session):
             self.received(data)
 
     def _start(self) -> None:
-        self.place.clock.begin()
         self._open_tape()
         waiting, self._waiting = self._waiting, []
         if waiting:
             self._begin_tape(waiting)
         self._put_metadata(self.tape)
         self.log(logging.INFO, "started with %d subscriptions", len(waiting))
-        for request in waiting:
+        # Replays first: what is about now may have to wait for them.
+        for request in sorted(waiting, key=lambda request: request.start is None):
             self._grant(request)
         self._put_queued()
 
-    def _open_tape(self) -> None:
+    def _open_tape(self, *, begins_clock: bool = True) -> None:
         request = self.admission.request
-        self.opened_tape = self.place.open_tape(ts_out=request.ts_out, compression=request.compression)
+        self.opened_tape = self.place.open_tape(
+            ts_out=request.ts_out, compression=request.compression, begins_clock=begins_clock
+        )
 
     def _put_metadata(self, tape: "LiveStream") -> None:
         next_ts = tape.next_ts
@@ -164,6 +171,8 @@ class LsgSession(Session):
         if "start_session" in found:
             if self.opened_tape is not None:
                 raise RequestError("start_session came twice: expected it once")
+            if self._assembler.is_waiting:
+                raise RequestError("start_session inside a request: expected its line with is_last=1 before")
             self._start()
         elif "schema" in found or "symbols" in found:
             request = self._assembler.add(Subscription.parse(found))
@@ -173,6 +182,13 @@ class LsgSession(Session):
             raise RequestError(f"unknown request {shown(line)}: expected schema=…|symbols=… or start_session")
 
     def _ask(self, request: Subscription) -> None:
+        self._symbols += len(request.symbols or ())
+        self._asked += 1
+        if self._asked > REQUESTS_MAX or self._symbols > SYMBOLS_MAX:
+            raise RequestError(
+                f"{self._asked} requests for {self._symbols} symbols in a session: expected at most "
+                f"{REQUESTS_MAX} for {SYMBOLS_MAX}"
+            )
         if self.opened_tape is None:
             self._waiting.append(request)
             return
@@ -198,8 +214,8 @@ class LsgSession(Session):
             )
         except ValueError as error:
             raise RequestError(str(error)) from None
-        number = self._requests if request.id is None else request.id
-        self._requests += 1
+        number = self._granted if request.id is None else request.id
+        self._granted += 1
         for symbol in unresolved:
             tape.error(ERROR_RESOLUTION, clean(f"Symbol {shown(symbol)} of stype {request.stype_in} was not resolved"))
         tape.system(SYSTEM_ACK, f"Subscription request {number} for {request.schema} data succeeded")
@@ -220,30 +236,32 @@ class LsgSession(Session):
     def _fail(self, code: int, text: str) -> NoReturn:
         """Send a fatal error, and end the session."""
         if self.opened_tape is None:
-            self._open_tape()
+            self._open_tape(begins_clock=False)
         if not self._has_sent_metadata:
             # Whatever comes after the authentication is taken for DBN, and that begins with metadata.
             self._put_metadata(self.tape)
         self.tape.error(code, clean(text))
         self._put_queued()
-        raise SessionEnd(f"error {code}: {text}", refused=True)
+        raise SessionEnd(f"error {code}: {text}", hasty=True)
 
     # While streaming.
 
     def work(self, now_ns: int) -> None:
-        """See to requests, replays that caught up, slow readers, heartbeats."""
+        """See to requests, slow readers, heartbeats."""
         self._take_lines()
         if self._client_ended:
-            raise SessionEnd("the client left")
+            raise SessionEnd("the client left", hasty=True)
         tape = self.tape
-        if self.started_pump is not None:
-            if self._replays and self._has_caught_up(tape, now_ns):
-                self._complete_replays(tape)
-            elif self.place.options.shared_clock and not self._replays and not tape.ended:
-                self._watch_lateness(tape, now_ns)
+        if self.started_pump is not None and self.place.options.shared_clock and not self._replays and not tape.ended:
+            self._watch_lateness(tape, now_ns)
         if not self.outlet.waiting_bytes and now_ns - self.outlet.sent_ns >= self._heartbeat_interval_ns:
             tape.system(SYSTEM_HEARTBEAT, "Heartbeat")
             self._put_queued()
+
+    def moved(self, now_ns: int) -> None:
+        """Complete the replays once the clock, or the end of the recording, is reached."""
+        if self._replays and self._has_caught_up(self.tape, now_ns):
+            self._complete_replays(self.tape)
 
     def work_wait_ns(self, now_ns: int) -> int | None:
         """Time until the next heartbeat, or none if a line waits."""
@@ -257,8 +275,8 @@ class LsgSession(Session):
 
     def _has_caught_up(self, tape: "LiveStream", now_ns: int) -> bool:
         if self.place.options.shared_clock:
-            return tape.ended or self.pump.has_caught_up(now_ns)
-        return tape.ended or tape.passes > 0
+            return self.pump.has_caught_up(now_ns)
+        return tape.passes > 0
 
     def _complete_replays(self, tape: "LiveStream") -> None:
         for schema in dict.fromkeys(self._replays):

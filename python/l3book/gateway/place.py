@@ -23,6 +23,7 @@ class Place:
         self.session_id = gateway.session_id_base + number
         self.connected_ns = time.monotonic_ns()
         self.is_admitted = False
+        self._began_clock = False
 
     def is_stopping(self) -> bool:
         """Whether the gateway ends."""
@@ -41,15 +42,22 @@ class Place:
         """Add to a total of the gateway."""
         self._gateway.count(name, amount)
 
-    def open_tape(self, *, ts_out: bool, compression: Literal["none", "zstd"]) -> "LiveStream":
-        """Open the recording from its beginning; times made as if it were now need a clock that has begun."""
-        self.clock.begin()
+    def open_tape(
+        self, *, ts_out: bool, compression: Literal["none", "zstd"], begins_clock: bool = True
+    ) -> "LiveStream":
+        """Open the recording from its beginning, and begin the clock if this session is the first."""
+        if begins_clock:
+            # Before the tape is open: times made as if it were now count from there.
+            self._began_clock = self.clock.begin()
         return self._gateway.open_tape(self.clock, ts_out=ts_out, compression=compression)
 
     def join(self, tape: "LiveStream") -> int:
         """Go to where the clock is; -> the tape position that was due at the clock's beginning."""
         if self._gateway.shared_clock is None:
             return tape.position
+        if self._began_clock:
+            # Some time has passed since, but nobody was there to see it.
+            return 0
         now_ns = time.monotonic_ns()
         pace = self.options.pace
         if pace.rate is not None:

@@ -69,7 +69,7 @@ class Gateway:
             ts_out=ts_out,
             compression=compression,
             loop=self.options.loop,
-            as_if_now=clock.origin_ns if clock.as_if_now else None,
+            as_if_now=clock.origin_ns if clock.as_if_now and clock.origin_ns else None,
             speed=self.options.pace.speed,
             rate=self.options.pace.rate,
         )
@@ -130,7 +130,14 @@ class Gateway:
         thread = Thread(target=self._run, args=(accepted, number, peer), name=f"l3book-session-{number}", daemon=True)
         with self._lock:
             self._connections[number] = thread
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            log.error("connection from %s refused: %s", peer, error)  # noqa: TRY400  # the text is the whole story
+            with self._lock:
+                del self._connections[number]
+                self.totals["refused"] += 1
+            self._turn_away(accepted)
 
     def _turn_away(self, accepted: socket.socket) -> None:
         with accepted:

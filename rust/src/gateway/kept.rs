@@ -42,14 +42,15 @@ impl Kept {
         !self.derivers.is_empty()
     }
 
-    /// Goes over the tape again, up to its position, for what has not seen all of it.
-    pub(super) fn catch_up(&mut self, tape: &Tape) -> Result<(), TapeError> {
+    /// Goes over the tape again, up to its position, for what has not seen all of it; says whether anything had
+    /// not.
+    pub(super) fn catch_up(&mut self, tape: &Tape) -> Result<bool, TapeError> {
         let position = tape.position();
         let lags = |fed: u64| fed != position;
         let mut market = self.market.as_mut().filter(|market| lags(market.position));
         let mut derivers: Vec<_> = self.derivers.iter_mut().filter(|deriver| lags(deriver.position)).collect();
         if market.is_none() && derivers.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         if let Some(market) = &mut market {
             *market.item = Market::new(Rules::default());
@@ -60,7 +61,7 @@ impl Kept {
             deriver.position = position;
         }
         if position == 0 {
-            return Ok(());
+            return Ok(true);
         }
         let mut again = tape.rewound()?;
         while again.position() < position && again.fill() {
@@ -78,7 +79,7 @@ impl Kept {
             }
             again.consume(records, bytes);
         }
-        again.take_fault().map_or(Ok(()), Err)
+        again.take_fault().map_or(Ok(true), Err)
     }
 
     /// Applies the next records of the tape to the books.

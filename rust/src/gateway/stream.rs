@@ -269,7 +269,9 @@ impl LiveStream {
 
     /// Brings the kept books and derivers here, and queues the snapshots of new subscriptions.
     fn prepare(&mut self) -> Result<(), TapeError> {
-        self.kept.catch_up(&self.tape)?;
+        if self.kept.catch_up(&self.tape)? {
+            self.pass = self.tape.consumed_pass();
+        }
         let (recorded_ns, now_ns) = (self.recorded_position_ns(), self.position_ns());
         if let Some(market) = self.kept.market() {
             self.delivery.begin_subscriptions(market, &self.tape.names, recorded_ns, now_ns);
