@@ -121,9 +121,9 @@ class Fed:
                 self.look(truth)
             time.sleep(0.002)
 
-    def wait_for_messages(self, messages: int) -> None:
+    def wait_for_records(self, records: int) -> None:
         deadline_s = time.monotonic() + TIMEOUT_S
-        while self.market.stats()["records"] < messages:
+        while self.market.stats()["records"] < records:
             assert time.monotonic() < deadline_s, self.story()
             time.sleep(0.002)
 

@@ -26,6 +26,8 @@ mod notice;
 mod overlap;
 mod place;
 
+use std::hint::select_unpredictable;
+
 use dbn::Metadata;
 
 pub use alert::{ALERTS_MAX, Alert, Reason, WatchStats, reason};
@@ -63,6 +65,8 @@ pub struct Watch {
     last_ts_event: u64,
     /// Where a resumed stream was to begin (ns), since the last break.
     resume_ts: Option<u64>,
+    /// Whether the connection goes on from `resume_ts`, or perhaps does.
+    is_resumed: bool,
     /// Whether any book began with a snapshot: then all should.
     has_snapshots: bool,
     /// Whether records were missed since, among them perhaps a book's first.
@@ -188,15 +192,14 @@ impl Watch {
             return false;
         }
         let hash = hash_of(record);
-        if record.ts_recv == book.run.ts_recv && book.recent.contains(hash) && action.changes_book() {
+        if book.recent.contains(hash) && action.changes_book() {
             return false;
         }
         book.channel = self.channel as u32;
         book.take(action, record, hash);
         self.stats.last_ts_recv = record.ts_recv;
-        if bits & flags::LAST != 0 {
-            self.last_ts_event = record.hd.ts_event;
-        }
+        let is_last = bits & flags::LAST != 0;
+        self.last_ts_event = select_unpredictable(is_last, record.hd.ts_event, self.last_ts_event);
         true
     }
 
@@ -235,7 +238,12 @@ impl Watch {
         }
         let book = &mut self.books[at];
         let is_inside = book.pending > 0;
-        book.take(action, record, hash);
+        if bits & flags::SNAPSHOT != 0 {
+            self.has_snapshots = true;
+            book.take_snapshot(action, record, self.resume_ts.filter(|_| self.is_resumed));
+        } else {
+            book.take(action, record, hash);
+        }
         let is_marked = bits & flags::MAYBE_BAD_BOOK != 0;
         // A mark inside a snapshot: some of the snapshot may be lost, and the rest of it makes nothing good.
         let mark = (is_marked && is_inside && action != Action::Clear).then_some(reason::MAYBE_BAD_BOOK);
@@ -244,7 +252,6 @@ impl Watch {
         }
         book.event_has_mark |= is_marked;
         book.event_has_clear |= action == Action::Clear;
-        self.has_snapshots |= bits & flags::SNAPSHOT != 0;
         if bits & flags::LAST != 0 {
             self.last_ts_event = record.hd.ts_event;
         }
@@ -273,7 +280,7 @@ impl Watch {
         if is_snapshot {
             if action == Action::Clear {
                 channel.take_snapshot(record.sequence);
-                let done = book.done.ts_recv;
+                let done = book.done().ts_recv;
                 let is_old = record.ts_recv < done || (record.ts_recv == done && record.hd.ts_event < last_ts_event);
                 doubts.own = is_old.then_some(reason::OUT_OF_ORDER);
                 self.stats.out_of_order += u64::from(is_old);
@@ -306,12 +313,15 @@ impl Watch {
                 Time::Far => doubts.own = doubts.own.or(Some(reason::TIMESTAMP)),
             }
         }
-        if record.ts_recv == book.run.ts_recv && book.recent.contains(hash) && action.changes_book() {
+        if book.recent.contains(hash) && action.changes_book() {
             self.stats.duplicates += 1;
             doubts.own = doubts.own.or(Some(reason::DUPLICATE));
         }
-        if !action.changes_book() {
-            doubts.own = None;
+        // What cannot change a book casts no doubt, but on what its event still brings.
+        if action.changes_book() {
+            doubts.own = doubts.own.or(book.event_doubt);
+        } else {
+            book.event_doubt = book.event_doubt.or(doubts.own.take());
         }
         doubts
     }
@@ -353,7 +363,12 @@ impl Watch {
             return;
         }
         let has_clear = std::mem::take(&mut book.event_has_clear);
+        let snapshot = std::mem::take(&mut book.snapshot);
+        if self.is_resumed && snapshot.may_lack_orders(has_clear) {
+            book.taint.get_or_insert(Reason::Borrowed(reason::PARTIAL_SNAPSHOT));
+        }
         let has_mark = std::mem::take(&mut book.event_has_mark);
+        book.event_doubt = None;
         if let Some(reason) = book.taint.take() {
             self.doubt_book(market, at, &reason);
         }
@@ -361,7 +376,7 @@ impl Watch {
         let book = &mut self.books[at];
         book.is_close = book.overlap.is_some();
         if !is_suspect {
-            if has_clear {
+            if has_clear || (book.is_anchored && snapshot.has_records) {
                 book.anchor(market.book_at(at));
             }
             self.lift(market, at);

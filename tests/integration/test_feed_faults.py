@@ -35,8 +35,8 @@ FAULTS = {
     "all at once": ["drop-connection~9000", "gap~6000:2", "duplicate~7000", "reorder~8000:2", "truncate~15000"],
 }
 ONLY_DENSE = {"silent gap": ["gap@15000:20:silent"]}
-"""Seen by sequence numbers that are dense; where a feed's are not, nobody can tell. Nor can anybody where a gap begins and
-ends within one number."""
+"""Seen by sequence numbers that are dense; where a feed's are not, nobody can tell. Nor can anybody where a gap begins
+and ends within one number."""
 ONLY_CHECKSUMMED = {"flip": ["flip@9000:3"], "many flips": ["flip~6000:1"]}
 
 

@@ -26,6 +26,8 @@ pub mod reason {
     pub const OVERLAP_MISMATCH: &str = "overlap mismatch";
     /// The stream broke inside this book's snapshot.
     pub const UNFINISHED_SNAPSHOT: &str = "unfinished snapshot";
+    /// A resumed stream sends only what is younger than its start, and so perhaps a part of a snapshot.
+    pub const PARTIAL_SNAPSHOT: &str = "partial snapshot";
     /// The book appeared after records had been missed, without a snapshot or Clear.
     pub const NO_BEGINNING: &str = "no beginning";
     /// A record carries MAYBE_BAD_BOOK.
