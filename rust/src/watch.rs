@@ -155,6 +155,7 @@ impl Watch {
         let position =
             |i: usize| Position { record: first.record + i as u64, offset: first.offset + (i * stride) as u64 };
         let mut last = (None, 0);
+        let mut places = [0; BLOCK_RECORDS_MAX];
         // The records from `start` on are seen but not yet applied.
         let mut start = 0;
         for (i, record) in records.iter().enumerate() {
@@ -164,14 +165,15 @@ impl Watch {
                 self.book_of(market, last.1);
                 self.touched.push(last.1 as u32);
             }
+            places[i] = last.1 as u32;
             if !self.take_plain(last.1, record) {
-                self.apply(market, &records[start..i], stride, position(start));
+                self.apply(market, &records[start..i], &places[start..i], stride, position(start));
                 self.take_closely(market, last.1, record, stride, position(i));
                 self.touched.push(last.1 as u32);
                 start = i + 1;
             }
         }
-        self.apply(market, &records[start..], stride, position(start));
+        self.apply(market, &records[start..], &places[start..records.len()], stride, position(start));
     }
 
     /// Takes a record that says nothing new, as nearly all do; false if it needs a closer look.
@@ -205,9 +207,9 @@ impl Watch {
 
     /// Applies records that were seen, and looks whether they contradicted a book.
     #[inline(always)]
-    fn apply(&mut self, market: &mut Market, records: &[MboMsg], stride: usize, first: Position) {
+    fn apply(&mut self, market: &mut Market, records: &[MboMsg], places: &[u32], stride: usize, first: Position) {
         if !records.is_empty() {
-            market.records(records, stride, first);
+            market.records_at(records, places, stride, first);
         }
         for i in 0..self.touched.len() {
             let at = self.touched[i] as usize;
@@ -255,7 +257,7 @@ impl Watch {
         if bits & flags::LAST != 0 {
             self.last_ts_event = record.hd.ts_event;
         }
-        market.records(std::slice::from_ref(record), stride, position);
+        market.records_at(std::slice::from_ref(record), &[at as u32], stride, position);
         self.settle(market, at, bits & flags::LAST != 0);
     }
 
