@@ -68,14 +68,16 @@ pub(super) struct BookWatch {
     /// Whether `done` is where the last complete event ended: not after one that was completed by force.
     pub(super) is_place_certain: bool,
     pub(super) has_begun: bool,
-    /// Of the unfinished event: whether it has a Clear, whether it carries MAYBE_BAD_BOOK, why it leaves the book suspect.
+    /// Of the unfinished event: whether it has a Clear, whether it carries MAYBE_BAD_BOOK, why it leaves the book
+    /// suspect.
     pub(super) event_has_clear: bool,
     pub(super) event_has_mark: bool,
     pub(super) snapshot: Snapshot,
     pub(super) taint: Option<Reason>,
     /// … and what makes it so if it goes on to change the book.
     pub(super) event_doubt: Option<&'static str>,
-    /// Of the unfinished event: records that are not held back, T, F, N and unknown ones in 32 bits each; the lowest ts_event.
+    /// Of the unfinished event: records that are not held back, T, F, N and unknown ones in 32 bits each; the lowest
+    /// ts_event.
     pending_by_action: u128,
     pub(super) pending_ts: u64,
     /// Why it is suspect until the next snapshot or Clear.
@@ -118,8 +120,8 @@ impl BookWatch {
         }
     }
 
-    /// Moves on by a record that the market is about to take. Without a branch: whether a record shares its ts_recv with the one
-    /// before, and whether it completes an event, is guessed wrong too often.
+    /// Moves on by a record that the market is about to take. Without a branch: whether a record shares its ts_recv
+    /// with the one before, and whether it completes an event, is guessed wrong too often.
     #[inline(always)]
     pub(super) fn take(&mut self, action: Action, record: &MboMsg, hash: u64) {
         let is_same = record.ts_recv == self.run().ts_recv;

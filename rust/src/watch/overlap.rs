@@ -120,7 +120,8 @@ impl Watch {
         })
     }
 
-    /// The ts_event (ns) from which a stream must go on so that no book misses anything; nothing if nothing was applied.
+    /// The ts_event (ns) from which a stream must go on so that no book misses anything; nothing if nothing was
+    /// applied.
     #[must_use]
     pub fn resume_ts(&self, market: &Market) -> Option<u64> {
         match self.phase {

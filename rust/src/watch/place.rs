@@ -55,8 +55,8 @@ fn fold(a: u64, b: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
-/// A hash of a record's 56 bytes but for its length, which also counts a ts_out. Independent multiplications of pairs, since it
-/// is made of every record: XXH3 takes several times as long for so few bytes. Not against forgery.
+/// A hash of a record's 56 bytes but for its length, which also counts a ts_out. Independent multiplications of pairs,
+/// since it is made of every record: XXH3 takes several times as long for so few bytes. Not against forgery.
 #[inline(always)]
 pub(super) fn hash_of(record: &MboMsg) -> u64 {
     let bytes = mbo_bytes(record);
