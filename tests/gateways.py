@@ -11,7 +11,7 @@ import struct
 import time
 from typing import TYPE_CHECKING
 
-from dbn_bytes import raw_records, split
+from dbn_bytes import metadata, raw_records, split
 from running import RunningCommand
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ KEY = "db-unittestapikey1234567890FFFFF"
 OTHER_KEY = "db-anotherkey0000000000000000000"
 SOCKET_TIMEOUT_S = 60
 RTYPE_ERROR, RTYPE_MAPPING, RTYPE_SYSTEM = 0x15, 0x16, 0x17
+EMPTY = metadata()
 CONTROL_RTYPES = (RTYPE_ERROR, RTYPE_MAPPING, RTYPE_SYSTEM)
 HEARTBEAT, ACK, SLOW_READER, REPLAY_COMPLETED = range(4)
 
@@ -135,6 +136,13 @@ class Client:
             self._buffer += data
         return self._buffer
 
+    def until_data(self) -> bytes:
+        """Everything up to the first data record."""
+        data = self.until(b"DBN")
+        while not body(whole(data)):
+            data = self.read_records(len(data) + 1)
+        return whole(data)
+
     def until(self, text: bytes) -> bytes:
         """Everything up to and with a text that the gateway sends."""
         deadline_s = time.monotonic() + SOCKET_TIMEOUT_S
@@ -144,6 +152,17 @@ class Client:
             assert time.monotonic() < deadline_s
             self._buffer += data
         return self._buffer
+
+
+def whole(data: bytes) -> bytes:
+    """A stream without the record that it was cut in; metadata that is cut is not."""
+    if len(data) < 8 or len(data) < 8 + int.from_bytes(data[4:8], "little"):
+        return EMPTY
+    head, rest = split(data)
+    at = 0
+    while at < len(rest) and at + rest[at] * 4 <= len(rest):
+        at += rest[at] * 4
+    return head + rest[:at]
 
 
 def body(data: bytes) -> bytes:

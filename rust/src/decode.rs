@@ -88,6 +88,7 @@ pub struct Decoder {
     input: Input,
     frames: Frames,
     failed: Option<DecodeError>,
+    verifies: bool,
 }
 
 impl Default for Decoder {
@@ -100,7 +101,14 @@ impl Decoder {
     /// A decoder at the start of a stream.
     #[must_use]
     pub fn new() -> Self {
-        Self { input: Input::Undecided(Vec::new()), frames: Frames::default(), failed: None }
+        Self { input: Input::Undecided(Vec::new()), frames: Frames::default(), failed: None, verifies: false }
+    }
+
+    /// One that hands on nothing of a zstd frame with a checksum before that was found right: for live streams, where
+    /// damage must not reach a book, and frames are short.
+    #[must_use]
+    pub fn verifying() -> Self {
+        Self { verifies: true, ..Self::new() }
     }
 
     /// Decodes what `bytes` completes and hands it to the sink.
@@ -127,6 +135,7 @@ impl Decoder {
                 let head = std::mem::take(head);
                 self.input = match kind {
                     Kind::Raw => Input::Raw,
+                    Kind::Zstd if self.verifies => Input::Zstd(Inflate::verifying()),
                     Kind::Zstd => Input::Zstd(Inflate::new()),
                 };
                 self.route(&head, sink)?;

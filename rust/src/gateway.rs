@@ -15,6 +15,7 @@
 
 mod clock;
 mod delivery;
+mod facts;
 mod faults;
 mod kept;
 mod layout;

@@ -2,6 +2,9 @@
 //!
 //! zstd gives up all that a call has made when it meets damage in that call. So it is given what it asks for, block by
 //! block, and each block's header apart: then the bytes before the damage are handed on, however the input was cut.
+//!
+//! Of a live stream they are not: a flipped bit makes other bytes of the same length, and only the checksum at the end of
+//! the frame can tell. [`Inflate::verifying`] hands on what a checksum has vouched for.
 
 use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
 
@@ -18,6 +21,12 @@ pub(crate) fn is_skippable_magic(magic: [u8; 4]) -> bool {
     (0x50..=0x5F).contains(&magic[0]) && magic[1..] == [0x2A, 0x4D, 0x18]
 }
 
+/// Plain bytes of one frame that wait for its checksum. What is longer is handed on without.
+const HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Content_Checksum_flag in the byte after the magic number (RFC 8878, 3.1.1.1.1).
+const CHECKSUM_FLAG: u8 = 0b100;
+
 pub(crate) struct Inflate {
     zstd: Decoder<'static>,
     out: Box<[u8]>,
@@ -27,6 +36,10 @@ pub(crate) struct Inflate {
     consumed: u64,
     /// Where the block or header begins that is being read.
     judged: u64,
+    verifies: bool,
+    /// The first bytes of the frame.
+    start: Vec<u8>,
+    held: Vec<u8>,
 }
 
 /// With fewer zstd cannot tell what kind of frame begins.
@@ -42,7 +55,15 @@ impl Inflate {
             wanted: FRAME_START_BYTES,
             consumed: 0,
             judged: 0,
+            verifies: false,
+            start: Vec::with_capacity(FRAME_START_BYTES),
+            held: Vec::new(),
         }
+    }
+
+    /// One that hands on nothing of a frame with a checksum before that was found right.
+    pub(crate) fn verifying() -> Self {
+        Self { verifies: true, ..Self::new() }
     }
 
     /// Says that the stream is over.
@@ -73,13 +94,27 @@ impl Inflate {
             let mut output = OutBuffer::around(&mut self.out[..]);
             let outcome = self.zstd.run(&mut input, &mut output);
             let written = output.pos();
+            if self.verifies {
+                let missing = FRAME_START_BYTES - self.start.len();
+                self.start.extend_from_slice(&bytes[at..at + missing.min(input.pos())]);
+            }
             at += input.pos();
             self.consumed += input.pos() as u64;
-            if written > 0 {
+            let waits = self.verifies
+                && self.start.last().is_some_and(|flags| flags & CHECKSUM_FLAG != 0)
+                && self.held.len() + written <= HELD_BYTES_MAX;
+            if waits {
+                self.held.extend_from_slice(&self.out[..written]);
+            } else if written > 0 {
+                hand_on(&mut self.held, &mut plain)?;
                 plain(&self.out[..written])?;
             }
             let hint =
                 outcome.map_err(|error| DecodeError::compressed(self.judged, format!("invalid zstd data: {error}")))?;
+            if hint == 0 {
+                self.start.clear();
+                hand_on(&mut self.held, &mut plain)?;
+            }
             if is_whole {
                 self.judged = self.consumed;
             }
@@ -94,4 +129,15 @@ impl Inflate {
         }
         Ok(())
     }
+}
+
+/// What one frame has left is not kept for the next if it was large.
+fn hand_on(held: &mut Vec<u8>, plain: &mut impl FnMut(&[u8]) -> Result<(), DecodeError>) -> Result<(), DecodeError> {
+    if held.is_empty() {
+        return Ok(());
+    }
+    let result = plain(held);
+    held.clear();
+    held.shrink_to(OUT_BYTES);
+    result
 }

@@ -232,16 +232,18 @@ impl Market {
     /// Passes over a block, so that its lookups wait for memory together: the first finds the books and asks for their
     /// tables, the next for what the tables lead to, the next for what that leads to, the last applies.
     #[inline(always)]
-    pub(crate) fn records(&mut self, records: &[MboMsg], stride: usize, first: Position) {
+    fn records(
+        &mut self,
+        records: &[MboMsg],
+        stride: usize,
+        first: Position,
+        mut book_of: impl FnMut(&mut Self, usize, &MboMsg) -> usize,
+    ) {
         let mut ways = [Way::default(); BLOCK_RECORDS_MAX];
-        let mut last = (None, 0);
-        for (way, record) in ways.iter_mut().zip(records) {
-            let key = Key::of(record);
-            if last.0 != Some(key) {
-                last = (Some(key), self.find_or_add(key));
-            }
-            let book = &self.books[last.1].book;
-            *way = Way { book: last.1 as u32, tag: book.tag(record) };
+        for (i, (way, record)) in ways.iter_mut().zip(records).enumerate() {
+            let at = book_of(self, i, record);
+            let book = &self.books[at].book;
+            *way = Way { book: at as u32, tag: book.tag(record) };
             book.prefetch_tables(way.tag, record);
         }
         for (way, record) in ways.iter().zip(records) {
@@ -269,6 +271,12 @@ impl Market {
             }
         }
         self.records_taken += records.len() as u64;
+    }
+
+    /// Takes records whose books' positions are known.
+    #[inline(never)]
+    pub(crate) fn records_at(&mut self, records: &[MboMsg], books: &[u32], stride: usize, first: Position) {
+        self.records(records, stride, first, |_, i, _| books[i] as usize);
     }
 
     /// Number of books.
@@ -383,7 +391,14 @@ impl Sink for Market {
 
     fn mbo(&mut self, block: &[u8], stride: usize, first: Position) {
         let mut copies = [const { MaybeUninit::uninit() }; BLOCK_RECORDS_MAX];
-        self.records(mbo_records(block, stride, &mut copies), stride, first);
+        let mut last = (None, 0);
+        self.records(mbo_records(block, stride, &mut copies), stride, first, |market, _, record| {
+            let key = Key::of(record);
+            if last.0 != Some(key) {
+                last = (Some(key), market.find_or_add(key));
+            }
+            last.1
+        });
     }
 
     fn symbol_mapping(&mut self, record: &[u8]) {

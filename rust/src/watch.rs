@@ -1,20 +1,23 @@
 //! What guards a live feed on its way into the market, so that no book is silently wrong.
 //!
-//! A [`Watch`] sees every record before the market does. It knows where each book stands in its stream, and takes back the
-//! word `live` from a book that may be wrong, with a reason:
+//! A [`Watch`] sees every record before the market does. It knows where each book stands in its stream, and takes back
+//! the word `live` from a book that may be wrong, with a reason:
 //!
 //! - **Breaks.** [`Watch::disconnected`] forgets unfinished events and doubts every book. A stream that goes on from
-//!   [`Watch::resume_ts`] repeats records: those that a book has applied are dropped, by its [place](place), and books are exact
-//!   again with the first record later than anything seen before. If the overlap is not what was seen, or not there, they stay suspect.
-//! - **Gaps.** A sequence number that jumps proves a gap only where the channel has skipped none for thousands of steps: most
-//!   recordings are filtered, and skip all the time. The gateway can say so itself, by MAYBE_BAD_BOOK and error 7.
+//!   [`Watch::resume_ts`] repeats records: those that a book has applied are dropped, by its place, and books are
+//!   exact again with the first record later than anything seen before. If the overlap is not what was seen, or not
+//!   there, they stay suspect.
+//! - **Gaps.** A sequence number that jumps proves a gap only where the channel has skipped none for thousands of
+//!   steps: most recordings are filtered, and skip all the time. The gateway can say so itself, by MAYBE_BAD_BOOK and
+//!   error 7.
 //! - **Order.** A sequence number or ts_recv that goes back, a record that comes twice, a ts_recv from the far future.
-//! - **Contradictions.** In a book that began with a Clear and was never doubted since, a Cancel of an unknown order, an
-//!   Add of a known one or a Cancel of more than rests means that something is missing.
+//! - **Contradictions.** In a book that began with a Clear and was never doubted since, a Cancel of an unknown order,
+//!   an Add of a known one or a Cancel of more than rests means that something is missing.
 //!
-//! Trades, fills and None records change no book and cast no doubt, but for a gap before them. A doubt ends with the next
-//! complete snapshot or Clear. A snapshot is dropped as applied only inside an overlap, where its ts_recv is not later
-//! than its book's; outside, one whose ts_recv is earlier than its book's last event is an old picture, and suspect.
+//! Trades, fills and None records change no book and cast no doubt, but for a gap before them. A doubt ends with the
+//! next complete snapshot or Clear. A snapshot is dropped as applied only inside an overlap, where its ts_recv is not
+//! later than its book's; outside, one whose ts_recv is earlier than its book's last event is an old picture, and
+//! suspect.
 //!
 //! What nothing here can see: records that are missing from a channel with jumps and contradict nothing.
 
@@ -22,9 +25,12 @@ mod alert;
 mod book;
 mod channel;
 mod feed;
+mod judge;
 mod notice;
 mod overlap;
 mod place;
+
+use std::hint::select_unpredictable;
 
 use dbn::Metadata;
 
@@ -41,7 +47,7 @@ use crate::{
 };
 use alert::Alerts;
 use book::BookWatch;
-use channel::{Channel, Step, Time};
+use channel::{Channel, channel_key, find_channel};
 use overlap::Phase;
 use place::hash_of;
 
@@ -73,13 +79,6 @@ pub struct Watch {
     touched: Vec<u32>,
     alerts: Alerts,
     stats: WatchStats,
-}
-
-/// A record's doubts: what it says of the past, and what it makes of its own event.
-#[derive(Default)]
-struct Doubts {
-    gap: bool,
-    own: Option<&'static str>,
 }
 
 impl Watch {
@@ -153,6 +152,7 @@ impl Watch {
         let position =
             |i: usize| Position { record: first.record + i as u64, offset: first.offset + (i * stride) as u64 };
         let mut last = (None, 0);
+        let mut places = [0; BLOCK_RECORDS_MAX];
         // The records from `start` on are seen but not yet applied.
         let mut start = 0;
         for (i, record) in records.iter().enumerate() {
@@ -162,14 +162,15 @@ impl Watch {
                 self.book_of(market, last.1);
                 self.touched.push(last.1 as u32);
             }
+            places[i] = last.1 as u32;
             if !self.take_plain(last.1, record) {
-                self.apply(market, &records[start..i], stride, position(start));
+                self.apply(market, &records[start..i], &places[start..i], stride, position(start));
                 self.take_closely(market, last.1, record, stride, position(i));
                 self.touched.push(last.1 as u32);
                 start = i + 1;
             }
         }
-        self.apply(market, &records[start..], stride, position(start));
+        self.apply(market, &records[start..], &places[start..records.len()], stride, position(start));
     }
 
     /// Takes a record that says nothing new, as nearly all do; false if it needs a closer look.
@@ -190,23 +191,22 @@ impl Watch {
             return false;
         }
         let hash = hash_of(record);
-        if record.ts_recv == book.run.ts_recv && book.recent.contains(hash) && action.changes_book() {
+        if book.recent.contains(hash) && action.changes_book() {
             return false;
         }
         book.channel = self.channel as u32;
         book.take(action, record, hash);
         self.stats.last_ts_recv = record.ts_recv;
-        if bits & flags::LAST != 0 {
-            self.last_ts_event = record.hd.ts_event;
-        }
+        let is_last = bits & flags::LAST != 0;
+        self.last_ts_event = select_unpredictable(is_last, record.hd.ts_event, self.last_ts_event);
         true
     }
 
     /// Applies records that were seen, and looks whether they contradicted a book.
     #[inline(always)]
-    fn apply(&mut self, market: &mut Market, records: &[MboMsg], stride: usize, first: Position) {
+    fn apply(&mut self, market: &mut Market, records: &[MboMsg], places: &[u32], stride: usize, first: Position) {
         if !records.is_empty() {
-            market.records(records, stride, first);
+            market.records_at(records, places, stride, first);
         }
         for i in 0..self.touched.len() {
             let at = self.touched[i] as usize;
@@ -237,7 +237,12 @@ impl Watch {
         }
         let book = &mut self.books[at];
         let is_inside = book.pending > 0;
-        book.take(action, record, hash);
+        if bits & flags::SNAPSHOT != 0 {
+            self.has_snapshots = true;
+            book.take_snapshot(action, record, self.resume_ts.filter(|_| self.is_resumed));
+        } else {
+            book.take(action, record, hash);
+        }
         let is_marked = bits & flags::MAYBE_BAD_BOOK != 0;
         // A mark inside a snapshot: some of the snapshot may be lost, and the rest of it makes nothing good.
         let mark = (is_marked && is_inside && action != Action::Clear).then_some(reason::MAYBE_BAD_BOOK);
@@ -246,14 +251,10 @@ impl Watch {
         }
         book.event_has_mark |= is_marked;
         book.event_has_clear |= action == Action::Clear;
-        if bits & flags::SNAPSHOT != 0 {
-            self.has_snapshots = true;
-            book.snapshot.add(action, record.hd.ts_event, self.resume_ts.filter(|_| self.is_resumed));
-        }
         if bits & flags::LAST != 0 {
             self.last_ts_event = record.hd.ts_event;
         }
-        market.records(std::slice::from_ref(record), stride, position);
+        market.records_at(std::slice::from_ref(record), &[at as u32], stride, position);
         self.settle(market, at, bits & flags::LAST != 0);
     }
 
@@ -264,64 +265,6 @@ impl Watch {
         if is_first && !begins && self.has_snapshots && self.has_missed {
             self.doubt_book(market, at, &Reason::Borrowed(reason::NO_BEGINNING));
         }
-    }
-
-    /// Holds a record against its channel's numbers and times and its book's last records.
-    fn judge(&mut self, at: usize, action: Action, record: &MboMsg, hash: u64, last_ts_event: u64) -> Doubts {
-        let (bits, is_repeating) = (record.flags.raw(), self.phase.is_overlap());
-        let is_snapshot = bits & flags::SNAPSHOT != 0;
-        self.channel = find_channel(&mut self.channels, channel_key(record));
-        let channel = &mut self.channels[self.channel];
-        let book = &mut self.books[at];
-        book.channel = self.channel as u32;
-        let mut doubts = Doubts::default();
-        if is_snapshot {
-            if action == Action::Clear {
-                channel.take_snapshot(record.sequence);
-                let done = book.done.ts_recv;
-                let is_old = record.ts_recv < done || (record.ts_recv == done && record.hd.ts_event < last_ts_event);
-                doubts.own = is_old.then_some(reason::OUT_OF_ORDER);
-                self.stats.out_of_order += u64::from(is_old);
-            }
-            return doubts;
-        }
-        match channel.take_sequence(record.sequence, is_repeating) {
-            Step::Good => {}
-            Step::Gap(missing) => {
-                self.stats.gaps += 1;
-                self.stats.missing_messages += u64::from(missing);
-                doubts.gap = true;
-            }
-            Step::Back => {
-                self.stats.out_of_order += 1;
-                doubts.own = Some(reason::OUT_OF_ORDER);
-            }
-            Step::Restart => self.stats.sequence_restarts += 1,
-        }
-        if bits & BAD_TS_RECV == 0 {
-            let time = channel.take_time(record.ts_recv, is_repeating);
-            self.stats.bad_timestamps += u64::from(time != Time::Good);
-            match time {
-                Time::Good => self.stats.last_ts_recv = record.ts_recv,
-                Time::Back => {
-                    self.stats.out_of_order += u64::from(doubts.own.is_none());
-                    doubts.own = Some(reason::OUT_OF_ORDER);
-                    self.stats.last_ts_recv = record.ts_recv;
-                }
-                Time::Far => doubts.own = doubts.own.or(Some(reason::TIMESTAMP)),
-            }
-        }
-        if record.ts_recv == book.run.ts_recv && book.recent.contains(hash) && action.changes_book() {
-            self.stats.duplicates += 1;
-            doubts.own = doubts.own.or(Some(reason::DUPLICATE));
-        }
-        // What cannot change a book casts no doubt, but on what its event still brings.
-        if action.changes_book() {
-            doubts.own = doubts.own.or(book.event_doubt);
-        } else {
-            book.event_doubt = book.event_doubt.or(doubts.own.take());
-        }
-        doubts
     }
 
     /// Every book that was last heard of on this book's channel.
@@ -423,20 +366,6 @@ impl Watch {
         }
         self.alerts.push(Alert::Notice { notice, ts_event });
     }
-}
-
-#[inline(always)]
-fn channel_key(record: &MboMsg) -> u32 {
-    u32::from(record.hd.publisher_id) << 8 | u32::from(record.channel_id)
-}
-
-/// Few channels carry what one connection can: they are gone through one by one.
-#[inline(never)]
-fn find_channel(channels: &mut Vec<Channel>, key: u32) -> usize {
-    channels.iter().position(|channel| channel.key == key).unwrap_or_else(|| {
-        channels.push(Channel::new(key));
-        channels.len() - 1
-    })
 }
 
 /// A [`Sink`] that sees each record before the market does.

@@ -1,11 +1,14 @@
 //! Bytes in, books out: cuts, compression, faults, checkpoints. Streams come from the synthetic market.
 #![allow(missing_docs)]
 
+use std::io::Write;
+
 use l3book::{
     checkpoint,
-    decode::DecodeError,
+    decode::{DecodeError, Decoder},
     event::Rules,
     feed::Feed,
+    market::Market,
     pieces::Pieces,
     record::{MBO_BYTES, Side},
     sim::{Config, Simulator},
@@ -250,5 +253,42 @@ fn a_damaged_checkpoint_is_refused() {
         bad[at] ^= 0x10;
         assert!(checkpoint::from_bytes(&bad).is_err(), "byte {at}");
         assert!(checkpoint::from_bytes(&good[..at]).is_err(), "cut at {at}");
+    }
+}
+
+/// Of a live stream nothing is applied that a checksum does not vouch for: a flipped bit decompresses to other orders.
+#[test]
+fn a_verifying_decoder_applies_whole_frames_or_nothing() {
+    let (plain, header) = stream(3, 2_000);
+    let mut ends = vec![0];
+    let mut frames: Vec<Vec<u8>> = Vec::new();
+    for frame in std::iter::once(&plain[..header]).chain(plain[header..].chunks(100 * MBO_BYTES)) {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).expect("zstd");
+        encoder.include_checksum(true).expect("zstd");
+        encoder.write_all(frame).expect("zstd");
+        frames.push(encoder.finish().expect("zstd"));
+        ends.push(ends.last().expect("not empty") + frames.last().expect("not empty").len());
+    }
+    let compressed = frames.concat();
+    let taken = |bytes: &[u8], chunk: usize| {
+        let mut market = Market::new(Rules::default());
+        let mut decoder = Decoder::verifying();
+        let fault = bytes.chunks(chunk).find_map(|chunk| decoder.push(chunk, &mut market).err());
+        let fault = fault.or_else(|| decoder.finish().err());
+        (market.records_taken() as usize, market.fingerprint(), fault.is_some())
+    };
+    assert_eq!(taken(&compressed, 1000).0, 2_000);
+    for flipped_at in (0..compressed.len()).step_by(compressed.len() / 300) {
+        let mut bytes = compressed.clone();
+        bytes[flipped_at] ^= 1 << (flipped_at % 8);
+        let good = ends.iter().filter(|end| **end <= flipped_at).count().saturating_sub(2) * 100;
+        let expected = fed([&plain[..header + good * MBO_BYTES]]).market.fingerprint();
+        for chunk in [13, 1000, bytes.len()] {
+            let (records, fingerprint, is_faulty) = taken(&bytes, chunk);
+            // A bit of the header that means nothing may be flipped without harm.
+            if is_faulty || records != 2_000 {
+                assert_eq!((records, fingerprint), (good, expected), "flipped at {flipped_at}, chunks of {chunk}");
+            }
+        }
     }
 }

@@ -18,6 +18,7 @@ RECORDS = 30_000
 RATE = 20_000
 """Slow enough for a snapshot of a book in doubt to arrive before the recording is over."""
 
+# Those with '~' come again and again, perhaps also in the last moment, when no snapshot can come any more.
 FAULTS = {
     "none": [],
     "drop-connection": ["drop-connection@9000"],
@@ -33,8 +34,9 @@ FAULTS = {
     "throttle": ["throttle:1MB"],
     "all at once": ["drop-connection~9000", "gap~6000:2", "duplicate~7000", "reorder~8000:2", "truncate~15000"],
 }
-ONLY_DENSE = {"silent gap": ["gap@9000:7:silent"], "many silent gaps": ["gap~5000:2:silent"]}
-"""Undone by sequence numbers that are dense; where a feed's are not, nobody can tell."""
+ONLY_DENSE = {"silent gap": ["gap@15000:20:silent"]}
+"""Seen by sequence numbers that are dense; where a feed's are not, nobody can tell. Nor can anybody where a gap begins
+and ends within one number."""
 ONLY_CHECKSUMMED = {"flip": ["flip@9000:3"], "many flips": ["flip~6000:1"]}
 
 
@@ -71,7 +73,7 @@ def through(path: Path, truth: Truth, arguments: list[object], query: str, rate:
         Fed(f"live://GLBX.MDP3?{query}", gateway=gateway.address) as fed,
     ):
         fed.wait_for_state("ended", truth=truth)
-        fed.assert_final(truth)
+        fed.assert_final(truth, all_live=not any("~" in str(argument) for argument in arguments))
     assert fed.live_looks > 0
     return fed
 
@@ -82,7 +84,7 @@ def test_simulated_books_are_exact_or_not_live(name: str, simulation: tuple[Path
     listed = (FAULTS | ONLY_DENSE | ONLY_CHECKSUMMED)[name]
     query = "compression=zstd" if name in ONLY_CHECKSUMMED else ""
     fed = through(*simulation, faults(*listed), query)
-    assert (fed.feed.transitions.recent()[-1]["kind"], fed.feed.watch_stats()["alerts_dropped"]) == ("live", 0)
+    assert fed.feed.watch_stats()["alerts_dropped"] == 0
 
 
 @pytest.mark.usefixtures("key")

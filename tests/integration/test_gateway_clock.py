@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agreement import assert_same_books
-from dbn_bytes import LAST, MAYBE_BAD_BOOK, RECORD_BYTES, RTYPE_MBO, Mbo, chunks, raw_records, split
+from dbn_bytes import LAST, MAYBE_BAD_BOOK, RECORD_BYTES, RTYPE_MBO, Mbo, chunks, metadata, raw_records, split, stream
 from gateways import REPLAY_COMPLETED, SLOW_READER, SOCKET_TIMEOUT_S, Client, body, errors, system_texts
+from gateways import whole as whole_stream
 from l3book import Market
 from l3book._core import Simulator
 
@@ -38,15 +39,7 @@ def recording(made: bytes, tmp_path: Path) -> Path:
 
 
 def mbo_of(data: bytes) -> list[bytes]:
-    return [raw for raw in raw_records(whole_part(data)) if raw[1] == RTYPE_MBO]
-
-
-def whole_part(data: bytes) -> bytes:
-    """A stream without its metadata and without the record that it was cut in."""
-    rest, at = split(data)[1], 0
-    while at < len(rest) and at + rest[at] * 4 <= len(rest):
-        at += rest[at] * 4
-    return rest[:at]
+    return [raw for raw in raw_records(split(whole_stream(data))[1]) if raw[1] == RTYPE_MBO]
 
 
 def streaming(running: RunningGateway, **options: object) -> Client:
@@ -117,13 +110,29 @@ def test_sessions_that_share_a_clock_get_the_same_bytes_in_every_pass(
     assert early_records[at : at + shared] == late_records[:shared]
     shared = min(len(early_records), len(replayed_records))
     assert early_records[:shared] == replayed_records[:shared]
-    assert system_texts(split(replayed)[0] + whole_part(replayed), REPLAY_COMPLETED) == ["Finished mbo replay"]
+    assert system_texts(whole_stream(replayed), REPLAY_COMPLETED) == ["Finished mbo replay"]
     records = [Mbo.from_bytes(raw) for raw in early_records]
     assert before_ns <= records[0].ts_recv, "as if it were now"
     sequences = [record.sequence for record in records if record.sequence]
     assert sequences == sorted(sequences), "they go on rising"
     clears = records[RECORDS : RECORDS + 2]
     assert [(record.action, record.flags) for record in clears] == [("R", LAST)] * 2, "each pass begins with them"
+
+
+def test_an_interval_is_closed_though_no_record_comes(gateway: Callable[..., RunningGateway], tmp_path: Path) -> None:
+    first = 1_758_742_200_123_456_789
+    path = tmp_path / "pause.dbn"
+    records = [Mbo("A", "B", 5, 1, n, ts_event=at, ts_recv=at) for n, at in enumerate((first, first + 3600 * NS_PER_S))]
+    path.write_bytes(metadata(symbols={"X": 1}) + stream(records))
+    running = gateway(path)
+    with running.connect() as client:
+        client.admitted()
+        client.subscribe(schema="bbo-1s")
+        client.start()
+        data = client.until_data()
+    row = next(raw_records(body(data)))
+    assert len(row) == 80
+    assert int.from_bytes(row[32:40], "little") == first // NS_PER_S * NS_PER_S + NS_PER_S, "ts_recv is its end"
 
 
 def test_the_first_record_begins_when_the_first_session_starts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,7 +30,6 @@ from l3book._core import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from gateways import RunningGateway
 
@@ -243,6 +243,17 @@ def test_a_wrong_request_is_answered_by_a_fatal_error(
     assert code == 5
     assert expected in text
     assert DBNDecoder().write(data) is None
+
+
+def test_a_request_that_is_not_complete_holds_the_start_up(fast: RunningGateway) -> None:
+    with fast.connect() as client:
+        ((code, text),) = errors(client.stream({"id": 1, "is_last": 0}))
+    assert code == 5
+    assert "ALL_SYMBOLS in a request of several lines" in text
+    with fast.connect() as client:
+        ((code, text),) = errors(client.stream({"symbols": "A", "id": 1, "is_last": 0}))
+    assert code == 5
+    assert "is_last=1" in text
 
 
 def test_start_is_refused_once_the_session_runs(gateway: Callable[..., RunningGateway], recording: Path) -> None:
@@ -505,4 +516,31 @@ def test_silence_is_given_up(gateway: Callable[..., RunningGateway], recording: 
         else:
             pytest.fail("a client that writes a byte now and then was waited for")
         assert "timed out" in silent.greeted().line()
+    assert_serves(running)
+
+
+def test_a_crowd_that_says_nothing_is_turned_away_and_leaves_nothing_behind(
+    gateway: Callable[..., RunningGateway], recording: Path
+) -> None:
+    running = gateway(recording, "--max", "--sessions-max", "1")
+
+    def resources() -> tuple[int, int]:
+        process = Path(f"/proc/{running.process.pid}")
+        return len(list((process / "fd").iterdir())), len(list((process / "task").iterdir()))
+
+    before = resources()
+    for _ in range(2):
+        crowd = [running.connect() for _ in range(70)]
+        lines = [client.line() for client in crowd]
+        # One session and 64 that may still authenticate; the sixth beyond them is told at once.
+        assert sum(line.startswith("lsg_version=") for line in lines) == 65
+        assert {line for line in lines if not line.startswith("lsg_version=")} == {
+            "success=0|error=Too many connections"
+        }
+        for client in crowd:
+            client.socket.close()
+        deadline_s = time.monotonic() + 30
+        while resources() != before and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+        assert resources() == before
     assert_serves(running)

@@ -95,9 +95,7 @@ def test_a_recorded_market_that_breaks_again_and_again(name: str) -> None:
     last = max(record.ts_recv for record in records)
     # Something later than all there was: the overlap is over.
     key = records[0].publisher_id, records[0].instrument_id
-    after = Mbo(
-        "N", flags=LAST, ts_event=last, ts_recv=last + 1, sequence=0, publisher_id=key[0], instrument_id=key[1]
-    )
+    after = Mbo("N", flags=LAST, ts_event=last, ts_recv=last + 1, sequence=0, publisher_id=key[0], instrument_id=key[1])
     market.feed(after.to_bytes())
     plain.feed(after.to_bytes())
     assert market.suspects() == []
@@ -120,7 +118,7 @@ def test_a_plain_market_has_no_watch() -> None:
     ):
         with pytest.raises(RuntimeError, match=r"no watch, expected Market\(watch=True\)"):
             call()
-    with pytest.raises(ValueError, match="how 'maybe', expected 'resume', 'snapshot' or 'unknown'"):
+    with pytest.raises(ValueError, match="how \"maybe\", expected 'resume', 'snapshot' or 'unknown'"):
         Market(watch=True).reconnected("maybe")  # type: ignore[arg-type]
 
 
@@ -128,7 +126,7 @@ def test_a_break_in_the_middle_of_garbage_is_survived() -> None:
     data = simulated(3_000)
     market, plain = Market(watch=True), Market()
     plain.feed(data)
-    cut = len(data) // 2 + 5
+    cut = len(split(data)[0]) + 1_500 * 56
     with pytest.raises(DecodeError):
         market.feed(data[:cut] + b"\xff" * 500)
     with pytest.raises(DecodeError):
@@ -137,14 +135,6 @@ def test_a_break_in_the_middle_of_garbage_is_survived() -> None:
     assert {market.book(key).state for key in market.suspects()} == {"suspect"}
     market.reconnected("resume")
     market.feed(resumed(data, market.resume_ts()))
-    assert market.state_hash() != plain.state_hash(), "the overlap is not over: nothing later has come"
-    last = parse(data)[-1]
-    key = last.publisher_id, last.instrument_id
-    later = last._replace(
-        action="N", flags=LAST, ts_recv=last.ts_recv + 1, publisher_id=key[0], instrument_id=key[1]
-    ).to_bytes()
-    market.feed(later)
-    plain.feed(later)
     assert market.suspects() == []
     assert market.state_hash() == plain.state_hash()
     assert market.stats() | {"bytes": 0, "metadata_headers": 0} == plain.stats() | {"bytes": 0, "metadata_headers": 0}

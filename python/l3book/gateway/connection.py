@@ -65,7 +65,7 @@ class Connection:
         self._poll = select.poll()
         self._poll.register(stop.fileno(), select.POLLIN)
         self._mask = -1
-        self._outlasts = False
+        self.outlasts_stop = False
 
     def wait(self, *, read: bool, write: bool, timeout_ns: int | None, peer_end: bool = False) -> Ready:
         """Wait for the client, the end of the gateway or the time; `peer_end`: also for the client to be gone."""
@@ -88,9 +88,8 @@ class Connection:
 
     def outlast_stop(self) -> None:
         """Be woken by the end of the gateway no more: it has come, and every wait would be over at once."""
-        if not self._outlasts:
-            self._outlasts = True
-            self._poll.unregister(self._stop.fileno())
+        self.outlasts_stop = True
+        self._poll.unregister(self._stop.fileno())
 
     def receive(self, bytes_max: int = RECEIVE_BYTES_MAX) -> bytes | None:
         """Return what has come; b"" when the client ended its side, None when nothing is there."""

@@ -46,7 +46,7 @@ def admit(connection: Connection, lines: LineBuffer, keys: KeyRing, dataset: str
 def refuse(connection: Connection, text: str) -> NoReturn:
     """Say why, and end the session. Always raises."""
     connection.send_all(refusal(text), ANSWER_TIMEOUT_S)
-    raise SessionEnd(f"refused: {text}", refused=True)
+    raise SessionEnd(f"refused: {text}", hasty=True)
 
 
 def _first_line(connection: Connection, lines: LineBuffer, timeout_s: int) -> str:

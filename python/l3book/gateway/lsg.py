@@ -30,6 +30,9 @@ SYSTEM_REPLAY_COMPLETED = 3
 LATE_NS = NS_PER_S
 """A session this far behind a shared clock reads too slowly."""
 SLOW_READER_INTERVAL_NS = 10 * NS_PER_S
+REQUESTS_MAX = 100_000
+SYMBOLS_MAX = 1_000_000
+"""Of one session: every subscription is kept as long as it lasts."""
 LINES_AT_ONCE = 16
 """Handled between two chunks, so that a client that asks all the time does not hold its own records up."""
 
@@ -48,7 +51,9 @@ class LsgSession(Session):
         self._schemas: set[str] = set()
         self._replays: list[str] = []
         """Schemas whose replay is not completed."""
-        self._requests = 0
+        self._asked = 0
+        self._granted = 0
+        self._symbols = 0
         self._admission: Admission | None = None
         self._client_ended = False
         self._has_lines = False
@@ -106,7 +111,8 @@ class LsgSession(Session):
             self._begin_tape(waiting)
         self._put_metadata(self.tape)
         self.log(logging.INFO, "started with %d subscriptions", len(waiting))
-        for request in waiting:
+        # Replays first: what is about now may have to wait for them.
+        for request in sorted(waiting, key=lambda request: request.start is None):
             self._grant(request)
         self._put_queued()
 
@@ -165,6 +171,8 @@ class LsgSession(Session):
         if "start_session" in found:
             if self.opened_tape is not None:
                 raise RequestError("start_session came twice: expected it once")
+            if self._assembler.is_waiting:
+                raise RequestError("start_session inside a request: expected its line with is_last=1 before")
             self._start()
         elif "schema" in found or "symbols" in found:
             request = self._assembler.add(Subscription.parse(found))
@@ -174,6 +182,13 @@ class LsgSession(Session):
             raise RequestError(f"unknown request {shown(line)}: expected schema=…|symbols=… or start_session")
 
     def _ask(self, request: Subscription) -> None:
+        self._symbols += len(request.symbols or ())
+        self._asked += 1
+        if self._asked > REQUESTS_MAX or self._symbols > SYMBOLS_MAX:
+            raise RequestError(
+                f"{self._asked} requests for {self._symbols} symbols in a session: expected at most "
+                f"{REQUESTS_MAX} for {SYMBOLS_MAX}"
+            )
         if self.opened_tape is None:
             self._waiting.append(request)
             return
@@ -199,8 +214,8 @@ class LsgSession(Session):
             )
         except ValueError as error:
             raise RequestError(str(error)) from None
-        number = self._requests if request.id is None else request.id
-        self._requests += 1
+        number = self._granted if request.id is None else request.id
+        self._granted += 1
         for symbol in unresolved:
             tape.error(ERROR_RESOLUTION, clean(f"Symbol {shown(symbol)} of stype {request.stype_in} was not resolved"))
         tape.system(SYSTEM_ACK, f"Subscription request {number} for {request.schema} data succeeded")
@@ -227,7 +242,7 @@ class LsgSession(Session):
             self._put_metadata(self.tape)
         self.tape.error(code, clean(text))
         self._put_queued()
-        raise SessionEnd(f"error {code}: {text}", refused=True)
+        raise SessionEnd(f"error {code}: {text}", hasty=True)
 
     # While streaming.
 
@@ -235,7 +250,7 @@ class LsgSession(Session):
         """See to requests, slow readers, heartbeats."""
         self._take_lines()
         if self._client_ended:
-            raise SessionEnd("the client left")
+            raise SessionEnd("the client left", hasty=True)
         tape = self.tape
         if self.started_pump is not None and self.place.options.shared_clock and not self._replays and not tape.ended:
             self._watch_lateness(tape, now_ns)

@@ -21,13 +21,13 @@ ROW_BYTES = 56
 
 
 class SessionEnd(Exception):  # noqa: N818  # the end of a session is no error
-    """The session is over; `reset`: without the usual order; `refused`: the client is not waited for that long."""
+    """The session is over; `reset`: without the usual order; `hasty`: the client is not waited for that long."""
 
-    def __init__(self, reason: str, *, reset: bool = False, refused: bool = False) -> None:
+    def __init__(self, reason: str, *, reset: bool = False, hasty: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.reset = reset
-        self.refused = refused
+        self.hasty = hasty
 
 
 class Pump:

@@ -15,7 +15,7 @@ class RawSession(Session):
         """Join the clock and send the metadata."""
         self.log(logging.INFO, "connected")
         if not self.place.admit():
-            raise SessionEnd(f"refused: {self.place.options.sessions_max} sessions are open already", refused=True)
+            raise SessionEnd(f"refused: {self.place.options.sessions_max} sessions are open already", hasty=True)
         self.opened_tape = tape = self.place.open_tape(ts_out=False, compression="none")
         position = self.place.join(tape)
         self.put(tape.metadata(tape.next_ts or 0))

@@ -108,6 +108,11 @@ class RequestAssembler:
         self._first: Subscription | None = None
         self._symbols: list[str] = []
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the last line of a request is still to come."""
+        return self._first is not None
+
     def add(self, line: Subscription) -> Subscription | None:
         """Return the whole request once its last line is there. Raises RequestError."""
         first = self._first or line

@@ -130,7 +130,14 @@ class Gateway:
         thread = Thread(target=self._run, args=(accepted, number, peer), name=f"l3book-session-{number}", daemon=True)
         with self._lock:
             self._connections[number] = thread
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            log.error("connection from %s refused: %s", peer, error)  # noqa: TRY400  # the text is the whole story
+            with self._lock:
+                del self._connections[number]
+                self.totals["refused"] += 1
+            self._turn_away(accepted)
 
     def _turn_away(self, accepted: socket.socket) -> None:
         with accepted:

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 DRAIN_TIMEOUT_S = 30.0
 """After an orderly end the client gets this long to read the rest and to close."""
-REFUSED_DRAIN_TIMEOUT_S = 5.0
+HASTY_TIMEOUT_S = 5.0
 FLUSH_TIMEOUT_S = 1.0
 """At the end of the gateway what waits for a client gets this long."""
 
@@ -105,11 +105,11 @@ class Session:
             self._stream()
         except SessionEnd as end:
             self.end_reason, reset = end.reason, end.reset
-            drain_s = REFUSED_DRAIN_TIMEOUT_S if end.refused else DRAIN_TIMEOUT_S
+            drain_s = HASTY_TIMEOUT_S if end.hasty else DRAIN_TIMEOUT_S
             if not reset:
-                self._flush_rest()
+                self._flush_rest(HASTY_TIMEOUT_S if end.hasty else None)
         except TimeoutError as error:
-            self.end_reason, drain_s = f"time-out: {error}", REFUSED_DRAIN_TIMEOUT_S
+            self.end_reason, drain_s = f"time-out: {error}", HASTY_TIMEOUT_S
         except OSError as error:
             self.end_reason, reset = f"the client is gone: {error.strerror or error}", True
         except BaseException:
@@ -195,13 +195,13 @@ class Session:
         """How much may be received now."""
         return RECEIVE_BYTES_MAX
 
-    def _flush_rest(self) -> None:
-        """Send what was made already, as long as the client takes it."""
-        deadline_ns: int | None = None
+    def _flush_rest(self, timeout_s: float | None) -> None:
+        """Send what was made already, as long as the client takes it; None: however long it takes."""
+        deadline_ns = None if timeout_s is None else time.monotonic_ns() + int(timeout_s * NS_PER_S)
         try:
             while self.outlet.waiting_bytes:
                 now_ns = time.monotonic_ns()
-                if self.place.is_stopping() and deadline_ns is None:
+                if self.place.is_stopping() and not self.connection.outlasts_stop:
                     self.connection.outlast_stop()
                     deadline_ns = now_ns + int(FLUSH_TIMEOUT_S * NS_PER_S)
                 if deadline_ns is not None and now_ns >= deadline_ns:

@@ -1,6 +1,8 @@
 //! The time that a recorded record gets on its way out.
 
-use dbn::UNDEF_TIMESTAMP;
+use dbn::{RecordHeader, UNDEF_TIMESTAMP};
+
+use super::layout::{Layout, u64_at};
 
 const NS_PER_S: u128 = 1_000_000_000;
 /// Fixed-point bits of [`Pace::speed`]: a day is off by less than 40 ns, and equally in every session.
@@ -50,5 +52,17 @@ impl Clock {
         };
         let time_ns = i128::from(self.origin_ns).saturating_add(since_origin_ns);
         u64::try_from(time_ns.clamp(0, i128::from(UNDEF_TIMESTAMP - 1))).expect("within u64")
+    }
+}
+
+/// Gives a record another time; its other time keeps its distance.
+pub(super) fn restamp(record: &mut [u8], recorded_ns: u64, time_ns: u64) {
+    const TS_EVENT: usize = std::mem::offset_of!(RecordHeader, ts_event);
+    let shift_ns = time_ns.wrapping_sub(recorded_ns);
+    for at in [Some(TS_EVENT), Layout::of(record[1]).ts_recv].into_iter().flatten() {
+        let ts_ns = u64_at(record, at);
+        if ts_ns != UNDEF_TIMESTAMP {
+            record[at..at + 8].copy_from_slice(&ts_ns.wrapping_add(shift_ns).to_le_bytes());
+        }
     }
 }

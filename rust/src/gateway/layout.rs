@@ -112,3 +112,13 @@ pub(super) fn due_ns(record: &[u8]) -> u64 {
 pub(super) fn key_of(record: &[u8]) -> Key {
     Key { publisher_id: u16::from_le_bytes([record[2], record[3]]), instrument_id: u32_at(record, 4) }
 }
+
+/// Each record of bytes that hold whole records, by its own length.
+pub(super) fn for_each_record(records: &[u8], mut each: impl FnMut(&[u8])) {
+    let mut at = 0;
+    while at < records.len() {
+        let len = usize::from(records[at]) * 4;
+        each(&records[at..at + len]);
+        at += len;
+    }
+}

@@ -10,7 +10,7 @@ use zstd::bulk::Compressor;
 
 use super::{
     faults::{Fault, Faults},
-    tape::for_each_record,
+    layout::for_each_record,
 };
 
 /// The fastest of zstd's usual levels: the stream is made while somebody waits for it.

@@ -4,26 +4,20 @@
 //! knew, since a recording rarely begins and ends with the same book. These Clears are records of the tape like any
 //! other: they have a position and a time.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
-use dbn::{FlagSet, MboMsg, Metadata, RecordHeader, UNDEF_PRICE, UNDEF_TIMESTAMP, rtype};
+use dbn::{Metadata, UNDEF_TIMESTAMP};
 
 use super::{
-    clock::Clock,
-    layout::{Layout, due_ns, index_ts, key_of, u32_at},
+    clock::{Clock, restamp},
+    facts::Facts,
+    layout::{Layout, due_ns, for_each_record, index_ts, u32_at},
     symbology::Names,
     tape_file::{Head, Served, Step, TapeError, TapeFile},
 };
-use crate::{
-    market::Key,
-    record::{MBO_BYTES, flags, mbo_bytes},
-};
 
-/// Recorded time between two passes, ns.
-const PASS_GAP_NS: u64 = 1_000_000;
 /// Of any clock: more than a century of passes of one second.
 const PASSES_MAX: u64 = 1 << 32;
-const CHANNEL_OFFSET: usize = std::mem::offset_of!(MboMsg, channel_id);
 
 /// What makes a tape.
 #[derive(Clone, Debug)]
@@ -32,85 +26,6 @@ pub(super) struct Config {
     pub(super) is_raw: bool,
     pub(super) is_looped: bool,
     pub(super) clock: Option<Clock>,
-}
-
-/// What the first pass tells the later ones.
-#[derive(Clone, Default)]
-struct Facts {
-    /// Times by which records are due: of the first, and the latest, ns.
-    first_ns: Option<u64>,
-    last_ns: u64,
-    /// Without those that are 0, which snapshots have.
-    sequences: Option<(u32, u32)>,
-    records: u64,
-    /// Every book with its channel, in the order of their first records.
-    books: Vec<(Key, u8)>,
-    known: HashMap<Key, ()>,
-    is_complete: bool,
-}
-
-impl Facts {
-    fn note(&mut self, record: &[u8], ts_ns: u64) {
-        if ts_ns != UNDEF_TIMESTAMP {
-            self.first_ns.get_or_insert(ts_ns);
-            self.last_ns = self.last_ns.max(ts_ns);
-        }
-        if let Some(sequence) =
-            Layout::of(record[1]).sequence.map(|at| u32_at(record, at)).filter(|number| *number != 0)
-        {
-            let (least, most) = self.sequences.unwrap_or((sequence, sequence));
-            self.sequences = Some((least.min(sequence), most.max(sequence)));
-        }
-        self.records += 1;
-        if record[1] == rtype::MBO {
-            let key = key_of(record);
-            self.known.entry(key).or_insert_with(|| self.books.push((key, record[CHANNEL_OFFSET])));
-        }
-    }
-
-    /// Records of each pass but the first.
-    fn later_pass_records(&self) -> u64 {
-        self.records + self.books.len() as u64
-    }
-
-    /// Position of a pass's first record.
-    fn pass_start(&self, pass: u64) -> u64 {
-        match pass {
-            0 => 0,
-            later => self.records + (later - 1) * self.later_pass_records(),
-        }
-    }
-
-    /// Recorded time by which a pass is later than the one before.
-    fn pass_ns(&self) -> u64 {
-        self.last_ns - self.first_ns.unwrap_or(self.last_ns) + PASS_GAP_NS
-    }
-
-    fn pass_sequences(&self) -> u32 {
-        self.sequences.map_or(0, |(least, most)| (most - least).wrapping_add(1))
-    }
-
-    fn clears(&self) -> Vec<u8> {
-        let ts_ns = self.first_ns.unwrap_or(0);
-        let mut clears = Vec::with_capacity(self.books.len() * MBO_BYTES);
-        for (key, channel_id) in &self.books {
-            let clear = MboMsg {
-                hd: RecordHeader::new::<MboMsg>(rtype::MBO, key.publisher_id, key.instrument_id, ts_ns),
-                order_id: 0,
-                price: UNDEF_PRICE,
-                size: 0,
-                flags: FlagSet::new(flags::LAST),
-                channel_id: *channel_id,
-                action: b'R' as _,
-                side: b'N' as _,
-                ts_recv: ts_ns,
-                ts_in_delta: 0,
-                sequence: self.sequences.map_or(0, |(least, _)| least),
-            };
-            clears.extend_from_slice(mbo_bytes(&clear));
-        }
-        clears
-    }
 }
 
 pub(super) struct Tape {
@@ -465,7 +380,7 @@ impl Tape {
         if pass > 0 {
             tape.begin_pass(pass)?;
         } else if !tape.facts.is_complete {
-            tape.facts = Facts { first_ns: self.facts.first_ns, ..Facts::default() };
+            tape.facts = Facts::beginning_at(self.facts.first_ns);
         }
         Ok(tape)
     }
@@ -477,26 +392,4 @@ fn merge(merged: Option<Metadata>, other: Option<Metadata>) -> Result<Option<Met
         metadata.upgrade(dbn::VersionUpgradePolicy::UpgradeToV3);
     }
     merged.merge([other]).map(Some).map_err(|error| format!("metadata that cannot be merged: {error}"))
-}
-
-/// Gives a record another time; its other time keeps its distance.
-fn restamp(record: &mut [u8], recorded_ns: u64, time_ns: u64) {
-    const TS_EVENT: usize = std::mem::offset_of!(RecordHeader, ts_event);
-    let shift_ns = time_ns.wrapping_sub(recorded_ns);
-    for at in [Some(TS_EVENT), Layout::of(record[1]).ts_recv].into_iter().flatten() {
-        let ts_ns = super::layout::u64_at(record, at);
-        if ts_ns != UNDEF_TIMESTAMP {
-            record[at..at + 8].copy_from_slice(&ts_ns.wrapping_add(shift_ns).to_le_bytes());
-        }
-    }
-}
-
-/// Each record of bytes that hold whole records, by its own length.
-pub(super) fn for_each_record(records: &[u8], mut each: impl FnMut(&[u8])) {
-    let mut at = 0;
-    while at < records.len() {
-        let len = usize::from(records[at]) * 4;
-        each(&records[at..at + len]);
-        at += len;
-    }
 }

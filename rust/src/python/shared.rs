@@ -44,10 +44,16 @@ impl Books {
     }
 }
 
+/// A live stream's bytes are taken when they are known to be right, a file's as far as they are good.
+fn new_decoder(is_watched: bool) -> Decoder {
+    if is_watched { Decoder::verifying() } else { Decoder::new() }
+}
+
 pub(super) struct Shared {
     books: Mutex<Books>,
     /// What `feed` goes on with. Held for a whole piece, so that the pieces of two threads do not mix.
     decoder: Mutex<Decoder>,
+    is_watched: bool,
     /// Bytes fed so far.
     pub(super) bytes: AtomicU64,
     pub(super) snapshot_latency: Mutex<Latency>,
@@ -58,7 +64,8 @@ impl Shared {
         let watch = is_watched.then(|| Box::new(Watch::new(&market)));
         Self {
             books: Mutex::new(Books { market, watch, is_torn: false }),
-            decoder: Mutex::new(Decoder::new()),
+            decoder: Mutex::new(new_decoder(is_watched)),
+            is_watched,
             bytes: AtomicU64::new(0),
             snapshot_latency: Mutex::new(Latency::default()),
         }
@@ -98,7 +105,7 @@ impl Shared {
         py: Python<'_>,
         work: impl FnOnce(&mut Watch, &mut Market) -> R + Send,
     ) -> Option<R> {
-        py.detach(|| *self.decoder.lock() = Decoder::new());
+        py.detach(|| *self.decoder.lock() = new_decoder(self.is_watched));
         self.watched(py, work)
     }
 
@@ -117,7 +124,7 @@ impl Shared {
 
     /// Ends the stream that `feed` is reading; the next begins another.
     pub(super) fn finish(&self) -> Result<(), DecodeError> {
-        std::mem::take(&mut *self.decoder.lock()).finish()
+        std::mem::replace(&mut *self.decoder.lock(), new_decoder(self.is_watched)).finish()
     }
 
     /// The market as it is between two records of the stream, or nothing inside of one.

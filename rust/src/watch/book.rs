@@ -1,5 +1,7 @@
 //! What a watch knows of one book.
 
+use std::hint::select_unpredictable;
+
 use super::{
     alert::Reason,
     place::{Place, Recent},
@@ -8,6 +10,9 @@ use crate::{
     event::EventBook,
     record::{Action, MboMsg, flags},
 };
+
+/// A book that is contradicted so often, each time after a new snapshot, has a sender that does not know all its orders.
+const REFUTED_MAX: u32 = 3;
 
 /// The records of an unfinished event that belong to a snapshot.
 #[derive(Clone, Copy, Default)]
@@ -37,19 +42,25 @@ impl Snapshot {
     }
 }
 
+/// What each action adds to the count of records that are not held back.
+const PENDING: [u128; 8] = [0, 0, 0, 0, 1, 1 << 32, 1 << 64, 1 << 96];
+
 pub(super) struct BookWatch {
     /// Whether this book's records need a closer look: its event is no plain one, or it is still in an overlap.
     pub(super) is_close: bool,
     /// Whether it began with a Clear and was never doubted since: then nothing may contradict it.
     pub(super) is_anchored: bool,
+    was_anchored: bool,
+    /// Whether it met orders that nobody had told of before it had any beginning.
+    is_short: bool,
+    /// How often it was contradicted after a beginning.
+    refuted: u32,
     /// Position of the channel it was last heard of on.
     pub(super) channel: u32,
     /// Records of the unfinished event.
     pub(super) pending: u32,
-    /// The latest ts_recv's records, complete or not.
-    pub(super) run: Place,
-    /// … as they were when the last event was complete.
-    pub(super) done: Place,
+    /// The latest ts_recv's records, and as they were when the last event was complete.
+    places: [Place; 2],
     pub(super) recent: Recent,
     /// Contradictions, and forced events, that are accounted for.
     contradictions: u64,
@@ -57,15 +68,17 @@ pub(super) struct BookWatch {
     /// Whether `done` is where the last complete event ended: not after one that was completed by force.
     pub(super) is_place_certain: bool,
     pub(super) has_begun: bool,
-    /// Of the unfinished event: whether it has a Clear, whether it carries MAYBE_BAD_BOOK, why it leaves the book suspect.
+    /// Of the unfinished event: whether it has a Clear, whether it carries MAYBE_BAD_BOOK, why it leaves the book
+    /// suspect.
     pub(super) event_has_clear: bool,
     pub(super) event_has_mark: bool,
     pub(super) snapshot: Snapshot,
     pub(super) taint: Option<Reason>,
     /// … and what makes it so if it goes on to change the book.
     pub(super) event_doubt: Option<&'static str>,
-    /// Of the unfinished event: records that are not held back, by action; the lowest ts_event that a `start` must reach.
-    pub(super) pending_by_action: [u32; 8],
+    /// Of the unfinished event: records that are not held back, T, F, N and unknown ones in 32 bits each; the lowest
+    /// ts_event.
+    pending_by_action: u128,
     pub(super) pending_ts: u64,
     /// Why it is suspect until the next snapshot or Clear.
     pub(super) doubt: Option<Reason>,
@@ -82,10 +95,12 @@ impl BookWatch {
         Self {
             is_close: true,
             is_anchored: false,
+            was_anchored: false,
+            is_short: false,
+            refuted: 0,
             channel: u32::MAX,
             pending: book.held.len() as u32,
-            run: place,
-            done: place,
+            places: [place; 2],
             recent: Recent::default(),
             contradictions: 0,
             forced_events: book.forced_events,
@@ -97,7 +112,7 @@ impl BookWatch {
             snapshot: Snapshot::default(),
             taint: None,
             event_doubt: None,
-            pending_by_action: [0; 8],
+            pending_by_action: 0,
             pending_ts: u64::MAX,
             doubt: book.is_suspect.then_some(Reason::Borrowed(super::reason::MAYBE_BAD_BOOK)),
             is_paused: false,
@@ -105,56 +120,88 @@ impl BookWatch {
         }
     }
 
-    /// Moves on by a record that the market is about to take.
+    /// Moves on by a record that the market is about to take. Without a branch: whether a record shares its ts_recv
+    /// with the one before, and whether it completes an event, is guessed wrong too often.
     #[inline(always)]
     pub(super) fn take(&mut self, action: Action, record: &MboMsg, hash: u64) {
-        let bits = record.flags.raw();
-        if record.ts_recv != self.run.ts_recv {
-            self.run = Place::at(record.ts_recv);
-            self.recent.clear();
-        }
-        if bits & flags::SNAPSHOT == 0 {
-            self.run.add(hash);
-            self.recent.add(hash);
-        } else {
-            self.run.has_snapshot = true;
-        }
-        if bits & flags::LAST == 0 {
-            self.take_unfinished(action, record);
-            return;
-        }
-        self.done = self.run;
-        self.is_place_certain = true;
-        if self.pending > 0 {
-            self.forget_pending();
-        }
+        let is_same = record.ts_recv == self.run().ts_recv;
+        let mut run = select_unpredictable(is_same, *self.run(), Place::at(record.ts_recv));
+        run.add(hash);
+        self.recent.add(hash);
+        self.put(run, action, record);
     }
 
-    fn take_unfinished(&mut self, action: Action, record: &MboMsg) {
-        self.pending = self.pending.saturating_add(1);
-        if !action.changes_book() {
-            self.pending_by_action[action as usize] += 1;
-        }
+    /// … by one that belongs to a snapshot.
+    pub(super) fn take_snapshot(&mut self, action: Action, record: &MboMsg, start: Option<u64>) {
+        self.snapshot.add(action, record.hd.ts_event, start);
+        let is_same = record.ts_recv == self.run().ts_recv;
+        let mut run = if is_same { *self.run() } else { Place::at(record.ts_recv) };
+        run.has_snapshot = true;
         // The Adds of a snapshot carry the times of their orders.
-        if record.flags.raw() & flags::SNAPSHOT == 0 {
-            self.pending_ts = self.pending_ts.min(record.hd.ts_event);
-        }
+        let pending_ts = self.pending_ts;
+        self.put(run, action, record);
+        self.pending_ts = if self.pending > 0 { pending_ts } else { u64::MAX };
+    }
+
+    #[inline(always)]
+    fn put(&mut self, run: Place, action: Action, record: &MboMsg) {
+        let is_last = record.flags.raw() & flags::LAST != 0;
+        self.places[0] = run;
+        self.places[usize::from(is_last)] = run;
+        self.is_place_certain |= is_last;
+        self.pending = select_unpredictable(is_last, 0, self.pending.saturating_add(1));
+        let by_action = self.pending_by_action.wrapping_add(PENDING[action as usize]);
+        self.pending_by_action = select_unpredictable(is_last, 0, by_action);
+        let pending_ts = self.pending_ts.min(record.hd.ts_event);
+        self.pending_ts = select_unpredictable(is_last, u64::MAX, pending_ts);
+    }
+
+    /// The latest ts_recv's records, complete or not.
+    #[inline(always)]
+    pub(super) fn run(&self) -> &Place {
+        &self.places[0]
+    }
+
+    /// … as they were when the last event was complete.
+    #[inline(always)]
+    pub(super) fn done(&self) -> &Place {
+        &self.places[1]
+    }
+
+    /// Goes back to where the last event was complete.
+    pub(super) fn forget_run(&mut self) {
+        self.places[0] = self.places[1];
+        self.recent = Recent::default();
+    }
+
+    /// Is nowhere.
+    pub(super) fn forget_place(&mut self) {
+        self.places = [Place::default(); 2];
+        self.recent = Recent::default();
+    }
+
+    /// Records of the unfinished event that are not held back, by action.
+    pub(super) fn pending_by_action(&self) -> [u32; 8] {
+        std::array::from_fn(|i| i.checked_sub(4).map_or(0, |lane| (self.pending_by_action >> (32 * lane)) as u32))
     }
 
     pub(super) fn forget_pending(&mut self) {
         self.pending = 0;
-        self.pending_by_action = [0; 8];
+        self.pending_by_action = 0;
         self.pending_ts = u64::MAX;
     }
 
     /// Whether anything was completed whose repetition can be told.
     pub(super) fn has_place(&self) -> bool {
-        self.done.records > 0 || self.done.has_snapshot
+        self.done().records > 0 || self.done().has_snapshot
     }
 
-    /// The book is exact: from here on nothing may contradict it.
+    /// The book is exact: from here on nothing may contradict it. But a recording that begins mid-session knows no orders
+    /// from before, and neither do the snapshots made of it: there contradictions tell nothing.
     pub(super) fn anchor(&mut self, book: &EventBook) {
-        self.is_anchored = true;
+        let is_first = !std::mem::replace(&mut self.was_anchored, true);
+        self.is_short |= is_first && contradictions_of(book) > 0;
+        self.is_anchored = !self.is_short && self.refuted < REFUTED_MAX;
         self.contradictions = contradictions_of(book);
     }
 
@@ -169,7 +216,9 @@ impl BookWatch {
             return 0;
         }
         let now = contradictions_of(book);
-        now - std::mem::replace(&mut self.contradictions, now)
+        let found = now - std::mem::replace(&mut self.contradictions, now);
+        self.refuted += u32::from(found > 0);
+        found
     }
 }
 

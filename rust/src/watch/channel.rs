@@ -1,7 +1,9 @@
 //! One channel of a venue: do its sequence numbers and times go on?
 
-/// So many steps of one without a larger make a channel dense. A stream of one instrument has runs of hundreds by chance (the
-/// ES recording jumps once in forty events), never of thousands.
+use crate::record::MboMsg;
+
+/// So many steps of one without a larger make a channel dense. A stream of one instrument has runs of hundreds by
+/// chance (the ES recording jumps once in forty events), never of thousands.
 pub const DENSE_STEPS: u64 = 4_096;
 /// A sequence that falls further than this has begun anew, as venues' do every week; no reordering reaches so far.
 const RESTART_STEPS: u32 = 1 << 20;
@@ -124,4 +126,18 @@ impl Channel {
         self.far_ts_recv = ts_recv;
         Time::Far
     }
+}
+
+#[inline(always)]
+pub(super) fn channel_key(record: &MboMsg) -> u32 {
+    u32::from(record.hd.publisher_id) << 8 | u32::from(record.channel_id)
+}
+
+/// Few channels carry what one connection can: they are gone through one by one.
+#[inline(never)]
+pub(super) fn find_channel(channels: &mut Vec<Channel>, key: u32) -> usize {
+    channels.iter().position(|channel| channel.key == key).unwrap_or_else(|| {
+        channels.push(Channel::new(key));
+        channels.len() - 1
+    })
 }

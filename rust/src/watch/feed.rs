@@ -25,8 +25,8 @@ impl WatchedFeed {
 
     /// Applies what `bytes` completes and was not applied before; says how many MBO records that were.
     ///
-    /// # Errors
-    /// The first fault in the bytes; every record before it is applied. Only [`disconnected`](Self::disconnected) ends it.
+    /// # Errors The first fault in the bytes; every record before it is applied. Only
+    /// [`disconnected`](Self::disconnected) ends it.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<u64, DecodeError> {
         let before = self.market.records_taken();
         self.decoder.push(bytes, &mut self.watch.over(&mut self.market))?;

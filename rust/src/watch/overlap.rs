@@ -73,7 +73,7 @@ impl Watch {
             self.book_of(market, at);
             self.pause(market, at);
         }
-        let done = self.books.iter().filter(|book| book.has_place()).map(|book| book.done.ts_recv).max();
+        let done = self.books.iter().filter(|book| book.has_place()).map(|book| book.done().ts_recv).max();
         let until = self.stats.last_ts_recv.max(earlier.0.until).max(done.unwrap_or(0));
         self.phase = Phase::Lost(Seen { until, done });
         self.is_close = true;
@@ -84,16 +84,15 @@ impl Watch {
         let last_ts_recv = self.stats.last_ts_recv;
         let book = &mut self.books[at];
         // A snapshot's ts_recv is not vouched for. If the stream had not come so far, it cannot tell what was applied.
-        let is_ahead = last_ts_recv > 0 && book.done.ts_recv > last_ts_recv;
-        book.is_place_certain &= !(book.done.has_snapshot && book.done.records == 0 && is_ahead);
+        let is_ahead = last_ts_recv > 0 && book.done().ts_recv > last_ts_recv;
+        book.is_place_certain &= !(book.done().has_snapshot && book.done().records == 0 && is_ahead);
         self.stats.unfinished_dropped += u64::from(book.pending);
-        market.book_at_mut(at).drop_unfinished(&book.pending_by_action);
+        market.book_at_mut(at).drop_unfinished(&book.pending_by_action());
         book.forget_pending();
         (book.taint, book.event_doubt) = (None, None);
         (book.event_has_clear, book.event_has_mark) = (false, false);
         book.snapshot = Snapshot::default();
-        book.run = book.done;
-        book.recent.clear();
+        book.forget_run();
         book.overlap = None;
         if was_loading {
             self.doubt_book(market, at, &Reason::Borrowed(reason::UNFINISHED_SNAPSHOT));
@@ -121,7 +120,8 @@ impl Watch {
         })
     }
 
-    /// The ts_event (ns) from which a stream must go on so that no book misses anything; nothing if nothing was applied.
+    /// The ts_event (ns) from which a stream must go on so that no book misses anything; nothing if nothing was
+    /// applied.
     #[must_use]
     pub fn resume_ts(&self, market: &Market) -> Option<u64> {
         match self.phase {
@@ -146,7 +146,7 @@ impl Watch {
             return;
         }
         for book in &mut self.books {
-            book.overlap = book.has_place().then(|| Place::at(book.done.ts_recv));
+            book.overlap = book.has_place().then(|| Place::at(book.done().ts_recv));
             book.is_close = true;
         }
         self.phase = Phase::Overlap { seen, how, repeated: 0 };
@@ -160,8 +160,7 @@ impl Watch {
         for book in &mut self.books {
             book.doubt.get_or_insert(Reason::Borrowed(reason::DISCONNECTED));
             book.is_paused = false;
-            book.run = Place::default();
-            book.done = Place::default();
+            book.forget_place();
             book.is_close = true;
         }
         self.channels.clear();
@@ -192,7 +191,7 @@ impl Watch {
     fn is_in_place(&mut self, market: &mut Market, at: usize, record: &MboMsg, is_snapshot: bool) -> bool {
         let is_expected = self.is_expected(market, at);
         let book = &mut self.books[at];
-        let done = book.done;
+        let done = *book.done();
         let Some(skipped) = &mut book.overlap else { return false };
         if record.ts_recv < done.ts_recv {
             // Nobody repeats a snapshot once the overlap is over.
@@ -227,14 +226,14 @@ impl Watch {
 
     fn is_short(&self, at: usize) -> bool {
         let book = &self.books[at];
-        book.overlap.is_some_and(|skipped| skipped.records < book.done.records)
+        book.overlap.is_some_and(|skipped| skipped.records < book.done().records)
     }
 
     /// Whether what was repeated does not reach back to where the stream broke.
     fn has_hole(&self) -> bool {
         let Phase::Overlap { seen, repeated, .. } = self.phase else { return false };
         let Some(done) = seen.done else { return false };
-        repeated == 0 || (0..self.books.len()).any(|at| self.books[at].done.ts_recv == done && self.is_short(at))
+        repeated == 0 || (0..self.books.len()).any(|at| self.books[at].done().ts_recv == done && self.is_short(at))
     }
 
     /// The first record beyond everything seen, or a completed replay.

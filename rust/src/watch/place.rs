@@ -2,7 +2,7 @@
 
 use crate::record::{MboMsg, mbo_bytes};
 
-/// Records at one ts_recv that are remembered to find one that comes twice.
+/// Records of a book that are remembered to find one that comes twice.
 const REMEMBERED_RECORDS: usize = 8;
 
 /// The records of a book that share the latest ts_recv: how many, and a hash of them in their order.
@@ -24,11 +24,11 @@ impl Place {
     #[inline(always)]
     pub(super) fn add(&mut self, hash: u64) {
         self.records = self.records.wrapping_add(1);
-        self.hash = fold(self.hash ^ hash, 0x9E37_79B9_7F4A_7C15);
+        self.hash = (self.hash.rotate_left(23) ^ hash).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     }
 }
 
-/// The hashes of the last records at one ts_recv.
+/// The hashes of the last records. They cover ts_recv: those of another one never match.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Recent {
     hashes: [u64; REMEMBERED_RECORDS],
@@ -37,11 +37,6 @@ pub(super) struct Recent {
 
 impl Recent {
     #[inline(always)]
-    pub(super) fn clear(&mut self) {
-        self.count = 0;
-    }
-
-    #[inline(always)]
     pub(super) fn add(&mut self, hash: u64) {
         self.hashes[self.count as usize % REMEMBERED_RECORDS] = hash;
         self.count = self.count.wrapping_add(1);
@@ -49,8 +44,8 @@ impl Recent {
 
     #[inline(always)]
     pub(super) fn contains(&self, hash: u64) -> bool {
-        let known = (self.count as usize).min(REMEMBERED_RECORDS);
-        self.hashes[..known].contains(&hash)
+        // All of them, since whether an early one fits is not to be guessed.
+        self.hashes.iter().fold(false, |found, known| found | (*known == hash))
     }
 }
 
@@ -60,14 +55,14 @@ fn fold(a: u64, b: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
-/// A hash of a record's 56 bytes but for its length, which also counts a ts_out. Two independent rows of multiplications
-/// by pairs, since it is made of every record: XXH3 takes several times as long for so few bytes. Not against forgery.
+/// A hash of a record's 56 bytes but for its length, which also counts a ts_out. Independent multiplications of pairs,
+/// since it is made of every record: XXH3 takes several times as long for so few bytes. Not against forgery.
 #[inline(always)]
 pub(super) fn hash_of(record: &MboMsg) -> u64 {
     let bytes = mbo_bytes(record);
     let word = |i: usize| u64::from_le_bytes(std::array::from_fn(|j| bytes[i * 8 + j]));
-    let left = fold(word(0) >> 8 ^ 0xA076_1D64_78BD_642F, word(1) ^ 0xE703_7ED1_A0B4_28DB);
-    let middle = fold(word(2) ^ 0x8EBC_6AF0_9C88_C6E3, word(3) ^ 0x5899_65CC_7537_4CC3);
-    let right = fold(word(4) ^ 0x1D8E_4E27_C47D_124F, word(5) ^ 0xEB44_ACCA_B455_D165);
-    fold(left ^ middle.rotate_left(21) ^ right.rotate_left(42), word(6) ^ 0x2D35_8DCC_AA6C_78A5)
+    let left = fold(word(1) ^ 0xA076_1D64_78BD_642F, word(2) ^ 0xE703_7ED1_A0B4_28DB);
+    let middle = fold(word(3) ^ 0x8EBC_6AF0_9C88_C6E3, word(4) ^ 0x5899_65CC_7537_4CC3);
+    let right = fold(word(5) ^ 0x1D8E_4E27_C47D_124F, word(6) ^ 0xEB44_ACCA_B455_D165);
+    left ^ middle.rotate_left(21) ^ right.rotate_left(42) ^ (word(0) >> 8).wrapping_mul(0x2D35_8DCC_AA6C_78A5)
 }

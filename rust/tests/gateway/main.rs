@@ -1,152 +1,30 @@
 //! Live sessions made from hostile records, against what is naive: filters, whole books, multisets.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::collections::BTreeSet;
 
 use dbn::rtype;
 use l3book::{
-    event::{EventBook, Rules},
+    event::Rules,
     feed::Feed,
-    gateway::{Clock, Fault, LiveStream, Options, Pace, Request},
-    market::{Key, Market},
-    record::{MBO_BYTES, MboMsg, Side, flags, mbo_bytes, read_mbo},
+    gateway::{Clock, LiveStream, Options, Pace, Request},
+    record::{MBO_BYTES, mbo_bytes, read_mbo},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
+mod faults;
+mod sessions;
+#[path = "../support/mod.rs"]
 mod support;
+
+use sessions::*;
 use support::hostile::{self, BYTES_PER_RECORD};
-
-const BOOKS: usize = 4;
-
-/// A file that is gone when the test is over.
-struct Recording(PathBuf);
-
-impl Recording {
-    fn of(bytes: &[u8]) -> Self {
-        static MADE: AtomicU64 = AtomicU64::new(0);
-        let number = MADE.fetch_add(1, Ordering::Relaxed);
-        let name = format!("gateway-{}-{number}.dbn", std::process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::write(&path, bytes).expect("room under target/");
-        Self(path)
-    }
-
-    fn options(&self) -> Options {
-        Options { paths: vec![self.0.clone()], ..Options::default() }
-    }
-
-    fn stream(&self) -> LiveStream {
-        LiveStream::open(self.options()).expect("these are records")
-    }
-}
-
-impl Drop for Recording {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-fn request(schema: &str) -> Request {
-    Request { schema: schema.into(), stype_in: "instrument_id".into(), ..Request::default() }
-}
-
-fn read(stream: &mut LiveStream, records_max: usize) -> Vec<u8> {
-    let mut out = Vec::new();
-    stream.read(records_max, None, &mut out).expect("the file is sound");
-    out
-}
-
-fn read_all(stream: &mut LiveStream) -> Vec<u8> {
-    let mut out = Vec::new();
-    while !stream.is_ended() {
-        out.extend(read(stream, 1_000));
-    }
-    out
-}
-
-fn each_record(bytes: &[u8]) -> Vec<&[u8]> {
-    let (mut records, mut at) = (Vec::new(), 0);
-    while at < bytes.len() {
-        let len = usize::from(bytes[at]) * 4;
-        records.push(&bytes[at..at + len]);
-        at += len;
-    }
-    records
-}
-
-/// The MBO records among others.
-fn mbo_of(bytes: &[u8]) -> Vec<Vec<u8>> {
-    each_record(bytes).into_iter().filter(|record| record[1] == rtype::MBO).map(<[u8]>::to_vec).collect()
-}
-
-fn bytes_of(records: &[MboMsg]) -> Vec<Vec<u8>> {
-    records.iter().map(|record| mbo_bytes(record).to_vec()).collect()
-}
-
-fn counted(records: &[Vec<u8>]) -> BTreeMap<&[u8], usize> {
-    let mut counts = BTreeMap::new();
-    records.iter().for_each(|record| *counts.entry(record.as_slice()).or_insert(0) += 1);
-    counts
-}
-
-fn market_of(bytes: &[u8]) -> Market {
-    let mut feed = Feed::new(Rules::default());
-    feed.feed(bytes).expect("whole records");
-    feed.market
-}
-
-/// What rests: of each side its quote, and its orders in priority order; and what is held back.
-type Resting = (Vec<(Option<(i64, u64)>, Vec<l3book::book::Order>)>, u64);
-
-fn resting(book: &EventBook) -> Resting {
-    let side =
-        |side| (book.book().quote(side), book.book().queues(side).flat_map(|(_, orders)| orders).collect::<Vec<_>>());
-    let held = book.counters().into_iter().find(|(name, _)| *name == "held").map_or(0, |(_, held)| held);
-    (Side::BOTH.map(side).to_vec(), held)
-}
-
-fn books_of(market: &Market) -> BTreeMap<Key, Resting> {
-    market.books().map(|(key, book)| (key, resting(book))).collect()
-}
-
-/// Shown field by field: dbn's own way overflows at the least of all prices.
-#[derive(Clone)]
-struct Records(Vec<MboMsg>);
-
-impl std::ops::Deref for Records {
-    type Target = [MboMsg];
-
-    fn deref(&self) -> &[MboMsg] {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Records {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (i, r) in self.0.iter().enumerate() {
-            let [action, side] = [r.action, r.side].map(|letter| (letter as u8).escape_ascii().to_string());
-            let (key, bits, times) = (Key::of(r), r.flags.raw(), (r.hd.ts_event, r.ts_recv));
-            writeln!(f, "{i}: {key} {action} {side} {} x {} #{} flags {bits} {times:?}", r.price, r.size, r.order_id)?;
-        }
-        Ok(())
-    }
-}
-
-fn any_records() -> impl Strategy<Value = Records> {
-    vec(any::<u8>(), BYTES_PER_RECORD..120 * BYTES_PER_RECORD)
-        .prop_map(|bytes| Records(hostile::records(&bytes, BOOKS)))
-}
 
 fn every_schema() -> Vec<Request> {
     ["mbo", "mbp-10", "mbp-1", "tbbo", "trades", "bbo-1s", "bbo-1m", "ohlcv-1s", "ohlcv-1m"].map(request).to_vec()
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 300 }))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn any_cutting_of_reads_gives_the_same_bytes(
@@ -356,68 +234,6 @@ proptest! {
             if has_clock && by_rate && ts_ns < hostile::T0 + (1 << 50) {
                 prop_assert!(by_due.next_ts_ns() > Some(ts_ns));
             }
-        }
-    }
-
-    #[test]
-    fn a_gap_leaves_out_so_many_and_marks_the_books_that_lost(
-        records in any_records(), position in 0..60usize, lost in 1..20usize, is_marked in any::<bool>()
-    ) {
-        let recording = Recording::of(&hostile::to_bytes(&records));
-        let mut stream = recording.stream();
-        stream.subscribe(&request("mbo")).unwrap();
-        let mut out = mbo_of(&read(&mut stream, position));
-        let position = out.len();
-        stream.inject(Fault::Gap { is_marked }, lost as u64);
-        out.extend(mbo_of(&read_all(&mut stream)));
-        let all = bytes_of(&records);
-        let resumed = (position + lost).min(all.len());
-        let mut expected = [&all[..position], &all[resumed..]].concat();
-        let mut unmarked: BTreeSet<_> = all[position..resumed].iter().map(|r| Key::of(&read_mbo(r))).collect();
-        for record in expected[position..].iter_mut().filter(|_| is_marked) {
-            if unmarked.remove(&Key::of(&read_mbo(record))) {
-                record[36] |= flags::MAYBE_BAD_BOOK;
-            }
-        }
-        prop_assert_eq!(stream.records_sent(), expected.len() as u64);
-        prop_assert_eq!(out, expected);
-    }
-
-    #[test]
-    fn a_duplicate_comes_twice(records in any_records(), position in 0..60usize, twice in 1..20usize) {
-        let recording = Recording::of(&hostile::to_bytes(&records));
-        let mut stream = recording.stream();
-        stream.subscribe(&request("mbo")).unwrap();
-        let mut out = mbo_of(&read(&mut stream, position));
-        let position = out.len();
-        stream.inject(Fault::Duplicate, twice as u64);
-        out.extend(mbo_of(&read_all(&mut stream)));
-        let copies = |i: usize| if (position..position + twice).contains(&i) { 2 } else { 1 };
-        let all = bytes_of(&records).into_iter().enumerate();
-        let expected: Vec<_> = all.flat_map(|(i, record)| vec![record; copies(i)]).collect();
-        prop_assert_eq!(out, expected);
-    }
-
-    #[test]
-    fn a_reordering_loses_nothing_and_moves_one_whole_event(
-        records in any_records(), position in 0..60usize, delay in 1..20u64
-    ) {
-        let recording = Recording::of(&hostile::to_bytes(&records));
-        let mut stream = recording.stream();
-        stream.subscribe(&request("mbo")).unwrap();
-        let mut out = mbo_of(&read(&mut stream, position));
-        stream.inject(Fault::Reorder, delay);
-        out.extend(mbo_of(&read_all(&mut stream)));
-        let all = bytes_of(&records);
-        prop_assert_eq!(counted(&out), counted(&all));
-        let Some(moved_to) = (0..out.len()).find(|i| out[*i] != all[*i]) else { return Ok(()) };
-        // What is missing there comes later, in one piece, of one book, and ends an event if anything follows it.
-        let key = Key::of(&read_mbo(&all[moved_to]));
-        let stream_of = |records: &[Vec<u8>], key: Key| -> Vec<Vec<u8>> {
-            records.iter().filter(|record| Key::of(&read_mbo(record)) == key).cloned().collect()
-        };
-        for other in records.iter().map(Key::of).filter(|other| *other != key) {
-            prop_assert_eq!(stream_of(&out, other), stream_of(&all, other), "only one book is out of order");
         }
     }
 
