@@ -435,3 +435,22 @@ fn a_snapshot_that_a_start_has_thinned_out_is_not_believed() {
         assert_eq!(feed.watch.suspects(&feed.market).len() as u64, suspicions);
     }
 }
+
+#[test]
+fn an_unfinished_event_is_resumed_from_its_beginning() {
+    let unfinished = hostile::record(b'A', b'B', hostile::UNIT, 1, 1, 0);
+    let mut other = hostile::record(b'A', b'B', hostile::UNIT, 1, 2, flags::LAST);
+    other.hd.instrument_id = 2;
+    (other.hd.ts_event, other.ts_recv) = (hostile::T0 + 5_000_000_000, hostile::T0 + 5_000_000_150);
+    let mut feed = WatchedFeed::new(Rules::default());
+    feed.feed(&hostile::to_bytes(&[unfinished])).expect("a good record");
+    assert_eq!(feed.resume_ts(), None, "nothing was applied");
+    feed.feed(&hostile::to_bytes(&[other])).expect("a good record");
+    let start = Some(hostile::T0 - 1_000_000_000);
+    assert_eq!(feed.resume_ts(), start);
+    feed.disconnected();
+    assert_eq!(feed.watch.stats().unfinished_dropped, 1);
+    feed.reconnected(Resumption::Resume);
+    feed.disconnected();
+    assert_eq!(feed.resume_ts(), start, "the unfinished event has not come again");
+}
