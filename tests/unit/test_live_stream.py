@@ -379,6 +379,28 @@ def test_a_snapshot_looks_as_databento_sends_it(tmp_path: Path) -> None:
     assert (empty.action, empty.flags, empty.instrument_id) == ("R", 168, 2)
 
 
+def test_a_book_that_appears_later_begins_with_an_empty_snapshot(recording: Path) -> None:
+    live = LiveStream([recording])
+    live.read(3)
+    live.subscribe("mbo", "raw_symbol", None, snapshot=True)
+    assert [Mbo.from_bytes(raw).instrument_id for raw in mbo(decode(live.take()))] == [1, 1, 2, 2, 3, 3]
+    clear, record = mbo(decode(live.read(1)))
+    assert (Mbo.from_bytes(clear).action, Mbo.from_bytes(clear).flags, Mbo.from_bytes(clear).instrument_id) == (
+        "R",
+        168,
+        4,
+    )
+    assert record == RECORDS[3].to_bytes()
+
+
+def test_between_two_passes_a_snapshot_is_the_end_of_the_first(recording: Path) -> None:
+    live = LiveStream([recording], loop=True)
+    live.read(60)
+    assert live.next_ts == RECORDS[0].ts_recv
+    live.subscribe("mbo", "raw_symbol", None, snapshot=True)
+    assert len(mbo(decode(live.take()))) == 6 + 60, "a Clear for each of the books, and all orders"
+
+
 def test_a_snapshot_waits_for_the_end_of_an_event(tmp_path: Path) -> None:
     path = tmp_path / "recorded.dbn"
     records = [add(0), add(2, flags=0), add(4, flags=0), add(6), add(8)]

@@ -47,8 +47,8 @@ struct Due {
 /// The bytes of one live session, made from recorded DBN files.
 ///
 /// Bytes that it hands out are whole records, and with zstd one whole frame with a checksum. Of one tape record there
-/// come, in this order: rows of intervals that have ended by its time, the mapping of its instrument if that is new, the
-/// record, the rows derived from it.
+/// come, in this order: rows of intervals that have ended by its time, the mapping of its instrument if that is new,
+/// the record, the rows derived from it.
 ///
 /// ```
 /// use l3book::{gateway::{LiveStream, Options, Request}, sim::{Config, Simulator}};
