@@ -130,6 +130,22 @@ def test_derived_rows_are_those_of_a_deriver(clx5: Path) -> None:
         assert rows == deriver.feed(clx5.read_bytes()) + deriver.flush()
 
 
+def test_rows_of_a_second_come_before_those_of_its_minute_however_long_nothing_happens(tmp_path: Path) -> None:
+    path = tmp_path / "recorded.dbn"
+    path.write_bytes(metadata(symbols=SYMBOLS) + stream([add(0), add(6, ts_recv=T0 + 90 * SECOND_NS)]))
+    live, idle = LiveStream([path]), LiveStream([path])
+    for tape in (live, idle):
+        for schema in ("bbo-1m", "bbo-1s"):
+            tape.subscribe(schema, "raw_symbol", ["CLX5"])
+    at_once = read_all(live)
+    idle.read(1)
+    second = decode(idle.read(9, T0 + 3 * SECOND_NS))
+    assert [(row.rtype, row.ts_recv) for row in second] == [(0xC3, T0 - T0 % SECOND_NS + SECOND_NS)]
+    rows = [record for record in decode(at_once) if isinstance(record, databento_dbn.BBOMsg)]
+    assert [row.rtype for row in rows] == [0xC3, 0xC4, 0xC3, 0xC4]
+    assert [bytes(row) for row in rows[1:]] == [bytes(row) for row in decode(read_all(idle))]
+
+
 def test_every_record_of_a_recording_comes_as_it_is(clx5: Path) -> None:
     header, records = split(clx5.read_bytes())
     live = LiveStream([clx5])
