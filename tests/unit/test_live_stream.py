@@ -340,6 +340,27 @@ def test_a_reading_stops_at_a_time(recording: Path) -> None:
     assert (live.position, live.next_ts) == (3, RECORDS[3].ts_recv)
 
 
+def test_control_records_are_stamped_with_the_time_of_the_position(recording: Path) -> None:
+    live = LiveStream([recording])
+    steps = [lambda: None, lambda: live.read(3), lambda: live.seek_position(30), lambda: live.seek(T0 + 40_000)]
+    stamps = []
+    for step in [*steps, lambda: live.read(5)]:
+        step()
+        live.system(0, "Heartbeat")
+        stamps.append(decode(live.take())[0].ts_event)
+    assert stamps == [RECORDS[n].ts_recv for n in (0, 2, 30, 40, 44)]
+
+
+def test_books_that_cannot_be_made_again_are_not_made_up(recording: Path) -> None:
+    live = LiveStream([recording])
+    live.read(20)
+    recording.write_bytes(metadata(symbols=SYMBOLS) + stream(RECORDS[:10]))
+    live.subscribe("mbo", "raw_symbol", None, snapshot=True)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=f"^{recording}: ends after record 10, but 20 were read before"):
+            live.take()
+
+
 def test_fresh_times_keep_their_distances(recording: Path) -> None:
     origin = T0 + 10**15
     for options, due in (
