@@ -79,7 +79,11 @@ impl Faults {
     /// Whether records pass unharmed.
     #[inline]
     pub(super) fn is_idle(&self) -> bool {
-        self.gaps.is_empty() && self.duplicates == 0 && self.reorders.is_empty() && self.lost.is_empty() && self.skipped.is_none()
+        self.gaps.is_empty()
+            && self.duplicates == 0
+            && self.reorders.is_empty()
+            && self.lost.is_empty()
+            && self.skipped.is_none()
     }
 
     /// From here on records are left out, marked, until `end_skip`.
