@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dbn_bytes import RECORD_BYTES, split
+from dbn_bytes import BAD_TS_RECV, RECORD_BYTES, SNAPSHOT, split
 from l3book import Market
 from l3book._core import Simulator
 from l3book.engine import Engine
@@ -24,6 +24,7 @@ TIMEOUT_S = 100
 NS_PER_S = 1_000_000_000
 TS_EVENT_WORD, TS_RECV_WORD = 1, 5
 SEQUENCE_WORD_U32 = 13
+FLAGS_BYTE = 36
 KEY_OF_BOOK = tuple[int, int]
 
 _STATE = re.compile(rb'"state":"(\w+)"')
@@ -142,11 +143,14 @@ class Fed:
         return "\n".join([*lines, *map(str, self.feed.transitions.recent()[-30:])])
 
 
-def simulated(path: Path, *, seed: int, instruments: int, records: int, span_s: int) -> Path:
-    """A recording of the simulator, changed in two respects.
+def simulated(
+    path: Path, *, seed: int, instruments: int, records: int, span_s: int, is_snapshot_kept: bool = True
+) -> Path:
+    """A recording of the simulator, changed in some respects.
 
     Its time is stretched to `span_s`, since a resumption goes back a second at least. Its sequence numbers are made
-    dense, as those of a feed that comes whole are.
+    dense, as those of a feed that comes whole are. Without its opening snapshot it begins with a Clear and common Adds:
+    a watch has to doubt snapshots that were recorded, since a resumed stream may lack a part of them.
     """
     simulator = Simulator(seed=seed, instruments=instruments, resting_max=64)
     head, body = simulator.header(), simulator.read(records)
@@ -159,5 +163,7 @@ def simulated(path: Path, *, seed: int, instruments: int, records: int, span_s: 
         words[:, word] = first + (words[:, word] - first) * np.uint64(factor)
     sequences = words.view("<u4")[:, SEQUENCE_WORD_U32]
     sequences[:] = 1 + np.unique(sequences, return_inverse=True)[1]
+    if not is_snapshot_kept:
+        words.view("<u1")[:, FLAGS_BYTE] &= 0xFF & ~(SNAPSHOT | BAD_TS_RECV)
     path.write_bytes(head + words.tobytes())
     return path

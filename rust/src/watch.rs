@@ -128,6 +128,16 @@ impl Watch {
         (self.suspicions() - before) as usize
     }
 
+    /// A snapshot of this book was asked for, of the book as it is: the next one is whole, also on a resumed stream.
+    pub fn expect_snapshot(&mut self, market: &Market, key: Key) {
+        for at in 0..market.len() {
+            self.book_of(market, at);
+            if key == market.key_at(at) {
+                self.books[at].asked_snapshot = true;
+            }
+        }
+    }
+
     fn suspicions(&self) -> u64 {
         self.stats.suspicions.values().sum()
     }
@@ -305,7 +315,8 @@ impl Watch {
         }
         let has_clear = std::mem::take(&mut book.event_has_clear);
         let snapshot = std::mem::take(&mut book.snapshot);
-        if self.is_resumed && snapshot.may_lack_orders(has_clear) {
+        let was_asked = snapshot.has_records && has_clear && std::mem::take(&mut book.asked_snapshot);
+        if self.is_resumed && !was_asked && snapshot.may_lack_orders(has_clear) {
             book.taint.get_or_insert(Reason::Borrowed(reason::PARTIAL_SNAPSHOT));
         }
         let has_mark = std::mem::take(&mut book.event_has_mark);

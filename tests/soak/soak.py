@@ -134,8 +134,9 @@ def resident_bytes(pid: int) -> int:
 def soak(seconds: float, rate: int, seed: int, *, compression: str, instruments: int, out: Path) -> int:
     """Run it; -> 0 if there is nothing to complain of."""
     os.environ[KEY_VARIABLE] = KEY
+    records = max(rate * 2, 100_000)
     recording = simulated(
-        out / "soak.dbn", seed=seed, instruments=instruments, records=max(rate * 2, 100_000), span_s=60
+        out / "soak.dbn", seed=seed, instruments=instruments, records=records, span_s=60, is_snapshot_kept=False
     )
     chosen = (*FAULTS, FLIP) if compression == "zstd" else FAULTS
     faults = [part for fault in chosen for part in ("--fault", fault)]
@@ -157,24 +158,32 @@ def soak(seconds: float, rate: int, seed: int, *, compression: str, instruments:
             report(run, taken / (time.monotonic() - started_s), taken)
         truth.close()
     complaints = run.complaints()
-    for _complaint in complaints:
-        pass
+    for complaint in complaints:
+        print(f"soak: {complaint}")
     if run.wrong:
-        pass
+        print(fed.story())
+    print("soak: bad" if complaints else "soak: good")
     return 1 if complaints else 0
 
 
 def show(run: Soak, now_s: float) -> None:
     if sys.stderr.isatty():
-        pass
+        print(f"\r{now_s:6.0f} s  {dict(run.found)}", end="", file=sys.stderr)
 
 
 def report(run: Soak, rate: float, records: int) -> None:
-    _status, _watch = run.fed.feed.status, run.fed.market.watch_stats()
-    for samples in run.resident.values():
-        [sample // BYTES_PER_MIB for sample in samples]
+    status, watch = run.fed.feed.status, run.fed.market.watch_stats()
+    print(f"records         {records:,} ({rate:,.0f}/s), {run.truth.records:,} of the truth")
+    print(f"looks           {dict(run.found)}")
+    print(f"connections     {status.connects}, lost by {dict(status.losses)}")
+    print(f"snapshots       {status.snapshots_asked} asked for in {status.snapshot_requests} requests")
+    print(f"overloads       {status.overloads}")
+    print(f"watch           { ({name: count for name, count in watch.items() if count}) }")
+    for name, samples in run.resident.items():
+        mib = [sample // BYTES_PER_MIB for sample in samples]
+        print(f"memory, {name:<8}{mib[0]} MiB at first, {statistics.median(mib):.0f} median, {mib[-1]} at last")
     if run.kept:
-        pass
+        print(f"threads, files, tasks  {Counter(run.kept).most_common(3)}")
 
 
 def main() -> int:

@@ -325,6 +325,7 @@ class Feed:
             return
         due = self._snapshots.due(suspects, time.monotonic())
         if due and self._connection.ask_snapshot(sorted({instrument_id for _, instrument_id in due})):
+            self._market.expect_snapshots(due)
             self.status.snapshot_requests += 1
             self.status.snapshots_asked += len(due)
             log.info("asked for snapshots of %d suspect books", len(due))

@@ -307,6 +307,15 @@ impl Market {
         Ok(doubted?)
     }
 
+    /// Snapshots of these books were asked for.
+    fn expect_snapshots(&self, py: Python<'_>, keys: Vec<(u16, u32)>) -> PyResult<()> {
+        let keys = keys.into_iter().map(|(publisher_id, instrument_id)| Key { publisher_id, instrument_id });
+        let work = |watch: &mut Watch, market: &mut market::Market| {
+            keys.for_each(|key| watch.expect_snapshot(market, key));
+        };
+        self.0.watched(py, work).ok_or_else(unwatched)
+    }
+
     /// What happened since the last call, at most 1,024 dicts.
     fn take_alerts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let alerts = self.0.watched(py, |watch, market| {

@@ -73,6 +73,8 @@ pub(super) struct BookWatch {
     pub(super) event_has_clear: bool,
     pub(super) event_has_mark: bool,
     pub(super) snapshot: Snapshot,
+    /// Whether a snapshot of it was asked for and has not come yet.
+    pub(super) asked_snapshot: bool,
     pub(super) taint: Option<Reason>,
     /// … and what makes it so if it goes on to change the book.
     pub(super) event_doubt: Option<&'static str>,
@@ -110,6 +112,7 @@ impl BookWatch {
             event_has_clear: false,
             event_has_mark: false,
             snapshot: Snapshot::default(),
+            asked_snapshot: false,
             taint: None,
             event_doubt: None,
             pending_by_action: 0,

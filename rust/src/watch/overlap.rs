@@ -94,6 +94,7 @@ impl Watch {
         book.snapshot = Snapshot::default();
         book.forget_run();
         book.overlap = None;
+        book.asked_snapshot = false;
         if was_loading {
             self.doubt_book(market, at, &Reason::Borrowed(reason::UNFINISHED_SNAPSHOT));
             return;
