@@ -63,5 +63,5 @@ class Place:
         if pace.rate is not None:
             tape.seek_position(rate_position(pace.rate, self.clock.started_ns, now_ns))
         elif (next_ts := tape.next_ts) is not None and next_ts != UNDEF_TS:
-            tape.seek(self.clock.replay_pacer(next_ts, now_ns).reached_ts_ns(now_ns))
+            tape.seek_due(self.clock.replay_pacer(next_ts, now_ns).reached_ts_ns(now_ns))
         return 0
