@@ -435,3 +435,24 @@ fn a_snapshot_that_a_start_has_thinned_out_is_not_believed() {
         assert_eq!(feed.watch.suspects(&feed.market).len() as u64, suspicions);
     }
 }
+
+/// A recording that begins mid-session knows nothing of what rested before, and so its snapshots do not either.
+#[test]
+fn the_snapshots_of_a_sender_that_does_not_know_all_orders_are_not_held_against_it() {
+    let unknown = |sequence| {
+        let mut record = hostile::record(b'C', b'B', hostile::UNIT, 1, 999, flags::LAST);
+        record.sequence = sequence;
+        record
+    };
+    let snapshot = || hostile::record(b'R', b'N', i64::MAX, 0, 0, flags::SNAPSHOT | flags::LAST);
+    let mut short = WatchedFeed::new(Rules::default());
+    short.feed(&hostile::to_bytes(&[unknown(1), snapshot(), unknown(2)])).expect("good records");
+    assert!(short.watch.suspects(&short.market).is_empty(), "it met unknown orders before");
+    let mut late = WatchedFeed::new(Rules::default());
+    let mut doubted = 0;
+    for sequence in 0..6 {
+        late.feed(&hostile::to_bytes(&[snapshot(), unknown(1 + sequence)])).expect("good records");
+        doubted += late.watch.suspects(&late.market).len();
+    }
+    assert_eq!(doubted, 3, "contradicted after three snapshots, it is not believed to know all orders");
+}
