@@ -456,3 +456,22 @@ fn the_snapshots_of_a_sender_that_does_not_know_all_orders_are_not_held_against_
     }
     assert_eq!(doubted, 3, "contradicted after three snapshots, it is not believed to know all orders");
 }
+
+#[test]
+fn an_unfinished_event_is_resumed_from_its_beginning() {
+    let unfinished = hostile::record(b'A', b'B', hostile::UNIT, 1, 1, 0);
+    let mut other = hostile::record(b'A', b'B', hostile::UNIT, 1, 2, flags::LAST);
+    other.hd.instrument_id = 2;
+    (other.hd.ts_event, other.ts_recv) = (hostile::T0 + 5_000_000_000, hostile::T0 + 5_000_000_150);
+    let mut feed = WatchedFeed::new(Rules::default());
+    feed.feed(&hostile::to_bytes(&[unfinished])).expect("a good record");
+    assert_eq!(feed.resume_ts(), None, "nothing was applied");
+    feed.feed(&hostile::to_bytes(&[other])).expect("a good record");
+    let start = Some(hostile::T0 - 1_000_000_000);
+    assert_eq!(feed.resume_ts(), start);
+    feed.disconnected();
+    assert_eq!(feed.watch.stats().unfinished_dropped, 1);
+    feed.reconnected(Resumption::Resume);
+    feed.disconnected();
+    assert_eq!(feed.resume_ts(), start, "the unfinished event has not come again");
+}
