@@ -130,6 +130,22 @@ def test_derived_rows_are_those_of_a_deriver(clx5: Path) -> None:
         assert rows == deriver.feed(clx5.read_bytes()) + deriver.flush()
 
 
+def test_rows_of_a_second_come_before_those_of_its_minute_however_long_nothing_happens(tmp_path: Path) -> None:
+    path = tmp_path / "recorded.dbn"
+    path.write_bytes(metadata(symbols=SYMBOLS) + stream([add(0), add(6, ts_recv=T0 + 90 * SECOND_NS)]))
+    live, idle = LiveStream([path]), LiveStream([path])
+    for tape in (live, idle):
+        for schema in ("bbo-1m", "bbo-1s"):
+            tape.subscribe(schema, "raw_symbol", ["CLX5"])
+    at_once = read_all(live)
+    idle.read(1)
+    second = decode(idle.read(9, T0 + 3 * SECOND_NS))
+    assert [(row.rtype, row.ts_recv) for row in second] == [(0xC3, T0 - T0 % SECOND_NS + SECOND_NS)]
+    rows = [record for record in decode(at_once) if isinstance(record, databento_dbn.BBOMsg)]
+    assert [row.rtype for row in rows] == [0xC3, 0xC4, 0xC3, 0xC4]
+    assert [bytes(row) for row in rows[1:]] == [bytes(row) for row in decode(read_all(idle))]
+
+
 def test_every_record_of_a_recording_comes_as_it_is(clx5: Path) -> None:
     header, records = split(clx5.read_bytes())
     live = LiveStream([clx5])
@@ -324,6 +340,27 @@ def test_a_reading_stops_at_a_time(recording: Path) -> None:
     assert (live.position, live.next_ts) == (3, RECORDS[3].ts_recv)
 
 
+def test_control_records_are_stamped_with_the_time_of_the_position(recording: Path) -> None:
+    live = LiveStream([recording])
+    steps = [lambda: None, lambda: live.read(3), lambda: live.seek_position(30), lambda: live.seek(T0 + 40_000)]
+    stamps = []
+    for step in [*steps, lambda: live.read(5)]:
+        step()
+        live.system(0, "Heartbeat")
+        stamps.append(decode(live.take())[0].ts_event)
+    assert stamps == [RECORDS[n].ts_recv for n in (0, 2, 30, 40, 44)]
+
+
+def test_books_that_cannot_be_made_again_are_not_made_up(recording: Path) -> None:
+    live = LiveStream([recording])
+    live.read(20)
+    recording.write_bytes(metadata(symbols=SYMBOLS) + stream(RECORDS[:10]))
+    live.subscribe("mbo", "raw_symbol", None, snapshot=True)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=f"^{recording}: ends after record 10, but 20 were read before"):
+            live.take()
+
+
 def test_fresh_times_keep_their_distances(recording: Path) -> None:
     origin = T0 + 10**15
     for options, due in (
@@ -377,6 +414,28 @@ def test_a_snapshot_looks_as_databento_sends_it(tmp_path: Path) -> None:
     assert [r.ts_event for r in adds] == [records[i].ts_event for i in (0, 2, 3, 1)]
     assert {r.ts_recv for r in (clear, *adds, empty)} == {T0}, "the time of the last record read"
     assert (empty.action, empty.flags, empty.instrument_id) == ("R", 168, 2)
+
+
+def test_a_book_that_appears_later_begins_with_an_empty_snapshot(recording: Path) -> None:
+    live = LiveStream([recording])
+    live.read(3)
+    live.subscribe("mbo", "raw_symbol", None, snapshot=True)
+    assert [Mbo.from_bytes(raw).instrument_id for raw in mbo(decode(live.take()))] == [1, 1, 2, 2, 3, 3]
+    clear, record = mbo(decode(live.read(1)))
+    assert (Mbo.from_bytes(clear).action, Mbo.from_bytes(clear).flags, Mbo.from_bytes(clear).instrument_id) == (
+        "R",
+        168,
+        4,
+    )
+    assert record == RECORDS[3].to_bytes()
+
+
+def test_between_two_passes_a_snapshot_is_the_end_of_the_first(recording: Path) -> None:
+    live = LiveStream([recording], loop=True)
+    live.read(60)
+    assert live.next_ts == RECORDS[0].ts_recv
+    live.subscribe("mbo", "raw_symbol", None, snapshot=True)
+    assert len(mbo(decode(live.take()))) == 6 + 60, "a Clear for each of the books, and all orders"
 
 
 def test_a_snapshot_waits_for_the_end_of_an_event(tmp_path: Path) -> None:

@@ -42,44 +42,35 @@ impl Kept {
         !self.derivers.is_empty()
     }
 
-    /// Goes over the tape again, up to its position, for what has not seen all of it; says whether anything had
-    /// not.
+    /// Goes over the tape again, up to its position, for what has not seen all of it; says whether anything had not.
+    ///
+    /// # Errors
+    /// If the files cannot be read again as they were. What lags still lags then: it must not pass for whole.
     pub(super) fn catch_up(&mut self, tape: &Tape) -> Result<bool, TapeError> {
         let position = tape.position();
-        let lags = |fed: u64| fed != position;
-        let mut market = self.market.as_mut().filter(|market| lags(market.position));
-        let mut derivers: Vec<_> = self.derivers.iter_mut().filter(|deriver| lags(deriver.position)).collect();
+        let mut market = self.market.as_mut().filter(|market| market.position != position);
+        let mut derivers: Vec<_> = self.derivers.iter_mut().filter(|deriver| deriver.position != position).collect();
         if market.is_none() && derivers.is_empty() {
             return Ok(false);
         }
         if let Some(market) = &mut market {
             *market.item = Market::new(Rules::default());
-            market.position = position;
         }
         for deriver in &mut derivers {
             deriver.item = Deriver::new(deriver.item.schema());
-            deriver.position = position;
         }
-        if position == 0 {
-            return Ok(true);
-        }
-        let mut again = tape.rewound()?;
-        while again.position() < position && again.fill() {
-            let ready = again.run().len() / MBO_BYTES;
-            let records = usize::try_from(position - again.position()).map_or(ready, |left| left.min(ready));
-            let bytes = records * MBO_BYTES;
-            for block in blocks(&again.run()[..bytes]) {
-                if let Some(market) = &mut market {
-                    market.item.mbo(block, MBO_BYTES, Position::default());
-                }
-                for deriver in &mut derivers {
-                    deriver.item.mbo(block, MBO_BYTES, Position::default());
-                    deriver.item.clear();
-                }
+        go_over(tape, |block| {
+            if let Some(market) = &mut market {
+                market.item.mbo(block, MBO_BYTES, Position::default());
             }
-            again.consume(records, bytes);
-        }
-        again.take_fault().map_or(Ok(true), Err)
+            for deriver in &mut derivers {
+                deriver.item.mbo(block, MBO_BYTES, Position::default());
+                deriver.item.clear();
+            }
+        })?;
+        market.into_iter().for_each(|market| market.position = position);
+        derivers.into_iter().for_each(|deriver| deriver.position = position);
+        Ok(true)
     }
 
     /// Applies the next records of the tape to the books.
@@ -128,6 +119,27 @@ impl Kept {
             each(deriver.item.schema(), deriver.item.rows());
             deriver.item.clear();
         }
+    }
+}
+
+/// Reads again what lies between the beginning of the tape's pass and its position.
+fn go_over(tape: &Tape, mut each: impl FnMut(&[u8])) -> Result<(), TapeError> {
+    let position = tape.position();
+    if position == 0 {
+        return Ok(());
+    }
+    let mut again = tape.rewound()?;
+    while again.position() < position && again.fill() {
+        let ready = again.run().len() / MBO_BYTES;
+        let records = usize::try_from(position - again.position()).map_or(ready, |left| left.min(ready));
+        let bytes = records * MBO_BYTES;
+        blocks(&again.run()[..bytes]).for_each(&mut each);
+        again.consume(records, bytes);
+    }
+    match again.take_fault() {
+        Some(fault) => Err(fault),
+        None if again.position() < position => Err(again.changed(position)),
+        None => Ok(()),
     }
 }
 

@@ -1,8 +1,8 @@
 //! A book as the records of an MBO snapshot.
 //!
 //! A Clear, then an Add per resting order, bids first, each side by price and then by queue, all with the flags
-//! SNAPSHOT and BAD_TS_RECV, and the last with LAST. ts_recv is the time of the snapshot. The Clear's ts_event is that of
-//! the last complete event, an Add's the time its order got its place; a book applied from it is equal in both. The
+//! SNAPSHOT and BAD_TS_RECV, and the last with LAST. ts_recv is the time of the snapshot. The Clear's ts_event is that
+//! of the last complete event, an Add's the time its order got its place; a book applied from it is equal in both. The
 //! Adds' sequence is that of the last complete event, since a book does not keep its orders' own; the Clear's is 0.
 
 use dbn::{FlagSet, MboMsg, RecordHeader, UNDEF_PRICE, flags, rtype};

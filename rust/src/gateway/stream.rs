@@ -47,8 +47,8 @@ struct Due {
 /// The bytes of one live session, made from recorded DBN files.
 ///
 /// Bytes that it hands out are whole records, and with zstd one whole frame with a checksum. Of one tape record there
-/// come, in this order: rows of intervals that have ended by its time, the mapping of its instrument if that is new, the
-/// record, the rows derived from it.
+/// come, in this order: rows of intervals that have ended by its time, the mapping of its instrument if that is new,
+/// the record, the rows derived from it.
 ///
 /// ```
 /// use l3book::{gateway::{LiveStream, Options, Request}, sim::{Config, Simulator}};
@@ -76,6 +76,8 @@ pub struct LiveStream {
     /// Times of the last record read: as sent, and as recorded.
     last_ns: u64,
     last_recorded_ns: u64,
+    /// The position lies elsewhere than behind that record.
+    has_jumped: bool,
     pass: u64,
     names_told: u64,
     /// All that the tape's end brings has been queued.
@@ -100,6 +102,7 @@ impl LiveStream {
             ts_out,
             last_ns: 0,
             last_recorded_ns: 0,
+            has_jumped: false,
             pass: 0,
             names_told: 0,
             is_finished: false,
@@ -165,6 +168,7 @@ impl LiveStream {
 
     fn pass_over(&mut self, seek: impl FnOnce(&mut Tape)) -> u64 {
         let before = self.tape.position();
+        self.has_jumped = true;
         seek(&mut self.tape);
         self.tape.position().saturating_sub(before)
     }
@@ -174,6 +178,7 @@ impl LiveStream {
     /// # Errors
     /// If a file cannot be read again.
     pub fn seek_position(&mut self, position: u64) -> Result<(), TapeError> {
+        self.has_jumped = true;
         self.tape.seek_position(position)
     }
 
@@ -239,6 +244,7 @@ impl LiveStream {
             let last = &self.tape.run()[bytes - last_bytes..bytes];
             self.last_recorded_ns = self.tape.recorded_ns(records - 1, last);
             self.last_ns = last_ns.unwrap_or(self.last_ns);
+            self.has_jumped = false;
             self.tape.consume(records, bytes);
             left -= records;
         }
@@ -311,9 +317,12 @@ impl LiveStream {
         self.kept.drain_rows(|schema, rows| delivery.rows(schema, rows, names, recorded_ns, now_ns));
     }
 
-    /// The time of the session's position: of the last record read, or else of the next.
+    /// The time of the session's position: of the last record read, or else, or after a jump, of the next.
     fn position_ns(&mut self) -> u64 {
-        if self.last_ns > 0 { self.last_ns } else { self.tape.next_ns().unwrap_or(0) }
+        if self.last_ns > 0 && !self.has_jumped {
+            return self.last_ns;
+        }
+        self.tape.next_ns().unwrap_or(self.last_ns)
     }
 
     /// As recorded: of the next record, or else of the last one read.

@@ -1,11 +1,12 @@
 //! What a subscriber's symbols mean: which instruments of the tape, at which time.
 //!
 //! The files' metadata maps symbols of one type, usually raw symbols, to instrument_ids, from day to day. So symbols of
-//! that type resolve as they are and instrument_ids by number. A parent resolves by the children's names where these are
-//! raw symbols: `CL.FUT` are the symbols that begin with CL, a month letter and one or two digits and then end or go on
-//! with neither letter nor digit (outrights and the spreads that begin with one); `LO.OPT` those that begin so and go on
-//! with a space, or have spaces behind the root. Anything else (continuous symbols of a file with raw ones) would need
-//! knowledge that no file holds, and does not resolve. An instrument without metadata goes by its instrument_id.
+//! that type resolve as they are and instrument_ids by number. A parent resolves by the children's names where these
+//! are raw symbols: `CL.FUT` are the symbols that begin with CL, a month letter and one or two digits and then end or
+//! go on with neither letter, digit nor space (outrights, and the spreads that begin with one); `LO.OPT` those that
+//! begin so and go on with a space, or have spaces behind the root. Anything else (continuous symbols of a file with
+//! raw ones) would need knowledge that no file holds, and does not resolve. An instrument without metadata goes by its
+//! instrument_id.
 
 use std::{collections::HashSet, ops::Range, str::FromStr, sync::Arc};
 

@@ -281,6 +281,12 @@ impl Tape {
         self.skipped + self.file.skipped
     }
 
+    /// That the files hold less than they did.
+    pub(super) fn changed(&self, position: u64) -> TapeError {
+        let what = format!("ends after record {}, but {position} were read before: it has changed", self.position);
+        TapeError::Unservable { path: self.config.paths[self.file_index].clone(), what }
+    }
+
     /// What stopped the tape; told once, after which it is over.
     pub(super) fn take_fault(&mut self) -> Option<TapeError> {
         let fault = self.fault.take();

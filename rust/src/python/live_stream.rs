@@ -58,7 +58,9 @@ impl LiveStream {
 #[pymethods]
 impl LiveStream {
     #[new]
-    #[pyo3(signature = (paths, *, raw=false, ts_out=false, compression="none", r#loop=false, as_if_now=None, speed=None, rate=None))]
+    #[pyo3(signature = (
+        paths, *, raw=false, ts_out=false, compression="none", r#loop=false, as_if_now=None, speed=None, rate=None
+    ))]
     #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
     fn new(
         py: Python<'_>,
@@ -119,7 +121,7 @@ impl LiveStream {
         self.work(py, |stream| stream.seek(ts_event))
     }
 
-    /// Goes on to the first record that is due (as `next_ts` says) later than T (ns); returns how many were passed over.
+    /// Goes on to the first record that is due later than T (ns, as `next_ts` says); returns how many were passed over.
     fn seek_due(&self, py: Python<'_>, ts: u64) -> u64 {
         self.work(py, |stream| stream.seek_due(ts))
     }
