@@ -320,7 +320,7 @@ class Market:
         """
     def doubt(self, reason: str, instrument: _InstrumentRef | None = None) -> int:
         """Make one book suspect (None: all) until its next snapshot or Clear; -> how many became so."""
-    def expect_snapshots(self, instruments: list[tuple[int, int]]) -> None:
+    def expect_snapshots(self, keys: list[tuple[int, int]]) -> None:
         """Say that snapshots of these books were asked for: the next of each is whole, also on a resumed stream."""
     def take_alerts(self) -> list[dict[str, Any]]:
         """What happened since the last call: at most 1,024, older ones dropped and counted.

@@ -329,7 +329,7 @@ impl Watch {
         book.is_close = book.overlap.is_some();
         if !is_suspect {
             if has_clear || (book.is_anchored && snapshot.has_records) {
-                book.anchor(market.book_at(at));
+                book.anchor(market.book_at(at), snapshot.has_records);
             }
             self.lift(market, at);
         } else if has_mark || (book.doubt.is_none() && !book.is_paused) {

@@ -436,6 +436,27 @@ fn a_snapshot_that_a_start_has_thinned_out_is_not_believed() {
     }
 }
 
+/// A recording that begins mid-session knows nothing of what rested before, and so its snapshots do not either.
+#[test]
+fn the_snapshots_of_a_sender_that_does_not_know_all_orders_are_not_held_against_it() {
+    let unknown = |sequence| {
+        let mut record = hostile::record(b'C', b'B', hostile::UNIT, 1, 999, flags::LAST);
+        record.sequence = sequence;
+        record
+    };
+    let snapshot = || hostile::record(b'R', b'N', i64::MAX, 0, 0, flags::SNAPSHOT | flags::LAST);
+    let mut short = WatchedFeed::new(Rules::default());
+    short.feed(&hostile::to_bytes(&[unknown(1), snapshot(), unknown(2)])).expect("good records");
+    assert!(short.watch.suspects(&short.market).is_empty(), "it met unknown orders before");
+    let mut late = WatchedFeed::new(Rules::default());
+    let mut doubted = 0;
+    for sequence in 0..6 {
+        late.feed(&hostile::to_bytes(&[snapshot(), unknown(1 + sequence)])).expect("good records");
+        doubted += late.watch.suspects(&late.market).len();
+    }
+    assert_eq!(doubted, 3, "contradicted after three snapshots, it is not believed to know all orders");
+}
+
 #[test]
 fn an_unfinished_event_is_resumed_from_its_beginning() {
     let unfinished = hostile::record(b'A', b'B', hostile::UNIT, 1, 1, 0);
@@ -453,4 +474,27 @@ fn an_unfinished_event_is_resumed_from_its_beginning() {
     feed.reconnected(Resumption::Resume);
     feed.disconnected();
     assert_eq!(feed.resume_ts(), start, "the unfinished event has not come again");
+}
+
+/// A snapshot that was asked for is of the book as it is, also on a resumed stream and if all its orders are young.
+#[test]
+fn a_snapshot_that_was_asked_for_is_whole() {
+    let first = hostile::record(b'A', b'B', hostile::UNIT, 1, 1, flags::LAST);
+    let mut snapshot = hostile::record(b'R', b'N', i64::MAX, 0, 0, flags::SNAPSHOT);
+    let mut order = hostile::record(b'A', b'B', hostile::UNIT, 1, 8, flags::SNAPSHOT | flags::LAST);
+    snapshot.ts_recv = hostile::T0 + 10_000_000_000;
+    (order.ts_recv, order.hd.ts_event) = (snapshot.ts_recv, hostile::T0 + 1);
+    for is_asked in [false, true] {
+        let mut feed = WatchedFeed::new(Rules::default());
+        feed.feed(&hostile::to_bytes(&[first])).expect("a good record");
+        feed.disconnected();
+        feed.reconnected(Resumption::Resume);
+        feed.feed(&[hostile::to_bytes(&[first]), system(3, "Finished mbo replay")].concat()).expect("good records");
+        if is_asked {
+            let key = feed.market.books().next().expect("a book").0;
+            feed.watch.expect_snapshot(&feed.market, key);
+        }
+        feed.feed(&hostile::to_bytes(&[snapshot, order])).expect("good records");
+        assert_eq!(feed.watch.suspects(&feed.market).is_empty(), is_asked);
+    }
 }

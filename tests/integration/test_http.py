@@ -248,6 +248,8 @@ def test_metrics_of_a_source_that_ended(ended: RunningServer) -> None:
     assert metrics["source"]["state"] == "ended"
     assert metrics["source"]["uri"].startswith("file:")
     assert metrics["source"]["error"] is None
+    assert metrics["feed"] is None
+    assert ended.get("/v1/feed/transitions").json() == {"transitions": []}
     assert metrics["totals"] == {"messages": 4, "events": 4, "bytes": len(HEAD) + 4 * 56}
     assert (metrics["books"], metrics["orders"]) == (1, 4)
     assert metrics["counters"]["unknown_cancels"] == 0

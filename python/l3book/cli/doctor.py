@@ -76,7 +76,14 @@ def _installed(package: str) -> str | None:
 
 
 def _packages() -> Iterator[Finding]:
-    needed = ("numpy", "starlette", "uvicorn", "httptools", *(() if sys.platform == "win32" else ("uvloop",)))
+    needed = (
+        "numpy",
+        "starlette",
+        "uvicorn",
+        "httptools",
+        "tenacity",
+        *(() if sys.platform == "win32" else ("uvloop",)),
+    )
     for package in needed:
         version = _installed(package)
         yield ("ok" if version else "fail"), f"{package} {version or 'not installed'}"

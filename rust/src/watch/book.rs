@@ -200,10 +200,14 @@ impl BookWatch {
     }
 
     /// The book is exact: from here on nothing may contradict it. But a recording that begins mid-session knows no orders
-    /// from before, and neither do the snapshots made of it: there contradictions tell nothing.
-    pub(super) fn anchor(&mut self, book: &EventBook) {
+    /// from before, and neither do the snapshots made of it: there contradictions tell nothing, until a venue's own Clear.
+    pub(super) fn anchor(&mut self, book: &EventBook, is_by_snapshot: bool) {
         let is_first = !std::mem::replace(&mut self.was_anchored, true);
-        self.is_short |= is_first && contradictions_of(book) > 0;
+        if is_by_snapshot {
+            self.is_short |= is_first && contradictions_of(book) > 0;
+        } else {
+            (self.is_short, self.refuted) = (false, 0);
+        }
         self.is_anchored = !self.is_short && self.refuted < REFUTED_MAX;
         self.contradictions = contradictions_of(book);
     }
