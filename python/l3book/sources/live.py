@@ -1,6 +1,7 @@
 """`live://DATASET?symbols=…`: Databento's live service, or a gateway that speaks its protocol."""
 
 import asyncio
+import logging
 import os
 import re
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ from l3book.sources.wire import CONNECT_TIMEOUT_S, lost_by
 
 if TYPE_CHECKING:
     from l3book.sources.live_protocol import LiveProtocol
+
+log = logging.getLogger(__name__)
 
 KEY_VARIABLE = "DATABENTO_API_KEY"
 PORT_DEFAULT = 13_000
@@ -46,7 +49,11 @@ class LiveConnector:
         self.compression = uri.choice("compression", "none", "zstd")
         self.heartbeat_s = uri.whole("heartbeat_s", HEARTBEAT_S_DEFAULT, HEARTBEAT_S_MIN, HEARTBEAT_S_MAX)
         self.reconnects_at_end = uri.choice("end", "stop", "reconnect") == "reconnect"
-        self.host, self.port = self._gateway(uri, gateway or uri.query.get("gateway"))
+        gateway = gateway or uri.query.get("gateway")
+        if gateway is None and self.start is None and not self.snapshot:
+            # On a market that trades, nothing tells such books of the orders that rested before.
+            log.warning("%s: books begin empty, in the middle of a session; snapshot=1 begins with all orders", uri.text)
+        self.host, self.port = self._gateway(uri, gateway)
         self._key = os.environ.get(KEY_VARIABLE, "")
         self._check_client(uri)
 
