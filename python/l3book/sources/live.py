@@ -52,7 +52,7 @@ class LiveConnector:
         gateway = gateway or uri.query.get("gateway")
         if gateway is None and self.start is None and not self.snapshot:
             # On a market that trades, nothing tells such books of the orders that rested before.
-            log.warning("%s: books begin empty, in the middle of a session; snapshot=1 begins with all orders", uri.text)
+            log.warning("%s: books begin empty in the middle of a session; snapshot=1 has all orders", uri.text)
         self.host, self.port = self._gateway(uri, gateway)
         self._key = os.environ.get(KEY_VARIABLE, "")
         self._check_client(uri)
