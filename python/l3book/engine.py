@@ -36,8 +36,6 @@ class Engine:
         """What was wrong with the source, once its state is failed."""
         self.bytes = 0
         """Decompressed bytes fed; of a source that is connected to, bytes as they came."""
-        self.messages = 0
-        """MBO records taken."""
         self.feed: Feed | None = None
         """What keeps the connection, where there is one."""
         self._source: Source | None = None
@@ -50,6 +48,11 @@ class Engine:
         from l3book.feed.supervisor import Feed
 
         return Feed(connector, self._market, self._take, self._tell, options)
+
+    @property
+    def messages(self) -> int:
+        """MBO records taken."""
+        return int(self._market.stats()["records"])
 
     def start(self) -> None:
         """Start the thread."""
@@ -95,8 +98,9 @@ class Engine:
             self._market.finish()
 
     def _take(self, chunk: bytes | memoryview) -> None:
-        self.messages += self._market.feed(chunk)
+        # Before it is fed: of a damaged chunk, what is good is applied.
         self.bytes += len(chunk)
+        self._market.feed(chunk)
 
     def _tell(self, state: Literal["connecting", "reconnecting", "running"]) -> None:
         self.state = state

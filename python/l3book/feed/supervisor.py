@@ -49,7 +49,6 @@ ERROR_AGED_OUT = 8
 ERRORS_PERMANENT = frozenset({1, 2})
 ERRORS_PASSING = frozenset({6})
 SYSTEM_SLOW_READER = 2
-SYSTEM_REPLAY_COMPLETED = 3
 
 
 class _Interrupted(Exception):  # noqa: N818  # no error: an outage begins, and with it a new budget
@@ -88,7 +87,6 @@ class Feed:
         self._lost_at_s: float | None = None
         self._lost_ts_recv = 0
         self._connected_at_s = 0.0
-        self._complete_at_records = -1
         self._last_doubts = 0
 
     def run(self) -> None:
@@ -153,9 +151,10 @@ class Feed:
         self._ask, self._is_first_chunk, self._verdict = self._next_ask(), True, None
         self._snapshots.restart()
         records = self._market.stats()["records"]
-        started_s = time.monotonic()
+        is_connected = False
         try:
             self._connection = await self._connector.connect(self._ask, self._receive)
+            is_connected = True
             self._connected()
             await self._attend(self._connection)
             self._market.finish()
@@ -170,9 +169,9 @@ class Feed:
             if self._connection is not None:
                 self._connection.abort()
                 self._connection = None
-        was_connected = self._lost(loss)
-        is_good = self._market.stats()["records"] > records or time.monotonic() - started_s > STEADY_S
-        if was_connected and is_good:
+        self._lost(loss)
+        is_steady = is_connected and time.monotonic() - self._connected_at_s > STEADY_S
+        if is_steady or self._market.stats()["records"] > records:
             raise _Interrupted from None
         raise loss from None
 
@@ -232,26 +231,30 @@ class Feed:
     def _end(self, *, has_news: bool) -> None:
         """Decide whether an orderly end is the end of the stream; raises ConnectionLost if there may be more.
 
-        A gateway that is killed closes its connections in order too. So the end is believed when the gateway said
-        that the replay is complete, or when a second connection brought nothing new.
+        A gateway that is killed or restarted closes its connections in order too, also after it has said that a
+        replay is complete. So the end is believed when a second connection brought nothing new.
         """
         if self._connector.reconnects_at_end:
             raise ConnectionLost("ended", "the other side closed the connection (end=reconnect)")
-        if not self._connector.can_resume or self._market.resume_ts() is None:
+        if not self._connector.can_resume:
+            return
+        if self._market.resume_ts() is None:
+            if has_news and self._last_doubts < LAST_DOUBTS_MAX:
+                self._last_doubts += 1
+                raise ConnectionLost("ended", "the other side closed the connection inside the first event")
             return
         suspects = len(self._market.suspects())
         if suspects and self._last_doubts < LAST_DOUBTS_MAX:
             self._last_doubts += 1
             self._wants_snapshot = True
             raise ConnectionLost("doubt", f"the stream ended with {suspects} suspect books")
-        is_complete = self._market.stats()["records"] == self._complete_at_records
-        if has_news and not is_complete:
+        if has_news:
             raise ConnectionLost("ended", "the other side closed the connection; asking it for more")
         if suspects:
             log.warning("source %s: ended with %d suspect books", self._connector.uri, suspects)
 
-    def _lost(self, loss: ConnectionLost) -> bool:
-        """Put the books in doubt; -> whether there had been a connection at all."""
+    def _lost(self, loss: ConnectionLost) -> None:
+        """Put the books in doubt, if they had been told anything."""
         was_connected = not self._is_first_chunk
         self._drain()
         if isinstance(self._verdict, Refused):
@@ -265,7 +268,6 @@ class Feed:
         if was_connected or self._lost_at_s is None:
             self._lost_at_s = time.monotonic()
         self.transitions.add("lost", loss.kind, text=str(loss))
-        return was_connected
 
     def _before_wait(self, state: RetryCallState) -> None:
         log.warning(
@@ -295,8 +297,6 @@ class Feed:
         return has_suspects
 
     def _on_system(self, code: int, text: str) -> None:
-        if code == SYSTEM_REPLAY_COMPLETED:
-            self._complete_at_records = self._market.stats()["records"]
         log.log(logging.WARNING if code == SYSTEM_SLOW_READER else logging.DEBUG, "gateway: %s (code %d)", text, code)
 
     def _on_error(self, code: int, text: str) -> None:

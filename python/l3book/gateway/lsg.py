@@ -95,6 +95,8 @@ class LsgSession(Session):
                 self._await_line()
 
     def _await_line(self) -> None:
+        if self._has_lines:
+            return
         if self._client_ended:
             raise SessionEnd("the client left before it started the session")
         if self.place.is_stopping():
@@ -108,7 +110,7 @@ class LsgSession(Session):
         self._open_tape()
         waiting, self._waiting = self._waiting, []
         if waiting:
-            self._begin_tape(waiting)
+            self._begin_tape(waiting, at_start=True)
         self._put_metadata(self.tape)
         self.log(logging.INFO, "started with %d subscriptions", len(waiting))
         # Replays first: what is about now may have to wait for them.
@@ -127,11 +129,11 @@ class LsgSession(Session):
         self.put(tape.metadata(0 if next_ts is None or next_ts == UNDEF_TS else next_ts))
         self._has_sent_metadata = True
 
-    def _begin_tape(self, requests: list[Subscription]) -> None:
+    def _begin_tape(self, requests: list[Subscription], *, at_start: bool) -> None:
         """Go to where the session begins, and let the clock run for it."""
         starts = [request.start for request in requests if request.start is not None]
         if not starts:
-            position = self.place.join(self.tape)
+            position = self.place.join(self.tape, at_start=at_start)
         elif self.place.options.shared_clock or len(starts) == len(requests):
             self.tape.seek(min(starts))
             position = 0 if self.place.options.shared_clock else self.tape.position
@@ -150,8 +152,8 @@ class LsgSession(Session):
             self.reads_client = False
 
     def receive_room_bytes(self) -> int:
-        """Room for a line."""
-        return max(1, self._lines.room_bytes)
+        """Room for a line; none while the client sends more than is answered, for it does not read the answers."""
+        return self._lines.room_bytes
 
     def _take_lines(self) -> None:
         try:
@@ -197,7 +199,11 @@ class LsgSession(Session):
                 "start in a subscription after the session has started: expected it before start_session"
             )
         if self.started_pump is None:
-            self._begin_tape([request])
+            if not self.place.options.shared_clock:
+                # Nothing was due while nothing was asked for.
+                self.place.restart_clock()
+                self._open_tape()
+            self._begin_tape([request], at_start=False)
         self._grant(request)
         self._put_queued()
 

@@ -3,7 +3,9 @@
 import time
 from typing import TYPE_CHECKING, Literal
 
+from l3book._core import DecodeError
 from l3book.gateway.clock import UNDEF_TS, Clock, rate_position
+from l3book.gateway.pump import SessionEnd
 
 if TYPE_CHECKING:
     from l3book._core import LiveStream
@@ -49,13 +51,21 @@ class Place:
         if begins_clock:
             # Before the tape is open: times made as if it were now count from there.
             self._began_clock = self.clock.begin()
-        return self._gateway.open_tape(self.clock, ts_out=ts_out, compression=compression)
+        try:
+            return self._gateway.open_tape(self.clock, ts_out=ts_out, compression=compression)
+        except (DecodeError, ValueError, OSError) as error:
+            raise SessionEnd(f"the recording cannot be opened any more: {error}", reset=True) from None
 
-    def join(self, tape: "LiveStream") -> int:
+    def restart_clock(self) -> None:
+        """Have a clock of this session's own begin anew: what it was begun for comes only now."""
+        if self._gateway.shared_clock is None:
+            self.clock = Clock(self.options.pace, as_if_now=self.options.as_if_now)
+
+    def join(self, tape: "LiveStream", *, at_start: bool) -> int:
         """Go to where the clock is; -> the tape position that was due at the clock's beginning."""
         if self._gateway.shared_clock is None:
             return tape.position
-        if self._began_clock:
+        if self._began_clock and at_start:
             # Some time has passed since, but nobody was there to see it.
             return 0
         now_ns = time.monotonic_ns()

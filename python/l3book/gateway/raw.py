@@ -17,7 +17,7 @@ class RawSession(Session):
         if not self.place.admit():
             raise SessionEnd(f"refused: {self.place.options.sessions_max} sessions are open already", hasty=True)
         self.opened_tape = tape = self.place.open_tape(ts_out=False, compression="none")
-        position = self.place.join(tape)
+        position = self.place.join(tape, at_start=True)
         self.put(tape.metadata(tape.next_ts or 0))
         self.start_pump(position)
 

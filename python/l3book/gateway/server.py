@@ -58,6 +58,8 @@ class Gateway:
         self.totals: Counter[str] = Counter()
         """sessions, records, bytes, refused, and each kind of fault as `fault KIND`."""
         probe = self.open_tape(Clock(options.pace, as_if_now=False), ts_out=False, compression="none")
+        if not probe.dataset:
+            raise ValueError(f"{paths[0]}: no DBN metadata that names a dataset: expected a .dbn or .dbn.zst file")
         self.dataset = probe.dataset
         self.schema = probe.schema
 

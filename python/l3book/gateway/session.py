@@ -179,14 +179,13 @@ class Session:
         else:
             waits = [self.outlet.wait_ns(now_ns), pump_wait_ns, self.work_wait_ns(now_ns)]
         timeout_ns = min((wait for wait in waits if wait is not None), default=None)
-        ready = self.connection.wait(
-            read=self.reads_client and not half_open, write=blocked, timeout_ns=timeout_ns, peer_end=half_open
-        )
+        reads = self.reads_client and not half_open and self.receive_room_bytes() > 0
+        ready = self.connection.wait(read=reads, write=blocked, timeout_ns=timeout_ns, peer_end=half_open)
         if half_open and (ready.gone or self.place.is_stopping()):
             raise SessionEnd("half-open until the end", reset=True)
-        if ready.gone and not self.reads_client:
+        if ready.gone and not reads:
             raise SessionEnd("the client is gone", reset=True)
-        if ready.readable and self.reads_client:
+        if ready.readable and reads:
             data = self.connection.receive(self.receive_room_bytes())
             if data is not None:
                 self.received(data)
