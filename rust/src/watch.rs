@@ -246,12 +246,16 @@ impl Watch {
             self.doubt_channel(market, at);
         }
         let book = &mut self.books[at];
-        let is_inside = book.pending > 0;
-        if bits & flags::SNAPSHOT != 0 {
+        let is_snapshot = bits & flags::SNAPSHOT != 0;
+        let is_inside = book.pending > 0 || is_snapshot;
+        // A time that is not vouched for, or goes back, is no place to resume from.
+        let is_displaced = bits & BAD_TS_RECV != 0 || record.ts_recv < book.run().ts_recv;
+        if is_snapshot {
             self.has_snapshots = true;
             book.take_snapshot(action, record, self.resume_ts.filter(|_| self.is_resumed));
         } else {
             book.take(action, record, hash);
+            book.is_place_certain &= !is_displaced;
         }
         let is_marked = bits & flags::MAYBE_BAD_BOOK != 0;
         // A mark inside a snapshot: some of the snapshot may be lost, and the rest of it makes nothing good.
@@ -261,7 +265,8 @@ impl Watch {
         }
         book.event_has_mark |= is_marked;
         book.event_has_clear |= action == Action::Clear;
-        if bits & flags::LAST != 0 {
+        // The Adds of a snapshot carry the times of their orders.
+        if bits & flags::LAST != 0 && !is_snapshot {
             self.last_ts_event = record.hd.ts_event;
         }
         market.records_at(std::slice::from_ref(record), &[at as u32], stride, position);
@@ -283,7 +288,8 @@ impl Watch {
         self.has_missed = true;
         let channel = self.books[at].channel;
         for other in 0..self.books.len() {
-            if self.books[other].channel == channel {
+            // A book that has had nothing but a snapshot may be on any channel.
+            if [channel, u32::MAX].contains(&self.books[other].channel) {
                 self.doubt_book(market, other, &Reason::Borrowed(reason::GAP));
             }
         }
@@ -316,7 +322,9 @@ impl Watch {
         let has_clear = std::mem::take(&mut book.event_has_clear);
         let snapshot = std::mem::take(&mut book.snapshot);
         let was_asked = snapshot.has_records && has_clear && std::mem::take(&mut book.asked_snapshot);
-        if self.is_resumed && !was_asked && snapshot.may_lack_orders(has_clear) {
+        // Without its Clear, a snapshot leaves in the book whatever put it in doubt.
+        let is_headless = snapshot.has_records && !has_clear && (book.doubt.is_some() || book.is_paused);
+        if is_headless || (self.is_resumed && !was_asked && snapshot.may_lack_orders(has_clear)) {
             book.taint.get_or_insert(Reason::Borrowed(reason::PARTIAL_SNAPSHOT));
         }
         let has_mark = std::mem::take(&mut book.event_has_mark);

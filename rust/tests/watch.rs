@@ -498,3 +498,79 @@ fn a_snapshot_that_was_asked_for_is_whole() {
         assert_eq!(feed.watch.suspects(&feed.market).is_empty(), is_asked);
     }
 }
+
+#[test]
+fn a_snapshot_without_its_clear_makes_no_suspect_book_good() {
+    const SNAPSHOT: u8 = flags::SNAPSHOT | 8;
+    let add = |id, bits| hostile::record(b'A', b'B', hostile::UNIT, 1, id, bits);
+    let mut feed = WatchedFeed::new(Rules::default());
+    feed.feed(&hostile::to_bytes(&[add(1, flags::LAST)])).expect("a good record");
+    feed.disconnected();
+    feed.reconnected(Resumption::Snapshot);
+    let cut = [add(2, SNAPSHOT | flags::MAYBE_BAD_BOOK), add(3, SNAPSHOT | flags::LAST)];
+    feed.feed(&hostile::to_bytes(&cut)).expect("good records");
+    assert_eq!(feed.watch.suspects(&feed.market).len(), 1, "order 1 is still there");
+    let clear = hostile::record(b'R', b'N', i64::MAX, 0, 0, SNAPSHOT);
+    feed.feed(&hostile::to_bytes(&[clear, add(2, SNAPSHOT), add(3, SNAPSHOT | flags::LAST)])).expect("good records");
+    assert!(feed.watch.suspects(&feed.market).is_empty());
+}
+
+#[test]
+fn a_time_that_nobody_vouches_for_is_no_place_to_resume_from() {
+    let add = |id: u64, ts_recv, bits| {
+        let mut record = hostile::record(b'A', b'B', hostile::UNIT, 1, id, flags::LAST | bits);
+        (record.ts_recv, record.sequence) = (hostile::T0 + ts_recv, id as u32);
+        record
+    };
+    let mut feed = WatchedFeed::new(Rules::default());
+    let seen = [add(1, 100, 0), add(2, 200, 0), add(3, 5_000_000, 8)];
+    feed.feed(&hostile::to_bytes(&seen)).expect("good records");
+    feed.disconnected();
+    feed.reconnected(Resumption::Resume);
+    let rest = [add(4, 300, 0), add(5, 400, 0), add(6, 6_000_000, 0)];
+    feed.feed(&hostile::to_bytes(&[&seen[..], &rest[..]].concat())).expect("good records");
+    let (_, book) = feed.market.books().next().expect("a book");
+    let is_suspect = !feed.watch.suspects(&feed.market).is_empty();
+    assert!(is_suspect || book.book().len() == 6, "live with {} of 6 orders", book.book().len());
+}
+
+#[test]
+fn a_gap_puts_books_in_doubt_that_had_nothing_but_a_snapshot() {
+    let mut quiet = hostile::record(b'R', b'N', i64::MAX, 0, 0, flags::SNAPSHOT | flags::LAST | 8);
+    quiet.hd.instrument_id = 77;
+    let add = |sequence| {
+        let mut record = hostile::record(b'A', b'B', hostile::UNIT, 1, u64::from(sequence), flags::LAST);
+        record.sequence = sequence;
+        record.ts_recv += u64::from(sequence);
+        record
+    };
+    let mut feed = WatchedFeed::new(Rules::default());
+    feed.feed(&hostile::to_bytes(&[quiet])).expect("a good record");
+    let dense: Vec<MboMsg> = (1..5_000).chain([5_010]).map(add).collect();
+    feed.feed(&hostile::to_bytes(&dense)).expect("good records");
+    assert_eq!(feed.watch.suspects(&feed.market).len(), 2);
+}
+
+#[test]
+fn a_sender_that_loses_records_now_and_then_is_still_caught() {
+    let record = |sequence: u32, action, id| {
+        let mut record = hostile::record(action, b'B', hostile::UNIT, 1, id, flags::LAST);
+        record.sequence = sequence;
+        record.ts_recv += u64::from(sequence);
+        record
+    };
+    let mut feed = WatchedFeed::new(Rules::default());
+    let mut sequence = 0;
+    for loss in 1..=5 {
+        let mut records = vec![hostile::record(b'R', b'N', i64::MAX, 0, 0, flags::SNAPSHOT | flags::LAST | 8)];
+        records[0].ts_recv += u64::from(sequence) + 1;
+        for i in 0..5_000 {
+            sequence += 2;
+            records.push(record(sequence, b'A', u64::from(sequence) * 10 + i % 2));
+        }
+        sequence += 2;
+        records.push(record(sequence, b'C', 7));
+        feed.feed(&hostile::to_bytes(&records)).expect("good records");
+        assert_eq!(feed.watch.stats().suspicions.get(reason::CONTRADICTION), Some(&loss));
+    }
+}

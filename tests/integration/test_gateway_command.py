@@ -92,6 +92,8 @@ def test_each_session_is_logged(gateway: Callable[..., RunningGateway], recordin
         ((".",), 2, ".: a directory"),
         (("text.dbn",), 1, "text.dbn"),
         (("empty.dbn",), 1, "empty.dbn"),
+        # Its first bytes could be those of a bar, which is a record without metadata.
+        (("heading.md",), 1, "heading.md: no DBN metadata that names a dataset"),
         (("good.dbn", "other.dbn"), 1, "other.dbn: dataset XNAS.ITCH, expected GLBX.MDP3"),
         (("good.dbn", "--key", "db-short"), 2, "--key: a key of 8 characters: expected 32"),
         (("good.dbn", "--spared-key", "x" * 32), 2, "--spared-key: a key that does not begin with 'db-'"),
@@ -118,6 +120,7 @@ def test_what_cannot_be_served_is_one_line(
     recording.rename(tmp_path / "good.dbn")
     (tmp_path / "text.dbn").write_text("this is no DBN, whatever its name says\n" * 10)
     (tmp_path / "empty.dbn").write_bytes(b"")
+    (tmp_path / "heading.md").write_text("# l3book\n" * 40)
     (tmp_path / "other.dbn").write_bytes(metadata(dataset="XNAS.ITCH"))
     done = run("gateway", "--port", "0", *arguments, cwd=tmp_path)
     assert expected in error_line(done)

@@ -544,3 +544,12 @@ def test_a_crowd_that_says_nothing_is_turned_away_and_leaves_nothing_behind(
             time.sleep(0.05)
         assert resources() == before
     assert_serves(running)
+
+
+def test_forty_requests_and_the_start_in_one_write(fast: RunningGateway, made: bytes) -> None:
+    """More than what is handled at once, before the session has begun, used to wait for the client's next line."""
+    request = "schema=mbo|stype_in=raw_symbol|symbols=ALL_SYMBOLS|is_last=1\n"
+    with fast.connect() as client:
+        client.admitted()
+        client.send(request * 40 + "start_session\n")
+        assert body(client.rest()) == body(made)

@@ -70,7 +70,7 @@ impl Facts {
 
     /// Recorded time by which a pass is later than the one before.
     pub(super) fn pass_ns(&self) -> u64 {
-        self.last_ns - self.first_ns.unwrap_or(self.last_ns) + PASS_GAP_NS
+        self.last_ns.saturating_sub(self.first_ns.unwrap_or(self.last_ns)) + PASS_GAP_NS
     }
 
     pub(super) fn pass_sequences(&self) -> u32 {

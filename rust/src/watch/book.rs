@@ -13,6 +13,8 @@ use crate::{
 
 /// A book that is contradicted so often, each time after a new snapshot, has a sender that does not know all its orders.
 const REFUTED_MAX: u32 = 3;
+/// … unless it went well for so many events before: then what was lost was lost anew.
+const GOOD_EVENTS: u64 = 4_096;
 
 /// The records of an unfinished event that belong to a snapshot.
 #[derive(Clone, Copy, Default)]
@@ -55,6 +57,8 @@ pub(super) struct BookWatch {
     is_short: bool,
     /// How often it was contradicted after a beginning.
     refuted: u32,
+    /// Its completed events when it began.
+    anchored_seq: u64,
     /// Position of the channel it was last heard of on.
     pub(super) channel: u32,
     /// Records of the unfinished event.
@@ -100,6 +104,7 @@ impl BookWatch {
             was_anchored: false,
             is_short: false,
             refuted: 0,
+            anchored_seq: 0,
             channel: u32::MAX,
             pending: book.held.len() as u32,
             places: [place; 2],
@@ -210,6 +215,7 @@ impl BookWatch {
         }
         self.is_anchored = !self.is_short && self.refuted < REFUTED_MAX;
         self.contradictions = contradictions_of(book);
+        self.anchored_seq = book.moment().seq;
     }
 
     /// Contradictions of an exact book that are not accounted for; also notes whether an event was completed by force.
@@ -224,7 +230,10 @@ impl BookWatch {
         }
         let now = contradictions_of(book);
         let found = now - std::mem::replace(&mut self.contradictions, now);
-        self.refuted += u32::from(found > 0);
+        if found > 0 {
+            let is_good = book.moment().seq - self.anchored_seq >= GOOD_EVENTS;
+            self.refuted = if is_good { 1 } else { self.refuted + 1 };
+        }
         found
     }
 }

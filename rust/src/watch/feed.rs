@@ -20,7 +20,7 @@ impl WatchedFeed {
     /// A market without books at the start of a stream.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
-        Self { market: Market::new(rules), watch: Watch::default(), decoder: Decoder::new() }
+        Self { market: Market::new(rules), watch: Watch::default(), decoder: Decoder::verifying() }
     }
 
     /// Applies what `bytes` completes and was not applied before; says how many MBO records that were.
@@ -35,7 +35,7 @@ impl WatchedFeed {
 
     /// The stream broke, wherever it was; see [`Watch::disconnected`].
     pub fn disconnected(&mut self) {
-        self.decoder = Decoder::new();
+        self.decoder = Decoder::verifying();
         self.watch.disconnected(&mut self.market);
     }
 
@@ -47,7 +47,7 @@ impl WatchedFeed {
 
     /// The next bytes are those of a new connection.
     pub fn reconnected(&mut self, how: Resumption) {
-        self.decoder = Decoder::new();
+        self.decoder = Decoder::verifying();
         self.watch.reconnected(&mut self.market, how);
     }
 

@@ -163,6 +163,7 @@ impl Watch {
             book.is_paused = false;
             book.forget_place();
             book.is_close = true;
+            book.channel = u32::MAX;
         }
         self.channels.clear();
         self.phase = Phase::Steady;
@@ -261,6 +262,8 @@ impl Watch {
                 self.doubt_book(market, at, &Reason::Borrowed(reason::OVERLAP_MISMATCH));
             }
             let book = &mut self.books[at];
+            // From here on an old record is late, and not one that comes again.
+            book.overlap = None;
             if book.doubt.is_some() {
                 book.is_paused = false;
             } else if book.is_paused {
