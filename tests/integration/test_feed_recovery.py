@@ -13,7 +13,9 @@ import pytest
 
 from dbn_bytes import UNIT, Mbo, metadata, split, stream
 from feeds import TIMEOUT_S, Fed, Truth, simulated
+from l3book._core import Simulator
 from l3book.feed.options import FeedOptions
+from l3book.feed.transitions import Transitions
 from l3book.sources.live import KEY_VARIABLE
 from running_gateway import KEY, RunningGateway
 from small_gateway import SmallGateway
@@ -352,3 +354,25 @@ def test_a_server_whose_gateway_is_away_says_so(serve: Callable[..., RunningServ
     assert (ready.status_code, ready.json()["detail"]) == (503, "the source is connecting")
     server.process.send_signal(signal.SIGTERM)
     assert server.wait_for_exit() == 0
+
+
+def test_snapshots_of_books_that_have_not_begun_raise_no_doubt(tmp_path: Path) -> None:
+    """Their Clear once carried a time later than that of the first event."""
+    simulator = Simulator(seed=3, instruments=5)
+    path = tmp_path / "simulated.dbn"
+    path.write_bytes(simulator.header() + simulator.read(RECORDS))
+    with (
+        RunningGateway(path, "--rate", 50_000) as gateway,
+        Fed("live://GLBX.MDP3?snapshot=1", gateway=gateway.address) as fed,
+    ):
+        fed.wait_for_state("ended")
+        assert set(fed.market.watch_stats()["suspicions"]) <= {"disconnected"}, fed.story()
+
+
+def test_many_books_do_not_hide_what_happened_to_the_line() -> None:
+    transitions = Transitions()
+    transitions.add("lost", "reset")
+    for book in range(500):
+        transitions.add("suspect", "disconnected", instrument_id=book)
+    kinds = [entry["kind"] for entry in transitions.recent()]
+    assert (kinds[0], kinds.count("suspect")) == ("lost", 100)

@@ -10,6 +10,8 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 KEPT = 100
+"""Of the line's, and as many of the books': hundreds of books that change together must not hide why."""
+OF_BOOKS = frozenset({"live", "suspect"})
 LINES_PER_WINDOW = 10
 WINDOW_S = 1.0
 """So many transitions a second get a line of their own; the others are summed up in one."""
@@ -20,7 +22,8 @@ class Transitions:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._kept: deque[dict[str, Any]] = deque(maxlen=KEPT)
+        self._of_line: deque[dict[str, Any]] = deque(maxlen=KEPT)
+        self._of_books: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self._count = 0
         self._window_ends_s = 0.0
         self._lines = 0
@@ -31,7 +34,8 @@ class Transitions:
         entry = {"at": str(time.time_ns()), "kind": kind, "reason": reason, **facts}
         with self._lock:
             self._count += 1
-            self._kept.append({"n": self._count, **entry})
+            kept = self._of_books if kind in OF_BOOKS else self._of_line
+            kept.append({"n": self._count, **entry})
         self.flush()
         self._lines += 1
         if self._lines > LINES_PER_WINDOW:
@@ -55,7 +59,7 @@ class Transitions:
     def recent(self) -> Sequence[dict[str, Any]]:
         """List the last ones, oldest first."""
         with self._lock:
-            return list(self._kept)
+            return sorted([*self._of_line, *self._of_books], key=lambda entry: int(entry["n"]))
 
 
 def _level(kind: str) -> int:

@@ -2,7 +2,7 @@
 //!
 //! A Clear, then an Add per resting order, bids first, each side by price and then by queue, all with the flags
 //! SNAPSHOT and BAD_TS_RECV, and the last with LAST. ts_recv is the time of the snapshot. The Clear's ts_event is that
-//! of the last complete event, an Add's the time its order got its place; a book applied from it is equal in both. The
+//! of the last complete event (0 if there was none), an Add's the time its order got its place; a book applied from it is equal in both. The
 //! Adds' sequence is that of the last complete event, since a book does not keep its orders' own; the Clear's is 0.
 
 use dbn::{FlagSet, MboMsg, RecordHeader, UNDEF_PRICE, flags, rtype};
@@ -18,7 +18,8 @@ const FLAGS_OFFSET: usize = std::mem::offset_of!(MboMsg, flags);
 
 /// Appends the snapshot of a book (of one without records, if there is none) at a time.
 pub(super) fn append(out: &mut Vec<u8>, key: Key, book: Option<&EventBook>, ts_recv: u64) {
-    let ts_event = book.map_or(ts_recv, |book| book.moment().ts_event);
+    // Nothing has happened to a book without records, and what will happen may carry an earlier time than this one's.
+    let ts_event = book.map_or(0, |book| book.moment().ts_event);
     let clear = MboMsg {
         hd: RecordHeader::new::<MboMsg>(rtype::MBO, key.publisher_id, key.instrument_id, ts_event),
         order_id: 0,
