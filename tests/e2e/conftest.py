@@ -23,7 +23,8 @@ PAGE_TIMEOUT_MS = 20_000
 DESKTOP = ViewportSize(width=1440, height=900)
 
 
-@pytest.fixture(scope="session")
+# Not for the whole run: while Playwright lives, its event loop runs in this thread, and no other test could run one.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The system's Chromium; L3BOOK_CHROMIUM names another."""
     named = os.environ.get("L3BOOK_CHROMIUM")
