@@ -2,6 +2,7 @@
 
 import logging
 import time
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NoReturn
 
 from l3book._core import DecodeError
@@ -27,7 +28,7 @@ FLUSH_TIMEOUT_S = 1.0
 """At the end of the gateway what waits for a client gets this long."""
 
 
-class Session:
+class Session(ABC):
     """A stream to one client, on a thread of its own."""
 
     def __init__(self, connection: Connection, place: Place) -> None:
@@ -69,27 +70,27 @@ class Session:
 
     # Where protocols differ.
 
+    @abstractmethod
     def open(self) -> None:
         """Everything before the stream. Raises SessionEnd or OSError."""
-        raise NotImplementedError
 
+    @abstractmethod
     def received(self, data: bytes) -> None:
         """Take what the client sent while the stream runs; b"" when it ended its side."""
-        raise NotImplementedError
 
-    def work(self, now_ns: int) -> None:
+    def work(self, now_ns: int) -> None:  # noqa: B027  # most protocols have nothing of the kind
         """Do what is due besides records, whenever there is room to send."""
 
-    def moved(self, now_ns: int) -> None:
+    def moved(self, now_ns: int) -> None:  # noqa: B027  # as above
         """Look at where the tape is, each time it has moved."""
 
     def work_wait_ns(self, now_ns: int) -> int | None:  # noqa: ARG002
         """Time until `work` has something to do."""
         return None
 
+    @abstractmethod
     def failed_tape(self, error: DecodeError | OSError) -> NoReturn:
         """Tell the client, as the protocol can, that the recording is damaged. Raises SessionEnd."""
-        raise NotImplementedError
 
     def finish_tape(self) -> None:
         """Say what is to be said at the end of the recording. Raises SessionEnd."""
