@@ -29,7 +29,7 @@ def load_certificate(context: ssl.SSLContext, certificate: Path, key: Path) -> N
         if error.reason == "KEY_VALUES_MISMATCH":
             raise TlsError(f"tls_key: {key}: not the key of {certificate}: expected the one it was made with") from None
         reason = (error.reason or str(error)).lower().replace("_", " ")
-        raise TlsError(f"tls_cert {certificate} and tls_key {key}: {reason}: expected a chain and a key in PEM") from None
+        raise TlsError(f"tls_cert {certificate} and tls_key {key}: {reason}: expected both in PEM") from None
 
 
 class _PasswordAskedError(Exception):

@@ -35,7 +35,7 @@ class TimedProtocol(HttpToolsProtocol):
         self._is_in_head = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """A head has to come now, not at some time."""
+        """Wait for a head from now on, not for ever."""
         super().connection_made(transport)
         self._wait_for_head()
 
@@ -54,7 +54,7 @@ class TimedProtocol(HttpToolsProtocol):
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def handle_websocket_upgrade(self) -> None:
-        """The connection is another protocol's from here on."""
+        """Leave the connection to another protocol."""
         self._stop_waiting()
         super().handle_websocket_upgrade()
 

@@ -82,6 +82,7 @@ class Server(uvicorn.Server):
         """Use what can change while it runs: time-outs, and what the certificate's files hold now."""
         self.config.header_timeout_s = settings.request_header_timeout_s
         self.config.body_timeout_s = settings.request_body_timeout_s
+        self.config.ws_max_size = settings.message_bytes_max
         if self.config.loaded and self.config.ssl and settings.tls_cert and settings.tls_key:
             try:
                 load_certificate(self.config.ssl, settings.tls_cert, settings.tls_key)

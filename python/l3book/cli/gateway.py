@@ -11,7 +11,7 @@ from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError, cannot_use, check
 from l3book.cli.numbers import WholeNumber
 from l3book.gateway.faults import LASTING_KINDS, ONE_OFF_KINDS, FaultError, FaultRule, parse_fault
 from l3book.gateway.keys import BUCKET_LENGTH, KeyFormatError, KeyRing, check_key, make_key
-from l3book.secret import FILE_SUFFIX, SecretError, read_secret
+from l3book.secret import SecretError, read_secret
 from l3book.sources.pacing import RATE_MAX
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _UNAUTHENTICATED = (
     "the raw protocol asks nobody who they are: expected 127.0.0.1, or --allow-unauthenticated to serve everybody who "
     "can reach it"
 )
-_NO_KEYS = f"no key is configured: expected 127.0.0.1, or keys in --key, {KEYS_VARIABLE} or {KEYS_VARIABLE}{FILE_SUFFIX}"
+_NO_KEYS = f"no key is configured: expected 127.0.0.1, or keys in --key or {KEYS_VARIABLE}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -24,7 +24,7 @@ ENGINE_JOIN_TIMEOUT_S = 5.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Settings alone."""
+    """Take the settings, and nothing else."""
     add_settings_arguments(parser)
 
 
@@ -71,7 +71,7 @@ def listen_as_set(loaded: "Loaded") -> "socket":
 
 
 def scheme(settings: "Settings") -> str:
-    """What the server's URL begins with."""
+    """Tell what the server's URL begins with."""
     return "https" if settings.tls_cert else "http"
 
 

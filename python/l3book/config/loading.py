@@ -61,7 +61,8 @@ def environment_file(name: str) -> Path:
     for path in places:
         if path.is_file():
             return path
-    raise ConfigError(f"environment {name!r}: no such file: looked for {' and '.join(str(p.absolute()) for p in places)}")
+    looked_for = " and ".join(str(path.absolute()) for path in places)
+    raise ConfigError(f"environment {name!r}: no settings file: looked for {looked_for}")
 
 
 def _origin(name: str, layers: list[Layer]) -> str:

@@ -100,6 +100,14 @@ Hosts: TypeAlias = Annotated[
 ]
 
 
+def _state_dir() -> Path:
+    try:
+        return Path(user_data_dir("l3book", appauthor=False))
+    except RuntimeError:
+        # A user without a home, as a container may have.
+        return Path("l3book-state")
+
+
 class Settings(BaseSettings):
     """Everything that can be set, with its default. Made without `layers`, it reads nothing but its arguments."""
 
@@ -126,9 +134,7 @@ class Settings(BaseSettings):
     depth_max: Whole = Field(DEPTH_LIMIT, ge=1, le=DEPTH_LIMIT)
     """The most levels of a book answer; depth=all is refused where this is below the default."""
 
-    state_dir: Annotated[Path, Expected("a path")] = Field(
-        default_factory=lambda: Path(user_data_dir("l3book", appauthor=False))
-    )
+    state_dir: Annotated[Path, Expected("a path")] = Field(default_factory=_state_dir)
     """Folder of state.db: API keys, and answers kept for repeated requests."""
     allow_unauthenticated: Flag = False
     """Serve everybody who can reach the address. For a container's own network, not for a public one."""
@@ -224,7 +230,8 @@ class _LayerSource(PydanticBaseSettingsSource):
 
 
 def _contradiction(setting: str, expected: str) -> PydanticCustomError:
-    return PydanticCustomError(CONTRADICTION, "{setting}: expected {expected}", {"setting": setting, "expected": expected})
+    context = {"setting": setting, "expected": expected}
+    return PydanticCustomError(CONTRADICTION, "{setting}: expected {expected}", context)
 
 
 SETTING_NAMES = tuple(Settings.model_fields)
