@@ -54,7 +54,7 @@ class Reloading:
         self.settings = old.model_copy(update=taken)
         log.info("reloaded: %s", "settings as before" if not changed else f"{len(taken)} of {len(changed)} changes")
         for name in changed:
-            step = f"{name} {getattr(old, name)} → {getattr(new, name)} ({loaded.origins[name]})"
+            step = f"{name} from {getattr(old, name)} to {getattr(new, name)} ({loaded.origins[name]})"
             if name in taken:
                 log.info("now in force: %s", step)
             else:

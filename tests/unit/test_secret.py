@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from l3book.secret import SECRET_BYTES_MAX, SECRET_VARIABLES, SecretError, read_secret, secret_origin
 
 NAME = "DATABENTO_API_KEY"
-SECRET = "db-not-to-be-seen"
+SECRET = "db-not-to-be-seen"  # noqa: S105
 
 
 @pytest.mark.parametrize("name", SECRET_VARIABLES)
