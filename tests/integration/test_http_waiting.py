@@ -47,6 +47,18 @@ def test_a_client_that_does_not_go_on_is_not_waited_for(
     assert "Traceback" not in "".join(server.lines)
 
 
+def test_line_breaks_after_a_request_do_not_keep_a_connection(serve: Callable[..., RunningServer]) -> None:
+    """They are no request, but end uvicorn's own wait for one."""
+    server = serve(env=SHORT)
+    with socket.create_connection(address(server), timeout=EXIT_TIMEOUT_S) as connection:
+        connection.sendall(GET + b"\r\n")
+        answered = b""
+        while not answered.endswith(b"}"):
+            answered += connection.recv(65536)
+        connection.sendall(b"\r\n")
+        assert all_that_comes(connection) == b""
+
+
 def test_one_byte_at_a_time_is_no_way_around_it(serve: Callable[..., RunningServer]) -> None:
     server = serve(env=SHORT)
     done = threading.Event()

@@ -114,8 +114,8 @@ class LiveConnector:
     def _check_client(self, uri: SourceUri) -> None:
         if not self._key:
             raise SourceError(
-                f"source {uri.text!r}: {KEY_VARIABLE} is not set: expected a key in it, or in a file that "
-                f"{KEY_VARIABLE}{FILE_SUFFIX} names"
+                f"source {uri.text!r}: {KEY_VARIABLE} is not set: expected a key in the environment, there "
+                f"or in the file that {KEY_VARIABLE}{FILE_SUFFIX} names"
             )
         try:
             from l3book.sources import live_protocol
