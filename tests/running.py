@@ -112,7 +112,7 @@ class RunningServer(RunningCommand):
 
     def wait_until_listening(self) -> None:
         """Read the address off the line that says it."""
-        self.url = self.wait_for_line(r"listening on (http://\S+)")[1]
+        self.url = self.wait_for_line(r"listening on (https?://\S+)")[1]
         self.client = httpx.Client(base_url=self.url, timeout=STATE_TIMEOUT_S)
 
     def get(self, path: str, **options: object) -> httpx.Response:

@@ -14,6 +14,7 @@ from l3book.loop_lag import LoopLag
 
 log = logging.getLogger(__name__)
 
+NS_PER_MS = 1_000_000
 SAMPLE_INTERVAL_S = 1.0
 """Rates and latencies are those of the last window of this length."""
 SAMPLER_JOIN_TIMEOUT_S = 2.0
@@ -41,7 +42,7 @@ class Totals:
 class Hub:
     """Answers about the books, already encoded, and how the server is doing."""
 
-    def __init__(self, market: Market, engine: Engine) -> None:
+    def __init__(self, market: Market, engine: Engine, ready_lag_ms_max: int = 0) -> None:
         self._market = market
         self._engine = engine
         self._started_s = time.monotonic()
@@ -50,6 +51,8 @@ class Hub:
         self._latency = {"apply": _NO_LATENCY, "snapshot": _NO_LATENCY}
         self.loop_lag = LoopLag()
         """Of the event loop that answers; whoever runs one starts it."""
+        self.ready_lag_ms_max = ready_lag_ms_max
+        """A live source further behind makes the server not ready; 0: never."""
         self._is_shutting_down = False
         self._stopping = Event()
         self._sampler = Thread(target=self._sample_until_stopped, name="l3book-sampler", daemon=True)
@@ -119,6 +122,16 @@ class Hub:
             if self._engine.state in {"connecting", "reconnecting"}:
                 return f"the source is {self._engine.state}"
             return "the source has not delivered a book yet"
+        return self._feed_not_ready()
+
+    def _feed_not_ready(self) -> str | None:
+        """Why books that are there should not be relied on: the line is lost, or what it brings is old."""
+        if self._engine.state == "reconnecting":
+            lost = self._engine.feed.status.last_disconnect if self._engine.feed else None
+            return "the source is reconnecting" + (f": {lost['reason']}: {lost['text']}" if lost else "")
+        lag_ns = self._lag_ns() if self._engine.state == "running" else None
+        if self.ready_lag_ms_max and lag_ns is not None and lag_ns > self.ready_lag_ms_max * NS_PER_MS:
+            return f"the source is {lag_ns // NS_PER_MS} ms behind: expected at most {self.ready_lag_ms_max} ms"
         return None
 
     def metrics(self) -> dict[str, Any]:
@@ -147,9 +160,12 @@ class Hub:
         source = {"uri": self._engine.uri, "state": self._engine.state, "error": self._engine.error}
         if self._engine.feed is None:
             return source
-        last_ts_recv = self._engine.feed.watch_stats()["last_ts_recv"]
-        lag_ns = time.time_ns() - last_ts_recv if last_ts_recv else None
-        return {**source, **self._engine.feed.status.as_dict(), "lag_ns": lag_ns}
+        return {**source, **self._engine.feed.status.as_dict(), "lag_ns": self._lag_ns()}
+
+    def _lag_ns(self) -> int | None:
+        """How old the last record of a live source is; None before the first, and for other sources."""
+        last_ts_recv = self._engine.feed.watch_stats()["last_ts_recv"] if self._engine.feed else 0
+        return time.time_ns() - last_ts_recv if last_ts_recv else None
 
     def _totals(self, stats: dict[str, Any]) -> Totals:
         return Totals(time.monotonic(), stats["records"], stats["events"], self._engine.bytes)
