@@ -5,7 +5,7 @@ import re
 import secrets
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 
 log = logging.getLogger(__name__)
@@ -14,16 +14,33 @@ MEDIA_TYPE = "application/problem+json"
 
 _TITLES = {
     "ambiguous_instrument": "Several books go by that name",
+    "bad_idempotency_key": "No Idempotency-Key looks like that",
     "bad_parameter": "A parameter has a value that it cannot have",
+    "body_too_large": "The body is too large",
+    "body_too_slow": "The body took too long to come",
     "history_unavailable": "No history",
+    "idempotency_key_reused": "The Idempotency-Key belongs to another request",
+    "idempotency_key_running": "The first request with that Idempotency-Key is still running",
+    "insufficient_scope": "The key is not for that",
     "internal_error": "The server failed",
+    "invalid_key": "The key is not valid",
+    "key_in_url": "A key was sent in the URL",
     "method_not_allowed": "The resource does not take that method",
     "no_instruments": "No book yet",
     "not_found": "No such resource",
     "not_ready": "Not ready",
+    "too_many_failed_authentications": "Too many wrong keys",
+    "too_many_idempotency_keys": "Too many Idempotency-Keys are kept",
+    "too_many_requests": "Too many requests",
+    "too_many_sockets": "Too many sockets",
+    "too_many_subscriptions": "Too many subscriptions",
+    "too_many_tickets": "Too many unused tickets",
+    "unauthenticated": "A key is needed",
     "unknown_instrument": "No book goes by that name",
     "unknown_parameter": "The resource does not know that parameter",
+    "unsupported_media_type": "The body is of a type that is not read here",
     "wrong_host": "The server does not go by that name",
+    "wrong_origin": "Pages of that origin may not do that",
 }
 
 # W3C Trace Context: version, trace id, parent id, flags.
@@ -45,14 +62,14 @@ class Problem(Exception):  # noqa: N818  # the word of RFC 9457
         self.members = members
 
 
-def trace_id(request: Request) -> str:
+def trace_id(request: HTTPConnection) -> str:
     """Take the caller's trace id where there is one, else a new one."""
     match = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
     return match[1] if match and match[1] != _NO_TRACE else secrets.token_hex(16)
 
 
-def answer(request: Request, problem: Problem, trace: str | None = None) -> Response:
-    """Make the problem a response to this request."""
+def answer(request: HTTPConnection, problem: Problem, trace: str | None = None) -> Response:
+    """Make the problem a response to this request, or to the handshake of a WebSocket."""
     content = {
         "type": f"urn:l3book:problem:{problem.code}",
         "title": _TITLES[problem.code],

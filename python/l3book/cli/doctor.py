@@ -122,14 +122,16 @@ def _address(loaded: "Loaded") -> Iterator[Finding]:
     except ImportError as error:
         yield "fail", f"the server's packages do not load: {error}"
         return
+    from l3book.access.key_store import has_keys
+    from l3book.access.state_file import StateError
     from l3book.cli.serve import listen_as_set, scheme
     from l3book.listening import ListenError, PortInUseError, address_of
 
     try:
-        with listen_as_set(loaded) as listener:
+        with listen_as_set(loaded, lambda: has_keys(loaded.settings.state_dir)) as listener:
             yield "ok", f"can listen on {scheme(loaded.settings)}://{address_of(listener)}"
     except PortInUseError as error:
         # It may well be an l3book that runs already.
         yield "warn", str(error)
-    except ListenError as error:
+    except (ListenError, StateError) as error:
         yield "fail", str(error)

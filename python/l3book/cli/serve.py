@@ -1,17 +1,19 @@
 """Serve the books of a source over HTTP, with a page that shows them."""
 
 import argparse
+import contextlib
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError
 from l3book.cli.settings import add_settings_arguments, load_settings
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from socket import socket
 
+    from l3book.access.guard import Guard
     from l3book.config import Loaded, Settings
     from l3book.reloading import Reloading
     from l3book.shutdown import Shutdown
@@ -43,21 +45,22 @@ def run(arguments: argparse.Namespace) -> int:
     reloading = Reloading(loaded, lambda: _load(arguments))
     reloading.install()
     source = _open(settings.source, settings.gateway or None)
-    try:
-        listener = listen_as_set(loaded)
-    except ListenError as error:
-        raise CommandError(str(error)) from None
-    with listener:
-        if is_public(listener) and settings.allow_unauthenticated:
-            print(
-                f"l3book: warning: {scheme(settings)}://{address_of(listener)} is served to everybody who can reach "
-                "it, without authentication",
-                file=sys.stderr,
-            )
-        return _serve(settings, source, shutdown, reloading, listener)
+    with contextlib.closing(_guard(settings)) as guard:
+        try:
+            listener = listen_as_set(loaded, guard.keys.are_needed)
+        except ListenError as error:
+            raise CommandError(str(error)) from None
+        with listener:
+            if is_public(listener) and not guard.keys.are_needed():
+                print(
+                    f"l3book: warning: {scheme(settings)}://{address_of(listener)} is served to everybody who can "
+                    "reach it, without authentication",
+                    file=sys.stderr,
+                )
+            return _serve(settings, source, shutdown, reloading, listener, guard)
 
 
-def listen_as_set(loaded: "Loaded") -> "socket":
+def listen_as_set(loaded: "Loaded", has_keys: Callable[[], bool]) -> "socket":
     """Listen where the settings say, if it is safe to. Raises ListenError."""
     from l3book.config.safety import public_refusal
     from l3book.listening import listen
@@ -66,7 +69,7 @@ def listen_as_set(loaded: "Loaded") -> "socket":
     return listen(
         settings.host,
         settings.port,
-        public_refusal=lambda: public_refusal(loaded, lambda: _has_keys(settings.state_dir)),
+        public_refusal=lambda: public_refusal(loaded, has_keys),
     )
 
 
@@ -92,12 +95,6 @@ def _load(arguments: argparse.Namespace) -> "Loaded":
     return loaded
 
 
-def _has_keys(state_dir: "Path") -> bool:
-    from l3book.access.keys import KeyStore
-
-    return KeyStore(state_dir).has_keys()
-
-
 def _open(uri: str, gateway: str | None) -> "AnySource":
     from l3book import DecodeError
     from l3book.sources import SourceError, open_source
@@ -112,8 +109,23 @@ def _open(uri: str, gateway: str | None) -> "AnySource":
         raise CommandError(f"source {uri!r}: {error}", EXIT_ANSWER_IS_NO) from None
 
 
+def _guard(settings: "Settings") -> "Guard":
+    from l3book.access.guard import Guard
+    from l3book.access.state_file import StateError
+
+    try:
+        return Guard(settings)
+    except StateError as error:
+        raise CommandError(str(error)) from None
+
+
 def _serve(
-    settings: "Settings", source: "AnySource", shutdown: "Shutdown", reloading: "Reloading", listener: "socket"
+    settings: "Settings",
+    source: "AnySource",
+    shutdown: "Shutdown",
+    reloading: "Reloading",
+    listener: "socket",
+    guard: "Guard",
 ) -> int:
     from l3book import Market, __version__, telemetry
     from l3book.api.app import create_app
@@ -121,7 +133,7 @@ def _serve(
     from l3book.engine import Engine
     from l3book.feed.options import FeedOptions
     from l3book.hub import Hub
-    from l3book.listening import address_of
+    from l3book.listening import address_of, is_public
     from l3book.sources import is_connector
 
     url = f"{scheme(settings)}://{address_of(listener)}"
@@ -132,10 +144,11 @@ def _serve(
 
     def on_accepting() -> None:
         hub.loop_lag.start()
+        guard.start()
         print(f"l3book {__version__}: listening on {url} (source {source.uri})", file=sys.stderr, flush=True)
 
     server = Server(
-        create_app(hub, settings, _hosts(settings, listener)),
+        create_app(hub, settings, guard, _hosts(settings, listener)),
         listener,
         settings,
         on_accepting=on_accepting,
@@ -149,6 +162,7 @@ def _serve(
     def on_reload(changed: "Settings") -> None:
         telemetry.set_level(changed.log_level)
         hub.ready_lag_ms_max = changed.ready_lag_ms_max
+        guard.reload(changed)
         server.take_over(changed)
 
     shutdown.call(on_signal)
