@@ -76,7 +76,7 @@ class Command(Struct, tag_field="op", forbid_unknown_fields=True, kw_only=True):
     id: CommandId | None = None
 
 
-class Subscribe(Command, tag="subscribe"):
+class Subscribe(Command, tag="subscribe", kw_only=True):
     """Begin a channel: an ack, then a snapshot, then deltas that continue it."""
 
     channel: Channel
@@ -88,14 +88,14 @@ class Subscribe(Command, tag="subscribe"):
     interval_ms: Interval = 100
 
 
-class Unsubscribe(Command, tag="unsubscribe"):
+class Unsubscribe(Command, tag="unsubscribe", kw_only=True):
     """End a channel."""
 
     channel: Channel
     instrument: InstrumentName
 
 
-class Ping(Command, tag="ping"):
+class Ping(Command, tag="ping", kw_only=True):
     """Ask for a pong."""
 
 
@@ -103,7 +103,7 @@ class Message(Struct, tag_field="type", kw_only=True, omit_defaults=True):
     """What the server says."""
 
 
-class Ack(Message, tag="ack"):
+class Ack(Message, tag="ack", kw_only=True):
     """A subscription begins or has ended."""
 
     id: AnsweredId = None
@@ -113,7 +113,7 @@ class Ack(Message, tag="ack"):
     instrument_id: InstrumentId
 
 
-class Error(Message, tag="error"):
+class Error(Message, tag="error", kw_only=True):
     """A command was refused; the connection goes on."""
 
     id: AnsweredId = None
@@ -121,13 +121,13 @@ class Error(Message, tag="error"):
     detail: Annotated[str, Meta(description="a sentence for people")]
 
 
-class Pong(Message, tag="pong"):
+class Pong(Message, tag="pong", kw_only=True):
     """The answer to a ping."""
 
     id: AnsweredId = None
 
 
-class Heartbeat(Message, tag="heartbeat"):
+class Heartbeat(Message, tag="heartbeat", kw_only=True):
     """Every second: whether this client keeps up."""
 
     seq: Annotated[int, Meta(ge=0, description="complete events of all books subscribed, summed")]
@@ -136,7 +136,7 @@ class Heartbeat(Message, tag="heartbeat"):
     lag_ms: Annotated[int, Meta(ge=0, description="how long the oldest waiting message has waited")]
 
 
-class Gap(Message, tag="gap"):
+class Gap(Message, tag="gap", kw_only=True):
     """Changes were left out; a fresh snapshot follows."""
 
     channel: Channel
@@ -146,7 +146,7 @@ class Gap(Message, tag="gap"):
     reason: Literal["slow_consumer", "overflow"]
 
 
-class _BookHead(Message):
+class _BookHead(Message, kw_only=True):
     """What every picture of a book begins with."""
 
     instrument: str
@@ -160,7 +160,7 @@ class _BookHead(Message):
     locked: bool
 
 
-class BookSnapshotMessage(_BookHead, tag="snapshot"):
+class BookSnapshotMessage(_BookHead, tag="snapshot", kw_only=True):
     """The levels of a book as they are; of `orders`, all of them with their queues."""
 
     channel: Literal["bbo", "depth", "orders"]
@@ -171,7 +171,7 @@ class BookSnapshotMessage(_BookHead, tag="snapshot"):
     crc: Crc
 
 
-class LevelsDelta(_BookHead, tag="delta"):
+class LevelsDelta(_BookHead, tag="delta", kw_only=True):
     """Levels that have changed since `prev`, absolute."""
 
     channel: Literal["bbo", "depth"]
@@ -181,7 +181,7 @@ class LevelsDelta(_BookHead, tag="delta"):
     crc: Crc
 
 
-class OrdersDelta(_BookHead, tag="delta"):
+class OrdersDelta(_BookHead, tag="delta", kw_only=True):
     """What happened to orders since `prev`, one after the other."""
 
     channel: Literal["orders"]
@@ -208,7 +208,7 @@ class Trade(Struct, kw_only=True):
     sequence: Sequence
 
 
-class TradesSnapshot(Message, tag="snapshot"):
+class TradesSnapshot(Message, tag="snapshot", kw_only=True):
     """The last 50 trades known, oldest first."""
 
     channel: Literal["trades"]
@@ -220,7 +220,7 @@ class TradesSnapshot(Message, tag="snapshot"):
     trades: list[Trade]
 
 
-class TradesDelta(Message, tag="delta"):
+class TradesDelta(Message, tag="delta", kw_only=True):
     """Trades since `prev`, oldest first."""
 
     channel: Literal["trades"]

@@ -2,15 +2,14 @@
 
 import json
 import re
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import l3book
 from dbn_bytes import T0, UNIT, metadata, record
+from http_contract import problem, raw_answer
 from running import RunningServer
 
 HEAD = metadata(symbols={"AB": 7})
@@ -42,21 +41,6 @@ def served(serve: Callable[..., RunningServer], tmp_path: Path, content: bytes, 
     path = tmp_path / "a.dbn"
     path.write_bytes(content)
     return serve("--source", f"file:{path}", *arguments)
-
-
-def problem(response: Any, status: int, code: str) -> dict[str, Any]:
-    """The problem of a response, checked for its form."""
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/problem+json"
-    body: dict[str, Any] = response.json()
-    assert body["status"] == status
-    assert body["code"] == code
-    assert body["type"] == f"urn:l3book:problem:{code}"
-    assert body["title"]
-    assert body["detail"]
-    assert body["instance"] == response.request.url.raw_path.decode().partition("?")[0]
-    assert re.fullmatch("[0-9a-f]{32}", body["trace_id"])
-    return body
 
 
 def test_the_line_that_says_it_listens(ended: RunningServer) -> None:
@@ -229,17 +213,14 @@ def test_the_page_or_how_to_build_it(ended: RunningServer) -> None:
 
 def test_the_page_cannot_be_left_for_other_files(ended: RunningServer) -> None:
     """Through a raw socket, since every HTTP client tidies such paths up."""
-    host, port = ended.url.removeprefix("http://").split(":")
     for path in (
         "/assets/../../__init__.py",
         "/assets/%2e%2e/%2e%2e/__init__.py",
         "/assets//etc/passwd",
         "/../cli/serve.py",
     ):
-        with socket.create_connection((host, int(port)), timeout=30) as connection:
-            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
-            answer = b"".join(iter(lambda c=connection: c.recv(65536), b""))
-        assert answer.startswith(b"HTTP/1.1 404 "), path
+        request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        assert raw_answer(ended, request.encode())[0] == 404, path
 
 
 def test_metrics_of_a_source_that_ended(ended: RunningServer) -> None:

@@ -1,4 +1,4 @@
-"""Every problem there is: its code, status, title, and when it comes. Answers and documents are made from this table."""
+"""Every problem there is: code, status, title, and when it comes. Answers and documents are made from this table."""
 
 from dataclasses import dataclass
 
@@ -31,9 +31,9 @@ _OF_REQUESTS = (
         "No such representation",
         "`Accept` names none of the content types there are; `available` lists them",
     ),
+    _code("request_timeout", 408, "The request came too slowly", "it was not whole after `request_header_timeout_s`"),
     _code("body_too_slow", 408, "The body took too long to come", "it was not whole after `request_body_timeout_s`"),
     _code("body_too_large", 413, "The body is too large", "it is larger than `body_bytes_max`"),
-    _code("target_too_long", 414, "The address is too long", "path and query are longer than 16,384 bytes"),
     _code(
         "unsupported_media_type",
         415,
@@ -46,7 +46,12 @@ _OF_REQUESTS = (
         "The server does not go by that name",
         "`Host` is none of the names of a server that only this machine can reach",
     ),
-    _code("headers_too_large", 431, "The headers are too large", "all together are larger than 65,536 bytes"),
+    _code(
+        "headers_too_large",
+        431,
+        "The headers are too large",
+        "address and headers together are longer than 65,536 bytes",
+    ),
     _code("internal_error", 500, "The server failed", "a fault of the server; its log has it under the `trace_id`"),
 )
 _OF_BOOKS = (

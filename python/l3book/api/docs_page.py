@@ -17,6 +17,7 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>l3book API</title>
+<link rel="icon" href="data:,">
 <link rel="stylesheet" href="{style}">
 </head>
 <body>
@@ -35,12 +36,14 @@ _PAGE = """<!doctype html>
 
 def docs_page(rest: Json, stream: Json) -> str:
     """Write the page of an OpenAPI and an AsyncAPI document."""
+    components = stream["components"]
+    parts = {name: schema for name, schema in components["schemas"].items() if name not in components["messages"]}
     sections = [
         ("rest", "REST", f"{_paragraphs(rest['info']['description'])}{_operations(rest)}"),
         ("websocket", "WebSocket", f"{_paragraphs(stream['info']['description'])}{_messages(stream)}"),
         ("problems", "Problems", _problems(rest)),
         ("headers", "Headers", _headers(rest)),
-        ("types", "Types", _types(rest["components"]["schemas"])),
+        ("types", "Types", _types({**parts, **rest["components"]["schemas"]})),
     ]
     body = "\n".join(
         f'<section id="{anchor}"><h1>{title}</h1>\n{content}\n</section>' for anchor, title, content in sections

@@ -90,9 +90,9 @@ IF_NONE_MATCH = Parameter("If-None-Match", "header", str, "an ETag: 304 if the b
 
 COMMON_PROBLEMS = (
     "bad_request",
+    "request_timeout",
     "body_too_slow",
     "body_too_large",
-    "target_too_long",
     "unsupported_media_type",
     "wrong_host",
     "headers_too_large",

@@ -39,9 +39,14 @@ class Problem(Exception):  # noqa: N818  # the word of RFC 9457
         self.members = members
 
 
+def new_id() -> str:
+    """Make an id as W3C Trace Context has them."""
+    return secrets.token_hex(16)
+
+
 def body(problem: Problem, instance: str, trace_id: str | None = None, request_id: str | None = None) -> bytes:
     """Encode the problem, which came up at the path `instance`; without ids of the request it gets one of its own."""
-    trace_id = trace_id or secrets.token_hex(16)
+    trace_id = trace_id or new_id()
     details = ProblemDetails(
         type=f"urn:l3book:problem:{problem.code}",
         title=CODES[problem.code].title,
@@ -87,6 +92,8 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
             return Response(status_code=204, headers={"Allow": allowed})
         detail = f"{request.method} {path}: expected {allowed}"
         return answer(request, Problem(405, "method_not_allowed", detail, headers={"Allow": allowed}))
+    if request.method == "OPTIONS" and path == "*":
+        return Response(status_code=204, headers={"Allow": "GET, HEAD, OPTIONS"})
     if code := BY_STATUS.get(error.status_code):
         return answer(request, Problem(error.status_code, code, error.detail))
     return answer(request, Problem(404, "not_found", f"there is no {path} here"))

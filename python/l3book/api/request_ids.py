@@ -1,13 +1,12 @@
 """Ids by which an answer, a log line and a caller's own trace are found again."""
 
 import re
-import secrets
 from collections.abc import Iterable
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from l3book.api.problems import log_failure, on_failure
+from l3book.api.problems import log_failure, new_id, on_failure
 
 REQUEST_ID_CHARS_MAX = 128
 
@@ -35,7 +34,7 @@ def ids_of(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
             found = (match[1] or match[3]) if match else _NO_TRACE
             if match and found != _NO_TRACE and match[2] != _NO_PARENT:
                 trace_id = found.decode()
-    trace_id = trace_id or secrets.token_hex(16)
+    trace_id = trace_id or new_id()
     return request_id or trace_id, trace_id
 
 

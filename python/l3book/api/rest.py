@@ -69,7 +69,7 @@ class Rest:
             msgspec.convert(self._hub.instruments(), list[Instrument]),
             key=lambda entry: (entry.publisher_id, entry.instrument_id),
         )
-        page, next_cursor = _page(entries, query)
+        page, next_cursor = page_of(entries, query)
         headers = dict(_VARIES)
         if next_cursor is not None:
             headers["Link"] = f'<{_next_page(query, next_cursor)}>; rel="next"'
@@ -174,7 +174,7 @@ def found(look_up: Callable[..., Answered], instrument: str | Key, *arguments: A
         raise Problem(409, "ambiguous_instrument", detail, choices=_names(error.choices)) from None
 
 
-def _page(entries: list[Instrument], query: InstrumentsQuery) -> tuple[list[Instrument], str | None]:
+def page_of(entries: list[Instrument], query: InstrumentsQuery) -> tuple[list[Instrument], str | None]:
     """Of the entries, which are in order, those asked for; and the cursor of what is left."""
     if query.after is not None:
         entries = [entry for entry in entries if (entry.publisher_id, entry.instrument_id) > query.after]

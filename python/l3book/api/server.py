@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from l3book.api.http_protocol import HttpProtocol
 from l3book.listening import LISTEN_BACKLOG
 
 KEEP_ALIVE_TIMEOUT_S = 75
@@ -37,7 +38,7 @@ class Server(uvicorn.Server):
     def __init__(self, app: ASGIApp, listener: socket.socket, on_accepting: Callable[[], None]) -> None:
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=HttpProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
