@@ -201,33 +201,27 @@ class Trade(Struct, kw_only=True):
 
     ts_event: Nanoseconds
     ts_recv: Nanoseconds
-    price: Price
+    price: Annotated[Price | None, Meta(description="null where the record has none")]
     size: Size
     side: Annotated[Literal["B", "A", "N"], Meta(description="of the aggressor; N unknown")]
     order_id: OrderId
     sequence: Sequence
 
 
-class TradesSnapshot(Message, tag="snapshot", kw_only=True):
+class TradesSnapshot(_BookHead, tag="snapshot", kw_only=True):
     """The last 50 trades known, oldest first."""
 
     channel: Literal["trades"]
-    instrument: str
     publisher_id: PublisherId
     instrument_id: InstrumentId
-    epoch: Epoch
-    seq: Seq
     trades: list[Trade]
 
 
-class TradesDelta(Message, tag="delta", kw_only=True):
+class TradesDelta(_BookHead, tag="delta", kw_only=True):
     """Trades since `prev`, oldest first."""
 
     channel: Literal["trades"]
-    instrument: str
-    epoch: Epoch
-    prev: int
-    seq: Seq
+    prev: Annotated[int, Meta(ge=0, description="the seq this continues: that of the last message received")]
     trades: list[Trade]
 
 
