@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, cast
 
 from l3book import Market
-from l3book.access import endpoints as access_endpoints
-from l3book.api.rest import Rest
+from l3book.api.operations import operations
 from l3book.cli import _VERBS
 from l3book.config import RELOADABLE, SETTING_NAMES, Settings
 from l3book.config.safety import PROD_RULES
@@ -41,8 +39,7 @@ def test_every_verb() -> None:
 
 def test_every_route() -> None:
     documented = {cell.split()[1].partition("?")[0] for cell in first_cells(section("HTTP"))}
-    routes = [*Rest(cast("Any", None), cast("Any", None)).routes(), *access_endpoints.routes(cast("Any", None))]
-    assert documented == {route.path for route in routes}
+    assert documented == {operation.path for operation in operations(Settings())}
 
 
 def default_of(name: str) -> str:

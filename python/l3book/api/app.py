@@ -10,37 +10,62 @@ from l3book.access.bodies import Bodies
 from l3book.access.guard import Guard
 from l3book.access.idempotency import Idempotency
 from l3book.access.middleware import Access
-from l3book.api import page
+from l3book.api import documents, page
 from l3book.api.hosts import HostCheck
-from l3book.api.problems import Problem, on_exception, on_http_exception, on_problem
+from l3book.api.operations import operations
+from l3book.api.problems import Problem, on_http_exception, on_problem
+from l3book.api.request_ids import RequestIds
 from l3book.api.rest import Rest
 from l3book.config import Settings
 from l3book.hub import Hub
 
 CORS_METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
-CORS_REQUEST_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "traceparent")
-CORS_ANSWER_HEADERS = ("ETag", "Idempotency-Replayed", "Location", "RateLimit", "RateLimit-Policy", "Retry-After")
+CORS_REQUEST_HEADERS = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-None-Match",
+    "traceparent",
+    "X-Request-Id",
+)
+CORS_ANSWER_HEADERS = (
+    "ETag",
+    "Idempotency-Replayed",
+    "Link",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-Request-Id",
+)
 
 
 def create_app(hub: Hub, settings: Settings, guard: Guard, hosts: tuple[str, ...] | None = None) -> Starlette:
-    """REST, health and the page, over one hub, for whom the guard lets in, by the names in `hosts` (None: any)."""
+    """REST, documents, health and the page, over one hub, for whom the guard lets in, by names in `hosts` (None: any)."""
+    every = operations(settings)
     page_routes = page.routes()
-    return Starlette(
+    app = Starlette(
         middleware=_middleware(settings, guard, hosts, page.paths(page_routes)),
-        routes=[*Rest(hub, settings).routes(), *access_endpoints.routes(guard), *page_routes],
-        exception_handlers={
-            Problem: on_problem,
-            HTTPException: on_http_exception,
-            Exception: on_exception,
-        },
+        routes=[
+            *Rest(hub, settings).routes(every),
+            *access_endpoints.routes(guard),
+            *documents.routes(every, needs_key=guard.keys.are_needed()),
+            *page_routes,
+        ],
+        exception_handlers={Problem: on_problem, HTTPException: on_http_exception},
     )
+    # A redirect would be made from the Host header, to a name that the caller chose.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _middleware(
     settings: Settings, guard: Guard, hosts: tuple[str, ...] | None, page_paths: frozenset[str]
 ) -> list[Middleware]:
-    """From the outside in: nobody's body is read before it is known who sends it."""
-    layers = [Middleware(HostCheck, hosts=hosts)] if hosts else []
+    """From the outside in: first ids, which every answer has. Nobody's body is read before it is known who sends it."""
+    layers = [Middleware(RequestIds)]
+    if hosts:
+        layers.append(Middleware(HostCheck, hosts=hosts))
     if settings.cors_origins:
         # Outside of Access: a browser asks for leave before it sends the key, and must be able to read refusals.
         layers.append(

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from l3book.api.http_protocol import HttpProtocol
+from l3book.api.problems import Problem
 
 HEAD_BYTES_MAX = 65_536
 """Of a request: its first line and header fields. What came with the last read is let pass."""
@@ -19,7 +20,7 @@ class ServerConfig(uvicorn.Config):
     body_timeout_s: float
 
 
-class TimedProtocol(HttpToolsProtocol):
+class TimedProtocol(HttpProtocol):
     """uvicorn's protocol, which closes a connection whose client does not go on.
 
     One timer for whatever is waited for: a head, from the connection or the first byte on, then a body. It is let be
@@ -51,7 +52,8 @@ class TimedProtocol(HttpToolsProtocol):
         super().data_received(data)
         self._head_bytes = self._head_bytes + len(data) if self._is_in_head else 0
         if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            detail = f"address and headers are longer than {HEAD_BYTES_MAX} bytes"
+            self._refuse(Problem(431, "headers_too_large", detail))
 
     def handle_websocket_upgrade(self) -> None:
         """Leave the connection to another protocol."""
@@ -96,7 +98,8 @@ class TimedProtocol(HttpToolsProtocol):
             # Of a request before this one: its answer must not be cut.
             self._wait_for_head()
         elif self._is_in_head:
-            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+            detail = f"the request's head was not whole after {self.config.header_timeout_s:g} s"
+            self._refuse(Problem(408, "request_timeout", detail))
         else:
             self._stop_waiting()
             self.transport.close()
@@ -106,14 +109,14 @@ class TimedProtocol(HttpToolsProtocol):
             # The body waits for us, not we for it.
             self._wait(self.config.body_timeout_s, self._on_body_timeout)
         else:
-            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+            detail = f"the body was not whole after {self.config.body_timeout_s:g} s"
+            self._refuse(Problem(408, "body_too_slow", detail))
 
-    def _refuse(self, status: HTTPStatus) -> None:
+    def _refuse(self, problem: Problem) -> None:
         """Answer, unless an answer has begun, and close; whoever works on the request sees a disconnection."""
         self._stop_waiting()
         if self.cycle is None or not self.cycle.response_started or (self._is_in_head and self._is_idle()):
-            text = f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-            self.transport.write(text.encode("ascii"))
+            self.transport.write(self.refusal(problem))
         if self.cycle is not None:
             self.cycle.disconnected = True
             self.cycle.message_event.set()

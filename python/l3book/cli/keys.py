@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError
 from l3book.cli.output import write_standard_output
+from l3book.cli.settings import add_layer_arguments, load_settings
 from l3book.digits import whole_number
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     revoke.add_argument("key", metavar="ID|NAME", help="as `l3book keys list` shows it")
     for action in (create, listing, revoke):
         action.add_argument("--state-dir", metavar="DIR", help="folder of state.db (default: the setting state_dir)")
+        add_layer_arguments(action)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -54,9 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     import sqlite3
 
     from l3book.access.state_file import StateError, StateFile
-    from l3book.cli.serve import load_settings
 
-    folder = load_settings(None, None, {"state_dir": arguments.state_dir}).state_dir
+    folder = load_settings(arguments).settings.state_dir
     actions = {"create": _create, "list": _list, "revoke": _revoke}
     try:
         actions[arguments.action](StateFile(folder), arguments)

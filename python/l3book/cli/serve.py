@@ -133,7 +133,7 @@ def _serve(
     from l3book.engine import Engine
     from l3book.feed.options import FeedOptions
     from l3book.hub import Hub
-    from l3book.listening import address_of, is_public
+    from l3book.listening import address_of
     from l3book.sources import is_connector
 
     url = f"{scheme(settings)}://{address_of(listener)}"
