@@ -11,7 +11,7 @@ import pytest
 from l3book.api.asyncapi import asyncapi
 from l3book.api.codes import CODES
 from l3book.api.openapi import openapi
-from l3book.api.operations import COMMON_PROBLEMS, operations
+from l3book.api.operations import COMMON_PROBLEMS, KEY_PROBLEMS, POST_PROBLEMS, operations
 from l3book.config import Settings
 from l3book.wire import CLOSE_CODES
 
@@ -40,6 +40,12 @@ def codes_of(operation: dict[str, Any]) -> set[str]:
     return {code for schema in schemas for code in schema["allOf"][1]["properties"]["code"]["enum"]}
 
 
+def good_content(operation: dict[str, Any]) -> dict[str, Any]:
+    (good,) = (answer for status, answer in operation["responses"].items() if status < "3")
+    content: dict[str, Any] = good["content"]
+    return content
+
+
 def test_every_route_with_its_parameters_content_types_and_problems() -> None:
     (rows,) = tables(section("Routes"))
     documented = {
@@ -50,8 +56,8 @@ def test_every_route_with_its_parameters_content_types_and_problems() -> None:
     served = {
         f"{method.upper()} {path}": (
             {entry["name"] for entry in operation["parameters"] if "name" in entry},
-            set(operation["responses"]["200"]["content"]) - other_names,
-            codes_of(operation) - set(COMMON_PROBLEMS),
+            set(good_content(operation)) - other_names,
+            codes_of(operation) - {*COMMON_PROBLEMS, *KEY_PROBLEMS, *POST_PROBLEMS},
         )
         for path, methods in DOCUMENT["paths"].items()
         for method, operation in methods.items()
@@ -77,7 +83,7 @@ def test_every_content_type() -> None:
         content_type
         for methods in DOCUMENT["paths"].values()
         for operation in methods.values()
-        for content_type in operation["responses"]["200"]["content"]
+        for content_type in good_content(operation)
     }
     documented = {name for row in rows for cell in row for name in names(cell) if name.startswith("application/")}
     assert documented == served - {"text/html"}
@@ -86,15 +92,19 @@ def test_every_content_type() -> None:
 def test_every_header() -> None:
     asked, told = tables(section("Headers"))
     components = DOCUMENT["components"]
-    assert {names(row[0])[0] for row in asked} == {*components["parameters"], "Accept", "If-None-Match"}
+    of_some = {"Accept", "Authorization", "Idempotency-Key", "If-None-Match"}
+    assert {names(row[0])[0] for row in asked} == {*components["parameters"], *of_some}
     assert {names(row[0])[0] for row in told} == set(components["headers"])
 
 
 def test_every_problem_with_its_status() -> None:
-    common, others = tables(section("Problems"))
-    documented = {names(row[0])[0]: tuple(map(int, row[1].split(","))) for row in [*common, *others]}
+    common, of_keys, of_posts, others = tables(section("Problems"))
+    every = [*common, *of_keys, *of_posts, *others]
+    documented = {names(row[0])[0]: tuple(map(int, row[1].split(","))) for row in every}
     assert documented == {code.name: code.statuses for code in CODES.values()}
     assert {names(row[0])[0] for row in common} == set(COMMON_PROBLEMS)
+    assert {names(row[0])[0] for row in of_keys} == set(KEY_PROBLEMS)
+    assert {names(row[0])[0] for row in of_posts} == set(POST_PROBLEMS)
 
 
 def test_every_problem_of_the_table_is_raised_or_known_to_come_from_below() -> None:
@@ -137,7 +147,7 @@ def test_the_depth_allowed_is_a_setting() -> None:
 
 def test_a_server_with_keys_asks_for_them_except_for_health_and_documents() -> None:
     paths = openapi(operations(Settings()), needs_key=True)["paths"]
-    asks = {path for path, methods in paths.items() if methods["get"]["security"] == [{"apiKey": []}]}
+    asks = {path for path, methods in paths.items() if next(iter(methods.values()))["security"] == [{"apiKey": []}]}
     assert set(paths) - asks == {"/livez", "/readyz", "/openapi.json", "/asyncapi.json", "/docs"}
 
 

@@ -41,7 +41,7 @@ CORS_ANSWER_HEADERS = (
 
 
 def create_app(hub: Hub, settings: Settings, guard: Guard, hosts: tuple[str, ...] | None = None) -> Starlette:
-    """REST, documents, health and the page, over one hub, for whom the guard lets in, by names in `hosts` (None: any)."""
+    """Everything over one hub, for whom the guard lets in, by the names in `hosts` (None: any)."""
     every = operations(settings)
     page_routes = page.routes()
     app = Starlette(
