@@ -157,10 +157,8 @@ class Connection(WebSocketsSansIOProtocol):
             self.transport.close()
         if self.transport.is_closing():
             self._cut_off_later()
-        elif self._unparsed:
-            self._pause()
-            if self.queue.empty() or self.close_sent:
-                self._parser = self.loop.call_soon(self._parse)
+        elif self.queue.empty() or self.close_sent:
+            self._go_on_reading()
 
     def _pause(self) -> None:
         if not self.read_paused:
@@ -169,6 +167,7 @@ class Connection(WebSocketsSansIOProtocol):
 
     def _go_on_reading(self) -> None:
         if self._unparsed:
+            self._pause()
             if self._parser is None:
                 self._parser = self.loop.call_soon(self._parse)
         elif self.read_paused:

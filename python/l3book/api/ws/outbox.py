@@ -64,7 +64,8 @@ class Outbox:
 
     def answer(self, answer: Answer) -> None:
         """Send one of the server's own messages, after what waits. Who asks too much has to wait for `room`."""
-        self._push(self._form.answer(answer), None)
+        if not self._outlet.is_over:
+            self._push(self._form.answer(answer), None)
 
     def heartbeat(self, seq: int) -> None:
         """Tell how things stand, unless the client has enough to read without it."""
@@ -162,8 +163,11 @@ class Outbox:
                 self._tell_gap(subscription, update)
         self._push(self._form.update(update), subscription)
         subscription.reach(update)
+        if held is None:
+            self._wait_for_catch_up(subscription)
+            return
         subscription.is_behind = False
-        for later in _after(update, held or []):
+        for later in _after(update, held):
             self.deliver(subscription, later)
 
     async def _latest(self, subscription: Subscription) -> Update:
@@ -187,9 +191,8 @@ class Outbox:
         if held is not None and len(held) < self._settings.socket_queue_messages_max:
             held.append(update)
         else:
-            # Of what is held, none may be missing: the rest is of no use without it.
-            if held is not None:
-                held.clear()
+            # Of those held none may be missing: the others are of no use without it.
+            subscription.held = None
             self._lose(subscription)
 
     def _lose(self, subscription: Subscription) -> None:

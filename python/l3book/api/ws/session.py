@@ -78,7 +78,7 @@ class Session:
         taken = 0
         while True:
             event = await receive()
-            if event["type"] == "websocket.disconnect":
+            if event["type"] == "websocket.disconnect" or self._outlet.is_over:
                 return
             self._take(event)
             taken += 1
