@@ -395,7 +395,7 @@ class Message:
 
     @property
     def kind(self) -> Literal["snapshot", "delta", "gap"]:
-        """"gap": more came than is kept between two polls; the next poll gives a snapshot."""
+        """ "gap": more came than is kept between two polls; the next poll gives a snapshot."""
     @property
     def epoch(self) -> str: ...
     @property
