@@ -16,6 +16,7 @@ from l3book.api.operations import operations
 from l3book.api.problems import Problem, on_http_exception, on_problem
 from l3book.api.request_ids import RequestIds
 from l3book.api.rest import Rest
+from l3book.api.ws import endpoint
 from l3book.config import Settings
 from l3book.hub import Hub
 
@@ -48,6 +49,7 @@ def create_app(hub: Hub, settings: Settings, guard: Guard, hosts: tuple[str, ...
         middleware=_middleware(settings, guard, hosts, page.paths(page_routes)),
         routes=[
             *Rest(hub, settings).routes(every),
+            *endpoint.routes(hub, settings),
             *access_endpoints.routes(guard),
             *documents.routes(every, needs_key=guard.keys.are_needed()),
             *page_routes,

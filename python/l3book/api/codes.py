@@ -76,6 +76,16 @@ _OF_BOOKS = (
     _code("not_ready", 503, "Not ready", "there is no book, the source failed, or the server is shutting down"),
 )
 
+_OF_WEBSOCKETS = (
+    _code("bad_handshake", (400, 403, 426), "Not a WebSocket handshake", "a handshake that is not as RFC 6455 has it"),
+    _code(
+        "unsupported_subprotocol",
+        400,
+        "The server speaks none of those subprotocols",
+        "a handshake offers subprotocols, and none of them is the server's",
+    ),
+    _code("upgrade_required", 426, "Only WebSockets are served there", "a plain request to `/v1/ws`"),
+)
 _OF_ACCESS = (
     _code("bad_idempotency_key", 400, "No Idempotency-Key looks like that", "there are several, or it is too long"),
     _code("key_in_url", 400, "A key was sent in the URL", "a key or ticket is in the query, where logs would keep it"),
@@ -123,7 +133,7 @@ _OF_ACCESS = (
     ),
 )
 
-CODES = {code.name: code for code in (*_OF_REQUESTS, *_OF_BOOKS, *_OF_ACCESS)}
+CODES = {code.name: code for code in (*_OF_REQUESTS, *_OF_BOOKS, *_OF_WEBSOCKETS, *_OF_ACCESS)}
 
 BY_STATUS = {400: "bad_request", 413: "body_too_large"}
 """What an HTTP error of the framework with that status is called."""

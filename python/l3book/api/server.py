@@ -11,12 +11,16 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from l3book.api.protocol import ServerConfig, TimedProtocol
+from l3book.api.ws.connection import Connection
 from l3book.config import Settings
 from l3book.listening import LISTEN_BACKLOG
 from l3book.tls import TlsError, load_certificate
 
 KEEP_ALIVE_TIMEOUT_S = 75
 """Longer than the pause between two polls of the page, so that a page stays on one connection."""
+PING_INTERVAL_S = 20.0
+PING_TIMEOUT_S = 20.0
+"""A WebSocket whose peer answers no ping for so long is closed with 1011."""
 
 # On every answer. The page needs nothing that does not come from this server.
 _SECURITY_HEADERS = [
@@ -49,15 +53,16 @@ class Server(uvicorn.Server):
         *,
         on_accepting: Callable[[], None],
         on_tick: Callable[[], Awaitable[None]],
-        websockets: type[asyncio.Protocol] | str = "none",
     ) -> None:
-        """`on_tick` is awaited on the event loop ten times a second; `websockets` is uvicorn's `ws`."""
+        """`on_tick` is awaited on the event loop ten times a second."""
         config = ServerConfig(
             app,
             http=TimedProtocol,
-            ws=websockets,
+            ws=Connection,
             ws_max_size=settings.message_bytes_max,
             ws_per_message_deflate=False,
+            ws_ping_interval=PING_INTERVAL_S,
+            ws_ping_timeout=PING_TIMEOUT_S,
             lifespan="off",
             log_config=None,
             access_log=False,
