@@ -11,7 +11,7 @@ import pytest
 from l3book.api.asyncapi import asyncapi
 from l3book.api.codes import CODES
 from l3book.api.openapi import openapi
-from l3book.api.operations import COMMON_PROBLEMS, operations
+from l3book.api.operations import COMMON_PROBLEMS, KEY_PROBLEMS, POST_PROBLEMS, TICKETS, operations
 from l3book.config import Settings
 from l3book.wire import CLOSE_CODES
 
@@ -51,7 +51,7 @@ def test_every_route_with_its_parameters_content_types_and_problems() -> None:
         f"{method.upper()} {path}": (
             {entry["name"] for entry in operation["parameters"] if "name" in entry},
             set(operation["responses"]["200"]["content"]) - other_names,
-            codes_of(operation) - set(COMMON_PROBLEMS),
+            codes_of(operation) - set(COMMON_PROBLEMS) - set(KEY_PROBLEMS),
         )
         for path, methods in DOCUMENT["paths"].items()
         for method, operation in methods.items()
@@ -91,19 +91,31 @@ def test_every_header() -> None:
 
 
 def test_every_problem_with_its_status() -> None:
-    common, others = tables(section("Problems"))
-    documented = {names(row[0])[0]: tuple(map(int, row[1].split(","))) for row in [*common, *others]}
+    of_requests, of_keys, of_posts, others, of_sockets = tables(section("Problems"))
+    documented = {
+        names(row[0])[0]: tuple(map(int, row[1].split(",")))
+        for row in [*of_requests, *of_keys, *of_posts, *others, *of_sockets]
+    }
     assert documented == {code.name: code.statuses for code in CODES.values()}
-    assert {names(row[0])[0] for row in common} == set(COMMON_PROBLEMS)
+    assert {names(row[0])[0] for row in of_requests} == set(COMMON_PROBLEMS)
+    assert {names(row[0])[0] for row in of_keys} == set(KEY_PROBLEMS)
+    assert {names(row[0])[0] for row in of_posts} == set(POST_PROBLEMS)
 
 
-def test_every_problem_of_the_table_is_raised_or_known_to_come_from_below() -> None:
-    """Those of bodies and time-outs are made by the layers that read them."""
+def test_every_problem_that_is_raised_is_in_the_table() -> None:
     source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "python" / "l3book").rglob("*.py"))
-    raised = set(re.findall(r'Problem\(\s*\d+,\s*"(\w+)"', source))
-    below = {"bad_request", "request_timeout", "body_too_slow", "body_too_large", "unsupported_media_type"}
-    assert set(CODES) - raised <= below | {"headers_too_large"}
-    assert raised <= set(CODES)
+    raised = re.findall(r'Problem\(\s*(\d+),\s*"(\w+)"', source)
+    assert len(raised) > 10
+    for status, code in raised:
+        assert int(status) in CODES[code].statuses
+
+
+def test_a_ticket_is_made_by_a_key() -> None:
+    document = openapi((*operations(Settings()), TICKETS), needs_key=True)
+    operation = document["paths"]["/v1/tickets"]["post"]
+    assert operation["security"] == [{"apiKey": []}]
+    assert set(operation["responses"]) >= {"201", "401", "403", "409", "422", "429"}
+    assert {*POST_PROBLEMS, *KEY_PROBLEMS, *COMMON_PROBLEMS, "too_many_tickets"} < codes_of(operation)
 
 
 @pytest.mark.parametrize("document", [DOCUMENT, asyncapi()], ids=["openapi", "asyncapi"])

@@ -18,6 +18,7 @@ from l3book.api.schemas import (
     Order,
     QueuedBook,
     Ready,
+    Ticket,
     Transition,
     Transitions,
 )
@@ -99,6 +100,24 @@ COMMON_PROBLEMS = (
     "internal_error",
 )
 """What any request can be answered with."""
+
+KEY_PROBLEMS = (
+    "key_in_url",
+    "unauthenticated",
+    "invalid_key",
+    "insufficient_scope",
+    "too_many_requests",
+    "too_many_failed_authentications",
+)
+"""What a request that needs a key can be answered with besides."""
+POST_PROBLEMS = (
+    "wrong_origin",
+    "bad_idempotency_key",
+    "idempotency_key_running",
+    "idempotency_key_reused",
+    "too_many_idempotency_keys",
+)
+"""What a POST can be answered with besides."""
 
 _INSTRUMENT = Parameter(
     "instrument", "path", InstrumentName, "symbol, instrument_id or publisher_id:instrument_id; a slash in it: by id"
@@ -253,3 +272,17 @@ def _documents() -> tuple[Operation, ...]:
             **json_document,  # type: ignore[arg-type]
         ),
     )
+
+
+TICKETS = Operation(
+    "/v1/tickets",
+    "tickets",
+    "Exchange a key for a ticket that opens one WebSocket",
+    (Ticket,),
+    "For browsers, which cannot send a key with a handshake: the subprotocol `l3book.ticket.TICKET` does.",
+    method="POST",
+    owner="access",
+    status=201,
+    parameters=(Parameter("Idempotency-Key", "header", str, "the same key and body: the same answer, done once"),),
+    problems=(*POST_PROBLEMS, "unknown_parameter", "too_many_tickets"),
+)

@@ -234,6 +234,13 @@ class Ready(Answer):
     status: Literal["ready"]
 
 
+class Ticket(Answer):
+    """Opens one WebSocket, once."""
+
+    ticket: Annotated[str, Meta(description="sent as subprotocol l3book.ticket.TICKET")]
+    expires_in_s: Annotated[int, Meta(ge=1)]
+
+
 class ProblemDetails(Answer):
     """RFC 9457: why the answer is another than the one asked for."""
 
