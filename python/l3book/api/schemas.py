@@ -222,13 +222,6 @@ class Transitions(Answer):
     transitions: list[Transition]
 
 
-class Ticket(Answer):
-    """What opens one WebSocket."""
-
-    ticket: str
-    expires_in_s: Annotated[int, Meta(ge=1)]
-
-
 class Live(Answer):
     """The process runs."""
 
@@ -239,6 +232,13 @@ class Ready(Answer):
     """There is a book, and the source has not failed."""
 
     status: Literal["ready"]
+
+
+class Ticket(Answer):
+    """Opens one WebSocket, once."""
+
+    ticket: Annotated[str, Meta(description="sent as subprotocol l3book.ticket.TICKET")]
+    expires_in_s: Annotated[int, Meta(ge=1)]
 
 
 class ProblemDetails(Answer):
