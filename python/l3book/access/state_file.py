@@ -86,8 +86,8 @@ class StateFile:
 def _prepare(connection: sqlite3.Connection) -> None:
     if connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,):
         return
-    # Readers then never wait for a writer, nor a writer for readers. SQLite takes this step for one connection at a time,
-    # and tells all others at once that the file is busy.
+    # Readers then never wait for a writer, nor a writer for readers. SQLite takes this step for one connection at a
+    # time, and tells all others at once that the file is busy.
     deadline_s = time.monotonic() + BUSY_TIMEOUT_S
     while True:
         try:
