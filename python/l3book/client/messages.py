@@ -66,7 +66,7 @@ class WireTrade(Struct, frozen=True):
 
     ts_event: str
     ts_recv: str
-    price: str
+    price: str | None
     size: int
     side: Literal["B", "A", "N"]
     order_id: str

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from l3book._core import UNDEF_PRICE
 from l3book.client.book import CRC_LEVELS_MAX, Book, OutOfStep
 from l3book.client.errors import ClientError
 from l3book.client.messages import BookMessage, Channel, Delta, Gap, Side, Snapshot, WireTrade
@@ -18,7 +19,7 @@ Phase: TypeAlias = Literal["asked", "live", "waiting", "ended"]
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """A trade: price in 1e-9 units, times in ns; `side` is the aggressor's, N where it is unknown."""
+    """A trade: price in 1e-9 units or UNDEF_PRICE, times in ns; `side` is the aggressor's, N where it is unknown."""
 
     ts_event: int
     ts_recv: int
@@ -53,6 +54,8 @@ class Update:
 class State:
     """Where a subscription stands, for the session that owns it."""
 
+    error: ClientError | None = None
+
     def __init__(
         self,
         channel: Channel,
@@ -73,7 +76,6 @@ class State:
         """When to ask for it next, on the session's clock, while it is waiting."""
         self.resyncs_in_a_row = 0
         self.lost_at_s: float | None = None
-        self.error: ClientError | None = None
         self.dropped = False
         self.epoch = ""
         self.seq = 0
@@ -138,4 +140,5 @@ class State:
 
 def _trade(wire: WireTrade) -> Trade:
     times = int(wire.ts_event), int(wire.ts_recv)
-    return Trade(*times, parse_price(wire.price), wire.size, wire.side, int(wire.order_id), wire.sequence)
+    price = UNDEF_PRICE if wire.price is None else parse_price(wire.price)
+    return Trade(*times, price, wire.size, wire.side, int(wire.order_id), wire.sequence)

@@ -220,7 +220,8 @@ class Client:
         if self._is_closed:
             raise ClientError("the client is closed")
         try:
-            self._connection = connect(self._url, **self._options)
+            # Entered by hand, since it outlives this call; `close` is all that leaving it does.
+            self._connection = connect(self._url, **self._options).__enter__()
         except (OSError, InvalidHandshake, EOFError) as error:
             connecting.raise_handshake(error, self._url)
         connecting.raise_if_other_protocol(self._connection.subprotocol, self._options, self._url)
