@@ -60,10 +60,10 @@ class StreamServer:
     def stop(self) -> None:
         """As if killed: nobody is told."""
         assert self._server is not None
-        self._server.shutdown()
-        self._thread.join()
         for connection in list(self._streams):
             connection.close_socket()
+        self._server.shutdown()
+        self._thread.join()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -98,8 +98,9 @@ class StreamServer:
                 self._send(connection, message)
 
     def close(self, code: int, reason: str = "") -> None:
+        """Without waiting for the answer, which a client that the test drives cannot give now."""
         for connection in list(self._streams):
-            connection.close(code, reason)
+            threading.Thread(target=connection.close, args=(code, reason), daemon=True).start()
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         self.headers.append(request.headers.get("Authorization"))

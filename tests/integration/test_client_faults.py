@@ -83,8 +83,8 @@ def server() -> Iterator[StreamServer]:
 
 
 @pytest.fixture(params=["Client", "AsyncClient"])
-def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Make a client of either kind; it is closed with the test."""
+def make(server: StreamServer, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Make a client of either kind; it is closed with the test, before the server."""
     monkeypatch.setattr(connecting, "WAIT_FIRST_S", 0.01)
     made: list[Any] = []
 
