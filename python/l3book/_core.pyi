@@ -27,11 +27,14 @@ __all__ = [
     "Level",
     "LiveStream",
     "Market",
+    "Message",
     "Order",
     "OrderBook",
     "QueuePosition",
     "Simulator",
+    "Stream",
     "UnknownInstrumentError",
+    "UnknownOrderError",
     "VerifyReport",
     "__version__",
     "verify",
@@ -40,6 +43,7 @@ __all__ = [
 _Side: TypeAlias = Literal["B", "A"]
 _InstrumentRef: TypeAlias = int | str | tuple[int, int]
 _BookState: TypeAlias = Literal["empty", "snapshot", "live", "suspect"]
+_Channel: TypeAlias = Literal["bbo", "depth", "orders", "trades", "dbn"]
 _SameSizeModify: TypeAlias = Literal["keeps_place", "to_back"]
 
 __version__: Final[str]
@@ -67,6 +71,9 @@ class AmbiguousInstrumentError(L3BookError, LookupError):
 
     choices: list[tuple[int, int]]
     """The (publisher_id, instrument_id) of each."""
+
+class UnknownOrderError(L3BookError, KeyError):
+    """No order rests under that id."""
 
 class CheckpointError(L3BookError, ValueError):
     """These bytes are no checkpoint, or none can be made inside a record or zstd frame."""
@@ -284,6 +291,22 @@ class Market:
     ) -> BookSnapshot: ...
     def book_json(self, instrument: _InstrumentRef, *, level: Literal[1, 2, 3] = 2, depth: int | None = 10) -> bytes:
         """The wire shape of one book, encoded in Rust; its time counts into latency()["snapshot"]."""
+    def book_msgpack(self, instrument: _InstrumentRef, *, level: Literal[1, 2, 3] = 2, depth: int | None = 10) -> bytes:
+        """The same object as `book_json`'s, as a MessagePack map."""
+    def order_json(self, instrument: _InstrumentRef, order_id: int) -> bytes:
+        """A resting order and its place in its queue; raises UnknownOrderError if it does not rest.
+
+        {"instrument_id", "publisher_id", "symbol", "epoch", "seq", "order_id", "status": "resting", "side", "price",
+        "size", "ts_event", "orders_ahead", "size_ahead", "orders_behind", "size_behind"}.
+        """
+    def stream(
+        self, channel: _Channel, instrument: _InstrumentRef, *, depth: int | None = None, level: Literal[2, 3] = 2
+    ) -> Stream:
+        """Follow one channel of one book, for any number of clients.
+
+        `depth` (1 to 10,000 levels a side, 10 by default) and `level` (3: levels carry their queues) are for the channel
+        "depth" only; ValueError otherwise. Raises UnknownInstrumentError or AmbiguousInstrumentError.
+        """
     def latency(self, *, reset: bool = False) -> dict[str, dict[str, int]]:
         """{"apply": {count, p50_ns, p90_ns, p99_ns, max_ns}, "snapshot": {the same}}.
 
@@ -333,6 +356,69 @@ class Market:
     def watch_stats(self) -> dict[str, Any]:
         """{"suspicions": {reason: n}, "errors": {code: n}, "recoveries": n, "gaps": n, "already_applied": n, …}."""
     def __len__(self) -> int: ...
+
+@final
+class Stream:
+    """One channel of one book, told once for all who follow it. Safe on any thread; once closed, RuntimeError.
+
+    `poll` moves it on and says what every client must be told; a new client begins with `snapshot`. A message
+    continues the one whose `seq` is its `prev`. A change of state is told although no event completed: then both are
+    equal, and so may the `prev` of the message after it be.
+    """
+
+    @property
+    def channel(self) -> _Channel: ...
+    @property
+    def instrument(self) -> str:
+        """The name its messages carry: the symbol if it names one book, or else "publisher_id:instrument_id"."""
+    @property
+    def publisher_id(self) -> int: ...
+    @property
+    def instrument_id(self) -> int: ...
+    def poll(self) -> Message | None:
+        """Move on to the book as it is now; None if there is nothing to tell. The first is a snapshot."""
+    def snapshot(self) -> Message:
+        """The book as it was last told, so that the next poll's delta continues it; the same object until then."""
+    def merged(self, epoch: str, seq: int) -> Message | None:
+        """One delta from that seq to what was last told; the same object for all who ask.
+
+        None if nothing was told after it, or if it cannot be made: another epoch, more than 128 deltas ago, no message's
+        seq, or a channel of which nothing may be left out ("orders", "trades", "dbn"). A change of state at that
+        very seq is in it, whether or not it was received: the same object then comes again until something is told.
+        """
+    def close(self) -> None:
+        """Stop listening to the book; so does dropping the last reference."""
+
+@final
+class Message:
+    """What a Stream tells its clients, encoded once for all of them."""
+
+    @property
+    def kind(self) -> Literal["snapshot", "delta", "gap"]:
+        """"gap": more came than is kept between two polls; the next poll gives a snapshot."""
+    @property
+    def epoch(self) -> str: ...
+    @property
+    def prev(self) -> int | None:
+        """The seq of the message that it continues; None for a snapshot."""
+    @property
+    def seq(self) -> int: ...
+    @property
+    def lag_from_ts_recv(self) -> int:
+        """ts_recv (ns) of the last event that it tells of; 0 if it tells of none."""
+    @property
+    def text(self) -> str:
+        """As JSON; the same str object every time."""
+    @property
+    def msgpack(self) -> bytes:
+        """The same object as a MessagePack map; the same bytes object every time."""
+    @property
+    def binary(self) -> bytes | None:
+        """Channel "dbn": whole records of 56 bytes, as received; of a snapshot, DBN metadata and an MBO snapshot.
+
+        Clears and MBO snapshots are among the records, so "dbn" goes on by deltas where other channels begin anew. None
+        of all other channels, and of a gap.
+        """
 
 @final
 class FileReader:

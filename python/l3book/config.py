@@ -49,6 +49,22 @@ class Settings:
     """The most levels of a book answer; depth=all is refused where this is below the default."""
     allow_unauthenticated: bool = False
     """Serve everybody who can reach the address. For a container's own network, not for a public one."""
+    sockets_max: int = 5000
+    """WebSockets open at once."""
+    sockets_per_key_max: int = 2000
+    """WebSockets of one key, or of one address where there is no key."""
+    subscriptions_per_socket_max: int = 200
+    """Subscriptions on one WebSocket."""
+    subscriptions_per_key_max: int = 20_000
+    """Subscriptions of one key, or of one address, on all its WebSockets."""
+    message_bytes_max: int = 65_536
+    """Of one message from a client; a longer one closes its WebSocket with 1009."""
+    socket_queue_messages_max: int = 64
+    """Messages that may wait for one client, beyond what the connection has taken."""
+    socket_queue_bytes_max: int = 8_388_608
+    """Bytes that may wait for one client; a single message may be longer."""
+    slow_consumer_timeout_s: int = 10
+    """A client that is behind for so long is closed with 1008."""
 
 
 def _text(value: object) -> str:
@@ -98,6 +114,14 @@ _PARSERS: dict[str, Callable[[object], object]] = {
     "depth_default": _whole(1, DEPTH_LIMIT),
     "depth_max": _whole(1, DEPTH_LIMIT),
     "allow_unauthenticated": _flag,
+    "sockets_max": _whole(0, 1_000_000),
+    "sockets_per_key_max": _whole(0, 1_000_000),
+    "subscriptions_per_socket_max": _whole(0, 1_000_000),
+    "subscriptions_per_key_max": _whole(0, 10_000_000),
+    "message_bytes_max": _whole(1024, 16_777_216),
+    "socket_queue_messages_max": _whole(1, 1_000_000),
+    "socket_queue_bytes_max": _whole(1024, 2**30),
+    "slow_consumer_timeout_s": _whole(1, 3600),
 }
 
 SETTING_NAMES = tuple(field.name for field in fields(Settings))

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from l3book._core import Market, __version__
 from l3book.engine import Engine
 from l3book.loop_lag import LoopLag
+from l3book.streams.fanout import Fanout
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,8 @@ class Hub:
         self._latency = {"apply": _NO_LATENCY, "snapshot": _NO_LATENCY}
         self.loop_lag = LoopLag()
         """Of the event loop that answers; whoever runs one starts it."""
+        self.streams = Fanout(market)
+        """Books as they change; for the event loop."""
         self._is_shutting_down = False
         self._stopping = Event()
         self._sampler = Thread(target=self._sample_until_stopped, name="l3book-sampler", daemon=True)
@@ -130,6 +133,7 @@ class Hub:
             "source": self._source(),
             "feed": self._engine.feed.watch_stats() if self._engine.feed else None,
             "event_loop": self.loop_lag.as_dict(),
+            "websocket": self.streams.metrics(),
             "uptime_s": round(totals.at_s - self._started_s, 3),
             "throughput": self._throughput,
             "totals": {"messages": totals.messages, "events": totals.events, "bytes": totals.bytes},

@@ -33,6 +33,14 @@ pub enum SameSizeModify {
     ToBack,
 }
 
+impl SameSizeModify {
+    /// Whether a Modify at the same price, from one size to another, costs the order its place.
+    #[inline(always)]
+    pub(crate) fn goes_to_back(self, from: u32, to: u32) -> bool {
+        to > from || (to == from && self == SameSizeModify::ToBack)
+    }
+}
+
 /// Counts of what a book was told and of what was odd about it. All count records, since the book was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -228,8 +236,7 @@ impl OrderBook {
         let order = *self.orders.get(place.slot);
         let level = self.levels.get_mut(order.level);
         let moves = (level.price != record.price) | (level.side != side);
-        let to_back =
-            record.size > order.size || (record.size == order.size && self.same_size == SameSizeModify::ToBack);
+        let to_back = self.same_size.goes_to_back(order.size, record.size);
         if !moves && !to_back {
             self.orders.get_mut(place.slot).size = record.size;
             level.size -= u64::from(order.size - record.size);
@@ -340,6 +347,11 @@ impl OrderBook {
     pub(crate) fn prefetch_neighbours(&self, tag: Tag, record: &MboMsg) {
         self.orders.prefetch_neighbours(tag);
         self.orders.prefetch(self.levels.get(self.levels.guess(record.price)).tail);
+    }
+
+    /// What a Modify that changes nothing does here.
+    pub(crate) fn same_size(&self) -> SameSizeModify {
+        self.same_size
     }
 
     /// Number of resting orders.

@@ -1,150 +1,163 @@
-//! Views → JSON, the one shape that files, REST and later the WebSocket share.
-//!
-//! Prices are decimal strings without rounding, with at least two decimals; times and order ids are strings, since
-//! they exceed what a JavaScript number holds exactly.
+//! Books → JSON and MessagePack, the one shape that files, REST and the WebSocket share.
 
-use std::io::Write;
+pub use crate::writer::push_price;
+use crate::{
+    book::{Level, Order, QueuePosition},
+    event::Moment,
+    market::{Key, Market},
+    view::View,
+    writer::{Json, MessagePack, Writer, first, next},
+};
 
-use crate::{book::Order, view::View};
-
-const PRICE_UNITS: u64 = 1_000_000_000;
-const DECIMALS_MIN: usize = 2;
-
-/// Appends a price in 1e-9 units as a decimal: `65.40`, `-0.015625`.
-pub fn push_price(out: &mut Vec<u8>, price: i64) {
-    if price < 0 {
-        out.push(b'-');
-    }
-    let units = price.unsigned_abs();
-    push_int(out, units / PRICE_UNITS);
-    let mut fraction = units % PRICE_UNITS;
-    let mut digits = [b'0'; 9];
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (fraction % 10) as u8;
-        fraction /= 10;
-    }
-    let significant = digits.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
-    out.push(b'.');
-    out.extend_from_slice(&digits[..significant.max(DECIMALS_MIN)]);
-}
-
-fn push_int(out: &mut Vec<u8>, value: u64) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-}
-
-fn push_quoted_int(out: &mut Vec<u8>, value: u64) {
-    out.push(b'"');
-    push_int(out, value);
-    out.push(b'"');
-}
-
-fn push_string(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    for c in text.chars() {
-        match c {
-            '"' => out.extend_from_slice(b"\\\""),
-            '\\' => out.extend_from_slice(b"\\\\"),
-            c if c < ' ' => write!(out, "\\u{:04x}", c as u32).expect("a Vec takes all"),
-            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-        }
-    }
-    out.push(b'"');
-}
-
-/// Appends `[a,b,…]`.
-fn push_array<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, mut push: impl FnMut(&mut Vec<u8>, T)) {
-    out.push(b'[');
-    for (i, item) in items.into_iter().enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        push(out, item);
-    }
-    out.push(b']');
-}
-
-fn push_queue(out: &mut Vec<u8>, queue: &[Order]) {
-    push_array(out, queue, |out, order| {
-        out.push(b'[');
-        push_quoted_int(out, order.order_id);
-        out.push(b',');
-        push_int(out, u64::from(order.size));
-        out.push(b',');
-        push_quoted_int(out, order.ts_event);
-        out.push(b']');
+fn write_queue<W: Writer>(writer: &mut W, queue: &[Order]) {
+    writer.items(queue.iter(), |writer, order| {
+        writer.array(3);
+        writer.quoted(order.order_id);
+        writer.separate();
+        writer.int(u64::from(order.size));
+        writer.separate();
+        writer.quoted(order.ts_event);
+        writer.end_array();
     });
 }
 
-fn push_side(out: &mut Vec<u8>, view: &View, side: usize) {
-    let queues = view.queues.as_ref().map(|queues| &queues[side]);
-    push_array(out, view.levels[side].iter().enumerate(), |out, (i, level)| {
-        out.extend_from_slice(b"[\"");
-        push_price(out, level.price);
-        out.extend_from_slice(b"\",");
-        push_int(out, level.size);
-        out.push(b',');
-        push_int(out, u64::from(level.count));
+/// Writes a side's levels, with their queues if there are any.
+pub(crate) fn write_side<W: Writer>(writer: &mut W, levels: &[Level], queues: Option<&[Vec<Order>]>) {
+    writer.items(levels.iter().enumerate(), |writer, (i, level)| {
+        writer.array(if queues.is_some() { 4 } else { 3 });
+        writer.price(level.price);
+        writer.separate();
+        writer.int(level.size);
+        writer.separate();
+        writer.int(u64::from(level.count));
         if let Some(queues) = queues {
-            out.push(b',');
-            push_queue(out, &queues[i]);
+            writer.separate();
+            write_queue(writer, &queues[i]);
         }
-        out.push(b']');
+        writer.end_array();
     });
+}
+
+/// Writes the entries of both sides.
+pub(crate) fn write_sides<W: Writer>(writer: &mut W, levels: &[Vec<Level>; 2], queues: Option<&[Vec<Vec<Order>>; 2]>) {
+    writer.name(next!("bids"));
+    write_side(writer, &levels[0], queues.map(|queues| queues[0].as_slice()));
+    writer.name(next!("asks"));
+    write_side(writer, &levels[1], queues.map(|queues| queues[1].as_slice()));
+}
+
+/// Writes the entries that say when: which event, by all its numbers and times.
+pub(crate) fn write_moment<W: Writer>(writer: &mut W, moment: &Moment) {
+    writer.name(next!("seq"));
+    writer.int(moment.seq);
+    writer.name(next!("sequence"));
+    writer.int(u64::from(moment.sequence));
+    writer.name(next!("ts_event"));
+    writer.quoted(moment.ts_event);
+    writer.name(next!("ts_recv"));
+    writer.quoted(moment.ts_recv);
+}
+
+fn write_instrument<W: Writer>(writer: &mut W, key: Key, symbol: Option<&str>, epoch: u64) {
+    writer.name(first!("instrument_id"));
+    writer.int(u64::from(key.instrument_id));
+    writer.name(next!("publisher_id"));
+    writer.int(u64::from(key.publisher_id));
+    writer.name(next!("symbol"));
+    match symbol {
+        Some(symbol) => writer.text(symbol),
+        None => writer.null(),
+    }
+    writer.name(next!("epoch"));
+    writer.hex(epoch);
+}
+
+fn write_view<W: Writer>(writer: &mut W, view: &View) {
+    writer.map(14);
+    write_instrument(writer, view.key, view.symbol.as_deref(), view.epoch);
+    write_moment(writer, &view.moment);
+    writer.name(next!("state"));
+    writer.word(view.state.name());
+    writer.name(next!("crossed"));
+    writer.bool(view.is_crossed);
+    writer.name(next!("locked"));
+    writer.bool(view.is_locked);
+    write_sides(writer, &view.levels, view.queues.as_ref());
+    writer.name(next!("orders"));
+    writer.int(view.orders as u64);
+    writer.end_map();
 }
 
 /// Appends a view as one JSON object.
 pub fn push_view(out: &mut Vec<u8>, view: &View) {
-    out.extend_from_slice(b"{\"instrument_id\":");
-    push_int(out, u64::from(view.key.instrument_id));
-    out.extend_from_slice(b",\"publisher_id\":");
-    push_int(out, u64::from(view.key.publisher_id));
-    out.extend_from_slice(b",\"symbol\":");
-    match &view.symbol {
-        Some(symbol) => push_string(out, symbol),
-        None => out.extend_from_slice(b"null"),
-    }
-    write!(out, ",\"epoch\":\"{:x}\",\"seq\":{}", view.epoch, view.moment.seq).expect("a Vec takes all");
-    write!(out, ",\"sequence\":{}", view.moment.sequence).expect("a Vec takes all");
-    out.extend_from_slice(b",\"ts_event\":");
-    push_quoted_int(out, view.moment.ts_event);
-    out.extend_from_slice(b",\"ts_recv\":");
-    push_quoted_int(out, view.moment.ts_recv);
-    write!(out, ",\"state\":\"{}\"", view.state.name()).expect("a Vec takes all");
-    write!(out, ",\"crossed\":{},\"locked\":{}", view.is_crossed, view.is_locked).expect("a Vec takes all");
-    out.extend_from_slice(b",\"bids\":");
-    push_side(out, view, 0);
-    out.extend_from_slice(b",\"asks\":");
-    push_side(out, view, 1);
-    out.extend_from_slice(b",\"orders\":");
-    push_int(out, view.orders as u64);
-    out.push(b'}');
+    write_view(&mut Json(out), view);
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Appends a view as one MessagePack map: the same object as [`push_view`]'s.
+pub fn push_view_message_pack(out: &mut Vec<u8>, view: &View) {
+    write_view(&mut MessagePack::new(out), view);
+}
 
-    fn price(units: i64) -> String {
-        let mut out = Vec::new();
-        push_price(&mut out, units);
-        String::from_utf8(out).expect("digits")
-    }
+/// One resting order, and where it stands in its queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OrderView {
+    /// Which book.
+    pub key: Key,
+    /// The instrument's symbol at that moment.
+    pub symbol: Option<Box<str>>,
+    /// Which run of the book.
+    pub epoch: u64,
+    /// Its completed events.
+    pub seq: u64,
+    /// The order.
+    pub order: Order,
+    /// Its place.
+    pub position: QueuePosition,
+}
 
-    #[test]
-    fn prices_are_exact_decimals() {
-        assert_eq!(price(65_400_000_000), "65.40");
-        assert_eq!(price(0), "0.00");
-        assert_eq!(price(-15_625_000), "-0.015625");
-        assert_eq!(price(1), "0.000000001");
-        assert_eq!(price(-1_000_000_000), "-1.00");
-        assert_eq!(price(i64::MIN), "-9223372036.854775808");
-        assert_eq!(price(i64::MAX - 1), "9223372036.854775806");
+impl OrderView {
+    /// An order of a book; nothing if it does not rest there.
+    #[must_use]
+    pub fn lookup(market: &Market, key: Key, order_id: u64) -> Option<Self> {
+        let book = market.book(key)?;
+        Some(Self {
+            key,
+            symbol: market.symbol(key).map(Into::into),
+            epoch: book.epoch(),
+            seq: book.moment().seq,
+            order: book.book().order(order_id)?,
+            position: book.book().queue_position(order_id)?,
+        })
     }
+}
 
-    #[test]
-    fn strings_are_escaped() {
-        let mut out = Vec::new();
-        push_string(&mut out, "a\"b\\c\u{1}ü");
-        assert_eq!(String::from_utf8(out).expect("UTF-8"), "\"a\\\"b\\\\c\\u0001ü\"");
-    }
+/// Appends an order as one JSON object.
+pub fn push_order(out: &mut Vec<u8>, view: &OrderView) {
+    let (order, position) = (&view.order, &view.position);
+    let mut writer = Json(out);
+    writer.map(14);
+    write_instrument(&mut writer, view.key, view.symbol.as_deref(), view.epoch);
+    writer.name(next!("seq"));
+    writer.int(view.seq);
+    writer.name(next!("order_id"));
+    writer.quoted(order.order_id);
+    writer.name(next!("status"));
+    writer.word("resting");
+    writer.name(next!("side"));
+    writer.text(order.side.letter().encode_utf8(&mut [0; 4]));
+    writer.name(next!("price"));
+    writer.price(order.price);
+    writer.name(next!("size"));
+    writer.int(u64::from(order.size));
+    writer.name(next!("ts_event"));
+    writer.quoted(order.ts_event);
+    writer.name(next!("orders_ahead"));
+    writer.int(u64::from(position.orders_ahead));
+    writer.name(next!("size_ahead"));
+    writer.int(position.size_ahead);
+    writer.name(next!("orders_behind"));
+    writer.int(u64::from(position.orders_behind));
+    writer.name(next!("size_behind"));
+    writer.int(position.size_behind);
+    writer.end_map();
 }

@@ -13,6 +13,7 @@ use crate::{
     book::{OrderBook, SameSizeModify},
     id_map::Tag,
     record::{Action, MboMsg, Reject, flags},
+    tap::{Kept, TapId, Taps, Wanted},
 };
 
 /// Records of one unfinished event that are held back at most.
@@ -93,8 +94,9 @@ pub struct EventBook {
     pub(crate) is_suspect: bool,
     /// What the unfinished event will make of `is_suspect`, by its last record that says something about it.
     pub(crate) verdict: Option<bool>,
-    /// Nothing is held back, pending or loading; see [`settle`](Self::settle).
+    /// Nothing is held back, pending or loading, and nobody listens; see [`settle`](Self::settle).
     is_settled: bool,
+    taps: Taps,
     pub(crate) forced_events: u64,
     pub(crate) bad_book_marks: u64,
 }
@@ -116,6 +118,7 @@ impl EventBook {
             is_suspect: false,
             verdict: None,
             is_settled: true,
+            taps: Taps::default(),
             forced_events: 0,
             bad_book_marks: 0,
         }
@@ -163,7 +166,8 @@ impl EventBook {
 
     /// Notes whether an event of one record can be applied at once.
     pub(crate) fn settle(&mut self) {
-        self.is_settled = self.held.is_empty() && self.verdict.is_none() && !self.is_loading && !self.is_past_end;
+        let is_whole = self.held.is_empty() && self.verdict.is_none() && !self.is_loading && !self.is_past_end;
+        self.is_settled = is_whole && self.taps.is_empty();
     }
 
     fn push_slowly(&mut self, action: Action, record: &MboMsg) -> Result<bool, Reject> {
@@ -184,6 +188,7 @@ impl EventBook {
         if self.is_past_end {
             return Ok(false);
         }
+        self.taps.note(action, record);
         self.note_flags(action, bits, rejected.is_none());
         match rejected {
             Some(reason) => self.count_reject(reason),
@@ -197,6 +202,7 @@ impl EventBook {
         if is_last {
             self.apply_held();
             self.complete(record);
+            self.taps.complete();
             self.is_loading = false;
         }
         rejected.map_or(Ok(self.moment.seq != seq_before), Err)
@@ -235,6 +241,7 @@ impl EventBook {
         } else if let Some(last) = self.held.last().copied() {
             self.apply_held();
             self.complete(&last);
+            self.taps.complete();
             self.forced_events += 1;
         }
     }
@@ -245,6 +252,7 @@ impl EventBook {
         self.is_loading = false;
         self.verdict = None;
         self.drop_held();
+        self.taps.drop_unfinished();
     }
 
     fn apply_held(&mut self) {
@@ -272,8 +280,27 @@ impl EventBook {
             *arrived = arrived.saturating_sub(u64::from(*pending));
         }
         self.drop_held();
+        self.taps.drop_unfinished();
         self.verdict = None;
         self.is_loading = false;
+        self.settle();
+    }
+
+    /// Lets somebody listen to the events that complete from now on.
+    pub(crate) fn add_tap(&mut self, wanted: Wanted) -> TapId {
+        let id = self.taps.add(wanted, &self.held);
+        self.settle();
+        id
+    }
+
+    /// What a tap has kept since this was last asked; nothing if there is no such tap.
+    pub(crate) fn take_tapped(&mut self, id: TapId) -> Option<Kept> {
+        self.taps.take(id)
+    }
+
+    /// Nobody listens there any more.
+    pub(crate) fn remove_tap(&mut self, id: TapId) {
+        self.taps.remove(id);
         self.settle();
     }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! tape (files, passes, times) ──► stream (who gets what) ──► outbox (faults, ts_out, zstd) ──► bytes
 //!                                  │ routes   symbology
-//!                                  │ kept     snapshot
+//!                                  │ kept
 //! ```
 //!
 //! [`LiveStream`] is one session. It knows no socket and no clock: its caller says how many records, and until what
@@ -22,7 +22,6 @@ mod layout;
 mod outbox;
 mod passing;
 mod routes;
-mod snapshot;
 mod stream;
 mod subscription;
 mod symbology;

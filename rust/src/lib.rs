@@ -13,7 +13,8 @@
 //! - [`market`]: the books by (publisher_id, instrument_id), symbols, counters; [`feed`]: both of these together
 //! - [`event`]: a book that moves by whole events; [`book`]: one that moves record by record, and its invariants
 //! - [`watch`]: what guards a live feed on its way into the market: gaps, doubts, going on after a break
-//! - [`view`]: immutable pictures; [`encode`]: as JSON; [`checkpoint`]: a whole market to and from bytes
+//! - [`view`]: immutable pictures; [`encode`]: as JSON and MessagePack; [`stream`]: what changes, for all who follow a
+//!   book; [`checkpoint`]: a whole market to and from bytes
 //! - [`derive`](mod@derive): rows of Databento's other schemas, made from MBO
 //! - [`fingerprint`]: a hash of all books' state; [`verify`]: a whole file's books, proven against [`naive`]'s
 //! - [`gateway`]: the bytes of a live session, made from recorded files
@@ -39,6 +40,8 @@ mod inflate;
 pub mod latency;
 mod levels;
 pub mod market;
+mod mbo_snapshot;
+mod metadata;
 pub mod naive;
 pub mod pieces;
 mod price_cache;
@@ -46,10 +49,13 @@ mod queue;
 pub mod reader;
 pub mod record;
 pub mod sim;
+pub mod stream;
 mod symbols;
+mod tap;
 pub mod verify;
 pub mod view;
 pub mod watch;
+mod writer;
 
 #[cfg(feature = "python")]
 mod python;

@@ -308,6 +308,10 @@ impl Market {
         self.find(key).map(|at| &self.books[at])
     }
 
+    pub(crate) fn book_mut(&mut self, key: Key) -> Option<&mut EventBook> {
+        self.find(key).map(|at| &mut self.books[at])
+    }
+
     /// The symbol of a book when its last event was captured: the ts_event of a snapshot's orders can be days older.
     #[must_use]
     pub fn symbol(&self, key: Key) -> Option<&str> {

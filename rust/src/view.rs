@@ -1,7 +1,7 @@
 //! An immutable picture of one book after a complete event.
 
 use crate::{
-    book::{Level, Order},
+    book::{Level, Order, OrderBook},
     event::{EventBook, Moment, State},
     market::{Key, LookupError, Market, Name},
     record::Side,
@@ -14,6 +14,33 @@ pub struct Extent {
     pub depth: usize,
     /// Whether each level carries its orders.
     pub with_queues: bool,
+}
+
+/// A book as a whole after its last complete event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) moment: Moment,
+    pub(crate) epoch: u64,
+    pub(crate) state: State,
+    pub(crate) is_crossed: bool,
+    pub(crate) is_locked: bool,
+}
+
+impl Head {
+    pub(crate) fn of(book: &EventBook) -> Self {
+        Self {
+            moment: book.moment(),
+            epoch: book.epoch(),
+            state: book.state(),
+            is_crossed: book.book().is_crossed(),
+            is_locked: book.book().is_locked(),
+        }
+    }
+
+    /// Whether it says the same, whatever has happened since.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        Self { moment: other.moment, ..*self } == *other
+    }
 }
 
 /// A book as it was after its last complete event.
@@ -45,23 +72,24 @@ impl View {
     /// Takes the picture.
     #[must_use]
     pub fn of(key: Key, symbol: Option<&str>, book: &EventBook, extent: Extent) -> Self {
-        let inner = book.book();
-        let levels = Side::BOTH.map(|side| inner.best_levels(side, extent.depth));
+        Self::of_parts(key, symbol, book.book(), &Head::of(book), extent)
+    }
+
+    /// … of a book that stands at a moment.
+    pub(crate) fn of_parts(key: Key, symbol: Option<&str>, book: &OrderBook, head: &Head, extent: Extent) -> Self {
+        let levels = Side::BOTH.map(|side| book.best_levels(side, extent.depth));
         let queues = extent.with_queues.then(|| {
-            Side::BOTH.map(|side| inner.queues(side).take(extent.depth).map(|(_, queue)| queue.collect()).collect())
+            Side::BOTH.map(|side| book.queues(side).take(extent.depth).map(|(_, queue)| queue.collect()).collect())
         });
-        Self {
-            key,
-            symbol: symbol.map(Into::into),
-            moment: book.moment(),
-            epoch: book.epoch(),
-            state: book.state(),
-            is_crossed: inner.is_crossed(),
-            is_locked: inner.is_locked(),
-            orders: inner.len(),
-            levels,
-            queues,
-        }
+        let Head { moment, epoch, state, is_crossed, is_locked } = *head;
+        let symbol = symbol.map(Into::into);
+        Self { key, symbol, moment, epoch, state, is_crossed, is_locked, orders: book.len(), levels, queues }
+    }
+
+    /// What it says of the book as a whole.
+    pub(crate) fn head(&self) -> Head {
+        let Self { moment, epoch, state, is_crossed, is_locked, .. } = *self;
+        Head { moment, epoch, state, is_crossed, is_locked }
     }
 
     /// Takes the picture of the one book that goes by a name.

@@ -8,7 +8,7 @@ answers to the names of this machine alone.
 import re
 import socket
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from l3book.api.problems import Problem, answer
@@ -36,8 +36,8 @@ class HostCheck:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer it."""
-        if scope["type"] == "http":
-            request = Request(scope)
+        if scope["type"] in {"http", "websocket"}:
+            request = HTTPConnection(scope)
             for host in request.headers.getlist("host"):
                 match = _HOST.fullmatch(host.lower())
                 if match is None or match[1] not in self._hosts:

@@ -1,12 +1,13 @@
 """Errors as RFC 9457 problem details."""
 
+import json
 import logging
 import re
 import secrets
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
 
 log = logging.getLogger(__name__)
 
@@ -14,6 +15,7 @@ MEDIA_TYPE = "application/problem+json"
 
 _TITLES = {
     "ambiguous_instrument": "Several books go by that name",
+    "bad_handshake": "Not a WebSocket handshake",
     "bad_parameter": "A parameter has a value that it cannot have",
     "history_unavailable": "No history",
     "internal_error": "The server failed",
@@ -21,8 +23,11 @@ _TITLES = {
     "no_instruments": "No book yet",
     "not_found": "No such resource",
     "not_ready": "Not ready",
+    "too_many_sockets": "Too many sockets are open",
     "unknown_instrument": "No book goes by that name",
     "unknown_parameter": "The resource does not know that parameter",
+    "unsupported_subprotocol": "The server speaks none of those subprotocols",
+    "upgrade_required": "Only WebSockets are served there",
     "wrong_host": "The server does not go by that name",
 }
 
@@ -45,26 +50,32 @@ class Problem(Exception):  # noqa: N818  # the word of RFC 9457
         self.members = members
 
 
-def trace_id(request: Request) -> str:
+def trace_id(request: HTTPConnection) -> str:
     """Take the caller's trace id where there is one, else a new one."""
     match = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
     return match[1] if match and match[1] != _NO_TRACE else secrets.token_hex(16)
 
 
-def answer(request: Request, problem: Problem, trace: str | None = None) -> Response:
+def answer(request: HTTPConnection, problem: Problem, trace: str | None = None) -> Response:
     """Make the problem a response to this request."""
+    content = body(problem, request.url.path, trace or trace_id(request))
+    headers = {"Cache-Control": "no-store", **(problem.headers or {})}
+    return Response(content, problem.status, headers, media_type=MEDIA_TYPE)
+
+
+def body(problem: Problem, instance: str, trace: str | None = None) -> bytes:
+    """Encode the problem, which came up at the path `instance`."""
     content = {
         "type": f"urn:l3book:problem:{problem.code}",
         "title": _TITLES[problem.code],
         "status": problem.status,
         "detail": problem.detail,
-        "instance": request.url.path,
+        "instance": instance,
         "code": problem.code,
-        "trace_id": trace or trace_id(request),
+        "trace_id": trace or secrets.token_hex(16),
         **problem.members,
     }
-    headers = {"Cache-Control": "no-store", **(problem.headers or {})}
-    return JSONResponse(content, problem.status, headers, media_type=MEDIA_TYPE)
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def on_problem(request: Request, error: Exception) -> Response:

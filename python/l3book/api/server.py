@@ -8,12 +8,16 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from l3book.api.ws.connection import Connection
 from l3book.listening import LISTEN_BACKLOG
 
 KEEP_ALIVE_TIMEOUT_S = 75
 """Longer than the pause between two polls of the page, so that a page stays on one connection."""
 REQUESTS_DRAIN_TIMEOUT_S = 5
 """Requests under way at shutdown get this long to finish."""
+PING_INTERVAL_S = 20.0
+PING_TIMEOUT_S = 20.0
+"""A WebSocket whose peer answers no ping for so long is closed with 1011."""
 
 # On every answer. The page needs nothing that does not come from this server.
 _SECURITY_HEADERS = [
@@ -34,11 +38,17 @@ _SECURITY_HEADERS = [
 class Server(uvicorn.Server):
     """uvicorn on a socket of ours; it tells when it accepts connections, and leaves signals to `Shutdown`."""
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, on_accepting: Callable[[], None]) -> None:
+    def __init__(
+        self, app: ASGIApp, listener: socket.socket, on_accepting: Callable[[], None], message_bytes_max: int
+    ) -> None:
         config = uvicorn.Config(
             app,
             http="httptools",
-            ws="none",
+            ws=Connection,
+            ws_max_size=message_bytes_max,
+            ws_per_message_deflate=False,
+            ws_ping_interval=PING_INTERVAL_S,
+            ws_ping_timeout=PING_TIMEOUT_S,
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -127,7 +127,7 @@ def _serve(settings: "Settings", source: "AnySource", shutdown: "Shutdown", list
         print(f"l3book {__version__}: listening on {url} (source {source.uri})", file=sys.stderr, flush=True)
 
     hosts = None if settings.allow_unauthenticated else own_hosts(listener, settings.host)
-    server = Server(create_app(hub, settings, hosts), listener, on_accepting)
+    server = Server(create_app(hub, settings, hosts), listener, on_accepting, settings.message_bytes_max)
 
     def on_signal() -> None:
         hub.begin_shutdown()

@@ -8,6 +8,7 @@ use crate::{
     decode::{BLOCK_RECORDS_MAX, Position, Sink},
     id_map::{IdMap, NIL},
     market::{Key, Name, Problem},
+    metadata,
     record::{Action, MboMsg, Reject, flags, read_mbo},
     symbols::Symbols,
 };
@@ -151,7 +152,7 @@ impl Deriver {
     /// # Errors
     /// If the metadata cannot be encoded.
     pub fn header(&self) -> dbn::Result<Option<Vec<u8>>> {
-        self.metadata.as_ref().map(header::bytes).transpose()
+        self.metadata.as_ref().map(metadata::bytes).transpose()
     }
 
     /// Rows as CSV, as Databento writes it.

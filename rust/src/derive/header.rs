@@ -2,10 +2,10 @@
 
 use std::num::NonZeroU64;
 
-use dbn::{Metadata, Publisher, SType, VersionUpgradePolicy, encode::dbn::MetadataEncoder};
+use dbn::{Metadata, SType, VersionUpgradePolicy};
 
 use super::schema::Schema;
-use crate::record::MboMsg;
+use crate::{metadata::dataset_of, record::MboMsg};
 
 /// What derived rows are headed by: the input's metadata, less what no longer holds.
 pub(super) fn derived(input: &Metadata, schema: Schema) -> Metadata {
@@ -20,10 +20,8 @@ pub(super) fn derived(input: &Metadata, schema: Schema) -> Metadata {
 
 /// Metadata for a stream that came without: what its first record tells.
 pub(super) fn made_up(first: &MboMsg, schema: Schema) -> Metadata {
-    let publisher = Publisher::try_from(first.hd.publisher_id);
-    let dataset = publisher.map(|publisher| publisher.dataset().as_str().to_owned()).unwrap_or_default();
     Metadata::builder()
-        .dataset(dataset)
+        .dataset(dataset_of(first.hd.publisher_id))
         .schema(Some(schema.dbn()))
         .start(first.ts_recv)
         .end(None::<NonZeroU64>)
@@ -31,14 +29,4 @@ pub(super) fn made_up(first: &MboMsg, schema: Schema) -> Metadata {
         .stype_out(SType::InstrumentId)
         .version(3)
         .build()
-}
-
-/// The bytes of a stream's beginning.
-///
-/// # Errors
-/// If the metadata cannot be encoded: a symbol is too long for its place.
-pub(super) fn bytes(metadata: &Metadata) -> dbn::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    MetadataEncoder::new(&mut bytes).encode(metadata)?;
-    Ok(bytes)
 }

@@ -6,15 +6,15 @@ use super::{
     layout::{key_of, ts_event, u64_at},
     outbox::Outbox,
     routes::Routes,
-    snapshot,
     subscription::Subscription,
     symbology::Names,
     wire,
 };
 use crate::{
     derive::Schema,
-    event::EventBook,
+    event::{EventBook, Moment},
     market::{Key, Market},
+    mbo_snapshot,
     record::MBO_BYTES,
 };
 
@@ -95,7 +95,8 @@ impl Delivery {
             snapshots.waiting.remove(&key);
             snapshots.done.insert(key);
             let mut records = Vec::new();
-            snapshot::append(&mut records, key, book, now_ns);
+            let moment = book.map_or_else(Moment::default, EventBook::moment);
+            mbo_snapshot::append(&mut records, key, book.map(EventBook::book), moment, now_ns);
             self.outbox.data(&records, MBO_BYTES);
         }
         let route = self.routes.find_or_add(key);

@@ -2,10 +2,7 @@
 
 use std::{ffi::c_char, num::NonZeroU64};
 
-use dbn::{
-    ErrorMsg, Metadata, RecordHeader, SType, SymbolMappingMsg, SystemMsg, UNDEF_TIMESTAMP,
-    encode::dbn::MetadataEncoder, rtype,
-};
+use dbn::{ErrorMsg, Metadata, RecordHeader, SType, SymbolMappingMsg, SystemMsg, UNDEF_TIMESTAMP, rtype};
 
 /// What a mapping of a live stream has for its types of symbol: the subscriber knows what it asked for.
 const STYPE_UNSTATED: u8 = u8::MAX;
@@ -27,9 +24,7 @@ pub(super) fn session_metadata(dataset: &str, start_ns: u64, ts_out: bool) -> Me
 }
 
 pub(super) fn metadata_bytes(metadata: &Metadata) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    MetadataEncoder::new(&mut bytes).encode(metadata).map_err(|error| error.to_string())?;
-    Ok(bytes)
+    crate::metadata::bytes(metadata).map_err(|error| error.to_string())
 }
 
 /// As much of a text as its place in a record holds, at a character's end.

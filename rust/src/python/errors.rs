@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use pyo3::{
     IntoPyObjectExt,
-    exceptions::{PyException, PyLookupError, PyOSError, PyValueError},
+    exceptions::{PyException, PyKeyError, PyLookupError, PyOSError, PyValueError},
     prelude::*,
     sync::PyOnceLock,
     types::{PyDict, PyTuple, PyType},
@@ -17,6 +17,7 @@ struct Exceptions {
     invariant: Py<PyType>,
     unknown: Py<PyType>,
     ambiguous: Py<PyType>,
+    unknown_order: Py<PyType>,
     checkpoint: Py<PyType>,
 }
 
@@ -42,6 +43,11 @@ pub(super) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     let base = make(module, "L3BookError", vec![py.get_type::<PyException>()], "Base of every error of l3book's own.")?;
     let lookup = py.get_type::<PyLookupError>();
+    let key_error = py.get_type::<PyKeyError>();
+    let bases = vec![base.clone(), key_error];
+    let unknown_order = make(module, "UnknownOrderError", bases, "No order rests under that id.")?;
+    // KeyError's own would show the message in quotes, as if it were the key.
+    unknown_order.setattr("__str__", py.get_type::<PyException>().getattr("__str__")?)?;
     let exceptions = Exceptions {
         decode: make(
             module,
@@ -71,6 +77,7 @@ pub(super) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
             "Several books go by that name: `choices` lists (publisher_id, instrument_id).",
         )?
         .unbind(),
+        unknown_order: unknown_order.unbind(),
         checkpoint: make(
             module,
             "CheckpointError",
@@ -136,6 +143,10 @@ impl From<LookupError> for PyErr {
             }
         }
     }
+}
+
+pub(super) fn unknown_order(what: String) -> PyErr {
+    raise(|e| &e.unknown_order, what, vec![])
 }
 
 /// An `OSError` (or the subclass for its errno) that names the file, as Python's own `open` raises.

@@ -15,20 +15,22 @@ use pyo3::{
 
 use super::{
     book::{Book, parse_same_size, stats_dict},
-    errors::{checkpoint_error, decode_error_in, os_error, piece_error},
+    errors::{checkpoint_error, decode_error_in, os_error, piece_error, unknown_order},
     shared::{Shared, with_lock},
     snapshot::{BookSnapshot, extent},
+    stream::{Stream, parse_channel},
     types::Instrument,
     watch::{NamedAlert, alerts_list, parse_resumption, unwatched, watch_stats_dict},
 };
 use crate::{
     checkpoint,
     decode::Decoder,
-    encode,
+    encode::{self, OrderView},
     event::Rules,
     latency::{Latency, Percentiles},
     market::{self, Key, LookupError, Name},
     pieces::{PieceError, Pieces},
+    stream,
     view::View,
     watch::Watch,
 };
@@ -67,6 +69,28 @@ impl Market {
 
     fn feed_bytes(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<u64> {
         Ok(py.detach(|| self.0.feed(bytes))?)
+    }
+
+    fn book_bytes<'py>(
+        &self,
+        py: Python<'py>,
+        instrument: &Bound<'py, PyAny>,
+        level: u8,
+        depth: Option<i64>,
+        push: fn(&mut Vec<u8>, &View),
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let name = parse_name(instrument)?;
+        let extent = if level == 1 { extent(Some(1), 2)? } else { extent(depth, level)? };
+        let start = Instant::now();
+        let view = self.0.work(py, |market| View::lookup(market, &name, extent))?;
+        // Encoded without the lock: a deep book with its queues is longer in digits than in memory.
+        let (bytes, took) = py.detach(|| {
+            let mut out = Vec::new();
+            push(&mut out, &view);
+            (out, start.elapsed())
+        });
+        with_lock(py, &self.0.snapshot_latency, |latency| latency.record(took));
+        Ok(PyBytes::new(py, &bytes))
     }
 }
 
@@ -182,18 +206,61 @@ impl Market {
         level: u8,
         depth: Option<i64>,
     ) -> PyResult<Bound<'py, PyBytes>> {
+        self.book_bytes(py, instrument, level, depth, encode::push_view)
+    }
+
+    /// The same object as a MessagePack map.
+    #[pyo3(
+        signature = (instrument, *, level=2, depth=Some(10)),
+        text_signature = "($self, instrument, *, level=2, depth=10)"
+    )]
+    fn book_msgpack<'py>(
+        &self,
+        py: Python<'py>,
+        instrument: &Bound<'py, PyAny>,
+        level: u8,
+        depth: Option<i64>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        self.book_bytes(py, instrument, level, depth, encode::push_view_message_pack)
+    }
+
+    /// One resting order and its place in its queue, as JSON. Raises UnknownOrderError if it does not rest.
+    fn order_json<'py>(
+        &self,
+        py: Python<'py>,
+        instrument: &Bound<'py, PyAny>,
+        order_id: u64,
+    ) -> PyResult<Bound<'py, PyBytes>> {
         let name = parse_name(instrument)?;
-        let extent = if level == 1 { extent(Some(1), 2)? } else { extent(depth, level)? };
-        let start = Instant::now();
-        let view = self.0.work(py, |market| View::lookup(market, &name, extent))?;
-        // Encoded without the lock: a deep book with its queues is longer in digits than in memory.
-        let (json, took) = py.detach(|| {
-            let mut out = Vec::new();
-            encode::push_view(&mut out, &view);
-            (out, start.elapsed())
-        });
-        with_lock(py, &self.0.snapshot_latency, |latency| latency.record(took));
+        let work = |market: &mut market::Market| {
+            let key = market.lookup(&name)?;
+            Ok((key, OrderView::lookup(market, key, order_id)))
+        };
+        let found: Result<_, LookupError> = self.0.glance(py, work);
+        let (key, view) = found?;
+        let view = view.ok_or_else(|| unknown_order(format!("no order {order_id} rests in book {key}")))?;
+        let mut json = Vec::new();
+        encode::push_order(&mut json, &view);
         Ok(PyBytes::new(py, &json))
+    }
+
+    /// Follows one channel of one book: "bbo", "depth", "orders", "trades" or "dbn". Raises UnknownInstrumentError or
+    /// AmbiguousInstrumentError.
+    #[pyo3(
+        signature = (channel, instrument, *, depth=None, level=2),
+        text_signature = "($self, channel, instrument, *, depth=None, level=2)"
+    )]
+    fn stream(
+        &self,
+        py: Python<'_>,
+        channel: &str,
+        instrument: &Bound<'_, PyAny>,
+        depth: Option<i64>,
+        level: u8,
+    ) -> PyResult<Stream> {
+        let (channel, name) = (parse_channel(channel, depth, level)?, parse_name(instrument)?);
+        let stream = self.0.glance(py, |market| stream::Stream::open(market, &name, channel))?;
+        Ok(Stream::new(self.0.clone(), stream))
     }
 
     /// How long applying one record took (every 64th is timed), and taking and encoding one snapshot; ns.

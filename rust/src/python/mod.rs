@@ -10,6 +10,7 @@ mod reader;
 mod shared;
 mod sim;
 mod snapshot;
+mod stream;
 mod types;
 mod verify;
 mod watch;
@@ -31,6 +32,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<book::Book>()?;
     module.add_class::<book::OrderBook>()?;
     module.add_class::<market::Market>()?;
+    module.add_class::<stream::Stream>()?;
+    module.add_class::<stream::Message>()?;
     module.add_class::<reader::FileReader>()?;
     module.add_class::<live_stream::LiveStream>()?;
     module.add_class::<sim::Simulator>()?;

@@ -76,9 +76,22 @@ impl Shared {
         with_lock(py, &self.books, |books| work(books.sound()))
     }
 
+    /// For callers that have let go of the GIL, or need it for nothing that `work` waits for.
+    pub(super) fn locked<R>(&self, work: impl FnOnce(&mut Market) -> R) -> R {
+        work(self.books.lock().sound())
+    }
+
+    /// As [`locked`](Self::locked), but for nothing if a panic has left the market torn.
+    pub(super) fn locked_if_sound(&self, work: impl FnOnce(&mut Market)) {
+        let mut books = self.books.lock();
+        if !books.is_torn {
+            work(&mut books.market);
+        }
+    }
+
     /// For long work: lets other Python threads run meanwhile.
     pub(super) fn work<R: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut Market) -> R + Send) -> R {
-        py.detach(|| work(self.books.lock().sound()))
+        py.detach(|| self.locked(work))
     }
 
     /// Works on the market and what watches it, without the GIL; nothing if nothing watches it.

@@ -8,7 +8,8 @@
 use dbn::{FlagSet, MboMsg, RecordHeader, UNDEF_PRICE, flags, rtype};
 
 use crate::{
-    event::EventBook,
+    book::OrderBook,
+    event::Moment,
     market::Key,
     record::{MBO_BYTES, Side, mbo_bytes},
 };
@@ -16,12 +17,11 @@ use crate::{
 const SNAPSHOT: u8 = flags::SNAPSHOT | flags::BAD_TS_RECV;
 const FLAGS_OFFSET: usize = std::mem::offset_of!(MboMsg, flags);
 
-/// Appends the snapshot of a book (of one without records, if there is none) at a time.
-pub(super) fn append(out: &mut Vec<u8>, key: Key, book: Option<&EventBook>, ts_recv: u64) {
-    // Nothing has happened to a book without records, and what will happen may carry an earlier time than this one's.
-    let ts_event = book.map_or(0, |book| book.moment().ts_event);
+/// Appends the snapshot of a book after its last complete event, at a time. A book without records has no moment:
+/// what will happen to it may carry an earlier time than this one's.
+pub(crate) fn append(out: &mut Vec<u8>, key: Key, book: Option<&OrderBook>, moment: Moment, ts_recv: u64) {
     let clear = MboMsg {
-        hd: RecordHeader::new::<MboMsg>(rtype::MBO, key.publisher_id, key.instrument_id, ts_event),
+        hd: RecordHeader::new::<MboMsg>(rtype::MBO, key.publisher_id, key.instrument_id, moment.ts_event),
         order_id: 0,
         price: UNDEF_PRICE,
         size: 0,
@@ -37,15 +37,15 @@ pub(super) fn append(out: &mut Vec<u8>, key: Key, book: Option<&EventBook>, ts_r
     for side in Side::BOTH {
         let Some(book) = book else { continue };
         let mut add = clear;
-        (add.action, add.side, add.sequence) = (b'A' as _, side.letter() as u8 as _, book.moment().sequence);
-        if let Some((price, size)) = book.book().quote(side) {
+        (add.action, add.side, add.sequence) = (b'A' as _, side.letter() as u8 as _, moment.sequence);
+        if let Some((price, size)) = book.quote(side) {
             // It stands for its whole side, so it comes before that side's orders.
             (add.price, add.size) = (price, u32::try_from(size).unwrap_or(u32::MAX));
             add.flags = FlagSet::new(SNAPSHOT | flags::TOB);
             out.extend_from_slice(mbo_bytes(&add));
             add.flags = FlagSet::new(SNAPSHOT);
         }
-        for order in book.book().queues(side).flat_map(|(_, orders)| orders) {
+        for order in book.queues(side).flat_map(|(_, orders)| orders) {
             (add.order_id, add.price, add.size) = (order.order_id, order.price, order.size);
             add.hd.ts_event = order.ts_event;
             out.extend_from_slice(mbo_bytes(&add));

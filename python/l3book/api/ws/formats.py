@@ -1,0 +1,112 @@
+"""The two subprotocols: JSON in text frames, MessagePack in binary ones; records of channel dbn are binary in both."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from l3book.api.ws.answers import Answer
+from l3book.api.ws.ops import Numbered, Op
+from l3book.streams.update import Update
+
+if TYPE_CHECKING:
+    from l3book._core import Message
+
+_FIN = 0x80
+_TEXT = 0x1
+_BINARY = 0x2
+_LENGTH_IN_7_BITS_MAX = 125
+_LENGTH_IN_16_BITS_MAX = 0xFFFF
+
+
+class MalformedError(ValueError):
+    """A message that is not in the format of the subprotocol at all."""
+
+
+class BadOpError(ValueError):
+    """A message that is no op; `id` is the one it gave, where it gave one."""
+
+    def __init__(self, detail: str, op_id: int | None) -> None:
+        super().__init__(detail)
+        self.id = op_id
+
+
+class Format:
+    """How messages are written on one socket."""
+
+    def __init__(
+        self,
+        name: Literal["json", "msgpack"],
+        encode: Callable[[Answer], bytes],
+        decode: Callable[[bytes], Op],
+        decode_id: Callable[[bytes], Numbered],
+    ) -> None:
+        self.name = name
+        self.subprotocol = f"l3book.v1.{name}"
+        self.is_text = name == "json"
+        self._opcode = _TEXT if self.is_text else _BINARY
+        self._encode = encode
+        self._decode = decode
+        self._decode_id = decode_id
+
+    def op(self, data: bytes | str) -> Op:
+        """Read what a client said. Raises MalformedError or BadOpError."""
+        if isinstance(data, str) != self.is_text:
+            kind = "text" if self.is_text else "binary"
+            raise MalformedError(f"expected {kind} messages: the subprotocol is {self.subprotocol}")
+        message = data.encode() if isinstance(data, str) else data
+        try:
+            return self._decode(message)
+        except msgspec.ValidationError as error:
+            raise BadOpError(str(error), self._id_of(message)) from None
+        except msgspec.DecodeError as error:
+            raise MalformedError(f"not {self.subprotocol}: {error}") from None
+        except RecursionError:
+            raise BadOpError("nested too deeply", None) from None
+
+    def answer(self, answer: Answer) -> bytes:
+        """Frame one of our own messages."""
+        return framed(self._opcode, self._encode(answer))
+
+    def update(self, update: Update) -> bytes:
+        """Frame a message of a channel; made once for all clients of its group."""
+        frame = update.frames.get(self.name)
+        if frame is None:
+            frame = update.frames[self.name] = self._frame(update.message)
+        return frame
+
+    def _frame(self, message: "Message") -> bytes:
+        if (records := message.binary) is not None:
+            return framed(_BINARY, records)
+        return framed(self._opcode, message.text.encode() if self.is_text else message.msgpack)
+
+    def _id_of(self, data: bytes) -> int | None:
+        try:
+            return self._decode_id(data).id
+        except (msgspec.MsgspecError, RecursionError):
+            return None
+
+
+def framed(opcode: int, payload: bytes) -> bytes:
+    """Put a server's frame header (RFC 6455, 5.2: unmasked) before a whole message."""
+    length = len(payload)
+    if length <= _LENGTH_IN_7_BITS_MAX:
+        head = bytes((_FIN | opcode, length))
+    elif length <= _LENGTH_IN_16_BITS_MAX:
+        head = bytes((_FIN | opcode, 126)) + length.to_bytes(2, "big")
+    else:
+        head = bytes((_FIN | opcode, 127)) + length.to_bytes(8, "big")
+    return head + payload
+
+
+JSON = Format(
+    "json", msgspec.json.Encoder().encode, msgspec.json.Decoder(Op).decode, msgspec.json.Decoder(Numbered).decode
+)
+MSGPACK = Format(
+    "msgpack",
+    msgspec.msgpack.Encoder().encode,
+    msgspec.msgpack.Decoder(Op).decode,
+    msgspec.msgpack.Decoder(Numbered).decode,
+)
+
+BY_SUBPROTOCOL = {form.subprotocol: form for form in (JSON, MSGPACK)}

@@ -1,0 +1,44 @@
+"""A subscription: what one socket has been told by one group."""
+
+from typing import TYPE_CHECKING
+
+from l3book.streams.group import Group
+from l3book.streams.update import Update
+
+if TYPE_CHECKING:
+    from l3book.api.ws.outbox import Outbox
+
+
+class Subscription:
+    """A subscriber of its group, which passes everything on to the outbox of its socket."""
+
+    __slots__ = ("_outbox", "epoch", "group", "held", "is_behind", "requested", "seq", "waiting")
+
+    group: Group
+
+    def __init__(self, outbox: "Outbox", requested: str) -> None:
+        self._outbox = outbox
+        self.requested = requested
+        """The name the client calls the book by."""
+        self.epoch: str | None = None
+        self.seq = 0
+        """Where the client will be once it has read what was sent and what waits; no epoch: nowhere yet."""
+        self.is_behind = True
+        """Updates are not sent one by one: first something has to bring the client up to date."""
+        self.held: list[Update] | None = None
+        """What came while that was being made."""
+        self.waiting = 0
+        """Messages in the outbox."""
+
+    def deliver(self, update: Update) -> None:
+        """Take the next update of the group."""
+        self._outbox.deliver(self, update)
+
+    def fail(self) -> None:
+        """End the socket: its client cannot know otherwise that nothing more will come."""
+        self._outbox.fail()
+
+    def reach(self, update: Update) -> None:
+        """Note that the update was sent, or waits to be. After a gap only a snapshot helps, as at the beginning."""
+        self.epoch = None if update.kind == "gap" else update.epoch
+        self.seq = update.seq

@@ -1,0 +1,62 @@
+"""The fan-out: which groups there are, and who is in them."""
+
+from typing import TYPE_CHECKING, Any
+
+from l3book.streams.counters import Counters
+from l3book.streams.group import Group, GroupKey, Subscriber
+from l3book.streams.ticker import Ticker
+
+if TYPE_CHECKING:
+    from l3book._core import Market
+
+
+class Fanout:
+    """Groups by what they tell. For the event loop's thread alone."""
+
+    def __init__(self, market: "Market") -> None:
+        self._market = market
+        self._groups: dict[GroupKey, Group] = {}
+        self._tickers: dict[int, Ticker] = {}
+        self.counters = Counters()
+
+    def resolve(self, instrument: str) -> tuple[int, int]:
+        """Find the (publisher_id, instrument_id) of a name. Raises as Market.book does."""
+        book = self._market.book(instrument)
+        return book.publisher_id, book.instrument_id
+
+    def join(self, key: GroupKey, subscriber: Subscriber) -> Group:
+        """Hand it every update of that group from now on. Raises as Market.stream does."""
+        group = self._groups.get(key)
+        if group is None or group.is_closed:
+            group = self._groups[key] = self._open(key)
+            self._ticker(group).add(group)
+            self.counters.groups += 1
+        group.subscribers[subscriber] = None
+        self.counters.subscriptions += 1
+        return group
+
+    def leave(self, group: Group, subscriber: Subscriber) -> None:
+        """Hand it no more; the last to leave closes the group."""
+        del group.subscribers[subscriber]
+        self.counters.subscriptions -= 1
+        if not group.subscribers:
+            self._ticker(group).remove(group)
+            self.counters.groups -= 1
+            group.close()
+            if self._groups.get(group.key) is group:
+                del self._groups[group.key]
+
+    def metrics(self) -> dict[str, Any]:
+        """Count sockets, messages and what went wrong."""
+        return self.counters.as_dict()
+
+    def _open(self, key: GroupKey) -> Group:
+        book_key = (key.publisher_id, key.instrument_id)
+        stream = self._market.stream(key.channel, book_key, depth=key.depth, level=key.level)
+        return Group(key, stream, self._market.book(book_key), self.counters)
+
+    def _ticker(self, group: Group) -> Ticker:
+        interval_ms = group.key.interval_ms
+        if interval_ms not in self._tickers:
+            self._tickers[interval_ms] = Ticker(interval_ms, self.counters)
+        return self._tickers[interval_ms]

@@ -1,0 +1,72 @@
+"""A ticker: polls all groups of one interval, again and again."""
+
+import asyncio
+import logging
+from time import perf_counter
+
+from l3book.streams.counters import Counters
+from l3book.streams.group import Group
+
+log = logging.getLogger(__name__)
+
+SLICE_S = 0.001
+SLICE_GROUPS = 16
+"""After polling for so long or so many, the event loop gets a turn: what was written leaves, others are answered."""
+
+
+class Ticker:
+    """Runs while it has groups. Its times are multiples of the interval since it began, so that it never drifts."""
+
+    def __init__(self, interval_ms: int, counters: Counters) -> None:
+        self._interval_s = interval_ms / 1000
+        self._counters = counters
+        self._groups: dict[Group, None] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, group: Group) -> None:
+        """Poll the group from the next tick on."""
+        self._groups[group] = None
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run(), name="l3book-ticker")
+
+    def remove(self, group: Group) -> None:
+        """Poll it no more."""
+        self._groups.pop(group, None)
+        if not self._groups and self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        due_s = loop.time()
+        while True:
+            due_s += self._interval_s
+            late_s = loop.time() - due_s
+            if late_s >= self._interval_s:
+                missed = int(late_s / self._interval_s)
+                due_s += missed * self._interval_s
+                self._counters.late_ticks += missed
+            # Also when it is due already: others get their turn.
+            await asyncio.sleep(max(0.0, due_s - loop.time()))
+            await self._poll_all()
+
+    async def _poll_all(self) -> None:
+        polled, began_s = 0, perf_counter()
+        for group in tuple(self._groups):
+            if group.is_closed:
+                continue
+            self._poll(group)
+            polled += 1
+            if polled >= SLICE_GROUPS or perf_counter() - began_s >= SLICE_S:
+                await asyncio.sleep(0)
+                polled, began_s = 0, perf_counter()
+
+    def _poll(self, group: Group) -> None:
+        try:
+            group.poll()
+        # A panic in Rust arrives as a BaseException; whatever it is, it must not end the other groups.
+        except BaseException:
+            log.exception("%s of %s failed", group.key.channel, group.instrument)
+            group.is_closed = True
+            for subscriber in tuple(group.subscribers):
+                subscriber.fail()

@@ -1,0 +1,229 @@
+"""Whatever a client is too slow for, what it gets is continuous, and leads to the book as it is."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from l3book.api.ws.answers import Ack
+from l3book.api.ws.formats import JSON
+from l3book.api.ws.outbox import Outbox
+from l3book.api.ws.subscription import Subscription
+from l3book.config import Settings
+from l3book.streams.fanout import Fanout
+from l3book.streams.group import GroupKey
+from small_streams import SmallMarket, SmallOutlet, WorkOnDemand
+
+KEYS = st.sampled_from("abc")
+CLIENT = st.integers(0, 1)
+STEPS = st.one_of(
+    st.tuples(st.just("change"), KEYS, st.integers(0, 3)),
+    st.tuples(st.just("change"), KEYS, st.integers(0, 3)),
+    st.tuples(st.just("poll")),
+    st.tuples(st.just("poll")),
+    st.tuples(st.just("poll")),
+    st.tuples(st.just("turn")),
+    st.tuples(st.just("turn")),
+    st.tuples(st.just("work")),
+    st.tuples(st.just("hand over")),
+    st.tuples(st.just("clear")),
+    st.tuples(st.just("overflow")),
+    st.tuples(st.just("room"), CLIENT, st.integers(1, 4)),
+    st.tuples(st.just("room"), CLIENT, st.integers(1, 4)),
+    st.tuples(st.just("subscribe"), CLIENT),
+    st.tuples(st.just("unsubscribe"), CLIENT),
+    st.tuples(st.just("heartbeat"), CLIENT),
+)
+TURNS_UNTIL_QUIET = 60
+ROOM_FOR_ALL = 10_000
+
+
+class Mirror:
+    """A client that believes nothing it cannot check."""
+
+    def __init__(self) -> None:
+        self.sizes: dict[str, int] | None = None
+        self.epoch = ""
+        self.seq = -1
+        self.subscribed = False
+
+    def take(self, message: dict[str, Any]) -> None:
+        kind = message["type"]
+        if kind == "ack":
+            self.subscribed = message.get("id") == 1
+            self.sizes = None
+            return
+        if kind == "heartbeat":
+            return
+        assert self.subscribed, f"{kind} without a subscription"
+        if kind == "gap":
+            assert self.sizes is not None, "a gap for somebody who has nothing to lose"
+            self.sizes = None
+        elif kind == "snapshot":
+            self.sizes = dict(message["sizes"])
+            self.epoch, self.seq = message["epoch"], message["seq"]
+        else:
+            assert self.sizes is not None, "a delta before its snapshot"
+            assert (message["epoch"], message["prev"]) == (self.epoch, self.seq)
+            assert message["seq"] > message["prev"]
+            self.sizes.update(message.get("sizes") or dict(message.get("ops", [])))
+            self.seq = message["seq"]
+
+
+class Client:
+    def __init__(self, fanout: Fanout, limits: Settings, channel: str) -> None:
+        self.fanout = fanout
+        self.key = GroupKey(cast("Any", channel), 1, 1, 10, 2, 100)
+        self.outlet = SmallOutlet()
+        self.outbox = Outbox(self.outlet, JSON, limits, fanout.counters)
+        self.sender = asyncio.create_task(self.outbox.run())
+        self.subscription: Subscription | None = None
+
+    def subscribe(self) -> None:
+        if self.subscription is None:
+            self.subscription = Subscription(self.outbox, "AB")
+            self.subscription.group = self.fanout.join(self.key, self.subscription)
+            self._acknowledge(1)
+            self.outbox.begin(self.subscription)
+
+    def unsubscribe(self) -> None:
+        if self.subscription is not None:
+            self.outbox.forget(self.subscription)
+            self.fanout.leave(self.subscription.group, self.subscription)
+            self.subscription = None
+            self._acknowledge(2)
+
+    def _acknowledge(self, number: int) -> None:
+        self.outbox.answer(Ack(id=number, channel="depth", instrument="AB", publisher_id=1, instrument_id=1))
+
+    def mirror(self) -> Mirror:
+        mirror = Mirror()
+        for message in self.outlet.messages():
+            mirror.take(message)
+        return mirror
+
+
+async def play(steps: list[tuple[Any, ...]], channel: str, limits: Settings) -> list[Client]:
+    threads = WorkOnDemand()
+    asyncio.get_running_loop().set_default_executor(threads)
+    market = SmallMarket()
+    fanout = Fanout(cast("Any", market))
+    # Groups are polled by the steps alone.
+    fanout._ticker = lambda group: cast("Any", NoTicker())  # type: ignore[method-assign]
+    clients = [Client(fanout, limits, channel) for _ in range(2)]
+    for name, *arguments in steps:
+        match name:
+            case "change":
+                market.the_book.change(*arguments)
+            case "clear":
+                market.the_book.clear()
+            case "overflow":
+                for stream in market.the_book.streams:
+                    stream.overflowed = channel == "orders"
+            case "poll":
+                poll(fanout)
+            case "turn":
+                await asyncio.sleep(0)
+            case "work":
+                threads.work()
+            case "hand over":
+                threads.hand_over()
+            case "room":
+                clients[arguments[0]].outlet.give_room(arguments[1])
+            case "heartbeat":
+                clients[arguments[0]].outbox.heartbeat(0)
+            case _:
+                getattr(clients[arguments[0]], name)()
+    for client in clients:
+        client.outlet.give_room(ROOM_FOR_ALL)
+    for _ in range(3):
+        poll(fanout)
+        for _ in range(TURNS_UNTIL_QUIET):
+            threads.work()
+            threads.hand_over()
+            await asyncio.sleep(0)
+    for client in clients:
+        assert client.outlet.ended is None
+        mirror = client.mirror()
+        assert mirror.subscribed == (client.subscription is not None)
+        if client.subscription is not None:
+            assert mirror.sizes is not None, "no snapshot"
+            assert {k: v for k, v in mirror.sizes.items() if v} == {k: v for k, v in market.the_book.sizes.items() if v}
+            assert mirror.epoch == market.the_book.epoch
+        assert client.outbox.lag_s() == 0
+        client.unsubscribe()
+        client.sender.cancel()
+        assert client.outbox.sent == len(client.outlet.frames)
+    assert fanout.counters.sent == sum(len(client.outlet.frames) for client in clients)
+    assert fanout.counters.bytes == sum(map(len, clients[0].outlet.frames + clients[1].outlet.frames))
+    assert fanout.counters.groups == fanout.counters.subscriptions == 0
+    assert market.the_book.streams == [], "a stream was not closed"
+    return clients
+
+
+class NoTicker:
+    def add(self, group: object) -> None: ...
+
+    def remove(self, group: object) -> None: ...
+
+
+def poll(fanout: Fanout) -> None:
+    for group in tuple(fanout._groups.values()):
+        group.poll()
+
+
+@pytest.mark.parametrize("channel", ["depth", "orders"])
+@settings(max_examples=400)
+@given(st.lists(STEPS, max_size=80), st.integers(1, 4))
+def test_every_client_can_follow(channel: str, steps: list[tuple[Any, ...]], messages_max: int) -> None:
+    subscribed = [("subscribe", 0), ("subscribe", 1), ("room", 0, 2), *steps]
+    asyncio.run(play(subscribed, channel, Settings(socket_queue_messages_max=messages_max)))
+
+
+@pytest.mark.parametrize("channel", ["depth", "orders"])
+@given(st.lists(STEPS, max_size=60))
+def test_every_client_can_follow_when_bytes_are_what_is_short(channel: str, steps: list[tuple[Any, ...]]) -> None:
+    subscribed = [("subscribe", 0), ("subscribe", 1), ("room", 0, 2), *steps]
+    asyncio.run(play(subscribed, channel, Settings(socket_queue_bytes_max=150)))
+
+
+MOVES = [step for size in range(1, 30) for step in (("change", "a", size), ("poll",), ("turn",))]
+
+
+def kinds(client: Client) -> list[str]:
+    return [message["type"] for message in client.outlet.messages()]
+
+
+def test_a_client_that_stops_reading_gets_one_merged_delta() -> None:
+    steps = [("room", 0, 2), ("subscribe", 0), ("turn",), ("turn",), *MOVES]
+    client = asyncio.run(play(steps, "depth", Settings()))[0]
+    assert kinds(client)[:3] == ["ack", "snapshot", "delta"]
+    # One that waited and one that stands for all others: unless they are too many to be merged.
+    assert len(kinds(client)) == 5
+    assert client.outbox.conflated == 28
+    assert client.fanout.counters.conflated == 28
+    assert client.fanout.counters.gaps == 0
+
+
+def test_a_client_that_stops_reading_orders_gets_a_gap() -> None:
+    steps = [("room", 0, 1), ("subscribe", 0), ("turn",), ("work",), ("hand over",), ("turn",), ("turn",)]
+    steps += [("room", 0, 1), *[("turn",), ("work",), ("hand over",)] * 9, *MOVES]
+    client = asyncio.run(play(steps, "orders", Settings(socket_queue_messages_max=4)))[0]
+    assert kinds(client) == ["ack", "snapshot", "delta", "delta", "delta", "delta", "gap", "snapshot", "ack"]
+    gap = client.outlet.messages()[6]
+    assert (gap["from"], gap["to"], gap["reason"]) == (5, 29, "slow_consumer")
+    assert client.outbox.conflated == 25
+    assert client.fanout.counters.gaps == 1
+    assert client.fanout.counters.snapshots == 2
+
+
+def test_all_clients_of_a_group_get_the_same_bytes() -> None:
+    steps = [("room", 0, 99), ("room", 1, 99), ("subscribe", 0), ("subscribe", 1), *[("turn",)] * 9, *MOVES]
+    one, other = asyncio.run(play(steps, "depth", Settings()))
+    deltas = [frame for frame in one.outlet.frames if b'"delta"' in frame]
+    assert len(deltas) == 29
+    assert all(mine is theirs for mine, theirs in zip(one.outlet.frames[1:-1], other.outlet.frames[1:-1], strict=True))
