@@ -73,6 +73,11 @@ fuzz: ## Fuzz bytes, records and checkpoints for SECONDS=300 in all
 soak: setup ## Feed live through random faults at 500,000 messages/s: no live book wrong, nothing grows; SECONDS=600
 	$(BIN)/python tests/soak/soak.py --seconds $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),600)
 
+# Of each of its two phases, here.
+.PHONY: load
+load: setup ## Serve 100, then 1,000 WebSocket clients at 500,000 messages/s, print what they saw; SECONDS=30
+	$(BIN)/python tests/load/load.py --seconds $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),30)
+
 .PHONY: mutants
 mutants: ## Put deliberate bugs into a copy of the core, one at a time, and see that the tests notice each
 	$(PYTHON) tests/mutants/run.py

@@ -127,10 +127,10 @@ class SmallMarket:
         self.the_book = SmallBook()
         self.opened: list[SmallStream] = []
 
-    def book(self, instrument: object) -> SmallBook:
+    def book(self, _instrument: object) -> SmallBook:
         return self.the_book
 
-    def stream(self, channel: str, instrument: object, *, depth: int | None, level: int) -> SmallStream:
+    def stream(self, channel: str, _instrument: object, **_options: object) -> SmallStream:
         self.opened.append(SmallStream(self.the_book, channel))
         return self.opened[-1]
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
+import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as ws_connect
 
@@ -31,7 +33,11 @@ PING = 0x9
 def connect(server: RunningServer, *, path: str = PATH, **options: Any) -> ClientConnection:
     """Open a WebSocket; closed with the `with` it is used in."""
     return ws_connect(
-        server.url.replace("http", "ws") + path, open_timeout=ANSWER_TIMEOUT_S, max_size=None, compression=None, **options
+        server.url.replace("http", "ws") + path,
+        open_timeout=ANSWER_TIMEOUT_S,
+        max_size=None,
+        compression=None,
+        **options,
     )
 
 
@@ -55,6 +61,20 @@ def hear_until(client: ClientConnection, wanted: Callable[[dict[str, Any]], bool
     while not wanted(heard[-1]):
         heard.append(hear(client))
     return heard
+
+
+def close_code(client: ClientConnection) -> int:
+    """Read until the server closes; -> its code."""
+    with pytest.raises(ConnectionClosed) as closed:
+        read_for_ever(client)
+    assert closed.value.rcvd is not None, "the connection ended without a close frame"
+    assert closed.value.rcvd.reason
+    return closed.value.rcvd.code
+
+
+def read_for_ever(client: ClientConnection) -> None:
+    while True:
+        client.recv(ANSWER_TIMEOUT_S)
 
 
 class RawSocket:

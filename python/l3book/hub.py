@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Any, Literal
 
+import msgspec
+
 from l3book._core import Market, __version__
 from l3book.engine import Engine
 from l3book.loop_lag import LoopLag
@@ -15,6 +17,7 @@ from l3book.streams.fanout import Fanout
 
 log = logging.getLogger(__name__)
 
+NS_PER_MS = 1_000_000
 SAMPLE_INTERVAL_S = 1.0
 """Rates and latencies are those of the last window of this length."""
 SAMPLER_JOIN_TIMEOUT_S = 2.0
@@ -27,6 +30,18 @@ _HEAD_END = b'"bids":['
 _NO_COUNTERS = frozenset({"records", "events", "bytes", "books", "orders", "bid_levels", "ask_levels"})
 
 _NO_LATENCY = {"count": 0, "p50_ns": 0, "p90_ns": 0, "p99_ns": 0, "max_ns": 0}
+
+
+class _Version(msgspec.Struct):
+    epoch: str
+    seq: int
+
+
+_VERSION_DECODER = msgspec.msgpack.Decoder(_Version)
+
+
+def _etag(epoch: str, seq: int, level: int, depth: int | None, checksum: int) -> str:
+    return f'"{epoch}-{seq}-{level}-{"all" if depth is None else depth}-{checksum:08x}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +57,7 @@ class Totals:
 class Hub:
     """Answers about the books, already encoded, and how the server is doing."""
 
-    def __init__(self, market: Market, engine: Engine) -> None:
+    def __init__(self, market: Market, engine: Engine, ready_lag_ms_max: int = 0) -> None:
         self._market = market
         self._engine = engine
         self._started_s = time.monotonic()
@@ -51,6 +66,8 @@ class Hub:
         self._latency = {"apply": _NO_LATENCY, "snapshot": _NO_LATENCY}
         self.loop_lag = LoopLag()
         """Of the event loop that answers; whoever runs one starts it."""
+        self.ready_lag_ms_max = ready_lag_ms_max
+        """A live source further behind makes the server not ready; 0: never."""
         self.streams = Fanout(market)
         """Books as they change; for the event loop."""
         self._is_shutting_down = False
@@ -106,9 +123,23 @@ class Hub:
         head_bytes = body.find(_HEAD_END)
         if version is None or head_bytes < 0:
             raise RuntimeError(f"the encoded book of {instrument!r} has no epoch, seq and bids: {body[:200]!r}")
-        depth_text = "all" if depth is None else str(depth)
-        checksum = zlib.crc32(body[:head_bytes])
-        return body, f'"{version[1].decode()}-{version[2].decode()}-{level}-{depth_text}-{checksum:08x}"'
+        tag = _etag(version[1].decode(), int(version[2]), level, depth, zlib.crc32(body[:head_bytes]))
+        return body, tag
+
+    def book_msgpack(
+        self, instrument: str | tuple[int, int], level: Literal[1, 2, 3], depth: int | None
+    ) -> tuple[bytes, str]:
+        """One book as MessagePack, and its ETag, as `book_json`; the checksum is that of all bytes."""
+        body = self._market.book_msgpack(instrument, level=level, depth=depth)
+        version = _VERSION_DECODER.decode(body)
+        return body, _etag(version.epoch, version.seq, level, depth, zlib.crc32(body))
+
+    def order_json(self, instrument: str, order_id: int) -> bytes:
+        """One resting order on the wire.
+
+        Raises UnknownOrderError where it does not rest, UnknownInstrumentError or AmbiguousInstrumentError.
+        """
+        return self._market.order_json(instrument, order_id)
 
     def not_ready(self) -> str | None:
         """Why the server should not be sent requests; None when it should."""
@@ -122,6 +153,16 @@ class Hub:
             if self._engine.state in {"connecting", "reconnecting"}:
                 return f"the source is {self._engine.state}"
             return "the source has not delivered a book yet"
+        return self._feed_not_ready()
+
+    def _feed_not_ready(self) -> str | None:
+        """Why books that are there should not be relied on: the line is lost, or what it brings is old."""
+        if self._engine.state == "reconnecting":
+            lost = self._engine.feed.status.last_disconnect if self._engine.feed else None
+            return "the source is reconnecting" + (f": {lost['reason']}: {lost['text']}" if lost else "")
+        lag_ns = self._lag_ns() if self._engine.state == "running" else None
+        if self.ready_lag_ms_max and lag_ns is not None and lag_ns > self.ready_lag_ms_max * NS_PER_MS:
+            return f"the source is {lag_ns // NS_PER_MS} ms behind: expected at most {self.ready_lag_ms_max} ms"
         return None
 
     def metrics(self) -> dict[str, Any]:
@@ -151,9 +192,12 @@ class Hub:
         source = {"uri": self._engine.uri, "state": self._engine.state, "error": self._engine.error}
         if self._engine.feed is None:
             return source
-        last_ts_recv = self._engine.feed.watch_stats()["last_ts_recv"]
-        lag_ns = time.time_ns() - last_ts_recv if last_ts_recv else None
-        return {**source, **self._engine.feed.status.as_dict(), "lag_ns": lag_ns}
+        return {**source, **self._engine.feed.status.as_dict(), "lag_ns": self._lag_ns()}
+
+    def _lag_ns(self) -> int | None:
+        """How old the last record of a live source is; None before the first, and for other sources."""
+        last_ts_recv = self._engine.feed.watch_stats()["last_ts_recv"] if self._engine.feed else 0
+        return time.time_ns() - last_ts_recv if last_ts_recv else None
 
     def _totals(self, stats: dict[str, Any]) -> Totals:
         return Totals(time.monotonic(), stats["records"], stats["events"], self._engine.bytes)

@@ -4,6 +4,7 @@ import errno
 import ipaddress
 import os
 import socket
+from collections.abc import Callable
 
 LISTEN_BACKLOG = 2048
 
@@ -16,10 +17,11 @@ class PortInUseError(ListenError):
     """Somebody listens there already, perhaps another l3book."""
 
 
-def listen(host: str, port: int, *, public_refusal: str | None) -> socket.socket:
+def listen(host: str, port: int, *, public_refusal: Callable[[], str | None]) -> socket.socket:
     """Open a listening socket. Raises ListenError, whose text is ready for the user.
 
-    `public_refusal` says why no address but loopback will do, and what would change that; None: any will do.
+    `public_refusal` is asked about any address but loopback: why it will not do, and what would change that; None: it
+    will do.
     """
     where = f"{bracketed(host)}:{port}"
     try:
@@ -28,8 +30,8 @@ def listen(host: str, port: int, *, public_refusal: str | None) -> socket.socket
         )[0]
     except (OSError, UnicodeError) as error:
         raise ListenError(f"{where}: cannot resolve the host: {error}: expected a name or an address") from None
-    if public_refusal is not None and not _is_loopback(str(address[0])):
-        raise ListenError(f"{where}: not a loopback address, and {public_refusal}")
+    if not _is_loopback(str(address[0])) and (refusal := public_refusal()):
+        raise ListenError(f"{where}: not a loopback address, and {refusal}")
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         # Otherwise a restart would have to wait for the connections of the last run to be forgotten. On

@@ -53,6 +53,12 @@ def setup(level: str, stream: TextIO | None = None) -> None:
     target = sys.stderr if stream is None else stream
     handler = logging.StreamHandler(target)
     handler.setFormatter(HumanFormatter() if target.isatty() else JsonFormatter())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.basicConfig(handlers=[handler], force=True)
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Log what is of this level or above; at any time."""
+    logging.getLogger().setLevel(level.upper())
     # uvicorn tells of its own steps at info; the server's own lines say the same to the user.
     logging.getLogger("uvicorn").setLevel(max(logging.getLogger().level, logging.WARNING))

@@ -2,14 +2,18 @@
 
 import json
 import logging
+import re
+import time
 from collections.abc import Iterable, Iterator
 from threading import Event, Thread
+from typing import Any, cast
 
 import pytest
 
 from dbn_bytes import SNAPSHOT, UNIT, metadata, record
 from l3book import Market
 from l3book.engine import Engine
+from l3book.feed.status import FeedStatus
 from l3book.hub import Hub
 
 TIMEOUT_S = 30
@@ -146,6 +150,56 @@ def test_not_ready_says_why() -> None:
     assert hub.not_ready() is None
     hub.begin_shutdown()
     assert hub.not_ready() == "the server is shutting down"
+
+
+class LostLine:
+    """As much of a feed as the hub looks at."""
+
+    def __init__(self, last_ts_recv: int) -> None:
+        self.status = FeedStatus()
+        self._last_ts_recv = last_ts_recv
+
+    def watch_stats(self) -> dict[str, int]:
+        return {"last_ts_recv": self._last_ts_recv}
+
+
+def live_hub(lag_s: float, state: str = "running", **options: int) -> tuple[Hub, LostLine]:
+    """A hub over one book, of a live source whose last record is so old."""
+    engine, market = ran(HEAD + ADD)
+    line = LostLine(time.time_ns() - int(lag_s * 1e9))
+    engine.feed = cast("Any", line)
+    engine.state = cast("Any", state)
+    return Hub(market, engine, **options), line
+
+
+def test_not_ready_while_the_source_reconnects() -> None:
+    hub, line = live_hub(0, "reconnecting")
+    assert hub.not_ready() == "the source is reconnecting"
+    line.status.lost("reset", "127.0.0.1:9000: Connection reset by peer")
+    assert hub.not_ready() == "the source is reconnecting: reset: 127.0.0.1:9000: Connection reset by peer"
+
+
+def test_not_ready_while_a_live_source_is_behind() -> None:
+    hub, _ = live_hub(lag_s=3600, ready_lag_ms_max=60_000)
+    reason = hub.not_ready()
+    assert reason is not None
+    assert re.fullmatch(r"the source is 36\d{5} ms behind: expected at most 60000 ms", reason)
+    hub.ready_lag_ms_max = 86_400_000
+    assert hub.not_ready() is None
+    hub.ready_lag_ms_max = 0
+    assert hub.not_ready() is None
+
+
+@pytest.mark.parametrize("state", ["ended", "starting"])
+def test_a_source_that_does_not_run_is_not_behind(state: str) -> None:
+    """What it brought stays; how old that is says nothing about the line."""
+    assert live_hub(3600, state, ready_lag_ms_max=1)[0].not_ready() is None
+
+
+def test_a_recording_is_never_behind() -> None:
+    engine, market = ran(HEAD + ADD)
+    engine.state = "running"
+    assert Hub(market, engine, ready_lag_ms_max=1).not_ready() is None
 
 
 def test_not_ready_until_there_is_a_book() -> None:

@@ -356,6 +356,42 @@ def test_a_server_whose_gateway_is_away_says_so(serve: Callable[..., RunningServ
     assert server.wait_for_exit() == 0
 
 
+def test_a_server_is_not_ready_while_its_source_is_away_and_serves_its_books_on(
+    serve: Callable[..., RunningServer],
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        server = serve("--source", f"tcp://127.0.0.1:{port}?end=reconnect")
+        connection, _ = listener.accept()
+        connection.sendall(metadata() + stream([Mbo("A", "B", UNIT, 1, 1, instrument_id=7)]))
+        server.wait_until_ready()
+    connection.close()
+    server.wait_for_state("reconnecting")
+    ready = server.get("/readyz")
+    assert ready.status_code == 503
+    assert ready.json()["detail"].startswith("the source is reconnecting: ")
+    assert server.get("/v1/books/7").json()["state"] == "suspect"
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        listener.settimeout(TIMEOUT_S)
+        with listener.accept()[0] as connection:
+            connection.sendall(metadata() + stream([Mbo("A", "B", UNIT, 1, 2, instrument_id=7)]))
+            server.wait_until_ready()
+
+
+def test_a_server_whose_source_is_far_behind_is_not_ready(
+    serve: Callable[..., RunningServer], simulation: tuple[Path, Truth]
+) -> None:
+    """A recording, live: its ts_recv are old. Once the source has ended, what it brought is all there is."""
+    with RunningGateway(simulation[0], "--rate", 1000) as gateway:
+        source = f"live://GLBX.MDP3?gateway={gateway.address}"
+        server = serve("--source", source, env={KEY_VARIABLE: KEY, "L3BOOK_READY_LAG_MS_MAX": "60000"})
+        deadline_s = time.monotonic() + TIMEOUT_S
+        while "behind" not in (detail := server.get("/readyz").json().get("detail", "")):
+            assert time.monotonic() < deadline_s, detail
+            time.sleep(0.02)
+        assert detail.endswith(" ms behind: expected at most 60000 ms")
+
+
 def test_snapshots_of_books_that_have_not_begun_raise_no_doubt(tmp_path: Path) -> None:
     """Their Clear once carried a time later than that of the first event."""
     simulator = Simulator(seed=3, instruments=5)

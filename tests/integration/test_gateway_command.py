@@ -136,6 +136,16 @@ def test_a_port_in_use_is_one_line(recording: Path) -> None:
     assert done.returncode == 2
 
 
+def test_keys_come_from_a_file_too(recording: Path, tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(f"{KEY},\ndb-secretbutshort\n")
+    done = run("gateway", recording, "--port", "0", env={"L3BOOK_GATEWAY_KEYS_FILE": str(file)})
+    assert "L3BOOK_GATEWAY_KEYS: a key of 17 characters" in error_line(done)
+    assert "secretbutshort" not in done.stderr.decode()
+    done = run("gateway", recording, "--port", "0", env={"L3BOOK_GATEWAY_KEYS_FILE": str(tmp_path)})
+    assert f"L3BOOK_GATEWAY_KEYS_FILE: {tmp_path}: Is a directory: expected a readable file" in error_line(done)
+
+
 def test_wrong_keys_of_the_environment_are_refused_unseen(recording: Path) -> None:
     done = run("gateway", recording, "--port", "0", env={"L3BOOK_GATEWAY_KEYS": f"{KEY},db-secretbutshort"})
     assert "L3BOOK_GATEWAY_KEYS: a key of 17 characters" in error_line(done)

@@ -69,6 +69,54 @@ def test_requests_under_way_at_a_sigterm_are_answered(serve: Callable[..., Runni
     assert "Traceback" not in "".join(server.lines)
 
 
+def test_load_balancers_get_the_time_to_see_that_it_is_not_ready(serve: Callable[..., RunningServer]) -> None:
+    """Not ready at once, everything else as before for the delay, and only then the end."""
+    server = serve(env={"L3BOOK_DRAIN_DELAY_S": "3"})
+    server.wait_until_ready()
+    server.process.send_signal(signal.SIGTERM)
+    signalled_s = time.monotonic()
+    deadline_s = signalled_s + EXIT_TIMEOUT_S
+    while (ready := server.get("/readyz")).status_code != 503:
+        assert time.monotonic() < deadline_s
+        time.sleep(POLL_INTERVAL_S)
+    assert ready.json()["detail"] == "the server is shutting down"
+    # A new connection, as one that a load balancer sends before it has looked.
+    with httpx.Client(base_url=server.url, timeout=EXIT_TIMEOUT_S) as late:
+        assert late.get("/v1/books/SYN0").status_code == 200
+    assert server.wait_for_exit() == 0
+    assert time.monotonic() - signalled_s >= 3
+
+
+def test_a_second_signal_does_not_wait_for_load_balancers(serve: Callable[..., RunningServer]) -> None:
+    server = serve(env={"L3BOOK_DRAIN_DELAY_S": "3600"})
+    server.process.send_signal(signal.SIGTERM)
+    deadline_s = time.monotonic() + EXIT_TIMEOUT_S
+    while server.get("/readyz").status_code != 503:
+        assert time.monotonic() < deadline_s
+        time.sleep(POLL_INTERVAL_S)
+    server.process.send_signal(signal.SIGTERM)
+    assert server.wait_for_exit() == 128 + signal.SIGTERM
+
+
+def test_an_answer_that_nobody_reads_is_given_up_after_the_time_for_it(
+    serve: Callable[..., RunningServer], tmp_path: Path
+) -> None:
+    """The default would be longer than the test waits for the exit; the shutdown_timeout_s set is not."""
+    path = tmp_path / "deep.dbn"
+    path.write_bytes(metadata() + stream([Mbo("A", "B", UNIT, 1, i, instrument_id=7) for i in range(UNREAD_ORDERS)]))
+    server = serve("--source", f"file:{path}", env={"L3BOOK_SHUTDOWN_TIMEOUT_S": "1"})
+    server.wait_for_state("ended")
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.socket() as unread:
+        unread.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        unread.connect((host, int(port)))
+        unread.sendall(b"GET /v1/books/7?level=3&depth=all HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert unread.recv(12) == b"HTTP/1.1 200"
+        server.process.send_signal(signal.SIGTERM)
+        assert server.wait_for_exit() == 0
+    assert "timeout graceful shutdown exceeded" in "".join(server.lines)
+
+
 def test_the_port_is_free_again_at_once(serve: Callable[..., RunningServer]) -> None:
     first = serve("--source", "synthetic:")
     first.get("/livez").raise_for_status()

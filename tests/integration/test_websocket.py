@@ -1,5 +1,6 @@
 """The WebSocket's handshake, ops, limits and ends, on a real server."""
 
+import contextlib
 import json
 import os
 import signal
@@ -11,10 +12,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from running import EXIT_TIMEOUT_S, POLL_INTERVAL_S, STATE_TIMEOUT_S, RunningServer
-from sockets import BINARY, PATH, PING, TEXT, RawSocket, connect, hear, masked, say
+from sockets import BINARY, PATH, PING, TEXT, RawSocket, close_code, connect, hear, masked, say
 
 STORM = 200
 ERRORS_UNTIL_CLOSED = 101
@@ -44,6 +45,11 @@ def wait_for(what: str, condition: Callable[[], bool]) -> None:
 
 def wait_until_alone(server: RunningServer) -> None:
     wait_for("no socket is open", lambda: server.metrics()["websocket"]["sockets"] == 0)
+
+
+def send_for_ever(raw: RawSocket, data: bytes) -> None:
+    while True:
+        raw.socket.sendall(data)
 
 
 def refusal(server: RunningServer, **options: Any) -> tuple[int, dict[str, Any]]:
@@ -104,7 +110,7 @@ def test_plain_requests_are_told_to_upgrade(running: RunningServer) -> None:
     ("status", "options", "lines"),
     [
         (400, {"key": False}, []),
-        (400, {"method": "POST"}, ["Content-Length: 0"]),
+        (405, {"method": "POST"}, ["Content-Length: 0"]),
         (431, {}, [f"X-Long: {'x' * 9000}"]),
         (431, {}, [f"X-{number}: x" for number in range(200)]),
     ],
@@ -145,7 +151,6 @@ BAD_OPS = [
     ('{"op":"subscribe","id":5,"channel":"bbo","instrument":"SYN0","depth":1}', "bad_parameter"),
     ('{"op":"subscribe","id":5,"channel":"orders","instrument":"SYN0","level":3}', "bad_parameter"),
     ('{"op":"subscribe","id":5,"channel":"depth","instrument":"NONE"}', "unknown_instrument"),
-    ('{"op":"subscribe","id":5,"channel":"depth","instrument":"\\ud800"}', "bad_op"),
     ('{"op":"unsubscribe","id":5,"channel":"depth","instrument":"SYN0"}', "not_subscribed"),
     ('{"op":"unsubscribe","id":5,"channel":"depth","instrument":"NONE"}', "unknown_instrument"),
     ('{"op":"replay","id":5,"from":"2025-09-24","speed":10}', "history_unavailable"),
@@ -175,6 +180,7 @@ def test_what_is_no_op_is_answered_and_the_socket_stays(running: RunningServer) 
         ("l3book.v1.json", "{"),
         ("l3book.v1.json", ""),
         ("l3book.v1.json", "ping"),
+        ("l3book.v1.json", '{"op":"unsubscribe","channel":"depth","instrument":"\\ud800"}'),
         ("l3book.v1.json", b'{"op":"ping"}'),
         ("l3book.v1.msgpack", '{"op":"ping"}'),
         ("l3book.v1.msgpack", b"\xc1"),
@@ -187,11 +193,7 @@ def test_what_is_not_the_subprotocol_closes_with_1007(
 ) -> None:
     with connect(running, subprotocols=[subprotocol]) as client:
         client.send(message)
-        with pytest.raises(ConnectionClosedError) as closed:
-            hear(client)
-        assert closed.value.rcvd is not None
-        assert closed.value.rcvd.code == 1007
-        assert closed.value.rcvd.reason
+        assert close_code(client) == 1007
 
 
 def test_text_that_is_not_utf_8_closes_with_1007(running: RunningServer) -> None:
@@ -204,13 +206,9 @@ def test_too_many_errors_close_with_1008(running: RunningServer) -> None:
     with connect(running) as client:
         for _ in range(ERRORS_UNTIL_CLOSED):
             client.send("{}")
-        errors = 0
-        with pytest.raises(ConnectionClosed) as closed:
-            while True:
-                errors += hear(client)["type"] == "error"
-        assert closed.value.rcvd is not None
-        assert closed.value.rcvd.code == 1008
-        assert errors == ERRORS_UNTIL_CLOSED - 1
+        for _ in range(ERRORS_UNTIL_CLOSED - 1):
+            assert hear(client)["type"] == "error"
+        assert close_code(client) == 1008
 
 
 def test_good_ops_make_up_for_errors(running: RunningServer) -> None:
@@ -225,11 +223,9 @@ def test_good_ops_make_up_for_errors(running: RunningServer) -> None:
 def test_a_frame_of_10_mb_closes_with_1009(running: RunningServer) -> None:
     with connect(running) as client:
         # The server closes while this is still on its way.
-        with pytest.raises(ConnectionClosed) as closed:
+        with contextlib.suppress(ConnectionClosed):
             client.send("x" * 10_000_000)
-            hear(client)
-        assert closed.value.rcvd is not None
-        assert closed.value.rcvd.code == 1009
+        assert close_code(client) == 1009
     assert running.get("/livez").status_code == 200
 
 
@@ -312,9 +308,8 @@ def test_ops_of_one_who_does_not_read_wait(serve: Callable[..., RunningServer]) 
         raw.socket.settimeout(STATE_TIMEOUT_S)
         ops = masked(b'{"op":"ping","id":1}') * 1000
         # Sooner or later the server stops reading, and then ends it.
-        with pytest.raises(OSError, match=r"reset|Broken pipe|timed out"):
-            while True:
-                raw.socket.sendall(ops)
+        with pytest.raises(ConnectionError):
+            send_for_ever(raw, ops)
     wait_until_alone(server)
     assert server.metrics()["websocket"]["slow_closed"] == 1
 
@@ -341,10 +336,7 @@ def test_a_sigterm_closes_with_1012(serve: Callable[..., RunningServer]) -> None
     server = serve("--source", "synthetic:?rate=1000")
     with connect(server) as client:
         server.process.send_signal(signal.SIGTERM)
-        with pytest.raises(ConnectionClosed) as closed:
-            hear(client)
-        assert closed.value.rcvd is not None
-        assert closed.value.rcvd.code == 1012
+        assert close_code(client) == 1012
     assert server.wait_for_exit() == 0
     assert len(server.lines) == 1, server.lines
 

@@ -113,7 +113,7 @@ async def play(steps: list[tuple[Any, ...]], channel: str, limits: Settings) -> 
     market = SmallMarket()
     fanout = Fanout(cast("Any", market))
     # Groups are polled by the steps alone.
-    fanout._ticker = lambda group: cast("Any", NoTicker())  # type: ignore[method-assign]
+    fanout._ticker = lambda _group: cast("Any", NoTicker())  # type: ignore[method-assign]
     clients = [Client(fanout, limits, channel) for _ in range(2)]
     for name, *arguments in steps:
         match name:

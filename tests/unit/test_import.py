@@ -9,6 +9,7 @@ HEAVY = (
     "pyarrow",
     "databento",
     "databento_dbn",
+    "pydantic",
     "starlette",
     "uvicorn",
     "tqdm",

@@ -2,19 +2,22 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from l3book.api.protocol import ServerConfig, TimedProtocol
 from l3book.api.ws.connection import Connection
+from l3book.config import Settings
 from l3book.listening import LISTEN_BACKLOG
+from l3book.tls import TlsError, load_certificate
 
 KEEP_ALIVE_TIMEOUT_S = 75
 """Longer than the pause between two polls of the page, so that a page stays on one connection."""
-REQUESTS_DRAIN_TIMEOUT_S = 5
-"""Requests under way at shutdown get this long to finish."""
 PING_INTERVAL_S = 20.0
 PING_TIMEOUT_S = 20.0
 """A WebSocket whose peer answers no ping for so long is closed with 1011."""
@@ -34,18 +37,29 @@ _SECURITY_HEADERS = [
     ("X-Frame-Options", "DENY"),
 ]
 
+log = logging.getLogger(__name__)
+
 
 class Server(uvicorn.Server):
     """uvicorn on a socket of ours; it tells when it accepts connections, and leaves signals to `Shutdown`."""
 
+    config: ServerConfig
+
     def __init__(
-        self, app: ASGIApp, listener: socket.socket, on_accepting: Callable[[], None], message_bytes_max: int
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        settings: Settings,
+        *,
+        on_accepting: Callable[[], None],
+        on_tick: Callable[[], Awaitable[None]],
     ) -> None:
-        config = uvicorn.Config(
+        """`on_tick` is awaited on the event loop ten times a second."""
+        config = ServerConfig(
             app,
-            http="httptools",
+            http=TimedProtocol,
             ws=Connection,
-            ws_max_size=message_bytes_max,
+            ws_max_size=settings.message_bytes_max,
             ws_per_message_deflate=False,
             ws_ping_interval=PING_INTERVAL_S,
             ws_ping_timeout=PING_TIMEOUT_S,
@@ -57,22 +71,54 @@ class Server(uvicorn.Server):
             headers=_SECURITY_HEADERS,
             backlog=LISTEN_BACKLOG,
             timeout_keep_alive=KEEP_ALIVE_TIMEOUT_S,
-            timeout_graceful_shutdown=REQUESTS_DRAIN_TIMEOUT_S,
+            timeout_graceful_shutdown=settings.shutdown_timeout_s,
+            ssl_certfile=settings.tls_cert,
+            ssl_keyfile=settings.tls_key,
         )
         super().__init__(config)
+        self._settings = settings
         self._listener = listener
         self._on_accepting = on_accepting
+        self._on_tick = on_tick
+        self._exit_at_s: float | None = None
+        self.take_over(settings)
+
+    def take_over(self, settings: Settings) -> None:
+        """Use what can change while it runs: time-outs, and what the certificate's files hold now."""
+        self.config.header_timeout_s = settings.request_header_timeout_s
+        self.config.body_timeout_s = settings.request_body_timeout_s
+        self.config.ws_max_size = settings.message_bytes_max
+        if self.config.loaded and self.config.ssl and settings.tls_cert and settings.tls_key:
+            try:
+                load_certificate(self.config.ssl, settings.tls_cert, settings.tls_key)
+            except TlsError as error:
+                log.error("the old certificate stays: %s", error)  # noqa: TRY400  # the text is the whole story
 
     def serve_until_shutdown(self) -> None:
-        """Run an event loop until `should_exit`."""
-        with asyncio.Runner(loop_factory=self.config.get_loop_factory()) as runner:
+        """Run an event loop until `begin_shutdown`, and until what is under way then has ended."""
+        factory = self.config.get_loop_factory()
+        with asyncio.Runner(loop_factory=factory, debug=self._settings.debug or None) as runner:
             runner.run(self.serve(sockets=[self._listener]))
+
+    def begin_shutdown(self) -> None:
+        """End, once load balancers have had the time to see that it is not ready. Callable from a signal handler."""
+        if self.started and self._settings.drain_delay_s:
+            self._exit_at_s = time.monotonic() + self._settings.drain_delay_s
+        else:
+            self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn does, then tell."""
         await super().startup(sockets)
         if self.started and not self.should_exit:
             self._on_accepting()
+
+    async def on_tick(self, counter: int) -> bool:
+        """As uvicorn does, ten times a second; -> whether to end."""
+        await self._on_tick()
+        if self._exit_at_s is not None and time.monotonic() >= self._exit_at_s:
+            self.should_exit = True
+        return await super().on_tick(counter)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError
 from l3book.cli.output import write_standard_output
 
 if TYPE_CHECKING:
-    from l3book.config import Settings
+    from l3book.config import Loaded
 
 Finding: TypeAlias = tuple[Literal["ok", "warn", "fail"], str]
 
@@ -78,10 +78,15 @@ def _installed(package: str) -> str | None:
 def _packages() -> Iterator[Finding]:
     needed = (
         "numpy",
+        "limits",
+        "msgspec",
+        "platformdirs",
+        "pydantic-settings",
         "starlette",
         "uvicorn",
         "httptools",
         "tenacity",
+        "websockets",
         *(() if sys.platform == "win32" else ("uvloop",)),
     )
     for package in needed:
@@ -92,40 +97,41 @@ def _packages() -> Iterator[Finding]:
 
 
 def _settings() -> Iterator[Finding]:
-    from l3book.cli.serve import load_settings
-    from l3book.config import CONFIG_FOLDER, ENVIRONMENTS, environment_file
+    from l3book.cli.settings import load_settings
+    from l3book.config import ENVIRONMENTS, environment_file
+    from l3book.config.safety import refusal
 
     try:
-        settings = load_settings(None, None)
+        loaded = load_settings()
     except CommandError as error:
         yield "fail", f"settings: {error}"
         return
-    chosen = os.environ.get("L3BOOK_CONFIG") or os.environ.get("L3BOOK_ENV")
-    found = [str(environment_file(name)) for name in ENVIRONMENTS if environment_file(name).is_file()]
-    if chosen:
-        yield "ok", f"settings from {chosen}"
-    elif found:
-        yield "ok", f"config file found: {', '.join(found)} (choose one with --env or L3BOOK_ENV)"
+    if loaded.files:
+        yield "ok", f"settings from {', '.join(map(str, loaded.files))}"
     else:
-        yield "warn", f"no config file in the folder {CONFIG_FOLDER} here: defaults are used"
-    yield from _address(settings)
+        found = [str(environment_file(name)) for name in ENVIRONMENTS]
+        yield "ok", f"config file found: {', '.join(found)} (choose one with --env or L3BOOK_ENV)"
+    if unsafe := refusal(loaded):
+        yield "fail", f"settings: {unsafe}"
+    yield from _address(loaded)
 
 
-def _address(settings: "Settings") -> Iterator[Finding]:
+def _address(loaded: "Loaded") -> Iterator[Finding]:
     try:
         import_module("l3book.api.server")
     except ImportError as error:
         yield "fail", f"the server's packages do not load: {error}"
         return
-    from l3book.cli.serve import UNAUTHENTICATED
-    from l3book.listening import ListenError, PortInUseError, address_of, listen
+    from l3book.access.key_store import has_keys
+    from l3book.access.state_file import StateError
+    from l3book.cli.serve import listen_as_set, scheme
+    from l3book.listening import ListenError, PortInUseError, address_of
 
-    refusal = None if settings.allow_unauthenticated else UNAUTHENTICATED
     try:
-        with listen(settings.host, settings.port, public_refusal=refusal) as listener:
-            yield "ok", f"can listen on http://{address_of(listener)}"
+        with listen_as_set(loaded, lambda: has_keys(loaded.settings.state_dir)) as listener:
+            yield "ok", f"can listen on {scheme(loaded.settings)}://{address_of(listener)}"
     except PortInUseError as error:
         # It may well be an l3book that runs already.
         yield "warn", str(error)
-    except ListenError as error:
+    except (ListenError, StateError) as error:
         yield "fail", str(error)

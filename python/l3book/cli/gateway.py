@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 import select
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError, cannot_use, check
 from l3book.cli.numbers import WholeNumber
 from l3book.gateway.faults import LASTING_KINDS, ONE_OFF_KINDS, FaultError, FaultRule, parse_fault
 from l3book.gateway.keys import BUCKET_LENGTH, KeyFormatError, KeyRing, check_key, make_key
+from l3book.secret import SecretError, read_secret
 from l3book.sources.pacing import RATE_MAX
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
     shutdown = Shutdown()
     shutdown.install()
     try:
-        listener = listen(arguments.host, arguments.port, public_refusal=_public_refusal(arguments, generated))
+        listener = listen(arguments.host, arguments.port, public_refusal=lambda: _public_refusal(arguments, generated))
     except ListenError as error:
         raise CommandError(str(error)) from None
     with listener:
@@ -145,9 +145,9 @@ def _keys(arguments: argparse.Namespace) -> tuple[KeyRing, str | None]:
     try:
         given = [check_key(key, "--key") for key in arguments.key]
         spared = [check_key(key, "--spared-key") for key in arguments.spared_key]
-        configured = os.environ.get(KEYS_VARIABLE, "").replace(" ", "")
+        configured = "".join(read_secret(KEYS_VARIABLE).split())
         given += [check_key(key, KEYS_VARIABLE) for key in filter(None, configured.split(","))]
-    except KeyFormatError as error:
+    except (KeyFormatError, SecretError) as error:
         raise CommandError(str(error)) from None
     generated = None if given or spared else make_key()
     return KeyRing([*given, generated] if generated else given, spared), generated

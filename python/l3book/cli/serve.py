@@ -1,94 +1,98 @@
 """Serve the books of a source over HTTP, with a page that shows them."""
 
 import argparse
-import os
+import contextlib
 import sys
 import time
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError, cannot_use
+from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError
+from l3book.cli.settings import add_settings_arguments, load_settings
 
 if TYPE_CHECKING:
     from socket import socket
 
-    from l3book.config import Settings
+    from l3book.access.guard import Guard
+    from l3book.config import Loaded, Settings
+    from l3book.reloading import Reloading
     from l3book.shutdown import Shutdown
     from l3book.sources import AnySource
 
 NS_PER_MS = 1_000_000
 
-UNAUTHENTICATED = (
-    "the server asks nobody who they are: expected 127.0.0.1, or L3BOOK_ALLOW_UNAUTHENTICATED=1 to serve everybody "
-    "who can reach it"
-)
 ENGINE_JOIN_TIMEOUT_S = 5.0
 """The engine gets this long to finish the chunk it is at."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options without a default here: the settings' other layers come below the command line."""
-    parser.add_argument(
-        "--source",
-        metavar="URI",
-        help="synthetic:[?instruments=&rate=&seed=], file:PATH[?speed=X or rate=N], tcp://HOST:PORT or "
-        "live://DATASET?symbols=…&stype_in=…[&snapshot=1 or start=] (default: synthetic:)",
-    )
-    parser.add_argument("--gateway", metavar="HOST:PORT", help="where a live source connects to")
-    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
-    parser.add_argument("--port", help="TCP port, 0 for any free one (default: 8000)")
-    parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error (default: info)")
-    layer = parser.add_mutually_exclusive_group()
-    layer.add_argument("--config", type=Path, metavar="FILE", help="settings in TOML (default: $L3BOOK_CONFIG)")
-    layer.add_argument("--env", metavar="NAME", help="dev, staging or prod: config/NAME.toml (default: $L3BOOK_ENV)")
+    """Take the settings, and nothing else."""
+    add_settings_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal; -> 0 after an orderly shutdown."""
-    settings = load_settings(
-        arguments.config,
-        arguments.env,
-        {name: getattr(arguments, name) for name in ("source", "gateway", "host", "port", "log_level")},
-    )
+    loaded = _load(arguments)
+    settings = loaded.settings
     from l3book import telemetry
-    from l3book.listening import ListenError, address_of, is_public, listen
+    from l3book.listening import ListenError, address_of, is_public
+    from l3book.reloading import Reloading
     from l3book.shutdown import Shutdown
 
     telemetry.setup(settings.log_level)
     shutdown = Shutdown()
     shutdown.install()
+    reloading = Reloading(loaded, lambda: _load(arguments))
+    reloading.install()
     source = _open(settings.source, settings.gateway or None)
-    try:
-        listener = listen(
-            settings.host, settings.port, public_refusal=None if settings.allow_unauthenticated else UNAUTHENTICATED
-        )
-    except ListenError as error:
-        raise CommandError(str(error)) from None
-    with listener:
-        if is_public(listener):
-            print(
-                f"l3book: warning: http://{address_of(listener)} is served to everybody who can reach it, "
-                "without authentication",
-                file=sys.stderr,
-            )
-        return _serve(settings, source, shutdown, listener)
+    with contextlib.closing(_guard(settings)) as guard:
+        try:
+            listener = listen_as_set(loaded, guard.keys.are_needed)
+        except ListenError as error:
+            raise CommandError(str(error)) from None
+        with listener:
+            if is_public(listener) and not guard.keys.are_needed():
+                print(
+                    f"l3book: warning: {scheme(settings)}://{address_of(listener)} is served to everybody who can "
+                    "reach it, without authentication",
+                    file=sys.stderr,
+                )
+            return _serve(settings, source, shutdown, reloading, listener, guard)
 
 
-def load_settings(config: Path | None, env: str | None, overrides: dict[str, object] | None = None) -> "Settings":
-    """All layers of the settings; what is wrong with one of them ends the command."""
-    from l3book.config import ConfigError, environment_file, load
+def listen_as_set(loaded: "Loaded", has_keys: Callable[[], bool]) -> "socket":
+    """Listen where the settings say, if it is safe to. Raises ListenError."""
+    from l3book.config.safety import public_refusal
+    from l3book.listening import listen
 
-    environ = os.environ
-    if config is None and env is None:
-        config = Path(environ["L3BOOK_CONFIG"]) if environ.get("L3BOOK_CONFIG") else None
-        env = None if config else environ.get("L3BOOK_ENV") or None
-    try:
-        file = environment_file(env) if env else config
-        return load(file=file, environ=environ, overrides=overrides)
-    except ConfigError as error:
-        raise CommandError(str(error)) from None
-    except OSError as error:
-        raise cannot_use(error.filename, error) from None
+    settings = loaded.settings
+    return listen(
+        settings.host,
+        settings.port,
+        public_refusal=lambda: public_refusal(loaded, has_keys),
+    )
+
+
+def scheme(settings: "Settings") -> str:
+    """Tell what the server's URL begins with."""
+    return "https" if settings.tls_cert else "http"
+
+
+def _load(arguments: argparse.Namespace) -> "Loaded":
+    """Load the settings, if a server may start with them."""
+    loaded = load_settings(arguments)
+    from l3book.config.safety import refusal
+
+    if unsafe := refusal(loaded):
+        raise CommandError(unsafe)
+    if loaded.settings.tls_cert and loaded.settings.tls_key:
+        from l3book.tls import TlsError, check_certificate
+
+        try:
+            check_certificate(loaded.settings.tls_cert, loaded.settings.tls_key)
+        except TlsError as error:
+            raise CommandError(str(error)) from None
+    return loaded
 
 
 def _open(uri: str, gateway: str | None) -> "AnySource":
@@ -105,10 +109,26 @@ def _open(uri: str, gateway: str | None) -> "AnySource":
         raise CommandError(f"source {uri!r}: {error}", EXIT_ANSWER_IS_NO) from None
 
 
-def _serve(settings: "Settings", source: "AnySource", shutdown: "Shutdown", listener: "socket") -> int:
-    from l3book import Market, __version__
+def _guard(settings: "Settings") -> "Guard":
+    from l3book.access.guard import Guard
+    from l3book.access.state_file import StateError
+
+    try:
+        return Guard(settings)
+    except StateError as error:
+        raise CommandError(str(error)) from None
+
+
+def _serve(
+    settings: "Settings",
+    source: "AnySource",
+    shutdown: "Shutdown",
+    reloading: "Reloading",
+    listener: "socket",
+    guard: "Guard",
+) -> int:
+    from l3book import Market, __version__, telemetry
     from l3book.api.app import create_app
-    from l3book.api.hosts import own_hosts
     from l3book.api.server import Server
     from l3book.engine import Engine
     from l3book.feed.options import FeedOptions
@@ -116,24 +136,37 @@ def _serve(settings: "Settings", source: "AnySource", shutdown: "Shutdown", list
     from l3book.listening import address_of
     from l3book.sources import is_connector
 
-    url = f"http://{address_of(listener)}"
+    url = f"{scheme(settings)}://{address_of(listener)}"
     # Clients notice a restart by the epoch, so it must be one that no earlier run had.
     market = Market(epoch=time.time_ns() // NS_PER_MS, watch=is_connector(source))
     engine = Engine(source, market, FeedOptions(settings.reconnect_budget_s, settings.replay_range_s))
-    hub = Hub(market, engine)
+    hub = Hub(market, engine, settings.ready_lag_ms_max)
 
     def on_accepting() -> None:
         hub.loop_lag.start()
+        guard.start()
         print(f"l3book {__version__}: listening on {url} (source {source.uri})", file=sys.stderr, flush=True)
 
-    hosts = None if settings.allow_unauthenticated else own_hosts(listener, settings.host)
-    server = Server(create_app(hub, settings, hosts), listener, on_accepting, settings.message_bytes_max)
+    server = Server(
+        create_app(hub, settings, guard, _hosts(settings, listener)),
+        listener,
+        settings,
+        on_accepting=on_accepting,
+        on_tick=reloading.reload_if_requested,
+    )
 
     def on_signal() -> None:
         hub.begin_shutdown()
-        server.should_exit = True
+        server.begin_shutdown()
+
+    def on_reload(changed: "Settings") -> None:
+        telemetry.set_level(changed.log_level)
+        hub.ready_lag_ms_max = changed.ready_lag_ms_max
+        guard.reload(changed)
+        server.take_over(changed)
 
     shutdown.call(on_signal)
+    reloading.call(on_reload)
     engine.start()
     hub.start()
     try:
@@ -147,3 +180,16 @@ def _serve(settings: "Settings", source: "AnySource", shutdown: "Shutdown", list
             EXIT_ANSWER_IS_NO,
         )
     return 0
+
+
+def _hosts(settings: "Settings", listener: "socket") -> tuple[str, ...] | None:
+    """Collect the names the server answers to. None: to any, since others reach it by names it does not know."""
+    from l3book.api.hosts import own_hosts
+    from l3book.config.settings import ANY
+    from l3book.listening import is_public
+
+    if settings.allow_unauthenticated or ANY in settings.allowed_hosts:
+        return None
+    if is_public(listener) and not settings.allowed_hosts:
+        return None
+    return (*own_hosts(listener, settings.host), *settings.allowed_hosts)

@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-import os
 import re
 from typing import TYPE_CHECKING
 
+from l3book.secret import FILE_SUFFIX, SecretError, read_secret
 from l3book.sources.connection import Ask, ConnectionLost, Receive
 from l3book.sources.uri import SourceError, SourceUri, host_and_port
 from l3book.sources.wire import CONNECT_TIMEOUT_S, lost_by
@@ -54,7 +54,10 @@ class LiveConnector:
             # On a market that trades, nothing tells such books of the orders that rested before.
             log.warning("%s: books begin empty in the middle of a session; snapshot=1 has all orders", uri.text)
         self.host, self.port = self._gateway(uri, gateway)
-        self._key = os.environ.get(KEY_VARIABLE, "")
+        try:
+            self._key = read_secret(KEY_VARIABLE)
+        except SecretError as error:
+            raise SourceError(f"source {uri.text!r}: {error}") from None
         self._check_client(uri)
 
     @property
@@ -110,7 +113,10 @@ class LiveConnector:
 
     def _check_client(self, uri: SourceUri) -> None:
         if not self._key:
-            raise SourceError(f"source {uri.text!r}: {KEY_VARIABLE} is not set: expected a key in the environment")
+            raise SourceError(
+                f"source {uri.text!r}: {KEY_VARIABLE} is not set: expected a key in the environment, there "
+                f"or in the file that {KEY_VARIABLE}{FILE_SUFFIX} names"
+            )
         try:
             from l3book.sources import live_protocol
         except ImportError as error:

@@ -84,6 +84,7 @@ class Group:
         if self._making is None or self._making_since != self._updates:
             self._making_since = self._updates
             self._making = asyncio.create_task(self._make_snapshot(self._updates), name="l3book-snapshot")
+            self._making.add_done_callback(_notice)
         return await asyncio.shield(self._making)
 
     async def merged(self, epoch: str, seq: int) -> Update | None:
@@ -112,3 +113,9 @@ class Group:
         # Read here for the sake of the encoding, which would hold up the event loop when it is first asked for.
         _ = message.binary or message.text
         return message
+
+
+def _notice(task: asyncio.Task[Update]) -> None:
+    """Take note of an error: whoever waits gets it, but all of them may have gone, and the stream been closed."""
+    if not task.cancelled():
+        task.exception()

@@ -21,5 +21,7 @@ class Update:
         """By the name of the format: whoever needs one first makes it, all others send the same bytes."""
 
     def continues(self, epoch: str | None, seq: int) -> bool:
-        """Tell whether a client that is at `seq` can take this one next."""
-        return self.kind != "delta" or (self.prev == seq and self.epoch == epoch)
+        """Tell whether a client that is at `seq` can take this one next. Records of channel dbn cross epochs."""
+        if self.kind != "delta":
+            return True
+        return self.prev == seq and (self.epoch == epoch or (epoch is not None and self.message.binary is not None))

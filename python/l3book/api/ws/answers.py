@@ -47,7 +47,7 @@ class Gap(Struct, tag_field="type", tag="gap"):
     instrument: str
     from_seq: int = field(name="from")
     to: int
-    """The seq of the snapshot that follows. It may have begun another epoch, and be less than `from`."""
+    """The seq of the snapshot that follows."""
     reason: Literal["slow_consumer"] = "slow_consumer"
 
 

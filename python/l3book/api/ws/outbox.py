@@ -250,8 +250,11 @@ class Outbox:
 
 
 def _after(update: Update, held: list[Update]) -> list[Update]:
-    """Those of the updates held that the one that was made in the meantime does not tell already."""
-    for index in range(len(held) - 1, -1, -1):
-        if (held[index].epoch, held[index].seq) == (update.epoch, update.seq):
+    """Those of the updates held that the one that was made in the meantime does not tell already.
+
+    Or does not surely tell: changes of state have the seq of what comes before them, and may be told twice.
+    """
+    for index, earlier in enumerate(held):
+        if (earlier.epoch, earlier.seq) == (update.epoch, update.seq):
             return held[index + 1 :]
     return held

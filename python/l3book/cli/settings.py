@@ -1,0 +1,59 @@
+"""Settings as commands take them: the options for them, and all layers loaded."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from l3book.cli.errors import CommandError, cannot_use
+
+if TYPE_CHECKING:
+    from l3book.config import Loaded
+
+FLAGS = ("source", "gateway", "host", "port", "log_level", "state_dir", "tls_cert", "tls_key")
+
+
+def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options without a default here: the settings' other layers come below the command line."""
+    parser.add_argument(
+        "--source",
+        metavar="URI",
+        help="synthetic:[?instruments=&rate=&seed=], file:PATH[?speed=X or rate=N], tcp://HOST:PORT or "
+        "live://DATASET?symbols=…&stype_in=…[&snapshot=1 or start=] (default: synthetic:)",
+    )
+    parser.add_argument("--gateway", metavar="HOST:PORT", help="where a live source connects to")
+    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", help="TCP port, 0 for any free one (default: 8000)")
+    parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error (default: info)")
+    parser.add_argument("--state-dir", metavar="DIR", help="keys and stored answers (default: the platform's place)")
+    parser.add_argument("--tls-cert", metavar="FILE", help="certificate chain in PEM: serve https")
+    parser.add_argument("--tls-key", metavar="FILE", help="its private key in PEM")
+    add_layer_arguments(parser)
+
+
+def add_layer_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which files the settings are read from."""
+    parser.add_argument(
+        "--env", metavar="NAME", help="dev, staging or prod: config/NAME.toml, or the package's (default: $L3BOOK_ENV)"
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings in TOML, above those of --env (default: $L3BOOK_CONFIG)"
+    )
+
+
+def load_settings(arguments: argparse.Namespace | None = None) -> "Loaded":
+    """All layers of the settings; what is wrong with one of them ends the command."""
+    from l3book.config import ConfigError, load
+
+    given = vars(arguments) if arguments else {}
+    try:
+        return load(
+            env=given.get("env"),
+            file=given.get("config"),
+            environ=os.environ,
+            flags={name: given.get(name) for name in FLAGS},
+        )
+    except ConfigError as error:
+        raise CommandError(str(error)) from None
+    except OSError as error:
+        raise cannot_use(error.filename, error) from None

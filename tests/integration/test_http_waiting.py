@@ -1,0 +1,110 @@
+"""Clients that begin and do not go on."""
+
+import http.client
+import socket
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from l3book.api.protocol import HEAD_BYTES_MAX
+from running import EXIT_TIMEOUT_S, RunningServer
+
+SHORT = {"L3BOOK_REQUEST_HEADER_TIMEOUT_S": "1", "L3BOOK_REQUEST_BODY_TIMEOUT_S": "1"}
+GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
+
+
+def address(server: RunningServer) -> tuple[str, int]:
+    host, port = server.url.removeprefix("http://").split(":")
+    return host, int(port)
+
+
+def all_that_comes(connection: socket.socket) -> bytes:
+    """Until the server closes; a server that does not fails the test by the time-out."""
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.mark.parametrize(
+    ("sent", "first_line"),
+    [
+        (b"", b""),
+        (b"\r\n", b""),
+        (b"G", b"HTTP/1.1 408 Request Timeout"),
+        (GET, b"HTTP/1.1 408 Request Timeout"),
+        (GET + b"\r\n" + GET, b"HTTP/1.1 200 OK"),
+        (GET + b"Content-Length: 10\r\n\r\n12345", b"HTTP/1.1 200 OK"),
+    ],
+    ids=["nothing", "line break", "a letter", "half a head", "and half a head", "half a body"],
+)
+def test_a_client_that_does_not_go_on_is_not_waited_for(
+    serve: Callable[..., RunningServer], sent: bytes, first_line: bytes
+) -> None:
+    server = serve(env=SHORT)
+    with socket.create_connection(address(server), timeout=EXIT_TIMEOUT_S) as connection:
+        connection.sendall(sent)
+        assert all_that_comes(connection).split(b"\r\n")[0] == first_line
+    assert server.get("/livez").status_code == 200
+    assert "Traceback" not in "".join(server.lines)
+
+
+def test_line_breaks_after_a_request_do_not_keep_a_connection(serve: Callable[..., RunningServer]) -> None:
+    """They are no request, but end uvicorn's own wait for one."""
+    server = serve(env=SHORT)
+    with socket.create_connection(address(server), timeout=EXIT_TIMEOUT_S) as connection:
+        connection.sendall(GET + b"\r\n")
+        answered = b""
+        while not answered.endswith(b"}"):
+            answered += connection.recv(65536)
+        connection.sendall(b"\r\n")
+        assert all_that_comes(connection) == b""
+
+
+def test_one_byte_at_a_time_is_no_way_around_it(serve: Callable[..., RunningServer]) -> None:
+    server = serve(env=SHORT)
+    done = threading.Event()
+    with socket.create_connection(address(server), timeout=EXIT_TIMEOUT_S) as connection:
+
+        def drip() -> None:
+            connection.sendall(GET + b"X: ")
+            while not done.wait(0.1):
+                try:
+                    connection.sendall(b"x")
+                except OSError:
+                    return
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        try:
+            assert b"408" in connection.recv(65536)
+        except ConnectionResetError:
+            # A byte that came after the end of it threw the answer away.
+            pass
+        finally:
+            done.set()
+            dripping.join(EXIT_TIMEOUT_S)
+
+
+def test_a_head_without_end_is_refused(serve: Callable[..., RunningServer]) -> None:
+    server = serve()
+    with socket.create_connection(address(server), timeout=EXIT_TIMEOUT_S) as connection:
+        connection.sendall(GET + b"X: " + b"x" * HEAD_BYTES_MAX)
+        assert all_that_comes(connection).startswith(b"HTTP/1.1 431 ")
+    with socket.create_connection(address(server), timeout=EXIT_TIMEOUT_S) as connection:
+        connection.sendall(GET + b"X: " + b"x" * (HEAD_BYTES_MAX // 2) + b"\r\nConnection: close\r\n\r\n")
+        assert all_that_comes(connection).startswith(b"HTTP/1.1 200 ")
+
+
+def test_idle_connections_between_requests_are_kept(serve: Callable[..., RunningServer]) -> None:
+    """The time-out of a head begins with its first byte, not with the end of the request before."""
+    server = serve(env=SHORT)
+    connection = http.client.HTTPConnection(*address(server), timeout=EXIT_TIMEOUT_S)
+    connection.request("GET", "/livez")
+    connection.getresponse().read()
+    kept = connection.sock
+    # Longer than the time-out: another connection, opened later, has been closed by it meanwhile.
+    with socket.create_connection(address(server), timeout=EXIT_TIMEOUT_S) as silent:
+        assert silent.recv(1) == b""
+    connection.request("GET", "/livez")
+    assert connection.getresponse().read() == b'{"status":"live"}'
+    assert connection.sock is kept
+    connection.close()

@@ -1,0 +1,89 @@
+"""https, with a certificate made here."""
+
+import shutil
+import signal
+import ssl
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from running import EXIT_TIMEOUT_S, RunningServer, error_line, run
+
+pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="the command openssl is not installed")
+
+
+def make_certificate(folder: Path, name: str, *options: str) -> tuple[Path, Path]:
+    """-> certificate and key, for localhost and 127.0.0.1."""
+    certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
+    subject = ["-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    command = ["openssl", "req", "-x509", *curve, "-days", "2", *subject, "-keyout", key, "-out", certificate]
+    subprocess.run([*command, *(options or ["-nodes"])], check=True, capture_output=True, timeout=60)
+    return certificate, key
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return make_certificate(tmp_path_factory.mktemp("tls"), "books")
+
+
+def flags(certificate: Path, key: Path) -> list[str]:
+    return ["--tls-cert", str(certificate), "--tls-key", str(key)]
+
+
+def client_of(server: RunningServer, certificate: Path) -> httpx.Client:
+    context = ssl.create_default_context(cafile=certificate)
+    return httpx.Client(base_url=server.url, verify=context, timeout=EXIT_TIMEOUT_S)
+
+
+def test_the_server_speaks_https_and_nothing_else(serve: Callable[..., RunningServer], pair: tuple[Path, Path]) -> None:
+    server = serve(*flags(*pair))
+    assert server.url.startswith("https://127.0.0.1:")
+    with client_of(server, pair[0]) as client:
+        assert client.get("/livez").json() == {"status": "live"}
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.get(server.url.replace("https", "http") + "/livez")
+    server.process.send_signal(signal.SIGTERM)
+    assert server.wait_for_exit() == 0
+
+
+def test_a_renewed_certificate_is_taken_over_on_sighup(serve: Callable[..., RunningServer], tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path, "books")
+    new_certificate, new_key = make_certificate(tmp_path, "renewed")
+    server = serve(*flags(certificate, key))
+    new_certificate.replace(certificate)
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for_line("not reloaded, the old settings stay: tls_key: .*: not the key of")
+    new_key.replace(key)
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for_line("reloaded: settings as before")
+    host, port = server.url.removeprefix("https://").split(":")
+    assert (
+        ssl.get_server_certificate((host, int(port)), timeout=EXIT_TIMEOUT_S).strip() == certificate.read_text().strip()
+    )
+
+
+def test_what_cannot_be_served_is_one_line(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    certificate, key = pair
+    _, other_key = make_certificate(tmp_path, "other")
+    _, locked_key = make_certificate(tmp_path, "locked", "-passout", "pass:secret")
+    rubbish = tmp_path / "rubbish"
+    rubbish.write_text("no PEM")
+    for certificate_given, key_given, expected in (
+        (tmp_path / "none", key, f"tls_cert: {tmp_path / 'none'}: No such file or directory: expected a readable PEM"),
+        (certificate, tmp_path, f"tls_key: {tmp_path}: Is a directory: expected a readable PEM file"),
+        (certificate, other_key, f"tls_key: {other_key}: not the key of {certificate}"),
+        (certificate, locked_key, f"tls_key: {locked_key}: has a password: expected a key without one"),
+        (rubbish, key, f"tls_cert {rubbish} and tls_key {key}: "),
+        (certificate, rubbish, f"tls_cert {certificate} and tls_key {rubbish}: "),
+    ):
+        done = run("serve", "--port", "0", *flags(certificate_given, key_given))
+        assert expected in error_line(done)
+        assert done.returncode == 2
+
+
+def test_one_without_the_other_is_refused(pair: tuple[Path, Path]) -> None:
+    assert "--tls-cert is " in error_line(run("serve", "--tls-cert", pair[0]))
