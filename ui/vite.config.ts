@@ -11,9 +11,12 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
   },
-  server: { proxy: { "/v1": DEV_SERVER } },
+  // The server takes sockets of pages of its own origin only.
+  server: { proxy: { "/v1": { target: DEV_SERVER, ws: true, rewriteWsOrigin: true } } },
   test: {
     include: ["test/**/*.test.ts"],
     environment: "node",
+    // Node 20 has WebSocket behind a flag; later ones have it anyway.
+    execArgv: ["--experimental-websocket"],
   },
 });

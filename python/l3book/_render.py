@@ -1,4 +1,4 @@
-"""How a BookSnapshot looks: text, HTML, DataFrame. Imported by the core when somebody asks."""
+"""How a book looks: text, HTML, DataFrame. Imported by the core, or by a client's book, when somebody asks."""
 
 from __future__ import annotations
 
@@ -37,15 +37,19 @@ def _rows(data: dict[str, Any]) -> tuple[list[tuple[Any, ...]], int]:
 _HEADINGS = ("orders", "size", "bid", "ask", "size", "orders")
 
 
-def to_text(snapshot: BookSnapshot) -> str:
-    """Return a small ladder, bids left, asks right, best first."""
-    data = snapshot.to_dict()
+def ladder_text(kind: str, data: dict[str, Any]) -> str:
+    """Return a small ladder of a book as `to_dict()` tells it, bids left, asks right, best first."""
     rows, left_out = _rows(data)
     table = [_HEADINGS, *rows]
     widths = [max(len(str(row[i])) for row in table) for i in range(len(_HEADINGS))]
     lines = ["  ".join(str(cell).rjust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
     more = [f"… {left_out} more levels"] if left_out else []
-    return "\n".join([f"<BookSnapshot {_title(data)}>", *lines, *more])
+    return "\n".join([f"<{kind} {_title(data)}>", *lines, *more])
+
+
+def to_text(snapshot: BookSnapshot) -> str:
+    """Return a small ladder."""
+    return ladder_text("BookSnapshot", snapshot.to_dict())
 
 
 def to_html(snapshot: BookSnapshot) -> str:

@@ -1,5 +1,6 @@
 """What the page says, read in one step of its script, so that nothing can change in between."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,9 @@ _READ = """() => {
     time: document.querySelector('[data-testid="ts-event"]').title,
   };
 }"""
+
+PAGE_TIMEOUT_MS = 20_000
+POLL_INTERVAL_MS = 20
 
 # The page spells out this many sizes of a queue for those who cannot see its blocks.
 QUEUE_WORDS_MAX = 8
@@ -79,3 +83,15 @@ def expected(levels: list[list[Any]]) -> list[list[Any]]:
     return [
         [price, size, count, [entry[1] for entry in queue[:QUEUE_WORDS_MAX]]] for price, size, count, queue in levels
     ]
+
+
+def wait_until(page: Page, condition: str) -> None:
+    """Wait for a JavaScript condition that sees `text(testid)`.
+
+    Playwright's own wait_for_function compiles strings inside the page, which its security policy forbids.
+    """
+    text = 'const text = (id) => document.querySelector(`[data-testid="${id}"]`).textContent;'
+    deadline_s = time.monotonic() + PAGE_TIMEOUT_MS / 1000
+    while not page.evaluate(f"() => {{ {text} return {condition}; }}"):
+        assert time.monotonic() < deadline_s, f"the page never had: {condition}"
+        page.wait_for_timeout(POLL_INTERVAL_MS)

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from page_reading import expected, number, shown
+from page_reading import expected, number, shown, wait_until
 from playwright.sync_api import Page, ViewportSize, expect
 
 from dbn_bytes import metadata, record
@@ -19,8 +19,6 @@ Serve = Callable[..., RunningServer]
 OpenPage = Callable[..., Page]
 Screenshot = Callable[[Page, str], None]
 
-PAGE_TIMEOUT_MS = 20_000
-POLL_INTERVAL_MS = 20
 DURATION = re.compile(r"^[\d.]+ (ns|µs|ms)$")
 CLIPPED = "(all) => all.filter((cell) => cell.scrollWidth > cell.clientWidth).map((cell) => cell.textContent)"
 
@@ -45,18 +43,6 @@ OVERLAPS = """(rows) => rows.flatMap((row) => {
   return over ? [row.textContent] : [];
 })"""
 LINES = "(all) => all.map((each) => each.offsetHeight / parseFloat(getComputedStyle(each).fontSize))"
-
-
-def wait_until(page: Page, condition: str) -> None:
-    """Wait for a JavaScript condition that sees `text(testid)`.
-
-    Playwright's own wait_for_function compiles strings inside the page, which its security policy forbids.
-    """
-    text = 'const text = (id) => document.querySelector(`[data-testid="${id}"]`).textContent;'
-    deadline_s = time.monotonic() + PAGE_TIMEOUT_MS / 1000
-    while not page.evaluate(f"() => {{ {text} return {condition}; }}"):
-        assert time.monotonic() < deadline_s, f"the page never had: {condition}"
-        page.wait_for_timeout(POLL_INTERVAL_MS)
 
 
 def ended(serve: Serve, path: Path) -> RunningServer:
@@ -141,10 +127,14 @@ def test_a_crossed_book_is_shown_as_it_is(
 def test_updates_arrive(serve: Serve, open_page: OpenPage, screenshot: Screenshot) -> None:
     server = serve("--source", "synthetic:?instruments=3")
     server.wait_until_ready()
+    # Books come by the socket, and so nothing else makes the snapshots whose latency the page shows.
+    server.get("/v1/books/SYN0").raise_for_status()
     requests: list[str] = []
+    sockets: list[str] = []
     complaints: list[str] = []
     page = open_page("about:blank")
     page.on("request", lambda request: requests.append(request.url))
+    page.on("websocket", lambda socket: sockets.append(socket.url))
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.goto(server.url)
     wait_until(page, "/^[0-9,]+$/.test(text('seq'))")
@@ -162,6 +152,8 @@ def test_updates_arrive(serve: Serve, open_page: OpenPage, screenshot: Screensho
     expect(page.locator("html")).to_have_attribute("data-theme", "light")
     screenshot(page, "live-light")
 
+    assert sockets == [server.url.replace("http", "ws") + "/v1/ws"]
+    assert not [url for url in requests if "/v1/books/" in url], "books come by the socket alone"
     elsewhere = [url for url in requests if urlsplit(url).netloc != urlsplit(server.url).netloc]
     assert not elsewhere, "the page asks its own server only"
     assert not complaints, "among these would be violations of the content security policy"

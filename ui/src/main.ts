@@ -3,9 +3,10 @@
 import "./style.css";
 import { Controls } from "./controls";
 import { byTestId, setData, setText } from "./dom";
-import { PollingFeed } from "./feed/polling";
+import { StreamingFeed } from "./feed/streaming";
 import type { Feed, FeedHandlers, Link } from "./feed/feed";
 import { keyOf } from "./feed/wire";
+import { keepKey, loadKey } from "./key";
 import { Loop } from "./loop";
 import { notices } from "./notices";
 import { readPalette } from "./panes/canvas";
@@ -24,6 +25,7 @@ const LINK_WORDS: Readonly<Record<Link["state"], string>> = {
   connecting: "connecting",
   open: "connected",
   paused: "paused",
+  locked: "key needed",
   down: "disconnected",
 };
 
@@ -50,14 +52,19 @@ const status = new StatusPane({
     feed.retryNow();
   },
   choose,
+  unlock: (key) => {
+    keepKey(key);
+    feed.rekeyed();
+  },
 });
 let palette = readPalette();
 
 const loop = new Loop(
   {
     paintAll(nowMs) {
-      setText(linkPill, LINK_WORDS[state.link.state]);
-      setData(linkPill, "state", state.link.state);
+      const { link } = state;
+      setText(linkPill, link.state === "open" && link.via === "polling" ? "polling" : LINK_WORDS[link.state]);
+      setData(linkPill, "state", link.state);
       const standing = state.standing();
       setData(document.body, "standing", standing);
       if (priceWidth.write(state.book)) ladder.remeasure();
@@ -80,7 +87,7 @@ const loop = new Loop(
   () => matchMedia("(prefers-reduced-motion: reduce)").matches,
 );
 
-const feed: Feed = new PollingFeed(watched(state));
+const feed: Feed = new StreamingFeed(watched(state), { key: loadKey });
 feed.setDepth(preferences.depth);
 
 new Controls(preferences, {
@@ -125,6 +132,9 @@ function watched(target: State): FeedHandlers {
     onMetrics: (metrics) => {
       target.onMetrics(metrics);
       loop.changed();
+    },
+    onNews: () => {
+      target.onNews();
     },
     onProblem: (channel, problem) => {
       target.onProblem(channel, problem);

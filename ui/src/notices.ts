@@ -12,7 +12,7 @@ export interface Notice {
   readonly tone: Tone;
   readonly text: string;
   /** What the reader can do about it. */
-  readonly action?: "retry";
+  readonly action?: "retry" | "key";
   /** Instruments to choose from. */
   readonly choices?: readonly Choice[];
 }
@@ -39,6 +39,10 @@ function linkNotice(state: State, nowMs: number): Notice | null {
       return null;
     case "connecting":
       return { id: "connecting", tone: "info", text: "Connecting to the server…" };
+    case "locked": {
+      const kept = state.book === null ? "" : LAST_RECEIVED;
+      return { id: "locked", tone: "bad", text: `The server wants an API key: ${link.reason}.${kept}`, action: "key" };
+    }
     case "paused":
       return { id: "paused", tone: "info", text: "Paused while this tab is hidden." };
     case "down": {
@@ -82,7 +86,7 @@ function refusal(problem: Problem): string {
 
 function sourceNotice(state: State): Notice | null {
   const source = state.metrics?.source;
-  if (source === undefined || state.link.state === "connecting") return null;
+  if (source === undefined || state.link.state === "connecting" || state.link.state === "locked") return null;
   const kept = state.book === null ? "" : " The book stays as it was.";
   switch (source.state) {
     case "failed":

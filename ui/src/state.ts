@@ -92,6 +92,10 @@ export class State implements FeedHandlers {
     this.revision += 1;
   }
 
+  onNews(): void {
+    this.changedAtMs = this.#now();
+  }
+
   onProblem(channel: Channel, problem: Problem | null): void {
     if (problem === null) this.problems.delete(channel);
     else this.problems.set(channel, problem);
@@ -102,7 +106,8 @@ export class State implements FeedHandlers {
   standing(): Standing {
     const source = this.metrics?.source.state;
     if (this.book === null) return "current";
-    if (this.link.state === "down" || this.problems.has("book") || source === "failed" || source === "reconnecting") {
+    const isCut = this.link.state === "down" || this.link.state === "locked";
+    if (isCut || this.problems.has("book") || source === "failed" || source === "reconnecting") {
       return "last-known";
     }
     return source === "ended" ? "ended" : "current";

@@ -1,79 +1,10 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { RETRY_DELAY_MAX_MS, RETRY_DELAY_MIN_MS, retryDelayMs } from "../src/feed/backoff";
 import type { Link } from "../src/feed/feed";
 import { PollingFeed } from "../src/feed/polling";
 import { State } from "../src/state";
 import { WIRE_BOOK, WIRE_INSTRUMENTS, WIRE_METRICS } from "./fixtures";
-
-type Handler = (request: IncomingMessage, response: ServerResponse) => void;
-
-/** A real HTTP server whose answers a test can change while the feed runs. */
-class Peer {
-  readonly asked: string[] = [];
-  readonly routes = new Map<string, Handler>();
-  inFlightMax = 0;
-  #server: Server | null = null;
-  #port = 0;
-  readonly #inFlight = new Map<string, number>();
-
-  get base(): string {
-    return `http://127.0.0.1:${this.#port}`;
-  }
-
-  async start(): Promise<void> {
-    const server = createServer((request, response) => {
-      this.#answer(request, response);
-    });
-    await new Promise<void>((resolve) => server.listen(this.#port, "127.0.0.1", resolve));
-    this.#port = (server.address() as AddressInfo).port;
-    this.#server = server;
-  }
-
-  async stop(): Promise<void> {
-    const server = this.#server;
-    this.#server = null;
-    if (server === null) return;
-    const closed = new Promise((resolve) => server.close(resolve));
-    server.closeAllConnections();
-    await closed;
-  }
-
-  #answer(request: IncomingMessage, response: ServerResponse): void {
-    const url = request.url ?? "";
-    const path = url.split("?")[0] ?? "";
-    this.asked.push(`${url} ${request.headers["if-none-match"] ?? ""}`.trim());
-    const now = (this.#inFlight.get(url) ?? 0) + 1;
-    this.#inFlight.set(url, now);
-    this.inFlightMax = Math.max(this.inFlightMax, now);
-    response.on("close", () => this.#inFlight.set(url, (this.#inFlight.get(url) ?? 1) - 1));
-    const handler = this.routes.get(path);
-    if (handler === undefined) problem(404, "No such thing")(request, response);
-    else handler(request, response);
-  }
-}
-
-function json(body: unknown, headers: Record<string, string> = {}): Handler {
-  return (_request, response) => {
-    response.writeHead(200, { "Content-Type": "application/json", ...headers }).end(JSON.stringify(body));
-  };
-}
-
-function problem(status: number, title: string, more: object = {}): Handler {
-  return (_request, response) => {
-    const body = JSON.stringify({ type: "about:blank", title, status, detail: "as told", ...more });
-    response.writeHead(status, { "Content-Type": "application/problem+json" }).end(body);
-  };
-}
-
-async function until(what: string, condition: () => boolean): Promise<void> {
-  const giveUpAt = performance.now() + 8_000;
-  while (!condition()) {
-    if (performance.now() > giveUpAt) throw new Error(`gave up waiting for: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
+import { json, Peer, problem, until } from "./peer";
 
 let peer: Peer;
 let state: State;

@@ -1,5 +1,6 @@
 /** Small whole answers of the wire and of the feed, to be changed by the tests that use them. */
 
+import { crc32 } from "../src/feed/crc";
 import type { Book, Level, Metrics } from "../src/feed/wire";
 
 export function level(price: string, size = 1, count = 1): Level {
@@ -84,3 +85,27 @@ export const WIRE_INSTRUMENTS = {
     { symbol: "CLX5", instrument_id: 1, publisher_id: 1, state: "empty", seq: 0, orders: 0, ts_event: "0" },
   ],
 };
+
+/** A message of the stream whose checksum is that of its own levels, unless the changes say otherwise. */
+function wireMessage(kind: object, bids: readonly (readonly unknown[])[], asks: readonly (readonly unknown[])[], changes: object): object {
+  const best = [...asks, ...bids].map(([price, size]) => `${String(price)}:${String(size)}`);
+  const times = { ts_event: "1758751200123456789", ts_recv: "1758751200123456999" };
+  return {
+    ...kind,
+    ...{ channel: "depth", instrument: "CLX5", epoch: "9f2", sequence: 88_213, ...times },
+    ...{ state: "live", crossed: false, locked: false, bids, asks, crc: crc32(best.join(",")) },
+    ...changes,
+  };
+}
+
+const BIDS = [["64.21", 3, 1, [["6412345678901234567", 3, "1758751200123456789"]]]];
+const ASKS = [["64.22", 75, 2, [["2", 70, "5"], ["3", 5, "6"]]], ["64.23", 1, 1, [["4", 1, "7"]]]];
+
+export function wireSnapshot(seq: number, changes: object = {}): object {
+  return wireMessage({ type: "snapshot", publisher_id: 1, instrument_id: 1, seq }, BIDS, ASKS, changes);
+}
+
+/** A delta that says all levels of the snapshot again: it fits any book of just those prices. */
+export function wireDelta(prev: number, seq: number, changes: object = {}): object {
+  return wireMessage({ type: "delta", prev, seq }, BIDS, ASKS, changes);
+}

@@ -24,7 +24,7 @@ beforeEach(() => {
   nowMs = 1_000;
   state = new State(() => nowMs);
   state.select("1:1");
-  state.onLink({ state: "open" });
+  state.onLink({ state: "open", via: "stream" });
   state.onMetrics(metrics());
   state.onBook(book());
 });
@@ -37,7 +37,7 @@ describe("what the page says", () => {
   it("says connecting before the first answer, and no data before the first instrument", () => {
     const fresh = new State(() => nowMs);
     expect(notices(fresh, nowMs).map(({ id }) => id)).toEqual(["connecting"]);
-    fresh.onLink({ state: "open" });
+    fresh.onLink({ state: "open", via: "stream" });
     fresh.onMetrics(metrics());
     fresh.onInstruments([]);
     expect(notices(fresh, nowMs).map(({ id }) => id)).toEqual(["no-data"]);
@@ -56,7 +56,7 @@ describe("what the page says", () => {
   it("is not stale when the source has ended, or after a pause of ours", () => {
     nowMs += 60_000;
     state.onLink({ state: "paused" });
-    state.onLink({ state: "open" });
+    state.onLink({ state: "open", via: "stream" });
     expect(ids()).toEqual(["live"]);
     nowMs += 60_000;
     state.onMetrics(metrics({ source: { uri: "file:/a.dbn", state: "ended", error: null }, totalMessages: 38_212 }));
@@ -66,7 +66,7 @@ describe("what the page says", () => {
 
   it("says in one sentence that an ended source brought nothing", () => {
     const empty = new State(() => nowMs);
-    empty.onLink({ state: "open" });
+    empty.onLink({ state: "open", via: "stream" });
     empty.onMetrics(metrics({ source: { uri: "file:/a.dbn", state: "ended", error: null }, totalMessages: 0 }));
     expect(notices(empty, nowMs).map((notice) => notice.text)).toEqual(["The file is finished; there were no messages in it."]);
   });
@@ -137,7 +137,7 @@ describe("the standing of the book", () => {
   it("is last known while the server is gone, and current again with it", () => {
     state.onLink({ state: "down", reason: "", attempt: 1, retryAtMs: null });
     expect(state.standing()).toBe("last-known");
-    state.onLink({ state: "open" });
+    state.onLink({ state: "open", via: "stream" });
     expect(state.standing()).toBe("current");
   });
 
@@ -195,7 +195,7 @@ describe("epochs", () => {
   it("knows a restarted server that has run for longer than the one before was known", () => {
     const fresh = new State(() => nowMs);
     fresh.onMetrics(metrics({ uptimeS: 1 }));
-    fresh.onLink({ state: "open" });
+    fresh.onLink({ state: "open", via: "stream" });
     fresh.onLink({ state: "down", reason: "", attempt: 1, retryAtMs: null });
     nowMs += 4_000;
     fresh.onMetrics(metrics({ uptimeS: 2 }));
@@ -206,7 +206,7 @@ describe("epochs", () => {
     state.onLink({ state: "down", reason: "", attempt: 1, retryAtMs: null });
     nowMs += 60_000;
     state.onMetrics(metrics({ uptimeS: 160 }));
-    state.onLink({ state: "open" });
+    state.onLink({ state: "open", via: "stream" });
     nowMs += 5_000;
     state.onMetrics(metrics({ uptimeS: 161 }));
     expect(state.restart).toBeNull();

@@ -1,4 +1,4 @@
-/** What the page needs from a transport. Polling is the one there is; a WebSocket can stand in its place. */
+/** What the page needs from a transport: polling alone, or a WebSocket for the books. */
 
 import type { Book, Instrument, Metrics, Problem } from "./wire";
 
@@ -7,7 +7,10 @@ export type Channel = "book" | "depth" | "instruments" | "metrics";
 
 export type Link =
   | { readonly state: "connecting" }
-  | { readonly state: "open" }
+  /** `via`: how books come; by polling only where the socket cannot be opened. */
+  | { readonly state: "open"; readonly via: "stream" | "polling" }
+  /** The server wants a key, or another one; nothing is asked for until it comes. */
+  | { readonly state: "locked"; readonly reason: string }
   /** The tab is hidden, and nothing is asked for. */
   | { readonly state: "paused" }
   /** `retryAtMs` is on the clock of `performance.now()`; null while an attempt is under way. */
@@ -19,6 +22,8 @@ export interface FeedHandlers {
   onDepth(book: Book): void;
   onInstruments(instruments: readonly Instrument[]): void;
   onMetrics(metrics: Metrics): void;
+  /** The book has moved, though perhaps not within the levels that are carried. */
+  onNews(): void;
   /** The server refused this channel; null when it answers again. The feed goes on asking. */
   onProblem(channel: Channel, problem: Problem | null): void;
 }
@@ -30,6 +35,8 @@ export interface Feed {
   /** How many levels of each side the `book` channel carries. */
   setDepth(levels: number): void;
   retryNow(): void;
+  /** The key has changed: ask anew. */
+  rekeyed(): void;
   pause(): void;
   resume(): void;
   close(): void;

@@ -5,6 +5,7 @@ import { request, type Answer } from "./request";
 export interface PollerSettings {
   /** The address now, or null when there is nothing to ask for. */
   readonly url: () => string | null;
+  readonly key: () => string | null;
   readonly intervalMs: number;
   readonly timeoutMs: number;
   /** Sees every outcome except our own aborts; the answer is the wait in ms before the next request, null to stop. */
@@ -40,7 +41,9 @@ export class Poller {
     if (url === null) return;
     this.#abort = abort;
     const startedMs = performance.now();
-    const answer = await request(url, this.#etag, abort.signal, this.#settings.timeoutMs);
+    const { timeoutMs } = this.#settings;
+    const options = { method: "GET", etag: this.#etag, key: this.#settings.key(), abort: abort.signal, timeoutMs } as const;
+    const answer = await request(url, options);
     // A restart while we waited has put another run in our place.
     if (abort.signal.aborted || answer.kind === "aborted") return;
     if (answer.kind === "ok") this.#etag = answer.etag;

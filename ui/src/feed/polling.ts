@@ -24,6 +24,10 @@ export interface PollingSettings {
   readonly slowIntervalMs: number;
   readonly timeoutMs: number;
   readonly retryDelayMs: (attempt: number) => number;
+  /** The API key to ask with, if there is one. */
+  readonly key: () => string | null;
+  /** Whether books are polled from the start; false where something else brings them. */
+  readonly polledBooks: boolean;
 }
 
 const DEFAULTS: PollingSettings = {
@@ -33,9 +37,14 @@ const DEFAULTS: PollingSettings = {
   slowIntervalMs: SLOW_INTERVAL_MS,
   timeoutMs: REQUEST_TIMEOUT_MS,
   retryDelayMs: (attempt) => retryDelayMs(attempt, Math.random),
+  key: () => null,
+  polledBooks: true,
 };
 
-type Phase = "idle" | "connecting" | "open" | "down" | "paused" | "closed";
+const BOOK_CHANNELS = ["book", "depth"] as const;
+const UNAUTHORIZED = 401;
+
+type Phase = "idle" | "connecting" | "open" | "down" | "locked" | "paused" | "closed";
 
 export class PollingFeed implements Feed {
   readonly #handlers: FeedHandlers;
@@ -48,10 +57,12 @@ export class PollingFeed implements Feed {
   #retryTimer: ReturnType<typeof setTimeout> | null = null;
   #instrument: string | null = null;
   #levels = 10;
+  #polledBooks: boolean;
 
   constructor(handlers: FeedHandlers, settings: Partial<PollingSettings> = {}) {
     this.#handlers = handlers;
     this.#settings = { ...DEFAULTS, ...settings };
+    this.#polledBooks = this.#settings.polledBooks;
     const { bookIntervalMs, depthIntervalMs, slowIntervalMs } = this.#settings;
     this.#pollers = {
       book: this.#poller("book", bookIntervalMs, () => this.#bookUrl(3, this.#levels), (body) => {
@@ -75,15 +86,35 @@ export class PollingFeed implements Feed {
 
   select(instrument: string | null): void {
     this.#instrument = instrument;
-    for (const channel of ["book", "depth"] as const) {
+    for (const channel of BOOK_CHANNELS) {
       this.#resolve(channel);
-      if (this.#phase === "open") this.#pollers[channel].restart();
+      if (this.#asksForBooks) this.#pollers[channel].restart();
     }
   }
 
   setDepth(levels: number): void {
     this.#levels = levels;
-    if (this.#phase === "open") this.#pollers.book.restart();
+    if (this.#asksForBooks) this.#pollers.book.restart();
+  }
+
+  /** Whether books are asked for here, from now on. */
+  pollBooks(polled: boolean): void {
+    if (this.#polledBooks === polled) return;
+    this.#polledBooks = polled;
+    for (const channel of BOOK_CHANNELS) {
+      if (this.#asksForBooks) this.#pollers[channel].restart();
+      else this.#pollers[channel].stop();
+      if (!polled) this.#resolve(channel);
+    }
+  }
+
+  /** Asks at once whether the server still answers. */
+  check(): void {
+    if (this.#phase === "open") this.#pollers.metrics.restart();
+  }
+
+  rekeyed(): void {
+    if (this.#phase === "locked" || this.#phase === "open") this.#probe("connecting");
   }
 
   retryNow(): void {
@@ -106,6 +137,10 @@ export class PollingFeed implements Feed {
     this.#phase = "closed";
   }
 
+  get #asksForBooks(): boolean {
+    return this.#phase === "open" && this.#polledBooks;
+  }
+
   #bookUrl(level: 2 | 3, depth: number): string | null {
     if (this.#instrument === null) return null;
     return `/v1/books/${encodeURIComponent(this.#instrument)}?level=${level}&depth=${depth}`;
@@ -118,6 +153,7 @@ export class PollingFeed implements Feed {
         return path === null ? null : this.#settings.base + path;
       },
       intervalMs,
+      key: this.#settings.key,
       timeoutMs: this.#settings.timeoutMs,
       onAnswer: (answer) => this.#take(channel, intervalMs, answer, deliver),
     });
@@ -131,6 +167,7 @@ export class PollingFeed implements Feed {
   ): number | null {
     const problem = answer.kind === "ok" ? attempt(deliver, answer.body) : answer.kind === "refused" ? answer.problem : null;
     if (answer.kind === "failed") return this.#down(answer.reason);
+    if (problem?.status === UNAUTHORIZED) return this.#lock(problem);
     if (problem !== null) {
       // Metrics are always there on a server that is well, so their refusal speaks for the whole server.
       if (channel === "metrics") return this.#down(describe(problem));
@@ -159,8 +196,17 @@ export class PollingFeed implements Feed {
     if (this.#phase === "open") return;
     this.#phase = "open";
     this.#attempt = 0;
-    this.#handlers.onLink({ state: "open" });
-    for (const channel of ["instruments", "book", "depth"] as const) this.#pollers[channel].restart();
+    this.#handlers.onLink({ state: "open", via: "polling" });
+    this.#pollers.instruments.restart();
+    if (this.#polledBooks) for (const channel of BOOK_CHANNELS) this.#pollers[channel].restart();
+  }
+
+  #lock(problem: Problem): null {
+    this.#stopAll();
+    this.#phase = "locked";
+    this.#attempt = 0;
+    this.#handlers.onLink({ state: "locked", reason: problem.detail === "" ? problem.title : problem.detail });
+    return null;
   }
 
   #down(reason: string): null {

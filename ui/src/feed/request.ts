@@ -1,4 +1,4 @@
-/** One GET of the HTTP contract, with every outcome as a value. */
+/** One request of the HTTP contract, with every outcome as a value. */
 
 import { parseProblem, type Problem } from "./wire";
 
@@ -15,16 +15,26 @@ export type Answer =
   /** We gave it up ourselves. */
   | { readonly kind: "aborted" };
 
-export async function request(
-  url: string,
-  etag: string | null,
-  abort: AbortSignal,
-  timeoutMs: number = REQUEST_TIMEOUT_MS,
-): Promise<Answer> {
+export interface RequestOptions {
+  readonly method: "GET" | "POST";
+  readonly etag: string | null;
+  /** The API key, if there is one: in a header, never in an address. */
+  readonly key: string | null;
+  readonly abort: AbortSignal;
+  readonly timeoutMs: number;
+}
+
+export async function request(url: string, options: RequestOptions): Promise<Answer> {
+  const { method, etag, key, abort, timeoutMs } = options;
   const timeout = AbortSignal.timeout(timeoutMs);
   try {
     const response = await fetch(url, {
-      headers: { Accept: "application/json", ...(etag === null ? {} : { "If-None-Match": etag }) },
+      method,
+      headers: {
+        Accept: "application/json",
+        ...(etag === null ? {} : { "If-None-Match": etag }),
+        ...(key === null ? {} : { Authorization: `Bearer ${key}` }),
+      },
       // The ETag is ours to send; the browser's own cache would only keep a second copy of every book.
       cache: "no-store",
       signal: AbortSignal.any([abort, timeout]),

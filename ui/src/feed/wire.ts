@@ -3,7 +3,7 @@
  * shape is an error that names the field, not a page that shows nothing.
  */
 
-import { DECIMAL_PATTERN } from "../decimal";
+import { fields, flag, list, nullable, number, oneOf, parseLevel, text, type Fields } from "./fields";
 
 export const BOOK_STATES = ["empty", "snapshot", "live", "suspect"] as const;
 export type BookState = (typeof BOOK_STATES)[number];
@@ -36,7 +36,8 @@ export interface Book {
   readonly locked: boolean;
   readonly bids: readonly Level[];
   readonly asks: readonly Level[];
-  readonly orders: number;
+  /** Resting orders of the whole book; null where nothing tells them. */
+  readonly orders: number | null;
 }
 
 export interface Instrument {
@@ -79,68 +80,6 @@ export interface Problem {
   readonly code: string;
   readonly traceId: string;
   readonly choices: readonly string[];
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-export class WireError extends Error {
-  override readonly name = "WireError";
-}
-
-function wrong(where: string, expected: string, value: unknown): never {
-  const got = JSON.stringify(value) as string | undefined;
-  throw new WireError(`${where}: expected ${expected}, got ${(got ?? "nothing").slice(0, 60)}`);
-}
-
-function fields(value: unknown, where: string): Fields {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return wrong(where, "an object", value);
-  return value as Fields;
-}
-
-function list(value: unknown, where: string): readonly unknown[] {
-  return Array.isArray(value) ? (value as unknown[]) : wrong(where, "a list", value);
-}
-
-function text(value: unknown, where: string): string {
-  return typeof value === "string" ? value : wrong(where, "a string", value);
-}
-
-function price(value: unknown, where: string): string {
-  const found = text(value, where);
-  return DECIMAL_PATTERN.test(found) ? found : wrong(where, "a decimal string", value);
-}
-
-function number(value: unknown, where: string): number {
-  return typeof value === "number" ? value : wrong(where, "a number", value);
-}
-
-function flag(value: unknown, where: string): boolean {
-  return typeof value === "boolean" ? value : wrong(where, "true or false", value);
-}
-
-function nullable<T>(value: unknown, where: string, parse: (value: unknown, where: string) => T): T | null {
-  return value === null || value === undefined ? null : parse(value, where);
-}
-
-function oneOf<T extends string>(value: unknown, where: string, choices: readonly T[]): T {
-  const found = choices.find((choice) => choice === value);
-  return found ?? wrong(where, choices.join(", "), value);
-}
-
-function parseQueueEntry(value: unknown, where: string): QueueEntry {
-  const entry = list(value, where);
-  return [text(entry[0], `${where} order_id`), number(entry[1], `${where} size`), text(entry[2], `${where} ts_event`)];
-}
-
-function parseLevel(value: unknown, where: string): Level {
-  const level = list(value, where);
-  const queue = level[3] === undefined ? [] : list(level[3], `${where} queue`);
-  return {
-    price: price(level[0], `${where} price`),
-    size: number(level[1], `${where} size`),
-    count: number(level[2], `${where} count`),
-    queue: queue.map((entry) => parseQueueEntry(entry, `${where} queue`)),
-  };
 }
 
 export function parseBook(value: unknown): Book {
@@ -217,6 +156,11 @@ export function parseMetrics(value: unknown): Metrics {
     books: number(metrics["books"], "metrics.books"),
     orders: number(metrics["orders"], "metrics.orders"),
   };
+}
+
+/** The ticket of POST /v1/tickets. */
+export function parseTicket(value: unknown): string {
+  return text(fields(value, "ticket")["ticket"], "ticket.ticket");
 }
 
 /**

@@ -6,6 +6,8 @@ import type { Notice } from "../notices";
 export interface StatusActions {
   retry(): void;
   choose(instrument: string): void;
+  /** An API key was typed. */
+  unlock(key: string): void;
 }
 
 export class StatusPane {
@@ -47,6 +49,7 @@ export class StatusPane {
       button.dataset["testid"] = "retry";
       element.append(button);
     }
+    if (notice.action === "key") element.append(...this.#keyField());
     for (const choice of notice.choices ?? []) {
       element.append(
         this.#button(choice.label, () => {
@@ -55,6 +58,25 @@ export class StatusPane {
       );
     }
     return element;
+  }
+
+  /** No form: browsers would offer to keep what was typed, and the page's policy lets no form be sent. */
+  #keyField(): HTMLElement[] {
+    const input = make("input", "key-field");
+    input.type = "password";
+    input.autocomplete = "off";
+    input.placeholder = "l3b_…";
+    input.ariaLabel = "API key";
+    input.dataset["testid"] = "key-field";
+    const unlock = (): void => {
+      if (input.value.trim() !== "") this.#actions.unlock(input.value.trim());
+    };
+    input.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") unlock();
+    });
+    const button = this.#button("Use key", unlock);
+    button.dataset["testid"] = "key-button";
+    return [input, button];
   }
 
   #button(label: string, act: () => void): HTMLButtonElement {

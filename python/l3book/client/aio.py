@@ -1,0 +1,230 @@
+"""The client for asyncio."""
+
+import asyncio
+import random
+from types import TracebackType
+from typing import Literal, Self
+
+from tenacity import AsyncRetrying
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from l3book.client import connecting
+from l3book.client.book import Book
+from l3book.client.errors import ClientError, ConnectionLostError
+from l3book.client.messages import Channel, Encoding, Heartbeat
+from l3book.client.options import subscribe_options
+from l3book.client.session import Counters, Session
+from l3book.client.subscription import State, Update
+
+
+class AsyncSubscription:
+    """Updates of one book, in order: `async for update in subscription`."""
+
+    def __init__(self, client: "AsyncClient", state: State) -> None:
+        self._client = client
+        self._state = state
+
+    @property
+    def instrument(self) -> str:
+        """The symbol if it names one book, else publisher_id:instrument_id."""
+        return self._state.name
+
+    @property
+    def book(self) -> Book:
+        """The book as of the last update read. Raises ClientError for trades and dbn, which have none."""
+        if self._state.book is None:
+            raise ClientError(f"channel {self._state.channel} carries no book")
+        return self._state.book
+
+    async def next(self, timeout_s: float | None = None) -> Update:
+        """Wait for the next update. Raises TimeoutError, and ClientError once there can be none."""
+        async with asyncio.timeout(timeout_s):
+            update = await self._client._next((self._state,))
+        if update is None:
+            raise ClientError(f"the subscription to {self._state.channel} of {self._state.instrument} has ended")
+        return update
+
+    async def unsubscribe(self) -> None:
+        """End it; its iteration ends too."""
+        await self._client._unsubscribe(self._state)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Update:
+        update = await self._client._next((self._state,))
+        if update is None:
+            raise StopAsyncIteration
+        return update
+
+
+class AsyncClient:
+    """A connection to `/v1/ws` that comes back by itself, with everything subscribed to.
+
+    Nothing is read while nobody iterates: a slow consumer is the server's to merge for, and its queue stays bounded.
+    Several tasks may iterate different subscriptions. Raises RefusedError, ConnectionLostError and SubscriptionError.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str | None = None,
+        *,
+        encoding: Encoding = "msgpack",
+        reconnect_budget_s: float = connecting.RECONNECT_BUDGET_S,
+        heartbeat_timeout_s: float = connecting.HEARTBEAT_TIMEOUT_S,
+    ) -> None:
+        self._url = connecting.address(url)
+        self._options = connecting.handshake_options(key, encoding)
+        self._budget_s = reconnect_budget_s
+        self._heartbeat_timeout_s = heartbeat_timeout_s
+        self._session = Session(encoding, reconnect_budget_s)
+        self._connection: ClientConnection | None = None
+        self._is_closed = False
+        self._reading = asyncio.Lock()
+
+    @property
+    def counters(self) -> Counters:
+        """messages, resyncs, reconnects, gaps, crc_errors."""
+        return self._session.counters
+
+    @property
+    def heartbeat(self) -> Heartbeat | None:
+        """The newest one read."""
+        return self._session.heartbeat
+
+    async def connect(self) -> None:
+        """Open the connection; one attempt."""
+        await self._open()
+
+    async def close(self) -> None:
+        """Close the connection; iterations end."""
+        self._is_closed = True
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def subscribe(
+        self,
+        channel: Channel,
+        instrument: str | int | tuple[int, int],
+        *,
+        depth: int | None = None,
+        level: Literal[2, 3] | None = None,
+        interval_ms: int | None = None,
+    ) -> AsyncSubscription:
+        """Ask for a channel of an instrument: symbol, instrument_id or (publisher_id, instrument_id).
+
+        Raises SubscriptionError if the server refuses.
+        """
+        name, options = subscribe_options(instrument, depth, level, interval_ms)
+        state = self._session.add(channel, name, options)
+        await self._flush()
+        while state.phase == "asked":
+            async with self._reading:
+                if state.phase == "asked":
+                    await self._read()
+        if state.error is not None:
+            raise state.error
+        return AsyncSubscription(self, state)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Update:
+        update = await self._next(None)
+        if update is None:
+            raise StopAsyncIteration
+        return update
+
+    async def _next(self, states: tuple[State, ...] | None) -> Update | None:
+        """Wait for an update of these subscriptions, or of any."""
+        while True:
+            async with self._reading:
+                wanted = self._session.states if states is None else states
+                for state in tuple(wanted):
+                    update = state.next_update()
+                    if update is not None:
+                        return update
+                    if state.error is not None:
+                        raise state.error
+                await self._flush()
+                if self._is_closed or all(state.phase == "ended" for state in wanted):
+                    return None
+                if not any(state.has_pending for state in wanted):
+                    await self._read()
+
+    async def _unsubscribe(self, state: State) -> None:
+        self._session.remove(state)
+        await self._flush()
+
+    async def _flush(self) -> None:
+        frames = self._session.outgoing()
+        try:
+            for frame in frames:
+                await self._live().send(frame)
+        except ConnectionClosed:
+            # Whoever reads next finds out, and then everything is asked for again.
+            return
+
+    async def _read(self) -> None:
+        """Receive one message, or come back to a server that was lost."""
+        connection = self._live()
+        try:
+            async with asyncio.timeout(self._heartbeat_timeout_s):
+                frame = await connection.recv()
+        except (ConnectionClosed, TimeoutError) as error:
+            if self._is_closed:
+                return
+            if isinstance(error, ConnectionClosed):
+                connecting.raise_if_final(error)
+            else:
+                connection.transport.abort()
+            await self._reopen()
+        else:
+            self._session.take(frame)
+        await self._flush()
+
+    async def _reopen(self) -> None:
+        # Many clients lose a server at the same moment, and should not come back at the same moment.
+        await asyncio.sleep(random.uniform(0, connecting.WAIT_FIRST_S))  # noqa: S311  # no secret hangs on it
+        await AsyncRetrying(**connecting.retry_options(self._budget_s))(self._open_and_hear)
+
+    async def _open_and_hear(self) -> None:
+        """Open, and hear something: a server that accepts and closes at once has not come back."""
+        await self._open()
+        self._session.reopened()
+        await self._flush()
+        try:
+            async with asyncio.timeout(self._heartbeat_timeout_s):
+                frame = await self._live().recv()
+        except TimeoutError:
+            self._live().transport.abort()
+            raise ConnectionLostError(f"{self._url} says nothing") from None
+        except ConnectionClosed as closed:
+            connecting.raise_if_final(closed)
+            raise ConnectionLostError(f"{self._url} closed the connection: {closed}") from closed
+        self._session.take(frame)
+
+    async def _open(self) -> None:
+        if self._is_closed:
+            raise ClientError("the client is closed")
+        try:
+            self._connection = await connect(self._url, **self._options)
+        except (OSError, InvalidHandshake, EOFError) as error:
+            connecting.raise_handshake(error, self._url)
+        connecting.raise_if_other_protocol(self._connection.subprotocol, self._options, self._url)
+
+    def _live(self) -> ClientConnection:
+        if self._connection is None:
+            raise ClientError("the client is not connected: use it as a context manager, or call connect()")
+        return self._connection

@@ -1,0 +1,29 @@
+"""What a client may raise; all are L3BookErrors."""
+
+from l3book._core import L3BookError
+
+
+class ClientError(L3BookError):
+    """Base of what clients raise; itself, when a closed client is used."""
+
+
+class ConnectionLostError(ClientError):
+    """The server cannot be reached, or was lost and did not come back within the budget."""
+
+
+class RefusedError(ClientError):
+    """The server will not have this client: a wrong, revoked or missing key, or a protocol that it does not speak."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+        """Of the handshake's HTTP answer (401, 403, …), or the close code (4401, 1007, …)."""
+
+
+class SubscriptionError(ClientError):
+    """The server refused a subscription."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{detail} ({code})")
+        self.code = code
+        """As the server tells it: `unknown_instrument`, `already_subscribed`, …"""

@@ -1,0 +1,141 @@
+"""The page's books over WebSocket, in a real Chromium, against a real server."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from page_reading import expected, shown, wait_until
+from playwright.sync_api import expect
+
+from l3book.client import Client
+from running import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+    from running import RunningServer
+
+    Serve = Callable[..., RunningServer]
+    OpenPage = Callable[..., Page]
+    Screenshot = Callable[[Page, str], None]
+
+pytestmark = pytest.mark.e2e
+
+WAIT_S = 30
+AGREEMENTS = 3
+DEPTH = 10
+HAS_BOOK = "/^[0-9,]+$/.test(text('seq'))"
+
+
+def moved_on(seq: int) -> str:
+    return f"Number(text('seq').replaceAll(',', '')) > {seq}"
+
+
+def test_the_ladder_is_that_of_rest_at_the_same_seq_while_the_market_moves(serve: Serve, open_page: OpenPage) -> None:
+    server = serve("--source", "synthetic:?instruments=1&rate=10")
+    server.wait_until_ready()
+    page = open_page(server.url)
+    wait_until(page, HAS_BOOK)
+    asked: dict[int, dict[str, Any]] = {}
+    agreed: set[int] = set()
+    deadline_s = time.monotonic() + WAIT_S
+    while len(agreed) < AGREEMENTS:
+        assert time.monotonic() < deadline_s, f"only {len(agreed)} moments to compare"
+        said = shown(page)
+        book = server.get("/v1/books/SYN0", params={"level": 3, "depth": DEPTH}).raise_for_status().json()
+        asked[book["seq"]] = book
+        if (theirs := asked.get(said.seq)) is None:
+            continue
+        assert (said.bids, said.asks) == (expected(theirs["bids"]), expected(theirs["asks"]))
+        assert (said.epoch, said.state) == (theirs["epoch"], theirs["state"])
+        agreed.add(said.seq)
+
+
+def test_a_socket_that_is_refused_has_books_polled_until_there_is_room(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot
+) -> None:
+    server = serve("--source", "synthetic:?instruments=1", env={"L3BOOK_SOCKETS_MAX": "1"})
+    server.wait_until_ready()
+    with Client(server.url):
+        page = open_page(server.url)
+        expect(page.get_by_test_id("link")).to_have_text("polling")
+        seq = shown(page).seq
+        wait_until(page, moved_on(seq))
+        screenshot(page, "polling")
+    expect(page.get_by_test_id("link")).to_have_text("connected")
+    wait_until(page, moved_on(shown(page).seq))
+
+
+def test_a_server_that_hangs_is_stale_then_gone_then_back(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot
+) -> None:
+    server = serve("--source", "synthetic:?instruments=1")
+    server.wait_until_ready()
+    page = open_page(server.url)
+    wait_until(page, f"{HAS_BOOK} && text('link') === 'connected'")
+    before = shown(page)
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        expect(page.get_by_test_id("notice-stale")).to_contain_text("Stale: nothing new for")
+        screenshot(page, "stale")
+        notice = page.get_by_test_id("notice-disconnected")
+        expect(notice).to_contain_text(re.compile(r"no answer within 5 s; (next try in \d+ s|trying now)"))
+        expect(page.get_by_test_id("book-state")).to_have_text("last known")
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+    expect(page.get_by_test_id("link")).to_have_text("connected")
+    wait_until(page, moved_on(before.seq))
+    assert shown(page).epoch == before.epoch
+    expect(page.get_by_test_id("notice-restarted")).to_be_hidden()
+
+
+def test_a_key_is_asked_for_and_kept_for_this_tab_alone(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot, tmp_path: Path
+) -> None:
+    env = {"L3BOOK_STATE_DIR": str(tmp_path / "state")}
+    made = run("keys", "create", "--name", "desk", env=env)
+    assert made.returncode == 0, made.stderr
+    key = made.stdout.decode().strip()
+    server = serve("--source", "synthetic:?instruments=1", env=env)
+    server.wait_until_ready()
+    page = open_page(server.url)
+    addresses: list[str] = []
+    page.on("request", lambda request: addresses.append(request.url))
+    page.on("websocket", lambda socket: addresses.append(socket.url))
+    notice = page.get_by_test_id("notice-locked")
+    expect(notice).to_contain_text("wants an API key")
+    expect(page.get_by_test_id("link")).to_have_text("key needed")
+    screenshot(page, "key-needed")
+
+    field = page.get_by_test_id("key-field")
+    field.fill("l3b_000000000000_" + "0" * 64)
+    page.get_by_test_id("key-button").click()
+    expect(notice).to_be_visible()
+    expect(page.get_by_test_id("link")).to_have_text("key needed")
+
+    field.fill(key)
+    field.press("Enter")
+    expect(notice).to_be_hidden()
+    expect(page.get_by_test_id("link")).to_have_text("connected")
+    wait_until(page, HAS_BOOK)
+    wait_until(page, moved_on(shown(page).seq))
+    page.reload()
+    wait_until(page, f"{HAS_BOOK} && text('link') === 'connected'")
+    assert not [url for url in addresses if "l3b_" in url or "ticket." in url], "no secret in an address"
+    assert page.evaluate("() => JSON.stringify({ ...localStorage })").find("l3b_") < 0
+
+    other_tab = page.context.new_page()
+    other_tab.goto(server.url)
+    expect(other_tab.get_by_test_id("notice-locked")).to_be_visible()
+
+    assert run("keys", "revoke", "desk", env=env).returncode == 0
+    expect(notice).to_be_visible()
+    expect(page.get_by_test_id("book-state")).to_have_text("last known")
+    screenshot(page, "key-revoked")

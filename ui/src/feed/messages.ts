@@ -1,0 +1,103 @@
+/** What the server says on the WebSocket, as far as the page listens; docs/websocket.md is the whole of it. */
+
+import { BOOK_STATES, type BookState, type Level } from "./wire";
+import { fields, flag, list, nullable, number, oneOf, parseLevel, text, type Fields, WireError } from "./fields";
+
+/** Facts that snapshots and deltas share. */
+export interface BookFacts {
+  readonly instrument: string;
+  readonly epoch: string;
+  readonly seq: number;
+  readonly sequence: number;
+  readonly tsEvent: string;
+  readonly tsRecv: string;
+  readonly state: BookState;
+  readonly crossed: boolean;
+  readonly locked: boolean;
+  readonly bids: readonly Level[];
+  readonly asks: readonly Level[];
+  readonly crc: number;
+}
+
+export interface SnapshotMessage extends BookFacts {
+  readonly type: "snapshot";
+  readonly publisherId: number;
+  readonly instrumentId: number;
+}
+
+export interface DeltaMessage extends BookFacts {
+  readonly type: "delta";
+  readonly prev: number;
+}
+
+export type StreamMessage =
+  | SnapshotMessage
+  | DeltaMessage
+  | { readonly type: "ack"; readonly id: number }
+  | { readonly type: "error"; readonly id: number | null; readonly code: string; readonly detail: string }
+  /** `seq` counts the complete events of all books subscribed to. */
+  | { readonly type: "heartbeat"; readonly seq: number }
+  | { readonly type: "gap"; readonly instrument: string }
+  | { readonly type: "pong" };
+
+/** Throws a WireError that names the field where a message is none of these. */
+export function parseMessage(data: unknown): StreamMessage {
+  const message = fields(parseJson(data), "message");
+  const type = text(message["type"], "message.type");
+  switch (type) {
+    case "snapshot":
+      return {
+        type,
+        ...facts(message),
+        publisherId: number(message["publisher_id"], "snapshot.publisher_id"),
+        instrumentId: number(message["instrument_id"], "snapshot.instrument_id"),
+      };
+    case "delta":
+      return { type, ...facts(message), prev: number(message["prev"], "delta.prev") };
+    case "ack":
+      return { type, id: number(message["id"], "ack.id") };
+    case "error":
+      return {
+        type,
+        id: nullable(message["id"], "error.id", number),
+        code: text(message["code"], "error.code"),
+        detail: text(message["detail"], "error.detail"),
+      };
+    case "heartbeat":
+      return { type, seq: number(message["seq"], "heartbeat.seq") };
+    case "gap":
+      return { type, instrument: text(message["instrument"], "gap.instrument") };
+    case "pong":
+      return { type };
+    default:
+      throw new WireError(`message.type: "${type}" is not known`);
+  }
+}
+
+function parseJson(data: unknown): unknown {
+  try {
+    return JSON.parse(text(data, "message")) as unknown;
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new WireError(`message: expected JSON: ${error.message}`);
+    throw error;
+  }
+}
+
+function facts(message: Fields): BookFacts {
+  const levels = (side: "bids" | "asks"): Level[] =>
+    list(message[side], side).map((level, index) => parseLevel(level, `${side}[${index}]`));
+  return {
+    instrument: text(message["instrument"], "instrument"),
+    epoch: text(message["epoch"], "epoch"),
+    seq: number(message["seq"], "seq"),
+    sequence: number(message["sequence"], "sequence"),
+    tsEvent: text(message["ts_event"], "ts_event"),
+    tsRecv: text(message["ts_recv"], "ts_recv"),
+    state: oneOf(message["state"], "state", BOOK_STATES),
+    crossed: flag(message["crossed"], "crossed"),
+    locked: flag(message["locked"], "locked"),
+    bids: levels("bids"),
+    asks: levels("asks"),
+    crc: number(message["crc"], "crc"),
+  };
+}

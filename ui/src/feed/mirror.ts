@@ -1,0 +1,94 @@
+/** A book kept from snapshots and deltas, held against the server's checksum after each of them. */
+
+import { parseDecimal } from "../decimal";
+import { crc32 } from "./crc";
+import type { BookFacts, DeltaMessage, SnapshotMessage } from "./messages";
+import type { Level } from "./wire";
+
+/** The checksum covers so many levels of each side. */
+export const CRC_LEVELS_MAX = 10;
+
+/** A message that does not continue the mirror, or leads to another book than the server's. */
+export class OutOfStep extends Error {
+  override readonly name = "OutOfStep";
+}
+
+/** One side: levels by price, best first. */
+class Half {
+  readonly #sign: bigint;
+  readonly #ranks: bigint[] = [];
+  readonly levels: Level[] = [];
+
+  /** `sign` makes a better price a smaller rank: -1 for bids, 1 for asks. */
+  constructor(sign: bigint) {
+    this.#sign = sign;
+  }
+
+  /** Sizes are absolute; size 0: no longer among the levels subscribed to. */
+  put(level: Level): void {
+    const rank = parseDecimal(level.price) * this.#sign;
+    let from = 0;
+    let to = this.#ranks.length;
+    while (from < to) {
+      const middle = (from + to) >>> 1;
+      if ((this.#ranks[middle] ?? rank) < rank) from = middle + 1;
+      else to = middle;
+    }
+    const found = this.#ranks[from] === rank ? 1 : 0;
+    this.levels.splice(from, found, ...(level.size === 0 ? [] : [level]));
+    this.#ranks.splice(from, found, ...(level.size === 0 ? [] : [rank]));
+  }
+}
+
+export class Mirror {
+  #bids = new Half(-1n);
+  #asks = new Half(1n);
+  #facts: BookFacts | null = null;
+  readonly #crcLevels: number;
+  publisherId = 0;
+  instrumentId = 0;
+
+  /** `depth` is the number of levels subscribed to. */
+  constructor(depth: number) {
+    this.#crcLevels = Math.min(depth, CRC_LEVELS_MAX);
+  }
+
+  /** Of the last message; null before the first. */
+  get facts(): BookFacts | null {
+    return this.#facts;
+  }
+
+  /** Best first; a copy, as the mirror goes on changing. */
+  get bids(): Level[] {
+    return [...this.#bids.levels];
+  }
+
+  get asks(): Level[] {
+    return [...this.#asks.levels];
+  }
+
+  checksum(): number {
+    const best = [...this.#asks.levels.slice(0, this.#crcLevels), ...this.#bids.levels.slice(0, this.#crcLevels)];
+    return crc32(best.map(({ price, size }) => `${price}:${size}`).join(","));
+  }
+
+  /** Throws OutOfStep; the mirror is then of no use until the next snapshot. */
+  apply(message: SnapshotMessage | DeltaMessage): void {
+    if (message.type === "snapshot") {
+      this.#bids = new Half(-1n);
+      this.#asks = new Half(1n);
+      this.publisherId = message.publisherId;
+      this.instrumentId = message.instrumentId;
+    } else if (this.#facts?.epoch !== message.epoch || this.#facts.seq !== message.prev) {
+      const at = this.#facts === null ? "nothing" : `${this.#facts.epoch}-${this.#facts.seq}`;
+      throw new OutOfStep(`a delta from ${message.epoch}-${message.prev} cannot continue ${at}`);
+    }
+    for (const level of message.bids) this.#bids.put(level);
+    for (const level of message.asks) this.#asks.put(level);
+    this.#facts = message;
+    const checksum = this.checksum();
+    if (checksum !== message.crc) {
+      throw new OutOfStep(`at ${message.epoch}-${message.seq} the checksum is ${checksum}, the server says ${message.crc}`);
+    }
+  }
+}
