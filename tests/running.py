@@ -1,9 +1,11 @@
 """The installed `l3book` command, run as users run it."""
 
+import atexit
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -17,11 +19,15 @@ STATE_TIMEOUT_S = 30
 EXIT_TIMEOUT_S = 30
 POLL_INTERVAL_S = 0.02
 
+# Not that of whoever runs the tests: it may hold keys, and the servers started here would ask for them.
+_STATE = tempfile.TemporaryDirectory(prefix="l3book-state-")
+atexit.register(_STATE.cleanup)
+
 
 def environment(**changes: str) -> dict[str, str]:
-    """This process's environment without settings of l3book, plus the changes."""
+    """This process's environment without settings of l3book, with an empty state, plus the changes."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("L3BOOK_")}
-    return {**clean, **changes}
+    return {**clean, "L3BOOK_STATE_DIR": _STATE.name, **changes}
 
 
 def run(

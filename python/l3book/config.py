@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from l3book.digits import whole_number
@@ -23,6 +23,12 @@ _OTHER_PREFIXES = ("L3BOOK_TEST_", "L3BOOK_BENCH_")
 
 class ConfigError(ValueError):
     """A setting that is unknown or wrong; the text says where it came from and what was expected."""
+
+
+def _platform_state_dir() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("l3book"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,28 @@ class Settings:
     """The most levels of a book answer; depth=all is refused where this is below the default."""
     allow_unauthenticated: bool = False
     """Serve everybody who can reach the address. For a container's own network, not for a public one."""
+    state_dir: Path = field(default_factory=_platform_state_dir)
+    """Folder of state.db: keys, and the answers that are given again."""
+    origins: tuple[str, ...] = ()
+    """Origins besides the server's own whose pages may open sockets and write."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose pages may read the answers."""
+    requests_per_s_max: int = 20_000
+    """Per key and, without one, per address; 0: no limit."""
+    sockets_per_key_max: int = 2000
+    """Open WebSockets per key and, without one, per address."""
+    sockets_max: int = 5000
+    """Open WebSockets in all."""
+    subscriptions_per_key_max: int = 20_000
+    """Subscriptions per key and, without one, per address."""
+    body_bytes_max: int = 1_048_576
+    """The largest body of a request."""
+    request_body_timeout_s: int = 10
+    """A body that has not come whole by then is refused."""
+    idempotency_hours: int = 24
+    """How long an answer is kept for its Idempotency-Key."""
+    ticket_s: int = 30
+    """How long a ticket can be used."""
 
 
 def _text(value: object) -> str:
@@ -87,6 +115,13 @@ def _log_level(value: object) -> str:
     raise ValueError("one of " + ", ".join(LOG_LEVELS))
 
 
+def _list(value: object) -> tuple[str, ...]:
+    parts = value.split(",") if isinstance(value, str) else value
+    if isinstance(parts, list) and all(isinstance(part, str) for part in parts):
+        return tuple(part.strip() for part in parts if part.strip())
+    raise ValueError("a list of texts")
+
+
 _PARSERS: dict[str, Callable[[object], object]] = {
     "source": _text,
     "host": _text,
@@ -98,9 +133,20 @@ _PARSERS: dict[str, Callable[[object], object]] = {
     "depth_default": _whole(1, DEPTH_LIMIT),
     "depth_max": _whole(1, DEPTH_LIMIT),
     "allow_unauthenticated": _flag,
+    "state_dir": lambda value: Path(_text(value)),
+    "origins": _list,
+    "cors_origins": _list,
+    "requests_per_s_max": _whole(0, 10**9),
+    "sockets_per_key_max": _whole(1, 10**6),
+    "sockets_max": _whole(1, 10**6),
+    "subscriptions_per_key_max": _whole(1, 10**6),
+    "body_bytes_max": _whole(1024, 2**30),
+    "request_body_timeout_s": _whole(1, 3600),
+    "idempotency_hours": _whole(1, 24 * 31),
+    "ticket_s": _whole(1, 3600),
 }
 
-SETTING_NAMES = tuple(field.name for field in fields(Settings))
+SETTING_NAMES = tuple(entry.name for entry in fields(Settings))
 
 
 def load(

@@ -3,7 +3,13 @@
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
+from l3book.access import endpoints as access_endpoints
+from l3book.access.bodies import Bodies
+from l3book.access.guard import Guard
+from l3book.access.idempotency import Idempotency
+from l3book.access.middleware import Access
 from l3book.api import documents, page
 from l3book.api.hosts import HostCheck
 from l3book.api.operations import operations
@@ -13,16 +19,65 @@ from l3book.api.rest import Rest
 from l3book.config import Settings
 from l3book.hub import Hub
 
+CORS_METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
+CORS_REQUEST_HEADERS = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-None-Match",
+    "traceparent",
+    "X-Request-Id",
+)
+CORS_ANSWER_HEADERS = (
+    "ETag",
+    "Idempotency-Replayed",
+    "Link",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-Request-Id",
+)
 
-def create_app(hub: Hub, settings: Settings, hosts: tuple[str, ...] | None = None) -> Starlette:
-    """REST, health, the documents and the page, over one hub, for requests to `hosts` (None: to any)."""
+
+def create_app(hub: Hub, settings: Settings, guard: Guard, hosts: tuple[str, ...] | None = None) -> Starlette:
+    """All of HTTP over one hub, for whom the guard lets in, by the names in `hosts` (None: any)."""
+    page_routes = page.routes()
     every = operations(settings)
     app = Starlette(
-        # Ids first: whatever is answered further in has them.
-        middleware=[Middleware(RequestIds), *([Middleware(HostCheck, hosts=hosts)] if hosts else [])],
-        routes=[*Rest(hub, settings).routes(every), *documents.routes(every, needs_key=False), *page.routes()],
+        middleware=_middleware(settings, guard, hosts, page.paths(page_routes)),
+        routes=[
+            *Rest(hub, settings).routes(every),
+            *access_endpoints.routes(guard),
+            *documents.routes(every, needs_key=guard.keys.are_needed),
+            *page_routes,
+        ],
         exception_handlers={Problem: on_problem, HTTPException: on_http_exception},
     )
     # A redirect would be made from the Host header, to a name that the caller chose.
     app.router.redirect_slashes = False
     return app
+
+
+def _middleware(
+    settings: Settings, guard: Guard, hosts: tuple[str, ...] | None, page_paths: frozenset[str]
+) -> list[Middleware]:
+    """From the outside in: whatever is answered has its ids; nobody's body is read before it is known who sends it."""
+    layers = [Middleware(RequestIds), *([Middleware(HostCheck, hosts=hosts)] if hosts else [])]
+    if settings.cors_origins:
+        # Outside of Access: a browser asks for leave before it sends the key, and must be able to read refusals.
+        layers.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_origins,
+                allow_methods=CORS_METHODS,
+                allow_headers=CORS_REQUEST_HEADERS,
+                expose_headers=CORS_ANSWER_HEADERS,
+            )
+        )
+    return [
+        *layers,
+        Middleware(Access, guard=guard, origins=tuple(settings.origins), page_paths=page_paths),
+        Middleware(Bodies, limits=guard.limits),
+        Middleware(Idempotency, guard=guard),
+    ]

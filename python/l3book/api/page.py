@@ -49,6 +49,11 @@ def routes(folder: Path = STATIC_FOLDER) -> list[BaseRoute]:
     return found
 
 
+def paths(page_routes: list[BaseRoute]) -> frozenset[str]:
+    """Every path of the page that is one file's."""
+    return frozenset(route.path for route in page_routes if isinstance(route, Route))
+
+
 def _file_route(path: str, file: Path) -> Route:
     async def serve_file(_request: Request) -> Response:
         return FileResponse(file, headers={"Cache-Control": "no-cache"})

@@ -117,10 +117,17 @@ def _address(settings: "Settings") -> Iterator[Finding]:
     except ImportError as error:
         yield "fail", f"the server's packages do not load: {error}"
         return
+    from l3book.access.key_store import has_keys
+    from l3book.access.state_file import StateError
     from l3book.cli.serve import UNAUTHENTICATED
     from l3book.listening import ListenError, PortInUseError, address_of, listen
 
-    refusal = None if settings.allow_unauthenticated else UNAUTHENTICATED
+    try:
+        is_open_to_all = settings.allow_unauthenticated or has_keys(settings.state_dir)
+    except StateError as error:
+        yield "fail", str(error)
+        return
+    refusal = None if is_open_to_all else UNAUTHENTICATED
     try:
         with listen(settings.host, settings.port, public_refusal=refusal) as listener:
             yield "ok", f"can listen on http://{address_of(listener)}"

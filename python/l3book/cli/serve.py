@@ -1,6 +1,7 @@
 """Serve the books of a source over HTTP, with a page that shows them."""
 
 import argparse
+import contextlib
 import os
 import sys
 import time
@@ -12,6 +13,7 @@ from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError, cannot_use
 if TYPE_CHECKING:
     from socket import socket
 
+    from l3book.access.guard import Guard
     from l3book.config import Settings
     from l3book.shutdown import Shutdown
     from l3book.sources import AnySource
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 NS_PER_MS = 1_000_000
 
 UNAUTHENTICATED = (
-    "the server asks nobody who they are: expected 127.0.0.1, or L3BOOK_ALLOW_UNAUTHENTICATED=1 to serve everybody "
-    "who can reach it"
+    "there are no API keys: expected 127.0.0.1, or a key (`l3book keys create`), or L3BOOK_ALLOW_UNAUTHENTICATED=1 to "
+    "serve everybody who can reach it"
 )
 ENGINE_JOIN_TIMEOUT_S = 5.0
 """The engine gets this long to finish the chunk it is at."""
@@ -58,20 +60,20 @@ def run(arguments: argparse.Namespace) -> int:
     shutdown = Shutdown()
     shutdown.install()
     source = _open(settings.source, settings.gateway or None)
+    guard = _guard(settings)
     try:
-        listener = listen(
-            settings.host, settings.port, public_refusal=None if settings.allow_unauthenticated else UNAUTHENTICATED
-        )
+        is_open_to_all = settings.allow_unauthenticated or guard.keys.are_needed()
+        listener = listen(settings.host, settings.port, public_refusal=None if is_open_to_all else UNAUTHENTICATED)
     except ListenError as error:
         raise CommandError(str(error)) from None
-    with listener:
-        if is_public(listener):
+    with listener, contextlib.closing(guard):
+        if is_public(listener) and not guard.keys.are_needed():
             print(
                 f"l3book: warning: http://{address_of(listener)} is served to everybody who can reach it, "
                 "without authentication",
                 file=sys.stderr,
             )
-        return _serve(settings, source, shutdown, listener)
+        return _serve(settings, source, shutdown, listener, guard)
 
 
 def load_settings(config: Path | None, env: str | None, overrides: dict[str, object] | None = None) -> "Settings":
@@ -105,7 +107,17 @@ def _open(uri: str, gateway: str | None) -> "AnySource":
         raise CommandError(f"source {uri!r}: {error}", EXIT_ANSWER_IS_NO) from None
 
 
-def _serve(settings: "Settings", source: "AnySource", shutdown: "Shutdown", listener: "socket") -> int:
+def _guard(settings: "Settings") -> "Guard":
+    from l3book.access.guard import Guard
+    from l3book.access.state_file import StateError
+
+    try:
+        return Guard(settings)
+    except StateError as error:
+        raise CommandError(str(error)) from None
+
+
+def _serve(settings: "Settings", source: "AnySource", shutdown: "Shutdown", listener: "socket", guard: "Guard") -> int:
     from l3book import Market, __version__
     from l3book.api.app import create_app
     from l3book.api.hosts import own_hosts
@@ -113,7 +125,7 @@ def _serve(settings: "Settings", source: "AnySource", shutdown: "Shutdown", list
     from l3book.engine import Engine
     from l3book.feed.options import FeedOptions
     from l3book.hub import Hub
-    from l3book.listening import address_of
+    from l3book.listening import address_of, is_public
     from l3book.sources import is_connector
 
     url = f"http://{address_of(listener)}"
@@ -124,10 +136,12 @@ def _serve(settings: "Settings", source: "AnySource", shutdown: "Shutdown", list
 
     def on_accepting() -> None:
         hub.loop_lag.start()
+        guard.start()
         print(f"l3book {__version__}: listening on {url} (source {source.uri})", file=sys.stderr, flush=True)
 
-    hosts = None if settings.allow_unauthenticated else own_hosts(listener, settings.host)
-    server = Server(create_app(hub, settings, hosts), listener, on_accepting)
+    # Whoever is reached from elsewhere is called by names that are not known here; there, keys keep strangers out.
+    hosts = None if settings.allow_unauthenticated or is_public(listener) else own_hosts(listener, settings.host)
+    server = Server(create_app(hub, settings, guard, hosts), listener, on_accepting)
 
     def on_signal() -> None:
         hub.begin_shutdown()
