@@ -31,19 +31,27 @@ class BrokenHub:
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[httpx.Client]:
     """Of a server over a hub that is broken."""
+    settings = Settings(state_dir=tmp_path)
     is_accepting = threading.Event()
-    settings = Settings(state_dir=str(tmp_path))
-    with listen("127.0.0.1", 0, public_refusal=None) as listener, contextlib.closing(Guard(settings)) as guard:
-        app = create_app(cast("Any", BrokenHub()), settings, guard)
-        server = Server(app, listener, is_accepting.set)
-        thread = threading.Thread(target=server.serve_until_shutdown)
+    servers: list[Server] = []
+
+    def serve() -> None:
+        # The guard's database belongs to the thread that opens it.
+        with contextlib.closing(Guard(settings)) as guard:
+            app = create_app(cast("Any", BrokenHub()), settings, guard)
+            servers.append(Server(app, listener, is_accepting.set))
+            servers[0].serve_until_shutdown()
+
+    with listen("127.0.0.1", 0, public_refusal=None) as listener:
+        thread = threading.Thread(target=serve)
         thread.start()
         try:
             assert is_accepting.wait(START_TIMEOUT_S)
             with httpx.Client(base_url=f"http://{address_of(listener)}") as client:
                 yield client
         finally:
-            server.should_exit = True
+            for server in servers:
+                server.should_exit = True
             thread.join(START_TIMEOUT_S)
 
 

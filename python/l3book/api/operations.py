@@ -124,6 +124,7 @@ _INSTRUMENT = Parameter(
     "instrument", "path", InstrumentName, "symbol, instrument_id or publisher_id:instrument_id; a slash in it: by id"
 )
 _ORDER_ID = Parameter("order_id", "path", OrderId, "as the venue gave it")
+_IDEMPOTENCY_KEY: TypeAlias = Annotated[str, Meta(pattern=r'^("[!#-\[\]-~]{1,255}"|[!#-\[\]-~]{1,255})$')]
 _NOT_KNOWN = ("unknown_parameter", "repeated_parameter")
 _NO_BOOK = ("unknown_instrument", "ambiguous_instrument")
 _AT = "`at=TIME` asks for a book of the past: 501 until there is history."
@@ -155,7 +156,9 @@ _TICKETS = Operation(
     owner="access",
     status=201,
     headers=("Cache-Control", "Idempotency-Replayed"),
-    parameters=(Parameter("Idempotency-Key", "header", str, "the same key and body: the same answer, done once"),),
+    parameters=(
+        Parameter("Idempotency-Key", "header", _IDEMPOTENCY_KEY, "the same key and body: the same answer, done once"),
+    ),
     problems=(*POST_PROBLEMS, "unknown_parameter", "too_many_tickets"),
 )
 
