@@ -74,6 +74,7 @@ ANSWER_HEADERS = {
     "Allow": "the methods there are; of 405 and of OPTIONS",
     "Cache-Control": "`no-cache`: to be asked for again, with the ETag; `no-store`: not to be kept",
     "ETag": "`epoch-seq-level-depth-checksum` of the book and the representation",
+    "Idempotency-Replayed": "`true`: an answer that was given before; of a POST with an Idempotency-Key",
     "Link": 'the next page, `rel="next"`; absent on the last',
     "RateLimit": "what is left of the rate, and until when",
     "RateLimit-Policy": "the rate allowed",
@@ -123,6 +124,7 @@ _INSTRUMENT = Parameter(
     "instrument", "path", InstrumentName, "symbol, instrument_id or publisher_id:instrument_id; a slash in it: by id"
 )
 _ORDER_ID = Parameter("order_id", "path", OrderId, "as the venue gave it")
+_IDEMPOTENCY_KEY: TypeAlias = Annotated[str, Meta(pattern=r'^("[!#-\[\]-~]{1,255}"|[!#-\[\]-~]{1,255})$')]
 _NOT_KNOWN = ("unknown_parameter", "repeated_parameter")
 _NO_BOOK = ("unknown_instrument", "ambiguous_instrument")
 _AT = "`at=TIME` asks for a book of the past: 501 until there is history."
@@ -144,9 +146,26 @@ def _book_parameters(settings: Settings) -> tuple[Parameter, ...]:
     )
 
 
+_TICKETS = Operation(
+    "/v1/tickets",
+    "tickets",
+    "Exchange a key for a ticket that opens one WebSocket",
+    (Ticket,),
+    "For browsers, which cannot send a key with a handshake: the subprotocol `l3book.ticket.TICKET` does.",
+    method="POST",
+    owner="access",
+    status=201,
+    headers=("Cache-Control", "Idempotency-Replayed"),
+    parameters=(
+        Parameter("Idempotency-Key", "header", _IDEMPOTENCY_KEY, "the same key and body: the same answer, done once"),
+    ),
+    problems=(*POST_PROBLEMS, "unknown_parameter", "too_many_tickets"),
+)
+
+
 def operations(settings: Settings) -> tuple[Operation, ...]:
     """All of them, with the ranges that the settings allow."""
-    return (*_market(settings), *_server(), TICKETS, *_documents())
+    return (*_market(settings), _TICKETS, *_server(), *_documents())
 
 
 def _market(settings: Settings) -> tuple[Operation, ...]:
@@ -272,17 +291,3 @@ def _documents() -> tuple[Operation, ...]:
             **json_document,  # type: ignore[arg-type]
         ),
     )
-
-
-TICKETS = Operation(
-    "/v1/tickets",
-    "tickets",
-    "Exchange a key for a ticket that opens one WebSocket",
-    (Ticket,),
-    "For browsers, which cannot send a key with a handshake: the subprotocol `l3book.ticket.TICKET` does.",
-    method="POST",
-    owner="access",
-    status=201,
-    parameters=(Parameter("Idempotency-Key", "header", str, "the same key and body: the same answer, done once"),),
-    problems=(*POST_PROBLEMS, "unknown_parameter", "too_many_tickets"),
-)
