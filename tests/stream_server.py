@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -16,6 +15,7 @@ from stream_model import Stream, Venue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from http import HTTPStatus
 
     from websockets.http11 import Request, Response
     from websockets.sync.server import Server, ServerConnection

@@ -1,7 +1,6 @@
 """The page in a real Chromium, against a real server."""
 
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit

@@ -23,7 +23,7 @@ from stream_model import checksum
 from stream_server import StreamServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from l3book.client import Update
 
@@ -69,9 +69,6 @@ class DrivenClient:
 
     def __next__(self) -> Update:
         return self._runner.run(anext(self._client))  # type: ignore[arg-type]
-
-
-
 
 
 @pytest.fixture

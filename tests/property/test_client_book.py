@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -14,8 +15,10 @@ from l3book.client.book import Book, OutOfStep
 from l3book.client.messages import Delta, Snapshot
 from l3book.client.prices import parse_price
 from l3book.client.session import Session
-from l3book.client.subscription import Update
 from stream_model import VECTORS, Stream, Venue, after, vectors
+
+if TYPE_CHECKING:
+    from l3book.client.subscription import Update
 
 NUMBERS = st.tuples(*[st.integers(0, 255)] * 3, st.integers(0, 5), st.integers(0, 255))
 EVENTS = st.lists(st.tuples(NUMBERS, st.sampled_from(("tell", "wait", "tell", "clear"))), max_size=60)
@@ -190,7 +193,7 @@ def test_resyncs_are_spaced_further_and_further_apart() -> None:
             peer.send({**peer.stream.head("delta"), "prev": 999, "bids": [], "asks": [], "crc": 0})
             while peer.state.has_pending:
                 peer.state.next_update()
-    waits = [round(after_s - before_s, 1) for before_s, after_s in zip(asked_at_s, asked_at_s[1:], strict=False)]
+    waits = [round(after_s - before_s, 1) for before_s, after_s in pairwise(asked_at_s)]
     assert waits[:5] == [0.5, 1.0, 2.0, 4.0, 8.0]
     assert peer.session.counters.resyncs in {len(asked_at_s), len(asked_at_s) + 1}, "the last may still be waiting"
 

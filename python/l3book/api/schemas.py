@@ -191,7 +191,9 @@ class Metrics(Answer):
     source: Source
     feed: Annotated[dict[str, Any] | None, Meta(description="what the watch of a live feed has counted")]
     event_loop: EventLoop
-    websocket: Annotated[dict[str, int | float], Meta(description="sockets, groups, and what was sent, merged and refused")]
+    websocket: Annotated[
+        dict[str, int | float], Meta(description="sockets, groups, and what was sent, merged and refused")
+    ]
     uptime_s: Rate
     throughput: Throughput
     totals: Totals
