@@ -78,7 +78,7 @@ class Venue:
             return [["M", order.order_id, price, size, "keep"]]
         self.orders.remove(order)
         self.orders.append(Resting(order.order_id, order.side, price, size, self.ts_event))
-        return [["M", order.order_id, price, size, "back", self.ts_event]]
+        return [["M", order.order_id, price, size, "back"]]
 
     def quote(self, side: str, price: str | None, size: int) -> list[list[Any]]:
         self.orders = [order for order in self.orders if order.side != side]
@@ -135,6 +135,8 @@ class Stream:
     told: Picture = field(default_factory=dict)
     seq: int = 0
     epoch: int = 0
+    moved: set[str] = field(default_factory=set)
+    """Orders whose new time no operation has told."""
 
     @property
     def has_queues(self) -> bool:
@@ -174,6 +176,7 @@ class Stream:
             message = {**self.head("snapshot"), "trades": self.venue.trades[-50:]}
         else:
             message = {**self.head("snapshot"), **self.now(), "crc": self.crc()}
+        self.moved.clear()
         self.tell()
         return message
 
@@ -185,6 +188,11 @@ class Stream:
             message = {**self.head("delta"), "trades": list(self.trades)} if self.trades else None
         elif self.channel == "orders":
             message = {**self.head("delta"), "ops": list(self.ops), "crc": self.crc()} if self.ops else None
+            for op in self.ops:
+                if op[0] == "A":
+                    self.moved.discard(op[1])
+                elif op[-1] == "back":
+                    self.moved.add(op[1])
         elif self.now() != self.told:
             changed = {side: self.changed(side) for side in ("bids", "asks")}
             message = {**self.head("delta"), **changed, "crc": self.crc()}
@@ -231,7 +239,15 @@ def vectors() -> list[dict[str, Any]]:
 
 
 def after(stream: Stream) -> dict[str, Any]:
-    return {**stream.now(), "epoch": f"{stream.venue.epoch:x}", "seq": stream.venue.seq, "crc": stream.crc()}
+    """The book that a client must have now."""
+    sides = {side: [as_told(level, stream.moved) for level in levels] for side, levels in stream.now().items()}
+    return {**sides, "epoch": f"{stream.venue.epoch:x}", "seq": stream.venue.seq, "crc": stream.crc()}
+
+
+def as_told(level: list[Any], moved: set[str]) -> list[Any]:
+    price, size, count, *queues = level
+    told = [[[i, s, "0" if i in moved else ts] for i, s, ts in queue] for queue in queues]
+    return [price, size, count, *told]
 
 
 if __name__ == "__main__":

@@ -12,12 +12,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from l3book.client import AsyncClient, Client, SubscriptionError
+import l3book
+from l3book.client import AsyncClient, Client, RefusedError, SubscriptionError
+from running import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from l3book.client import Book, Subscription
+    from l3book.client import Subscription
     from running import RunningServer
 
     Serve = Callable[..., RunningServer]
@@ -33,25 +35,19 @@ KINDS: list[tuple[str, dict[str, Any], dict[str, int]]] = [
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
-def as_rest(book: Book, queues: bool) -> dict[str, Any]:
-    """The book in the form of REST's, as far as the client can know it: a modified order's new time it cannot."""
-    told = book.to_dict()
-    sides = {side: [plain(level, queues) for level in told[side]] for side in ("bids", "asks")}
-    return {**{name: told[name] for name in ("epoch", "seq", "state", "crossed", "locked", "ts_event")}, **sides}
+def facts(book: dict[str, Any], channel: str) -> dict[str, Any]:
+    """What both can know: channel `orders` does not tell the new time of an order that has moved."""
+    names = ("epoch", "seq", "sequence", "state", "crossed", "locked", "ts_event", "ts_recv")
+    sides = {side: [plain(level, channel) for level in book[side]] for side in ("bids", "asks")}
+    return {**{name: book[name] for name in names}, **sides}
 
 
-def plain(level: list[Any], queues: bool) -> list[Any]:
-    price, size, count, *rest = level
-    return [price, size, count, *([[entry[:2] for entry in rest[0]] if rest else []] if queues else [])]
+def plain(level: list[Any], channel: str) -> list[Any]:
+    price, size, count, *queue = level
+    return [price, size, count, *([entry[:2] for entry in queue[0]] if queue and channel == "orders" else queue)]
 
 
-def said_by_rest(server: RunningServer, params: dict[str, int]) -> dict[str, Any]:
-    book = server.get("/v1/books/SYN0", params=params).raise_for_status().json()
-    sides = {side: [plain(level, params["level"] == 3) for level in book[side]] for side in ("bids", "asks")}
-    return {**{name: book[name] for name in ("epoch", "seq", "state", "crossed", "locked", "ts_event")}, **sides}
-
-
-def assert_agrees(server: RunningServer, subscription: Subscription, params: dict[str, int]) -> None:
+def assert_agrees(server: RunningServer, subscription: Subscription, channel: str, params: dict[str, int]) -> None:
     """At so many moments at which both show the same seq, all of it is equal."""
     asked: dict[int, dict[str, Any]] = {}
     agreed = 0
@@ -59,8 +55,8 @@ def assert_agrees(server: RunningServer, subscription: Subscription, params: dic
     while agreed < AGREEMENTS:
         assert time.monotonic() < deadline_s, f"only {agreed} moments to compare"
         subscription.next(WAIT_S)
-        mine = as_rest(subscription.book, params["level"] == 3)
-        book = said_by_rest(server, params)
+        mine = facts(subscription.book.to_dict(), channel)
+        book = facts(server.get("/v1/books/SYN0", params=params).raise_for_status().json(), channel)
         asked[book["seq"]] = book
         if (theirs := asked.get(mine["seq"])) is not None:
             assert mine == theirs
@@ -75,7 +71,7 @@ def test_the_book_is_that_of_rest_at_the_same_seq(
     server.wait_until_ready()
     with Client(server.url) as client:
         subscription = client.subscribe(channel, "SYN0", interval_ms=10, **options)
-        assert_agrees(server, subscription, params)
+        assert_agrees(server, subscription, channel, params)
         counters = client.counters
         assert (counters.resyncs, counters.gaps, counters.crc_errors, counters.reconnects) == (0, 0, 0, 0)
 
@@ -96,6 +92,27 @@ def test_every_channel_of_a_fast_source_fits_without_a_resync(serve: Serve, enco
         assert (client.counters.resyncs, client.counters.crc_errors) == (0, 0)
 
 
+def test_dbn_records_rebuild_the_book(serve: Serve) -> None:
+    """Fed to a market of our own, which then has REST's book; it counts events anew, so the venue's say when."""
+    server = serve("--source", "synthetic:?rate=20&instruments=1")
+    server.wait_until_ready()
+    market = l3book.Market()
+    asked: dict[tuple[int, str], Any] = {}
+    agreed = 0
+    deadline_s = time.monotonic() + WAIT_S
+    with Client(server.url) as client:
+        subscription = client.subscribe("dbn", "SYN0", interval_ms=10)
+        while agreed < AGREEMENTS:
+            assert time.monotonic() < deadline_s, f"only {agreed} moments to compare"
+            market.feed(subscription.next(WAIT_S).records)
+            mine = market.snapshot("SYN0", depth=None, level=3).to_dict()
+            book = server.get("/v1/books/SYN0", params={"level": 3, "depth": 10_000}).raise_for_status().json()
+            asked[(book["sequence"], book["ts_event"])] = (book["bids"], book["asks"], book["orders"])
+            if (theirs := asked.get((mine["sequence"], mine["ts_event"]))) is not None:
+                assert (mine["bids"], mine["asks"], mine["orders"]) == theirs
+                agreed += 1
+
+
 def test_a_killed_server_and_its_return(serve: Serve) -> None:
     server = serve("--source", "synthetic:?instruments=1&rate=1000")
     server.wait_until_ready()
@@ -108,7 +125,26 @@ def test_a_killed_server_and_its_return(serve: Serve) -> None:
         while epochs[-1] == before:
             epochs.append(subscription.next(WAIT_S).epoch)
         assert client.counters.reconnects >= 1
-        assert_agrees(again, subscription, {"level": 2, "depth": 10})
+        assert_agrees(again, subscription, "depth", {"level": 2, "depth": 10})
+
+
+def test_a_wrong_and_a_revoked_key_are_clear_errors(serve: Serve, tmp_path: Path) -> None:
+    env = {"L3BOOK_STATE_DIR": str(tmp_path / "state")}
+    key = run("keys", "create", "--name", "desk", env=env).stdout.decode().strip()
+    server = serve("--source", "synthetic:?instruments=1", env=env)
+    server.wait_until_ready()
+    for wrong in (None, "l3b_000000000000_" + "0" * 64):
+        with pytest.raises(RefusedError, match="answered 401") as caught:
+            Client(server.url, wrong).connect()
+        assert caught.value.status == 401
+    with Client(server.url, key) as client:
+        subscription = client.subscribe("depth", "SYN0")
+        assert subscription.next(WAIT_S).kind == "snapshot"
+        assert run("keys", "revoke", "desk", env=env).returncode == 0
+        with pytest.raises(RefusedError, match="4401") as caught:
+            for _ in subscription:
+                pass
+        assert caught.value.status == 4401
 
 
 def test_an_unknown_instrument_is_a_clear_error(serve: Serve) -> None:

@@ -51,6 +51,15 @@ def test_feeding_a_market_and_reading_json_needs_no_numpy() -> None:
     assert modules_after(code).isdisjoint(HEAVY)
 
 
+def test_the_client_needs_websockets_and_msgspec_and_no_server() -> None:
+    assert "websockets" not in modules_after("import l3book")
+    modules = modules_after("import l3book.client")
+    assert {"websockets", "msgspec"} <= modules
+    assert modules.isdisjoint(
+        {"numpy", "starlette", "uvicorn", "pydantic", "l3book.api", "l3book.hub", "l3book.engine"}
+    )
+
+
 def test_the_command_line_starts_without_the_server() -> None:
     modules = modules_after("import l3book.cli")
     assert modules.isdisjoint(set(HEAVY) - {"argparse"})

@@ -32,7 +32,10 @@ class Level(NamedTuple):
 
 
 class Order(NamedTuple):
-    """A resting order; ts_event (ns) is that of the record that gave it its place."""
+    """A resting order; ts_event (ns) is that of the record that gave it its place.
+
+    0 where channel `orders` has moved it to the back of a queue: the operation does not tell the time.
+    """
 
     order_id: int
     size: int
@@ -75,7 +78,7 @@ class _Half:
 
 
 class Book:
-    """A mirror of one book: updates that are read move it. Prices in 1e-9 units, times in UNIX nanoseconds."""
+    """A mirror of one book. Prices are integers in 1e-9 units, times UNIX ns; updates that are read move it."""
 
     def __init__(self, crc_levels: int = CRC_LEVELS_MAX) -> None:
         self._crc_levels = crc_levels
@@ -194,12 +197,11 @@ class Book:
                 self._join(op.side, op.price, Order(int(op.order_id), op.size, int(op.ts_event)))
             case Modify():
                 side, price, order = self._find(op.order_id)
-                ts_event = order.ts_event if op.ts_event is None else int(op.ts_event)
                 if op.place == "keep":
                     self._resize(side, price, order._replace(size=op.size))
                 else:
                     self._leave(side, price, order)
-                    self._join(side, op.price, Order(order.order_id, op.size, ts_event))
+                    self._join(side, op.price, Order(order.order_id, op.size, 0))
             case Cancel():
                 side, price, order = self._find(op.order_id)
                 if op.size < order.size:

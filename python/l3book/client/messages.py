@@ -43,7 +43,6 @@ class Modify(Struct, array_like=True, tag="M", frozen=True):
     price: str
     size: int
     place: Literal["back", "keep"]
-    ts_event: str | None = None
 
 
 class Cancel(Struct, array_like=True, tag="C", frozen=True):
