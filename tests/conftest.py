@@ -40,6 +40,14 @@ def clx5(test_data: Path) -> Path:
 
 
 @pytest.fixture
+def recording(made: bytes, tmp_path: Path) -> Path:
+    """What a test file has `made`, as a file."""
+    path = tmp_path / "recording.dbn"
+    path.write_bytes(made)
+    return path
+
+
+@pytest.fixture
 def serve() -> Iterator[Callable[..., RunningServer]]:
     """Start `l3book serve` as a process of its own; it is ended with the test."""
     servers: list[RunningServer] = []

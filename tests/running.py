@@ -1,13 +1,16 @@
 """The installed `l3book` command, run as users run it."""
 
 import atexit
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -91,6 +94,16 @@ class RunningCommand:
                 break
             time.sleep(POLL_INTERVAL_S)
         raise AssertionError(f"no {pattern!r} in what it wrote:\n{''.join(self.lines)}")
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Stand still for the length of the block: what is sent to it waits."""
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def wait_for_exit(self) -> int:
         code = self.process.wait(EXIT_TIMEOUT_S)

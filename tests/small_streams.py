@@ -73,7 +73,7 @@ class SmallStream:
         book.streams.append(self)
 
     def poll(self) -> SmallMessage | None:
-        assert not self.closed
+        self._must_be_open()
         ops, self.ops = self.ops, []
         now = (self.book.epoch, self.book.seq, dict(self.book.sizes))
         if self.overflowed and self._states:
@@ -92,7 +92,7 @@ class SmallStream:
         return self._delta(last, now, ops)
 
     def snapshot(self) -> SmallMessage:
-        assert not self.closed
+        self._must_be_open()
         if not self._states:
             self.ops = []
             self._remember((self.book.epoch, self.book.seq, dict(self.book.sizes)))
@@ -108,6 +108,10 @@ class SmallStream:
     def close(self) -> None:
         self.closed = True
         self.book.streams.remove(self)
+
+    def _must_be_open(self) -> None:
+        if self.closed:
+            raise RuntimeError("this stream is closed")
 
     def _remember(self, state: tuple[str, int, dict[str, int]]) -> None:
         self._states = [*self._states[1 - REMEMBERED :], state]
@@ -196,7 +200,7 @@ class WorkOnDemand(ThreadPoolExecutor):
         for job, future in self._asked:
             try:
                 self._done.append((job(), future))
-            except AssertionError as error:
+            except RuntimeError as error:
                 future.set_exception(error)
         self._asked = []
 

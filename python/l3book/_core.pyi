@@ -383,9 +383,8 @@ class Stream:
         """One delta from that seq to what was last told; the same object for all who ask.
 
         None if nothing was told after it, or if it cannot be made: another epoch, more than 128 deltas ago, no
-        message's seq, or a channel of which nothing may be left out ("orders", "trades", "dbn"). A change of state at
-        that very seq is in it, whether or not it was received: the same object then comes again until something is
-        told.
+        message's seq, or a channel of which nothing may be left out ("orders", "trades", "dbn"). A change of state
+        at that very seq is in it, whether or not it was received: the same object comes until something is told.
         """
     def close(self) -> None:
         """Stop listening to the book; so does dropping the last reference."""

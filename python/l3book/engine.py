@@ -1,10 +1,12 @@
 """The engine: the only writer of the Market, one thread that feeds it what the source brings."""
 
 import logging
+import time
 from threading import Thread
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from l3book._core import DecodeError, Market
+from l3book.durations import Durations
 from l3book.feed.options import FeedOptions
 from l3book.sources import AnySource, Connector, Source, is_connector
 from l3book.sources.connection import ConnectionLost, Refused
@@ -36,6 +38,8 @@ class Engine:
         """What was wrong with the source, once its state is failed."""
         self.bytes = 0
         """Decompressed bytes fed; of a source that is connected to, bytes as they came."""
+        self.applied = Durations()
+        """From the moment a chunk was received to the one when all of it was applied."""
         self.feed: Feed | None = None
         """What keeps the connection, where there is one."""
         self._source: Source | None = None
@@ -100,7 +104,9 @@ class Engine:
     def _take(self, chunk: bytes | memoryview) -> None:
         # Before it is fed: of a damaged chunk, what is good is applied.
         self.bytes += len(chunk)
+        received_ns = time.monotonic_ns()
         self._market.feed(chunk)
+        self.applied.add(time.monotonic_ns() - received_ns)
 
     def _tell(self, state: Literal["connecting", "reconnecting", "running"]) -> None:
         self.state = state

@@ -63,7 +63,7 @@ class Hub:
         self._started_s = time.monotonic()
         self._last = self._totals(market.stats())
         self._throughput = {"messages_per_s": 0.0, "events_per_s": 0.0, "bytes_per_s": 0.0, "window_s": 0.0}
-        self._latency = {"apply": _NO_LATENCY, "snapshot": _NO_LATENCY}
+        self._latency = dict.fromkeys(("apply", "snapshot", "feed"), _NO_LATENCY)
         self.loop_lag = LoopLag()
         """Of the event loop that answers; whoever runs one starts it."""
         self.ready_lag_ms_max = ready_lag_ms_max
@@ -224,5 +224,5 @@ class Hub:
             "window_s": round(window_s, 3),
         }
         # A window in which nothing was applied or encoded says nothing: the last one that did stays on view.
-        window = self._market.latency(reset=True)
+        window = {**self._market.latency(reset=True), "feed": self._engine.applied.take()}
         self._latency = {kind: window[kind] if window[kind]["count"] else self._latency[kind] for kind in self._latency}

@@ -257,3 +257,15 @@ def test_json_on_standard_output_stays_clean_of_everything_else(tmp_path: Path) 
     path.write_bytes(metadata(symbols={'ÄB"C': 7}) + record("A", "B", UNIT, size=1, order_id=1, instrument_id=7))
     done = run("reconstruct", path, env={"LC_ALL": "C", "PYTHONIOENCODING": "ascii"})
     assert json.loads(done.stdout)["symbol"] == 'ÄB"C'
+
+
+@pytest.mark.parametrize("source", ["synthetic:", "file:a.dbn", "tcp://127.0.0.1:1", "live://GLBX.MDP3"])
+def test_the_help_of_serve_names_every_option_of_a_source(source: str) -> None:
+    """What a source takes is what it names when it is given something else."""
+    refused = error_line(run("serve", "--source", f"{source}?nonsense=1"))
+    keys = refused.split("unknown key 'nonsense': expected ")[1].split(" or ")
+    text = run("serve", "--help").stdout.decode()
+    scheme = source.partition(":")[0]
+    described = re.search(rf"^  {scheme}:.*\n(?:    .*\n)*", text, re.MULTILINE)
+    assert described, text
+    assert [key for key in keys if not re.search(rf"\b{key}\b", described[0])] == []

@@ -1,14 +1,17 @@
 """What nobody expected: the caller gets a 500 with ids, and the log the traceback under the same ids."""
 
+import contextlib
 import logging
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import httpx
 import pytest
 
 from http_contract import problem
+from l3book.access.guard import Guard
 from l3book.api.app import create_app
 from l3book.api.server import Server
 from l3book.config import Settings
@@ -26,20 +29,29 @@ class BrokenHub:
 
 
 @pytest.fixture
-def client() -> Iterator[httpx.Client]:
+def client(tmp_path: Path) -> Iterator[httpx.Client]:
     """Of a server over a hub that is broken."""
+    settings = Settings(state_dir=tmp_path)
     is_accepting = threading.Event()
+    servers: list[Server] = []
+
+    def serve() -> None:
+        # The guard's database belongs to the thread that opens it.
+        with contextlib.closing(Guard(settings)) as guard:
+            app = create_app(cast("Any", BrokenHub()), settings, guard)
+            servers.append(Server(app, listener, is_accepting.set))
+            servers[0].serve_until_shutdown()
+
     with listen("127.0.0.1", 0, public_refusal=None) as listener:
-        app = create_app(cast("Any", BrokenHub()), Settings())
-        server = Server(app, listener, is_accepting.set)
-        thread = threading.Thread(target=server.serve_until_shutdown)
+        thread = threading.Thread(target=serve)
         thread.start()
         try:
             assert is_accepting.wait(START_TIMEOUT_S)
             with httpx.Client(base_url=f"http://{address_of(listener)}") as client:
                 yield client
         finally:
-            server.should_exit = True
+            for server in servers:
+                server.should_exit = True
             thread.join(START_TIMEOUT_S)
 
 

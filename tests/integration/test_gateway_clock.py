@@ -31,13 +31,6 @@ def made() -> bytes:
     return simulator.header() + simulator.read_last(RECORDS)
 
 
-@pytest.fixture
-def recording(made: bytes, tmp_path: Path) -> Path:
-    path = tmp_path / "recording.dbn"
-    path.write_bytes(made)
-    return path
-
-
 def mbo_of(data: bytes) -> list[bytes]:
     return [raw for raw in raw_records(split(whole_stream(data))[1]) if raw[1] == RTYPE_MBO]
 
@@ -156,6 +149,20 @@ def test_a_shared_clock_runs_on_without_anybody(gateway: Callable[..., RunningGa
         data = client.stream({"start": 0})
         assert body(data) == split(recording.read_bytes())[1]
         assert system_texts(data, REPLAY_COMPLETED) == ["Finished mbo replay"]
+
+
+def test_a_shared_clock_begins_with_the_recording_wherever_its_first_session_starts(
+    gateway: Callable[..., RunningGateway], recording: Path, made: bytes
+) -> None:
+    """The first session's `start` was taken for the beginning of all."""
+    records = list(chunks(split(made)[1], RECORD_BYTES))
+    times = [Mbo.from_bytes(raw).ts_recv for raw in records]
+    recorded_s = (times[-1] - times[0]) / NS_PER_S
+    running = gateway(recording, "--speed", f"{recorded_s / 1000:.9f}", "--shared-clock")
+    with streaming(running, start=Mbo.from_bytes(records[RECORDS // 2]).ts_event) as first:
+        first.until(b"succeeded")
+        with streaming(running) as second:
+            assert records.index(mbo_of(second.until_data())[0]) < RECORDS // 4
 
 
 def test_a_live_subscription_beside_a_replay_begins_when_that_has_caught_up(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dbn_bytes import metadata, split
+from dbn_bytes import RECORD_BYTES, metadata, split
 from gateways import KEY, OTHER_KEY, Client, body
 from l3book._core import Simulator
 from l3book.gateway.faults import LASTING_KINDS, ONE_OFF_KINDS
@@ -29,13 +29,6 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104
 def made() -> bytes:
     simulator = Simulator(seed=1, resting_max=64)
     return simulator.header() + simulator.read_last(5_000)
-
-
-@pytest.fixture
-def recording(made: bytes, tmp_path: Path) -> Path:
-    path = tmp_path / "recording.dbn"
-    path.write_bytes(made)
-    return path
 
 
 def test_two_commands_suffice(gateway: Callable[..., RunningGateway], recording: Path, made: bytes) -> None:
@@ -202,6 +195,22 @@ def test_files_are_served_one_after_the_other(
         with running.connect() as client:
             data = client.rest() if protocol == "raw" else client.stream()
         assert body(data) == 2 * split(made)[1]
+
+
+def test_files_in_the_wrong_order_of_time_are_told(
+    gateway: Callable[..., RunningGateway], made: bytes, tmp_path: Path
+) -> None:
+    head, records = split(made)
+    half = len(records) // RECORD_BYTES // 2 * RECORD_BYTES
+    paths = [tmp_path / "morning.dbn", tmp_path / "evening.dbn"]
+    for path, part in zip(paths, (records[:half], records[half:]), strict=True):
+        path.write_bytes(head + part)
+    right, wrong = gateway(*paths, "--max"), gateway(*reversed(paths), "--max")
+    for running in (right, wrong):
+        running.end()
+    expected = rf"morning\.dbn begins [0-9.]+ s before {re.escape(str(paths[1]))}, which is served first: expected"
+    assert re.search(expected, "".join(wrong.lines))
+    assert "which is served first" not in "".join(right.lines)
 
 
 def test_a_client_before_the_first_byte_is_no_trouble(gateway: Callable[..., RunningGateway], recording: Path) -> None:

@@ -30,13 +30,6 @@ def made() -> bytes:
     return simulator.header() + simulator.read_last(RECORDS)
 
 
-@pytest.fixture
-def recording(made: bytes, tmp_path: Path) -> Path:
-    path = tmp_path / "recording.dbn"
-    path.write_bytes(made)
-    return path
-
-
 @pytest.fixture(params=PROTOCOLS)
 def start(
     request: pytest.FixtureRequest, gateway: Callable[..., RunningGateway], recording: Path
@@ -170,10 +163,25 @@ def test_flip_changes_just_so_many_bits_and_the_same_ones_with_the_same_seed(
 
 
 def test_truncate_ends_inside_a_record(start: Callable[..., RunningGateway], made: bytes) -> None:
-    data, reset = received(start(f"truncate@{AT}"))
+    running = start(f"truncate@{AT}")
+    data, reset = received(running)
     assert not reset
     assert split(made)[1].startswith(data)
     assert AT * RECORD_BYTES < len(data) < (AT + 1) * RECORD_BYTES
+    assert running.end()["records"] == AT, "a part is no record"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_record_that_is_flipped_and_truncated_is_both(
+    start: Callable[..., RunningGateway], made: bytes, order: int
+) -> None:
+    """Of two faults that hit the same record the later one was the only one."""
+    running, whole = start(*[f"flip@{AT}:{8 * RECORD_BYTES}", f"truncate@{AT}"][::order]), split(made)[1]
+    data, _ = received(running)
+    kept = data[AT * RECORD_BYTES :]
+    assert data[: AT * RECORD_BYTES] == whole[: AT * RECORD_BYTES]
+    assert 0 < len(kept) < RECORD_BYTES
+    assert kept == bytes(byte ^ 0xFF for byte in whole[AT * RECORD_BYTES :][: len(kept)])
 
 
 def test_stall_pauses_and_goes_on(start: Callable[..., RunningGateway], made: bytes) -> None:

@@ -236,7 +236,7 @@ def test_metrics_of_a_source_that_ended(ended: RunningServer) -> None:
     assert metrics["counters"]["unknown_cancels"] == 0
     assert all(isinstance(count, int) for count in metrics["counters"].values())
     assert metrics["uptime_s"] > 0
-    for kind in ("apply", "snapshot"):
+    for kind in ("apply", "snapshot", "feed"):
         assert set(metrics["latency"][kind]) == {"count", "p50_ns", "p90_ns", "p99_ns", "max_ns"}
     assert ended.get("/readyz").json() == {"status": "ready"}
     assert ended.get("/livez").json() == {"status": "live"}

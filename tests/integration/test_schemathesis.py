@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from running import RunningServer, environment
+from running import RunningServer, environment, run
 
 COMMAND = Path(sys.executable).parent / "schemathesis"
 HOOKS = Path(__file__).parents[1] / "schemathesis_hooks.py"
@@ -16,13 +16,13 @@ OPTIONS = ("--checks=all", "--mode=all", f"--max-time={BUDGET_S}", "--continue-o
 EXIT_TIMEOUT_S = 150
 
 
-def check(server: RunningServer, folder: Path, parameters: dict[str, str]) -> str:
+def check(server: RunningServer, folder: Path, parameters: dict[str, str], *options: str) -> str:
     """Run it against the server, with all checks; path parameters are taken from those given. -> its report."""
     lines = [f'"{name}" = "{value}"' for name, value in parameters.items()]
     config = folder / "schemathesis.toml"
     config.write_text("\n".join(["[parameters]", *lines, ""]), encoding="utf-8")
     done = subprocess.run(
-        [COMMAND, "--config-file", config, "run", f"{server.url}/openapi.json", *OPTIONS],
+        [COMMAND, "--config-file", config, "run", f"{server.url}/openapi.json", *OPTIONS, *options],
         capture_output=True,
         check=False,
         timeout=EXIT_TIMEOUT_S,
@@ -55,3 +55,15 @@ def test_nothing_is_found_on_a_recording(serve: Callable[..., RunningServer], tm
     server = serve("--source", f"file:{clx5}")
     server.wait_for_state("ended")
     check(server, tmp_path, {})
+
+
+@pytest.mark.timeout(2 * EXIT_TIMEOUT_S)
+def test_nothing_is_found_where_keys_are_asked_for(serve: Callable[..., RunningServer], tmp_path: Path) -> None:
+    """With a key, and without one where the document says that there has to be one."""
+    env = {"L3BOOK_STATE_DIR": str(tmp_path / "state")}
+    created = run("keys", "create", "--name", "check", "--scope", "control", env=env)
+    assert created.returncode == 0, created.stderr
+    server = serve("--source", "synthetic:?rate=1000", env=env)
+    server.wait_until_ready()
+    key = created.stdout.decode().strip()
+    check(server, tmp_path, {"path.instrument": "SYN0"}, "--header", f"Authorization: Bearer {key}")

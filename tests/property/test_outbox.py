@@ -111,6 +111,7 @@ async def play(steps: list[tuple[Any, ...]], channel: str, limits: Settings) -> 
     threads = WorkOnDemand()
     asyncio.get_running_loop().set_default_executor(threads)
     market = SmallMarket()
+    polls: set[asyncio.Task[None]] = set()
     fanout = Fanout(cast("Any", market))
     # Groups are polled by the steps alone.
     fanout._ticker = lambda _group: cast("Any", NoTicker())  # type: ignore[method-assign]
@@ -125,7 +126,7 @@ async def play(steps: list[tuple[Any, ...]], channel: str, limits: Settings) -> 
                 for stream in market.the_book.streams:
                     stream.overflowed = channel == "orders"
             case "poll":
-                poll(fanout)
+                poll(fanout, polls)
             case "turn":
                 await asyncio.sleep(0)
             case "work":
@@ -141,7 +142,7 @@ async def play(steps: list[tuple[Any, ...]], channel: str, limits: Settings) -> 
     for client in clients:
         client.outlet.give_room(ROOM_FOR_ALL)
     for _ in range(3):
-        poll(fanout)
+        poll(fanout, polls)
         for _ in range(TURNS_UNTIL_QUIET):
             threads.work()
             threads.hand_over()
@@ -157,6 +158,8 @@ async def play(steps: list[tuple[Any, ...]], channel: str, limits: Settings) -> 
         assert client.outbox.lag_s() == 0
         client.unsubscribe()
         client.sender.cancel()
+    await asyncio.gather(*polls)
+    for client in clients:
         assert client.outbox.sent == len(client.outlet.frames)
     assert fanout.counters.sent == sum(len(client.outlet.frames) for client in clients)
     assert fanout.counters.bytes == sum(map(len, clients[0].outlet.frames + clients[1].outlet.frames))
@@ -171,9 +174,12 @@ class NoTicker:
     def remove(self, group: object) -> None: ...
 
 
-def poll(fanout: Fanout) -> None:
+def poll(fanout: Fanout, polls: set[asyncio.Task[None]]) -> None:
     for group in tuple(fanout._groups.values()):
-        group.poll()
+        if group.is_light:
+            group.poll()
+        elif not group.is_polling:
+            polls.add(asyncio.create_task(group.poll_in_thread()))
 
 
 @pytest.mark.parametrize("channel", ["depth", "orders"])
@@ -193,6 +199,9 @@ def test_every_client_can_follow_when_bytes_are_what_is_short(channel: str, step
 
 MOVES = [step for size in range(1, 30) for step in (("change", "a", size), ("poll",), ("turn",))]
 
+IN_THREAD = [("turn",), ("turn",), ("work",), ("hand over",), *[("turn",)] * 6]
+"""What is handed to a thread comes back."""
+
 
 def kinds(client: Client) -> list[str]:
     return [message["type"] for message in client.outlet.messages()]
@@ -211,7 +220,8 @@ def test_a_client_that_stops_reading_gets_one_merged_delta() -> None:
 
 def test_a_client_that_stops_reading_orders_gets_a_gap() -> None:
     steps = [("room", 0, 1), ("subscribe", 0), ("turn",), ("work",), ("hand over",), ("turn",), ("turn",)]
-    steps += [("room", 0, 1), *[("turn",), ("work",), ("hand over",)] * 9, *MOVES]
+    steps += [("room", 0, 1), *IN_THREAD]
+    steps += [step for size in range(1, 30) for step in (("change", "a", size), ("poll",), *IN_THREAD)]
     client = asyncio.run(play(steps, "orders", Settings(socket_queue_messages_max=4)))[0]
     assert kinds(client) == ["ack", "snapshot", "delta", "delta", "delta", "delta", "gap", "snapshot", "ack"]
     gap = client.outlet.messages()[6]

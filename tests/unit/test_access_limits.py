@@ -234,6 +234,10 @@ def test_which_pages_may(origin: str, host: str, scheme: str, allowed: bool) -> 
     assert is_allowed(origin, host, scheme, ["https://partner.example"]) == allowed
 
 
+def test_every_page_may_where_that_was_said() -> None:
+    assert is_allowed("https://evil.example", "127.0.0.1:8000", "http", ["*"])
+
+
 @given(st.text(), st.text(), st.sampled_from(["http", "https", "ws", "wss"]))
 def test_no_origin_and_no_host_is_an_error(origin: str, host: str, scheme: str) -> None:
     assert is_allowed(origin, host, scheme, []) in {True, False}

@@ -1,19 +1,22 @@
 """Which pages may open sockets and write: a browser sends along whose page asks."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from urllib.parse import urlsplit
+
+ANY = "*"
+"""Among the others: every page may."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SECURE_SCHEMES = frozenset({"https", "wss"})
 
 
-def is_allowed(origin: str, host: str, scheme: str, others: Iterable[str]) -> bool:
+def is_allowed(origin: str, host: str, scheme: str, others: Collection[str]) -> bool:
     """Tell whether a page of `origin` may ask a server that was called by `host` over `scheme`.
 
     The server's own pages may. A proxy that ends TLS calls the server by http, so the page's https counts as the same;
     the reverse does not.
     """
-    if origin in others:
+    if origin in others or ANY in others:
         return True
     try:
         parts = urlsplit(origin)

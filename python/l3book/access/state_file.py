@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sqlite3
+import time
 from pathlib import Path
 
 FILE_NAME = "state.db"
@@ -10,6 +11,8 @@ FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 BUSY_TIMEOUT_S = 5.0
 """The command line and servers share the file; a writer waits this long for another."""
+BUSY_RETRY_S = 0.01
+SCHEMA_VERSION = 1
 
 # `changes` moves with everything that decides who gets in, and with nothing else: last_used and kept answers are
 # written all the time, and no server needs to read its keys anew for them. By triggers, so that it also moves for
@@ -68,9 +71,7 @@ class StateFile:
             if self.path.stat().st_mode & 0o077:
                 self.path.chmod(FILE_MODE)
             with contextlib.closing(self.connect()) as connection:
-                # Readers never wait for a writer, nor a writer for readers.
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.executescript(_SCHEMA)
+                _prepare(connection)
         except OSError as error:
             expected = "expected a folder of the server's own that can be written to (state_dir)"
             raise StateError(f"{folder}: {error.strerror or error}: {expected}") from None
@@ -80,6 +81,23 @@ class StateFile:
     def connect(self) -> sqlite3.Connection:
         """Open a connection for one thread; transactions are begun in words."""
         return sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    if connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,):
+        return
+    # Readers then never wait for a writer, nor a writer for readers. SQLite takes this step for one connection at a
+    # time, and tells all others at once that the file is busy.
+    deadline_s = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            break
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline_s:
+                raise
+            time.sleep(BUSY_RETRY_S)
+    connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
 
 
 def connect_in_memory() -> sqlite3.Connection:

@@ -51,7 +51,7 @@ def create_app(hub: Hub, settings: Settings, guard: Guard, hosts: tuple[str, ...
             *Rest(hub, settings).routes(every),
             *endpoint.routes(hub, settings),
             *access_endpoints.routes(guard),
-            *documents.routes(every, needs_key=guard.keys.are_needed()),
+            *documents.routes(every, needs_key=guard.keys.are_needed),
             *page_routes,
         ],
         exception_handlers={Problem: on_problem, HTTPException: on_http_exception},

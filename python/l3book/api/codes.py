@@ -76,64 +76,66 @@ _OF_BOOKS = (
     _code("not_ready", 503, "Not ready", "there is no book, the source failed, or the server is shutting down"),
 )
 
-_OF_WEBSOCKETS = (
-    _code("bad_handshake", (400, 403, 426), "Not a WebSocket handshake", "a handshake that is not as RFC 6455 has it"),
+_OF_KEYS = (
+    _code("key_in_url", 400, "A key was sent in the URL", "the query holds a key or a ticket"),
+    _code("unauthenticated", 401, "A key is needed", "keys are configured, and none was sent"),
+    _code("invalid_key", 401, "The key is not valid", "the key or ticket is unknown, revoked, expired or used"),
+    _code("insufficient_scope", 403, "The key is not for that", "the key lacks the scope, which `scope` names"),
+    _code("too_many_requests", 429, "Too many requests", "more than `requests_per_s_max`"),
     _code(
-        "unsupported_subprotocol",
-        400,
-        "The server speaks none of those subprotocols",
-        "a handshake offers subprotocols, and none of them is the server's",
+        "too_many_failed_authentications", 429, "Too many wrong keys", "one address sends wrong keys again and again"
     ),
-    _code("upgrade_required", 426, "Only WebSockets are served there", "a plain request to `/v1/ws`"),
 )
-_OF_ACCESS = (
-    _code("bad_idempotency_key", 400, "No Idempotency-Key looks like that", "there are several, or it is too long"),
-    _code("key_in_url", 400, "A key was sent in the URL", "a key or ticket is in the query, where logs would keep it"),
-    _code("unauthenticated", 401, "A key is needed", "no key was sent to a server that has some"),
-    _code("invalid_key", 401, "The key is not valid", "the key or ticket is unknown, used, expired or revoked"),
-    _code("insufficient_scope", 403, "The key is not for that", "the key lacks the scope that is needed"),
+_OF_POSTS = (
+    _code("bad_idempotency_key", 400, "No Idempotency-Key looks like that", "it is not 1 to 255 visible characters"),
     _code(
         "wrong_origin",
         403,
         "Pages of that origin may not do that",
-        "`Origin` is neither the server's own nor among `origins`",
+        "`Origin` is neither the server's own nor one of `origins`",
     ),
     _code(
         "idempotency_key_running",
         409,
         "The first request with that Idempotency-Key is still running",
-        "the first request with the key has not been answered yet",
+        "the same request came before, and has not ended",
     ),
     _code(
         "idempotency_key_reused",
         422,
         "The Idempotency-Key belongs to another request",
-        "the key came before, with another body",
+        "another query or body came with it within `idempotency_hours`",
     ),
-    _code("too_many_requests", 429, "Too many requests", "more than `requests_per_s_max` of one key or address"),
     _code(
-        "too_many_failed_authentications",
+        "too_many_idempotency_keys",
         429,
-        "Too many wrong keys",
-        "an address sent many wrong keys; right ones still pass",
+        "Too many Idempotency-Keys are kept",
+        "5,000 of one key or address, or 20,000 in all",
     ),
-    _code("too_many_idempotency_keys", 429, "Too many Idempotency-Keys are kept", "as many answers are kept as may be"),
-    _code("too_many_tickets", 429, "Too many unused tickets", "as many tickets of one key are unused as may be"),
+    _code("too_many_tickets", 429, "Too many unused tickets", "tickets are made faster than they are used"),
+)
+_OF_SOCKETS = (
     _code(
-        "too_many_subscriptions",
-        429,
-        "Too many subscriptions",
-        "one key has `subscriptions_per_key_max` subscriptions",
+        "bad_handshake", (400, 403, 426), "Not a WebSocket handshake", "`/v1/ws` was asked for by a broken handshake"
     ),
+    _code(
+        "unsupported_subprotocol",
+        400,
+        "The server speaks none of those subprotocols",
+        "`Sec-WebSocket-Protocol` has neither l3book.v1.json nor l3book.v1.msgpack",
+    ),
+    _code("upgrade_required", 426, "Only WebSockets are served there", "`/v1/ws` was asked for without a handshake"),
     _code(
         "too_many_sockets",
         (429, 503),
         "Too many sockets",
-        "429: one key or address has `sockets_per_key_max` sockets; 503: `sockets_max` are open in all",
+        "429: `sockets_per_key_max` are open; 503: `sockets_max` are, in all",
     ),
+    _code("too_many_subscriptions", 429, "Too many subscriptions", "there are `subscriptions_per_key_max` of this key"),
+    _code("shutting_down", 503, "The server is shutting down", "a handshake came while the server ends"),
 )
 
-CODES = {code.name: code for code in (*_OF_REQUESTS, *_OF_BOOKS, *_OF_WEBSOCKETS, *_OF_ACCESS)}
+CODES = {code.name: code for code in (*_OF_REQUESTS, *_OF_BOOKS, *_OF_KEYS, *_OF_POSTS, *_OF_SOCKETS)}
 
 BY_STATUS = {400: "bad_request", 413: "body_too_large"}
 """What an HTTP error of the framework with that status is called."""

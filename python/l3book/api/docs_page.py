@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 Json: TypeAlias = dict[str, Any]
 
-STYLE_PATH = "/docs.css"
+STYLE_PATH = "/docs/style.css"
 
 _CODE = re.compile("`([^`]+)`")
 _PAGE = """<!doctype html>

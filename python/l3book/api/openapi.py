@@ -9,14 +9,7 @@ import msgspec
 from l3book._core import __version__
 from l3book.api.codes import CODES
 from l3book.api.negotiation import MEDIA_TYPES, OTHER_NAMES
-from l3book.api.operations import (
-    ANSWER_HEADERS,
-    COMMON_PROBLEMS,
-    KEY_PROBLEMS,
-    REQUEST_HEADERS,
-    Operation,
-    Parameter,
-)
+from l3book.api.operations import ANSWER_HEADERS, COMMON_PROBLEMS, KEY_PROBLEMS, REQUEST_HEADERS, Operation, Parameter
 from l3book.api.problems import MEDIA_TYPE as PROBLEM_TYPE
 from l3book.api.schemas import ProblemDetails
 
@@ -133,13 +126,13 @@ class _Writer:
 
     def _responses(self) -> Json:
         operation = self._operation
-        headers = _headers(*operation.headers, "X-Request-Id")
+        rate = ("RateLimit", "RateLimit-Policy") if operation.needs_key else ()
+        headers = _headers(*operation.headers, "X-Request-Id", *rate)
         good = {"description": operation.summary, "headers": headers, "content": self._content()}
         responses: Json = {str(operation.status): good}
         if operation.is_conditional:
             responses["304"] = {"description": "It has not changed since the ETag", "headers": headers}
-        keys = KEY_PROBLEMS if operation.needs_key else ()
-        problems = (*operation.problems, *keys, *COMMON_PROBLEMS)
+        problems = (*operation.problems, *COMMON_PROBLEMS, *(KEY_PROBLEMS if operation.needs_key else ()))
         by_status: dict[int, list[str]] = {}
         for code in problems:
             for status in CODES[code].statuses:
@@ -182,7 +175,7 @@ def _problem(status: int, codes: list[str]) -> Json:
     names = ["X-Request-Id", "Cache-Control"]
     names += ["Retry-After"] if status in {429, 503} else []
     names += ["RateLimit", "RateLimit-Policy"] if status == 429 else []
-    names += ["WWW-Authenticate"] if status in {401, 403} else []
+    names += ["WWW-Authenticate"] if status == 401 else []
     schema = {
         "allOf": [
             {"$ref": REF_TEMPLATE.format(name="ProblemDetails")},

@@ -74,6 +74,7 @@ ANSWER_HEADERS = {
     "Allow": "the methods there are; of 405 and of OPTIONS",
     "Cache-Control": "`no-cache`: to be asked for again, with the ETag; `no-store`: not to be kept",
     "ETag": "`epoch-seq-level-depth-checksum` of the book and the representation",
+    "Idempotency-Replayed": "`true`: an answer that was given before; of a POST with an Idempotency-Key",
     "Link": 'the next page, `rel="next"`; absent on the last',
     "RateLimit": "what is left of the rate, and until when",
     "RateLimit-Policy": "the rate allowed",
@@ -88,9 +89,6 @@ REQUEST_HEADERS = (
     Parameter("traceparent", "header", str, "W3C Trace Context; its trace id is that of problems and log lines"),
 )
 IF_NONE_MATCH = Parameter("If-None-Match", "header", str, "an ETag: 304 if the book has not changed since")
-IDEMPOTENCY_KEY = Parameter(
-    "Idempotency-Key", "header", str, "makes it safe to send the request again: the first answer is given again"
-)
 
 COMMON_PROBLEMS = (
     "bad_request",
@@ -100,27 +98,33 @@ COMMON_PROBLEMS = (
     "unsupported_media_type",
     "wrong_host",
     "headers_too_large",
-    "too_many_requests",
     "internal_error",
 )
 """What any request can be answered with."""
 
-KEY_PROBLEMS = ("key_in_url", "unauthenticated", "invalid_key", "insufficient_scope", "too_many_failed_authentications")
-"""What a request that needs a key can be answered with."""
-
+KEY_PROBLEMS = (
+    "key_in_url",
+    "unauthenticated",
+    "invalid_key",
+    "insufficient_scope",
+    "too_many_requests",
+    "too_many_failed_authentications",
+)
+"""What a request that needs a key can be answered with besides."""
 POST_PROBLEMS = (
-    "bad_idempotency_key",
     "wrong_origin",
+    "bad_idempotency_key",
     "idempotency_key_running",
     "idempotency_key_reused",
     "too_many_idempotency_keys",
 )
-"""What a POST can be answered with."""
+"""What a POST can be answered with besides."""
 
 _INSTRUMENT = Parameter(
     "instrument", "path", InstrumentName, "symbol, instrument_id or publisher_id:instrument_id; a slash in it: by id"
 )
 _ORDER_ID = Parameter("order_id", "path", OrderId, "as the venue gave it")
+_IDEMPOTENCY_KEY: TypeAlias = Annotated[str, Meta(pattern=r'^("[!#-\[\]-~]{1,255}"|[!#-\[\]-~]{1,255})$')]
 _NOT_KNOWN = ("unknown_parameter", "repeated_parameter")
 _NO_BOOK = ("unknown_instrument", "ambiguous_instrument")
 _AT = "`at=TIME` asks for a book of the past: 501 until there is history."
@@ -142,9 +146,26 @@ def _book_parameters(settings: Settings) -> tuple[Parameter, ...]:
     )
 
 
+_TICKETS = Operation(
+    "/v1/tickets",
+    "tickets",
+    "Exchange a key for a ticket that opens one WebSocket",
+    (Ticket,),
+    "For browsers, which cannot send a key with a handshake: the subprotocol `l3book.ticket.TICKET` does.",
+    method="POST",
+    owner="access",
+    status=201,
+    headers=("Cache-Control", "Idempotency-Replayed"),
+    parameters=(
+        Parameter("Idempotency-Key", "header", _IDEMPOTENCY_KEY, "the same key and body: the same answer, done once"),
+    ),
+    problems=(*POST_PROBLEMS, "unknown_parameter", "too_many_tickets"),
+)
+
+
 def operations(settings: Settings) -> tuple[Operation, ...]:
     """All of them, with the ranges that the settings allow."""
-    return (*_market(settings), *_server(), *_access(), *_documents())
+    return (*_market(settings), _TICKETS, *_server(), *_documents())
 
 
 def _market(settings: Settings) -> tuple[Operation, ...]:
@@ -236,24 +257,6 @@ def _server() -> tuple[Operation, ...]:
             (Ready,),
             problems=("not_ready",),
             needs_key=False,
-        ),
-    )
-
-
-def _access() -> tuple[Operation, ...]:
-    return (
-        Operation(
-            "/v1/tickets",
-            "tickets",
-            "A ticket that opens one WebSocket",
-            (Ticket,),
-            "For pages, which cannot send a key with a handshake: the ticket goes into its subprotocols, as "
-            "`l3book.ticket.` and the ticket.",
-            method="POST",
-            owner="access",
-            status=201,
-            parameters=(IDEMPOTENCY_KEY,),
-            problems=("unknown_parameter", "too_many_tickets", *POST_PROBLEMS),
         ),
     )
 

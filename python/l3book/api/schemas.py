@@ -191,9 +191,7 @@ class Metrics(Answer):
     source: Source
     feed: Annotated[dict[str, Any] | None, Meta(description="what the watch of a live feed has counted")]
     event_loop: EventLoop
-    websocket: Annotated[
-        dict[str, int | float], Meta(description="sockets, groups, and what was sent, merged and refused")
-    ]
+    websocket: Annotated[dict[str, int | float], Meta(description="sockets, groups, what was sent, merged, refused")]
     uptime_s: Rate
     throughput: Throughput
     totals: Totals
@@ -225,13 +223,6 @@ class Transitions(Answer):
     transitions: list[Transition]
 
 
-class Ticket(Answer):
-    """What opens one WebSocket."""
-
-    ticket: str
-    expires_in_s: Annotated[int, Meta(ge=1)]
-
-
 class Live(Answer):
     """The process runs."""
 
@@ -242,6 +233,13 @@ class Ready(Answer):
     """There is a book, and the source has not failed."""
 
     status: Literal["ready"]
+
+
+class Ticket(Answer):
+    """Opens one WebSocket, once."""
+
+    ticket: Annotated[str, Meta(description="sent as subprotocol l3book.ticket.TICKET")]
+    expires_in_s: Annotated[int, Meta(ge=1)]
 
 
 class ProblemDetails(Answer):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from l3book.cli.errors import CommandError, cannot_use
+from l3book.cli.sources_help import SOURCES
 
 if TYPE_CHECKING:
     from l3book.config import Loaded
@@ -15,12 +16,9 @@ FLAGS = ("source", "gateway", "host", "port", "log_level", "state_dir", "tls_cer
 
 def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
     """Options without a default here: the settings' other layers come below the command line."""
-    parser.add_argument(
-        "--source",
-        metavar="URI",
-        help="synthetic:[?instruments=&rate=&seed=], file:PATH[?speed=X or rate=N], tcp://HOST:PORT or "
-        "live://DATASET?symbols=…&stype_in=…[&snapshot=1 or start=] (default: synthetic:)",
-    )
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = SOURCES
+    parser.add_argument("--source", metavar="URI", help="where to read from, see below (default: synthetic:)")
     parser.add_argument("--gateway", metavar="HOST:PORT", help="where a live source connects to")
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", help="TCP port, 0 for any free one (default: 8000)")

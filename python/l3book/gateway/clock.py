@@ -67,16 +67,21 @@ class Clock:
             self.origin_ns = time.time_ns()
             return True
 
+    def anchor(self, first_ts: int | None, now_ns: int) -> None:
+        """Say which recorded time belongs to the beginning, unless that is settled or there is none."""
+        with self._lock:
+            if self._first_ts is None and first_ts is not None and first_ts != UNDEF_TS:
+                self._first_ts = first_ts
+                # Records without a time went before it, and took none.
+                self.started_ns = now_ns if not self.as_if_now else self.started_ns
+
     def replay_pacer(self, next_ts: int, now_ns: int) -> ReplayPacer:
         """Make a pacer of recorded time. The first record that has a time belongs to the beginning."""
         # Times made as if it were now pass as the clock does, whatever the speed is.
         speed = 1.0 if self.as_if_now else self.pace.speed or 1.0
+        self.anchor(next_ts, now_ns)
         with self._lock:
-            if self._first_ts is None:
-                self._first_ts = next_ts
-                # Records without a time went before it, and took none.
-                self.started_ns = now_ns if not self.as_if_now else self.started_ns
-            first_ts = self.origin_ns if self.as_if_now else self._first_ts
+            first_ts = self.origin_ns if self.as_if_now else self._first_ts or next_ts
         return ReplayPacer(speed, first_ts, self.started_ns, tick_ns=TICK_NS)
 
 

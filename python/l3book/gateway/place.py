@@ -52,9 +52,13 @@ class Place:
             # Before the tape is open: times made as if it were now count from there.
             self._began_clock = self.clock.begin()
         try:
-            return self._gateway.open_tape(self.clock, ts_out=ts_out, compression=compression)
+            tape = self._gateway.open_tape(self.clock, ts_out=ts_out, compression=compression)
         except (DecodeError, ValueError, OSError) as error:
             raise SessionEnd(f"the recording cannot be opened any more: {error}", reset=True) from None
+        if begins_clock and self._gateway.shared_clock is not None:
+            # What all share begins with the recording, wherever the first session wants to start.
+            self.clock.anchor(tape.next_ts, time.monotonic_ns())
+        return tape
 
     def restart_clock(self) -> None:
         """Have a clock of this session's own begin anew: what it was begun for comes only now."""

@@ -40,9 +40,11 @@ class Pump:
         self._plan = plan
         self._chunk_records = CHUNK_BYTES_MAX // (MBO_BYTES + TS_OUT_BYTES)
         self._has_intervals = False
-        self._maim: Fault | None = None
+        self._maims: list[Fault] = []
         self._stalled_until_ns = 0
         self.is_half_open = False
+        self.records_cut = 0
+        """Data records that the tape has sent and the client did not get whole."""
         self.fired: Counter[str] = Counter()
         self.last_fired: list[str] = []
         """Descriptions of faults since the last look, for the log."""
@@ -69,15 +71,16 @@ class Pump:
         # Without a record that is due, a read still closes the intervals that have ended by now.
         records = min(max(1, due.records), self._chunk_records)
         left = self._plan.records_left(self._tape.records_sent)
-        if self._maim is not None:
+        if self._maims:
             # Exactly one record is hit, so that the same seed hits the same bits however the records are cut.
             self._outlet.put(self._tape.take(), now_ns)
             records = 1
         elif left is not None:
             records = min(records, left)
+        sent_before = self._tape.records_sent
         data = self._tape.read(records, due.until)
-        if data and self._maim is not None:
-            data = self._maimed(data, self._maim, now_ns)
+        if data and self._maims:
+            data = self._maimed(data, self._tape.records_sent - sent_before, now_ns)
         self._outlet.put(data, now_ns)
 
     def wait_ns(self, now_ns: int) -> int | None:
@@ -120,18 +123,24 @@ class Pump:
             case "reorder":
                 self._tape.inject("reorder", rule.amount)
             case "flip" | "truncate":
-                self._maim = fault
+                self._maims.append(fault)
             case "stall":
                 self._stalled_until_ns = now_ns + rule.amount
             case "half-open":
                 self.is_half_open = True
 
-    def _maimed(self, data: bytes, fault: Fault, now_ns: int) -> bytes:
-        self._maim = None
-        if fault.rule.kind == "flip":
-            return flipped(data, fault.rule.amount, fault.rng)
-        self._outlet.put(data[: fault.rng.randint(1, len(data) - 1)], now_ns)
-        raise SessionEnd(f"fault {fault.rule.text}")
+    def _maimed(self, data: bytes, records: int, now_ns: int) -> bytes:
+        maims, self._maims = self._maims, []
+        for fault in maims:
+            if fault.rule.kind == "flip":
+                data = flipped(data, fault.rule.amount, fault.rng)
+        for fault in maims:
+            if fault.rule.kind == "truncate":
+                kept_bytes = fault.rng.randint(1, len(data) - 1)
+                self.records_cut = records - records * kept_bytes // len(data)
+                self._outlet.put(data[:kept_bytes], now_ns)
+                raise SessionEnd(f"fault {fault.rule.text}")
+        return data
 
 
 def flipped(data: bytes, bits: int, rng: Random) -> bytes:

@@ -11,7 +11,7 @@ from threading import Lock, Thread
 from typing import Literal
 
 from l3book._core import LiveStream
-from l3book.gateway.clock import Clock
+from l3book.gateway.clock import UNDEF_TS, Clock
 from l3book.gateway.connection import Connection, StopSignal
 from l3book.gateway.faults import OnceFaults
 from l3book.gateway.keys import KeyRing
@@ -62,6 +62,7 @@ class Gateway:
             raise ValueError(f"{paths[0]}: no DBN metadata that names a dataset: expected a .dbn or .dbn.zst file")
         self.dataset = probe.dataset
         self.schema = probe.schema
+        self._warn_of_disorder()
 
     def open_tape(self, clock: Clock, *, ts_out: bool, compression: Literal["none", "zstd"]) -> LiveStream:
         """Open the recording from its beginning."""
@@ -75,6 +76,21 @@ class Gateway:
             speed=self.options.pace.speed,
             rate=self.options.pace.rate,
         )
+
+    def _warn_of_disorder(self) -> None:
+        before: tuple[Path, int] | None = None
+        for path in self._paths if len(self._paths) > 1 else ():
+            first_ts = LiveStream([path]).next_ts
+            if first_ts is None or first_ts == UNDEF_TS:
+                continue
+            if before is not None and first_ts < before[1]:
+                log.warning(
+                    "%s begins %.3f s before %s, which is served first: expected the files in the order of time",
+                    path,
+                    (before[1] - first_ts) / NS_PER_S,
+                    before[0],
+                )
+            before = path, first_ts
 
     def serve(self) -> None:
         """Accept clients until `stop`; returns when all sessions are over."""

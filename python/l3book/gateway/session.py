@@ -56,8 +56,10 @@ class Session(ABC):
 
     @property
     def records(self) -> int:
-        """Data records sent."""
-        return self.opened_tape.records_sent if self.opened_tape is not None else 0
+        """Data records sent, and none of which a part was."""
+        if self.opened_tape is None:
+            return 0
+        return self.opened_tape.records_sent - (self.started_pump.records_cut if self.started_pump is not None else 0)
 
     @property
     def faults(self) -> "Counter[str] | None":

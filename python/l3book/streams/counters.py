@@ -30,11 +30,11 @@ class Counters:
     errors: int = 0
     """Error messages sent."""
     late_ticks: int = 0
-    """Left out, because the loop came back more than an interval late."""
+    """Left out, because the loop came back more than an interval late, or the poll before had not ended."""
     polls: int = 0
     poll_total_ns: int = 0
     poll_max_ns: int = 0
-    """Of one group: what looking at its book and making the message holds up the event loop."""
+    """Of one group on the event loop, which it holds up; polls in threads are not among these three."""
 
     def polled(self, took_ns: int) -> None:
         """Count one look at one group."""

@@ -1,6 +1,7 @@
 """A group: everybody who wants the same of one book, as often."""
 
 import asyncio
+from collections.abc import Callable
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 Channel: TypeAlias = Literal["bbo", "depth", "orders", "trades", "dbn"]
 
 LIGHT_DEPTH_MAX = 100
-"""Snapshots of up to so many levels without queues are made on the event loop, in microseconds; others in a thread."""
+"""Messages of up to so many levels without queues are made on the event loop, in microseconds; others in a thread."""
 
 
 class GroupKey(NamedTuple):
@@ -29,6 +30,10 @@ class GroupKey(NamedTuple):
 
 class Subscriber(Protocol):
     """Who is handed the updates of a group, on the event loop; must not wait and must not raise."""
+
+    @property
+    def encoding(self) -> Literal["text", "msgpack"]:
+        """What it will read of a message that has no records."""
 
     def deliver(self, update: Update) -> None:
         """Take the next update."""
@@ -50,9 +55,12 @@ class Group:
         """It is polled no more: closed, or failed."""
         self.merges = key.channel in {"bbo", "depth"}
         """Whether one update can take the place of several."""
-        self._is_light = key.channel in {"bbo", "trades"} or (
+        self.is_light = key.channel in {"bbo", "trades"} or (
             key.channel == "depth" and key.level == 2 and (key.depth or 0) <= LIGHT_DEPTH_MAX
         )
+        """Whether `poll` costs so little that it needs no thread."""
+        self.is_polling = False
+        """Whether `poll_in_thread` is under way."""
         self._stream = stream
         self._counters = counters
         self._updates = 0
@@ -65,19 +73,28 @@ class Group:
         began_ns = perf_counter_ns()
         message = self._stream.poll()
         self._counters.polled(perf_counter_ns() - began_ns)
-        if message is None:
-            return
-        self._updates += 1
-        self._snapshot = None
-        update = Update(message)
-        for subscriber in tuple(self.subscribers):
-            subscriber.deliver(update)
+        if message is not None:
+            self._tell(message)
+
+    async def poll_in_thread(self) -> None:
+        """Do the same, but leave the event loop to others meanwhile: thousands of operations may have come."""
+        self.is_polling = True
+        try:
+            message = await asyncio.to_thread(self._encoded, self._stream.poll, self._encodings())
+        except RuntimeError:
+            if self.is_closed:
+                return
+            raise
+        finally:
+            self.is_polling = False
+        if message is not None and not self.is_closed:
+            self._tell(message)
 
     async def snapshot(self) -> Update:
         """Picture the book as of the last poll; made once for all who ask between two updates."""
         if self._snapshot is not None:
             return self._snapshot
-        if self._is_light:
+        if self.is_light:
             self._snapshot = Update(self._stream.snapshot())
             return self._snapshot
         # One that was begun before the last update would be older than what this caller has been handed since.
@@ -91,7 +108,7 @@ class Group:
         """Make one delta from `seq` to the last poll; None where there cannot be one."""
         if not self.merges:
             return None
-        if self._is_light:
+        if self.is_light:
             message = self._stream.merged(epoch, seq)
         else:
             message = await asyncio.to_thread(self._stream.merged, epoch, seq)
@@ -102,16 +119,32 @@ class Group:
         self.is_closed = True
         self._stream.close()
 
+    def _tell(self, message: "Message") -> None:
+        self._updates += 1
+        self._snapshot = None
+        update = Update(message)
+        for subscriber in tuple(self.subscribers):
+            subscriber.deliver(update)
+
     async def _make_snapshot(self, updates: int) -> Update:
-        update = Update(await asyncio.to_thread(self._encoded_snapshot))
+        message = await asyncio.to_thread(self._encoded, self._stream.snapshot, self._encodings())
+        assert message is not None  # noqa: S101  # only a poll may have nothing to tell
+        update = Update(message)
         if updates == self._updates:
             self._snapshot = update
         return update
 
-    def _encoded_snapshot(self) -> "Message":
-        message = self._stream.snapshot()
-        # Read here for the sake of the encoding, which would hold up the event loop when it is first asked for.
-        _ = message.binary or message.text
+    def _encodings(self) -> set[Literal["text", "msgpack"]]:
+        return {subscriber.encoding for subscriber in self.subscribers}
+
+    def _encoded(
+        self, make: Callable[[], "Message | None"], encodings: set[Literal["text", "msgpack"]]
+    ) -> "Message | None":
+        """Make a message, and have it encoded here: whoever asks for the encoding first has to wait for it."""
+        message = make()
+        if message is not None and message.binary is None:
+            for encoding in encodings:
+                getattr(message, encoding)
         return message
 
 

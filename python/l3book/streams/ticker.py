@@ -22,6 +22,7 @@ class Ticker:
         self._counters = counters
         self._groups: dict[Group, None] = {}
         self._task: asyncio.Task[None] | None = None
+        self._in_threads: set[asyncio.Task[None]] = set()
 
     def add(self, group: Group) -> None:
         """Poll the group from the next tick on."""
@@ -55,7 +56,12 @@ class Ticker:
         for group in tuple(self._groups):
             if group.is_closed:
                 continue
-            self._poll(group)
+            if group.is_light:
+                self._poll(group)
+            elif group.is_polling:
+                self._counters.late_ticks += 1
+            else:
+                self._poll_in_thread(group)
             polled += 1
             if polled >= SLICE_GROUPS or perf_counter() - began_s >= SLICE_S:
                 await asyncio.sleep(0)
@@ -65,8 +71,22 @@ class Ticker:
         try:
             group.poll()
         # A panic in Rust arrives as a BaseException; whatever it is, it must not end the other groups.
-        except BaseException:
-            log.exception("%s of %s failed", group.key.channel, group.instrument)
-            group.is_closed = True
-            for subscriber in tuple(group.subscribers):
-                subscriber.fail()
+        except BaseException as error:  # noqa: BLE001  # it is logged, and ends the group's sockets
+            _fail(group, error)
+
+    def _poll_in_thread(self, group: Group) -> None:
+        def done(task: asyncio.Task[None]) -> None:
+            self._in_threads.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                _fail(group, error)
+
+        task = asyncio.create_task(group.poll_in_thread(), name="l3book-poll")
+        self._in_threads.add(task)
+        task.add_done_callback(done)
+
+
+def _fail(group: Group, error: BaseException) -> None:
+    log.error("%s of %s failed", group.key.channel, group.instrument, exc_info=error)
+    group.is_closed = True
+    for subscriber in tuple(group.subscribers):
+        subscriber.fail()

@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from l3book.api.ws.answers import Answer, Gap, Heartbeat
 from l3book.api.ws.formats import Format
@@ -59,6 +59,8 @@ class Outbox:
         self._has_work = asyncio.Event()
         self._has_room = asyncio.Event()
         self._has_room.set()
+        self.encoding: Literal["text", "msgpack"] = "text" if form.is_text else "msgpack"
+        """What it reads of a message."""
         self.sent = 0
         self.conflated = 0
 
@@ -85,6 +87,8 @@ class Outbox:
         """Send an update, or fall behind."""
         if subscription.is_behind:
             self._hold(subscription, update)
+            return
+        if subscription.has(update):
             return
         if update.continues(subscription.epoch, subscription.seq):
             frame = self._form.update(update)
@@ -167,7 +171,7 @@ class Outbox:
             self._wait_for_catch_up(subscription)
             return
         subscription.is_behind = False
-        for later in _after(update, held):
+        for later in held:
             self.deliver(subscription, later)
 
     async def _latest(self, subscription: Subscription) -> Update:
@@ -247,14 +251,3 @@ class Outbox:
         self.sent += 1
         self._counters.sent += 1
         self._counters.bytes += len(frame)
-
-
-def _after(update: Update, held: list[Update]) -> list[Update]:
-    """Those of the updates held that the one that was made in the meantime does not tell already.
-
-    Or does not surely tell: changes of state have the seq of what comes before them, and may be told twice.
-    """
-    for index, earlier in enumerate(held):
-        if (earlier.epoch, earlier.seq) == (update.epoch, update.seq):
-            return held[index + 1 :]
-    return held

@@ -1,6 +1,6 @@
 """A subscription: what one socket has been told by one group."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from l3book.streams.group import Group
 from l3book.streams.update import Update
@@ -37,6 +37,17 @@ class Subscription:
     def fail(self) -> None:
         """End the socket: its client cannot know otherwise that nothing more will come."""
         self._outbox.fail()
+
+    @property
+    def encoding(self) -> Literal["text", "msgpack"]:
+        """What its socket needs of a message."""
+        return self._outbox.encoding
+
+    def has(self, update: Update) -> bool:
+        """Tell whether what was sent holds this already: a snapshot may be ahead of the updates under way."""
+        if update.epoch != self.epoch:
+            return False
+        return update.seq < self.seq or (update.kind == "delta" and update.seq == self.seq and update.prev != self.seq)
 
     def reach(self, update: Update) -> None:
         """Note that the update was sent, or waits to be. After a gap only a snapshot helps, as at the beginning."""
