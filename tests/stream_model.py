@@ -63,7 +63,7 @@ class Venue:
 
     def add(self, order_id: str, side: str, price: str, size: int) -> list[list[Any]]:
         self.orders.append(Resting(order_id, side, price, size, self.ts_event))
-        return [["A", order_id, side, price, size, self.ts_event]]
+        return [["A", order_id, side, price, size]]
 
     def cancel(self, order: Resting, size: int) -> list[list[Any]]:
         size = min(size, order.size)
@@ -189,9 +189,7 @@ class Stream:
         elif self.channel == "orders":
             message = {**self.head("delta"), "ops": list(self.ops), "crc": self.crc()} if self.ops else None
             for op in self.ops:
-                if op[0] == "A":
-                    self.moved.discard(op[1])
-                elif op[-1] == "back":
+                if op[0] == "A" or op[-1] == "back":
                     self.moved.add(op[1])
         elif self.now() != self.told:
             changed = {side: self.changed(side) for side in ("bids", "asks")}

@@ -189,7 +189,7 @@ class OrdersDelta(_BookHead, tag="delta", kw_only=True):
     ops: Annotated[
         list[list[Any]],
         Meta(
-            description='["A", order_id, side, price, size, ts_event] at the back of its queue; ["M", order_id, price, '
+            description='["A", order_id, side, price, size] at the back of its queue; ["M", order_id, price, '
             'size, "back" or "keep"]; ["C", order_id, by how much]; ["Q", side, price or null, size] replaces a side'
         ),
     ]

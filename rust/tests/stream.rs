@@ -204,8 +204,7 @@ impl OrdersClient {
     fn apply_op(&mut self, op: &[Value]) {
         match text(&op[0]) {
             "A" => {
-                let [_, order_id, side, at, size, ts_event] = op else { panic!("{op:?}") };
-                quoted(ts_event);
+                let [_, order_id, side, at, size] = op else { panic!("{op:?}") };
                 let orders = self.queues.iter().flat_map(BTreeMap::values).flatten();
                 assert!(orders.map(|order| order.0).all(|id| id != quoted(order_id)), "it rests already: {op:?}");
                 self.queues[Self::side(side)].entry(price(at)).or_default().push((quoted(order_id), number(size)));

@@ -114,7 +114,7 @@ class OrdersMirror(Mirror):
         sides = {"B": "bids", "A": "asks"}
         for op in value["ops"]:
             match op:
-                case ["A", order_id, side, price, size, _]:
+                case ["A", order_id, side, price, size]:
                     self.queues[sides[side]].setdefault(price, []).append([order_id, size])
                 case ["M", order_id, price, size, "back"]:
                     side, queue, at = self.find(order_id)

@@ -34,7 +34,7 @@ class Level(NamedTuple):
 class Order(NamedTuple):
     """A resting order; ts_event (ns) is that of the record that gave it its place.
 
-    0 where channel `orders` has moved it to the back of a queue: the operation does not tell the time.
+    0 where channel `orders` has put it at the back of a queue: operations tell no time.
     """
 
     order_id: int
@@ -78,7 +78,7 @@ class _Half:
 
 
 class Book:
-    """A mirror of one book. Prices are integers in 1e-9 units, times UNIX ns; updates that are read move it."""
+    """A mirror of one book: updates that are read move it. Prices in 1e-9 units, times in UNIX nanoseconds."""
 
     def __init__(self, crc_levels: int = CRC_LEVELS_MAX) -> None:
         self._crc_levels = crc_levels
@@ -194,7 +194,7 @@ class Book:
     def _apply(self, op: Add | Modify | Cancel | Quote) -> None:
         match op:
             case Add():
-                self._join(op.side, op.price, Order(int(op.order_id), op.size, int(op.ts_event)))
+                self._join(op.side, op.price, Order(int(op.order_id), op.size, 0))
             case Modify():
                 side, price, order = self._find(op.order_id)
                 if op.place == "keep":

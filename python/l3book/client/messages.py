@@ -33,7 +33,6 @@ class Add(Struct, array_like=True, tag="A", frozen=True):
     side: Side
     price: str
     size: int
-    ts_event: str = "0"
 
 
 class Modify(Struct, array_like=True, tag="M", frozen=True):

@@ -6,11 +6,11 @@ use crate::{
     writer::Writer,
 };
 
-/// An effect on a book. Sizes are whole units, prices in units of 1e-9, times ns.
+/// An effect on a book. Sizes are whole units, prices in units of 1e-9.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
     /// A new order at the back of its queue.
-    Add { order_id: u64, side: Side, price: i64, size: u32, ts_event: u64 },
+    Add { order_id: u64, side: Side, price: i64, size: u32 },
     /// The order now rests at this price with this size, at the back of its queue or where it was.
     Modify { order_id: u64, price: i64, size: u32, to_back: bool },
     /// The order has lost so much, and is gone at 0.
@@ -58,8 +58,7 @@ pub(super) fn apply(book: &mut OrderBook, record: &MboMsg, effects: &mut Vec<Eff
                 effects.push(Effect::Cancel { order_id, size: before.size });
             }
             if let Some(after) = after {
-                let (side, price, size, ts_event) = (after.side, after.price, after.size, after.ts_event);
-                effects.push(Effect::Add { order_id, side, price, size, ts_event });
+                effects.push(Effect::Add { order_id, side: after.side, price: after.price, size: after.size });
             }
         }
     }
@@ -72,8 +71,8 @@ fn write_side<W: Writer>(writer: &mut W, side: Side) {
 impl Effect {
     pub(super) fn write<W: Writer>(&self, writer: &mut W) {
         match *self {
-            Effect::Add { order_id, side, price, size, ts_event } => {
-                writer.array(6);
+            Effect::Add { order_id, side, price, size } => {
+                writer.array(5);
                 writer.word("A");
                 writer.separate();
                 writer.quoted(order_id);
@@ -83,8 +82,6 @@ impl Effect {
                 writer.price(price);
                 writer.separate();
                 writer.int(u64::from(size));
-                writer.separate();
-                writer.quoted(ts_event);
             }
             Effect::Modify { order_id, price, size, to_back } => {
                 writer.array(5);
