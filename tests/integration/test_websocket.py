@@ -95,7 +95,7 @@ def test_handshakes_elsewhere_are_refused(running: RunningServer) -> None:
 
 def test_another_host_is_refused(running: RunningServer) -> None:
     with RawSocket(running) as raw:
-        raw._host = "evil.example"
+        raw.host = "evil.example"
         assert raw.request().startswith(b"HTTP/1.1 421 ")
 
 
