@@ -304,8 +304,8 @@ class Market:
     ) -> Stream:
         """Follow one channel of one book, for any number of clients.
 
-        `depth` (1 to 10,000 levels a side, 10 by default) and `level` (3: levels carry their queues) are for the channel
-        "depth" only; ValueError otherwise. Raises UnknownInstrumentError or AmbiguousInstrumentError.
+        `depth` (1 to 10,000 levels a side, 10 by default) and `level` (3: levels carry their queues) are for the
+        channel "depth" only; ValueError otherwise. Raises UnknownInstrumentError or AmbiguousInstrumentError.
         """
     def latency(self, *, reset: bool = False) -> dict[str, dict[str, int]]:
         """{"apply": {count, p50_ns, p90_ns, p99_ns, max_ns}, "snapshot": {the same}}.
@@ -382,9 +382,9 @@ class Stream:
     def merged(self, epoch: str, seq: int) -> Message | None:
         """One delta from that seq to what was last told; the same object for all who ask.
 
-        None if nothing was told after it, or if it cannot be made: another epoch, more than 128 deltas ago, no message's
-        seq, or a channel of which nothing may be left out ("orders", "trades", "dbn"). A change of state at that
-        very seq is in it, whether or not it was received: the same object then comes again until something is told.
+        None if nothing was told after it, or if it cannot be made: another epoch, more than 128 deltas ago, no
+        message's seq, or a channel of which nothing may be left out ("orders", "trades", "dbn"). A change of state
+        at that very seq is in it, whether or not it was received: the same object comes until something is told.
         """
     def close(self) -> None:
         """Stop listening to the book; so does dropping the last reference."""

@@ -88,9 +88,12 @@ impl Tapped {
         let records = match taken {
             Taken::Records(records) => records,
             Taken::Begun(copy) => {
-                match (&mut self.teller, copy) {
-                    (Teller::Orders { mirror, .. } | Teller::Records { mirror, .. }, Some(copy)) => *mirror = *copy,
-                    _ => {}
+                let mirror = match &mut self.teller {
+                    Teller::Orders { mirror, .. } | Teller::Records { mirror, .. } => Some(mirror),
+                    Teller::Trades(_) => None,
+                };
+                if let (Some(mirror), Some(copy)) = (mirror, copy) {
+                    *mirror = *copy;
                 }
                 return Some((head, None));
             }
