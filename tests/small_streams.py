@@ -196,16 +196,20 @@ class WorkOnDemand(ThreadPoolExecutor):
         self._asked.append((lambda: fn(*args, **kwargs), future))
         return future
 
-    def work(self) -> None:
-        for job, future in self._asked:
+    def work(self, *, newest: bool = False) -> None:
+        """Do all that was asked for, or only the last: threads overtake each other."""
+        asked = self._asked[-1:] if newest else self._asked[:]
+        del self._asked[len(self._asked) - len(asked) :]
+        for job, future in asked:
             try:
                 self._done.append((job(), future))
             except RuntimeError as error:
                 future.set_exception(error)
-        self._asked = []
 
-    def hand_over(self) -> None:
-        for result, future in self._done:
+    def hand_over(self, *, newest: bool = False) -> None:
+        """Hand over all results, or only the last."""
+        done = self._done[-1:] if newest else self._done[:]
+        del self._done[len(self._done) - len(done) :]
+        for result, future in done:
             if not future.cancelled():
                 future.set_result(result)
-        self._done = []

@@ -88,11 +88,13 @@ class RawSocket:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(ANSWER_TIMEOUT_S)
         self.socket.connect((address.hostname, address.port))
-        self._host = address.netloc
+        self.host = address.netloc
+        """What it sends as Host."""
+        self._unread = b""
 
     def request(self, *lines: str, method: str = "GET", key: bool = True) -> bytes:
         """Ask for the handshake; -> the head of the answer, and what came with it."""
-        head = [f"{method} {PATH} HTTP/1.1", f"Host: {self._host}", "Connection: Upgrade", "Upgrade: websocket"]
+        head = [f"{method} {PATH} HTTP/1.1", f"Host: {self.host}", "Connection: Upgrade", "Upgrade: websocket"]
         head += ["Sec-WebSocket-Version: 13", *lines]
         if key:
             head.append(f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}")
@@ -111,20 +113,33 @@ class RawSocket:
     def send(self, payload: bytes, opcode: int = TEXT, *, fin: bool = True) -> None:
         self.socket.sendall(masked(payload, opcode, fin=fin))
 
+    def next_frame(self) -> tuple[int, bytes]:
+        """Read one frame; -> its opcode and payload."""
+        while True:
+            if len(self._unread) >= 10 or (len(self._unread) >= 2 and self._unread[1] < 126):
+                short = self._unread[1]
+                at = {126: 4, 127: 10}.get(short, 2)
+                end = at + (short if at == 2 else int.from_bytes(self._unread[2:at], "big"))
+                if len(self._unread) >= end:
+                    frame, self._unread = self._unread[:end], self._unread[end:]
+                    return frame[0] & 0xF, frame[at:]
+            part = self.socket.recv(65_536)
+            assert part, "the connection ended"
+            self._unread += part
+
+    def next_message(self) -> dict[str, Any]:
+        """Read frames up to the first that is text."""
+        while True:
+            opcode, payload = self.next_frame()
+            if opcode == TEXT:
+                return dict(json.loads(payload))
+
     def close_code(self) -> int:
-        """Read until the server closes; -> the code of its close frame, 0 if there was none."""
-        data = b""
-        while part := self.socket.recv(65_536):
-            data += part
-        code = 0
-        while data:
-            short = data[1] & 0x7F
-            at = {126: 4, 127: 10}.get(short, 2)
-            length = short if at == 2 else int.from_bytes(data[2:at], "big")
-            if data[0] & 0xF == CLOSE:
-                code = int.from_bytes(data[at : at + 2], "big")
-            data = data[at + length :]
-        return code
+        """Read frames up to the close frame; -> its code."""
+        while True:
+            opcode, payload = self.next_frame()
+            if opcode == CLOSE:
+                return int.from_bytes(payload[:2], "big")
 
     def close(self) -> None:
         self.socket.close()

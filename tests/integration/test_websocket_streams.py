@@ -318,11 +318,10 @@ def test_a_client_that_pauses_can_go_on(
     with RawSocket(server, receive_buffer=SMALL_RECEIVE_BUFFER) as raw, connect(server) as bystander:
         steady = Mirror(10)
         steady.take(subscribe(bystander, "depth"))
-        # Its threads would read on: a bare socket is not read before the client library takes it over.
+        # A bare socket: the client library would read on in a thread.
         raw.open()
         op = {"op": "subscribe", "channel": channel, "instrument": "SYN0", "interval_ms": 10, **options}
         raw.send(json.dumps(op).encode())
-        frames = Frames(raw)
         mirror = Mirror(depth)
         kinds = []
 
@@ -332,14 +331,14 @@ def test_a_client_that_pauses_can_go_on(
                 mirror.take(message)
 
         while "delta" not in kinds:
-            take(frames.next())
+            take(raw.next_message())
         seen_s = time.monotonic()
         while (metrics := server.metrics()["websocket"])["conflated"] == 0:
             assert time.monotonic() - seen_s < STATE_TIMEOUT_S, metrics
             steady.take(hear(bystander))
         ended, final = (), {}
         while mirror.version != ended:
-            take(frames.next())
+            take(raw.next_message())
             if server.metrics()["source"]["state"] == "ended":
                 ended, final = of_rest(server, f"depth={depth or 'all'}")
         assert mirror.book() == final
@@ -351,33 +350,9 @@ def test_a_client_that_pauses_can_go_on(
             steady.take(hear(bystander))
         beat: dict[str, Any] = {}
         while beat.get("type") != "heartbeat":
-            beat = frames.next()
+            beat = raw.next_message()
         assert beat["conflated"] == metrics["conflated"]
         assert beat["seq"] == ended[1]
-
-
-class Frames:
-    """Messages out of a bare socket, read only when asked for."""
-
-    def __init__(self, raw: RawSocket) -> None:
-        self._raw = raw
-        self._data = b""
-
-    def next(self) -> dict[str, Any]:
-        while True:
-            if len(self._data) >= 10 or (len(self._data) >= 2 and self._data[1] < 126):
-                short = self._data[1]
-                at = {126: 4, 127: 10}.get(short, 2)
-                end = at + (short if at == 2 else int.from_bytes(self._data[2:at], "big"))
-                if len(self._data) >= end:
-                    payload, opcode = self._data[at:end], self._data[0] & 0xF
-                    self._data = self._data[end:]
-                    if opcode == 1:
-                        return dict(json.loads(payload))
-                    continue
-            part = self._raw.socket.recv(65_536)
-            assert part, "the server closed"
-            self._data += part
 
 
 @pytest.mark.parametrize("channel", ["depth", "orders", "dbn"])
@@ -426,7 +401,7 @@ def test_races_of_subscribing_and_leaving(moving: RunningServer) -> None:
                 op = {"op": rng.choice(["subscribe", "unsubscribe"]), "channel": rng.choice(channels)}
                 raw.send(json.dumps({**op, "id": number, "instrument": "SYN0"}).encode())
             if rng.random() < 0.5:
-                Frames(raw).next()
+                raw.next_message()
             raw.close() if rng.random() < 0.5 else raw.reset()
             steady.take(hear(bystander))
         metrics = wait_for_metrics(moving, lambda metrics: metrics["sockets"] == 1)

@@ -28,8 +28,8 @@ STEPS = st.one_of(
     st.tuples(st.just("poll")),
     st.tuples(st.just("turn")),
     st.tuples(st.just("turn")),
-    st.tuples(st.just("work")),
-    st.tuples(st.just("hand over")),
+    st.tuples(st.just("work"), st.booleans()),
+    st.tuples(st.just("hand over"), st.booleans()),
     st.tuples(st.just("clear")),
     st.tuples(st.just("overflow")),
     st.tuples(st.just("room"), CLIENT, st.integers(1, 4)),
@@ -130,9 +130,9 @@ async def play(steps: list[tuple[Any, ...]], channel: str, limits: Settings) -> 
             case "turn":
                 await asyncio.sleep(0)
             case "work":
-                threads.work()
+                threads.work(newest=arguments[0])
             case "hand over":
-                threads.hand_over()
+                threads.hand_over(newest=arguments[0])
             case "room":
                 clients[arguments[0]].outlet.give_room(arguments[1])
             case "heartbeat":
@@ -199,7 +199,7 @@ def test_every_client_can_follow_when_bytes_are_what_is_short(channel: str, step
 
 MOVES = [step for size in range(1, 30) for step in (("change", "a", size), ("poll",), ("turn",))]
 
-IN_THREAD = [("turn",), ("turn",), ("work",), ("hand over",), *[("turn",)] * 6]
+IN_THREAD = [("turn",), ("turn",), ("work", False), ("hand over", False), *[("turn",)] * 6]
 """What is handed to a thread comes back."""
 
 
@@ -219,7 +219,7 @@ def test_a_client_that_stops_reading_gets_one_merged_delta() -> None:
 
 
 def test_a_client_that_stops_reading_orders_gets_a_gap() -> None:
-    steps = [("room", 0, 1), ("subscribe", 0), ("turn",), ("work",), ("hand over",), ("turn",), ("turn",)]
+    steps = [("room", 0, 1), ("subscribe", 0), ("turn",), ("work", False), ("hand over", False), ("turn",), ("turn",)]
     steps += [("room", 0, 1), *IN_THREAD]
     steps += [step for size in range(1, 30) for step in (("change", "a", size), ("poll",), *IN_THREAD)]
     client = asyncio.run(play(steps, "orders", Settings(socket_queue_messages_max=4)))[0]
@@ -229,6 +229,15 @@ def test_a_client_that_stops_reading_orders_gets_a_gap() -> None:
     assert client.outbox.conflated == 25
     assert client.fanout.counters.gaps == 1
     assert client.fanout.counters.snapshots == 2
+
+
+def test_more_may_come_than_can_be_held_while_a_snapshot_is_made() -> None:
+    """Nothing changes afterwards that would show the client that it has missed something."""
+    overtaking = [("turn",), ("turn",), ("work", True), ("hand over", True), *[("turn",)] * 6]
+    steps = [("room", 0, 99), ("subscribe", 0), ("turn",), ("turn",), ("turn",), ("work", False)]
+    steps += [step for size in (1, 2, 3) for step in (("change", "a", size), ("poll",), *overtaking)]
+    client = asyncio.run(play(steps, "orders", Settings(socket_queue_messages_max=1)))[0]
+    assert kinds(client) == ["ack", "snapshot", "gap", "snapshot", "ack"]
 
 
 def test_all_clients_of_a_group_get_the_same_bytes() -> None:
