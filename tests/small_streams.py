@@ -76,13 +76,13 @@ class SmallStream:
         self._must_be_open()
         ops, self.ops = self.ops, []
         now = (self.book.epoch, self.book.seq, dict(self.book.sizes))
-        if self.overflowed and self._states:
+        if self.overflowed and self._states and not self._was_gap:
             self.overflowed = False
             self._was_gap = True
             epoch, seq, _ = self._states[-1]
             return SmallMessage("gap", epoch, None, seq, {})
         if self._was_gap or not self._states or self._states[-1][0] != now[0]:
-            self._was_gap = False
+            self._was_gap = self.overflowed = False
             self._remember(now)
             return self._picture(now)
         last = self._states[-1]

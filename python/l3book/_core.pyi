@@ -492,6 +492,9 @@ class LiveStream:
     @property
     def records_sent(self) -> int: ...
     @property
+    def subscriptions(self) -> int:
+        """Subscriptions that are kept: repeated ones do not add up."""
+    @property
     def records_skipped(self) -> int: ...
     @property
     def passes(self) -> int: ...

@@ -27,6 +27,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    #[inline(always)]
     pub(crate) fn of(book: &EventBook) -> Self {
         Self {
             moment: book.moment(),
@@ -76,6 +77,7 @@ impl View {
     }
 
     /// … of a book that stands at a moment.
+    #[inline(always)]
     pub(crate) fn of_parts(key: Key, symbol: Option<&str>, book: &OrderBook, head: &Head, extent: Extent) -> Self {
         let levels = Side::BOTH.map(|side| book.best_levels(side, extent.depth));
         let queues = extent.with_queues.then(|| {

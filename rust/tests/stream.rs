@@ -44,15 +44,17 @@ fn price(value: &Value) -> i64 {
 
 /// (order_id, size, ts_event) of each order.
 type Queue = Vec<(u64, u64, u64)>;
-/// Price → size, count, queue.
-type Levels = BTreeMap<i64, (u64, u64, Option<Queue>)>;
+/// Size, count, queue.
+type Level = (u64, u64, Option<Queue>);
+/// … by price.
+type Levels = BTreeMap<i64, Level>;
 
 fn queue(value: &Value) -> Queue {
     let orders = value.as_array().expect("a queue");
     orders.iter().map(|order| (quoted(&order[0]), number(&order[1]), quoted(&order[2]))).collect()
 }
 
-fn best_first(side: usize, levels: &Levels) -> Vec<(i64, &(u64, u64, Option<Queue>))> {
+fn best_first(side: usize, levels: &Levels) -> Vec<(i64, &Level)> {
     let mut levels: Vec<_> = levels.iter().map(|(price, level)| (*price, level)).collect();
     if side == Side::Bid as usize {
         levels.reverse();
@@ -203,7 +205,7 @@ impl OrdersClient {
         match text(&op[0]) {
             "A" => {
                 let [_, order_id, side, at, size, ts_event] = op else { panic!("{op:?}") };
-                assert!(quoted(ts_event) > 0 || quoted(ts_event) == 0);
+                quoted(ts_event);
                 let orders = self.queues.iter().flat_map(BTreeMap::values).flatten();
                 assert!(orders.map(|order| order.0).all(|id| id != quoted(order_id)), "it rests already: {op:?}");
                 self.queues[Self::side(side)].entry(price(at)).or_default().push((quoted(order_id), number(size)));

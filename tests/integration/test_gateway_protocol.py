@@ -43,13 +43,6 @@ def made() -> bytes:
 
 
 @pytest.fixture
-def recording(made: bytes, tmp_path: Path) -> Path:
-    path = tmp_path / "recording.dbn"
-    path.write_bytes(made)
-    return path
-
-
-@pytest.fixture
 def fast(gateway: Callable[..., RunningGateway], recording: Path) -> RunningGateway:
     return gateway(recording, "--max")
 
@@ -278,6 +271,39 @@ def test_symbols_that_mean_nothing_are_told_one_by_one_and_the_others_come(fast:
     assert system_texts(data, ACK) == ["Subscription request 0 for mbo data succeeded"]
     ids = {Mbo.from_bytes(raw).instrument_id for raw in raw_records(body(data))}
     assert len(ids) == 1
+
+
+def test_of_many_symbols_that_mean_nothing_a_thousand_are_told_and_the_rest_as_a_number(fast: RunningGateway) -> None:
+    lines = [
+        {"symbols": ",".join(f"N{n}" for n in range(at, at + 500)), "is_last": int(at == 2000)}
+        for at in range(0, 2500, 500)
+    ]
+    with fast.connect() as client:
+        found = errors(client.stream(*lines))
+    assert len(found) == 1001
+    assert {code for code, _ in found} == {4}
+    assert found[999][1] == "Symbol 'N999' of stype raw_symbol was not resolved"
+    assert found[1000][1] == "1500 more symbols of stype raw_symbol were not resolved"
+
+
+def test_too_many_different_subscriptions_are_an_error_and_the_same_ones_are_not(
+    gateway: Callable[..., RunningGateway], recording: Path, made: bytes
+) -> None:
+    running = gateway(recording, "--max")
+    request = "schema=mbo|stype_in=raw_symbol|symbols=ALL_SYMBOLS|start={}\n"
+    with running.connect() as client:
+        client.admitted()
+        client.send("".join(request.format(start) for start in range(10_001)))
+        ((code, text),) = errors(client.rest())
+        assert code == 5
+        assert "expected at most 10000" in text
+    with running.connect() as client:
+        client.admitted()
+        client.send(request.format(0) * 10_000)
+        client.start()
+        data = client.rest()
+    assert len(system_texts(data, ACK)) == 10_000
+    assert body(data) == split(made)[1]
 
 
 def known_symbols(data: bytes) -> list[str]:

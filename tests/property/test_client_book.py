@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -193,7 +193,7 @@ def test_resyncs_are_spaced_further_and_further_apart() -> None:
             peer.send({**peer.stream.head("delta"), "prev": 999, "bids": [], "asks": [], "crc": 0})
             while peer.state.has_pending:
                 peer.state.next_update()
-    waits = [round(after_s - before_s, 1) for before_s, after_s in itertools.pairwise(asked_at_s)]
+    waits = [round(after_s - before_s, 1) for before_s, after_s in pairwise(asked_at_s)]
     assert waits[:5] == [0.5, 1.0, 2.0, 4.0, 8.0]
     assert peer.session.counters.resyncs in {len(asked_at_s), len(asked_at_s) + 1}, "the last may still be waiting"
 

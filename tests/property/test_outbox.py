@@ -179,7 +179,7 @@ def poll(fanout: Fanout, polls: set[asyncio.Task[None]]) -> None:
         if group.is_light:
             group.poll()
         elif not group.is_polling:
-            polls.add(asyncio.create_task(group.poll_in_thread()))
+            polls.add(group.poll_in_thread())
 
 
 @pytest.mark.parametrize("channel", ["depth", "orders"])

@@ -14,8 +14,9 @@ from l3book.client.book import Book
 from l3book.client.messages import Ack, Channel, Delta, Error, Gap, Heartbeat, Message, Pong, Snapshot
 
 PAGE = (Path(__file__).parents[2] / "docs" / "websocket.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
-MESSAGES = [line for block in BLOCKS for line in re.split(r"\n(?=\{)", block)]
+MESSAGES = [
+    line for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL) for line in re.split(r"\n(?=\{)", block)
+]
 
 
 def messages(kind: str) -> list[str]:

@@ -9,7 +9,7 @@ import databento_dbn
 import pytest
 import zstandard
 
-from dbn_bytes import LAST, MAYBE_BAD_BOOK, RECORD_BYTES, T0, UNIT, Mbo, metadata, other_record, split, stream
+from dbn_bytes import LAST, MAYBE_BAD_BOOK, RECORD_BYTES, SNAPSHOT, T0, UNIT, Mbo, metadata, other_record, split, stream
 from l3book import DecodeError, Deriver, Market
 from l3book._core import LiveStream
 
@@ -476,3 +476,55 @@ def test_bytes_are_whole_records_however_little_is_read(recording: Path) -> None
     assert Counter(sizes) == {RECORD_BYTES: 10, 0: 50}
     assert live.position == 60
     assert repr(live) == "<LiveStream: GLBX.MDP3 mbo, at record 60>"
+
+
+def test_the_same_subscription_is_kept_once_however_often_it_is_asked_for(recording: Path) -> None:
+    """Each one was kept: a hundred thousand of them took quadratic time."""
+    live = LiveStream([recording])
+    for _ in range(50):
+        live.subscribe("mbo", "raw_symbol", ["CLX5"])
+        live.subscribe("mbo", "raw_symbol", ["CLX5", "NOPE"])
+        live.subscribe("mbo", "instrument_id", ["1"])
+        live.subscribe("trades", "raw_symbol", ["CLX5"])
+    assert live.subscriptions == 3
+    live.subscribe("mbo", "raw_symbol", ["ESZ5"], start=T0)
+    assert live.subscriptions == 4
+    assert mbo(decode(live.take() + read_all(live))) == wanted(1, 5)
+
+
+def test_a_snapshot_that_is_asked_for_again_and_again_comes_each_time_and_is_kept_once(recording: Path) -> None:
+    live = LiveStream([recording])
+    sent = []
+    for _ in range(20):
+        live.subscribe("mbo", "raw_symbol", ["CLX5"], snapshot=True)
+        sent += mbo(decode(live.take()))
+        sent += mbo(decode(live.read(2)))
+    assert live.subscriptions == 2
+    actions = [Mbo.from_bytes(raw).action for raw in sent]
+    # Before the first record there is no book to be cleared: that one comes with the record.
+    assert actions.count("R") == 20
+    assert [raw for raw in sent if not Mbo.from_bytes(raw).flags & SNAPSHOT] == wanted(1)[: 40 // 6 + 1]
+
+
+def test_a_plain_subscription_goes_on_while_a_snapshot_of_the_same_waits(tmp_path: Path) -> None:
+    records = [add(0), add(1), add(2, flags=0), add(3, flags=0), add(4), add(5)]
+    path = tmp_path / "recorded.dbn"
+    path.write_bytes(metadata(symbols=SYMBOLS) + stream(records))
+    live = LiveStream([path])
+    sent = []
+    for read in (1, 1, 1, 1, 2):
+        live.subscribe("mbo", "raw_symbol", ["CLX5"], snapshot=True)
+        live.subscribe("mbo", "raw_symbol", ["CLX5"])
+        sent += mbo(decode(live.take() + live.read(read)))
+    plain = [raw for raw in sent if not Mbo.from_bytes(raw).flags & SNAPSHOT]
+    assert plain == [record.to_bytes() for record in records]
+    market = Market()
+    market.feed(metadata(symbols=SYMBOLS) + b"".join(sent))
+    assert market.snapshot("CLX5").asks.tolist() == market_of(path).snapshot("CLX5").asks.tolist()
+    assert market.stats()["orders"] == len(records)
+
+
+def market_of(path: Path) -> Market:
+    market = Market()
+    market.feed_file(path)
+    return market

@@ -123,7 +123,11 @@ function bookNotices(state: State, nowMs: number): (Notice | null)[] {
       ? null
       : { id: "stale", tone: "warn", text: `Stale: nothing new for ${formatUptime(staleMs / 1000)} although the source runs.` },
     book?.state === "suspect"
-      ? { id: "suspect", tone: "warn", text: "Suspect: the feed lost packets. Wait for its next snapshot or clear." }
+      ? {
+          id: "suspect",
+          tone: "warn",
+          text: "Suspect: it may be wrong until its next snapshot, clear or replay; /v1/feed/transitions says why.",
+        }
       : null,
     book?.state === "empty" ? { id: "empty", tone: "info", text: "Empty: no order rests in this book." } : null,
     book?.state === "snapshot" ? { id: "snapshot", tone: "info", text: "The feed's snapshot is being loaded." } : null,

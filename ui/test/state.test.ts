@@ -124,6 +124,8 @@ describe("what the page says", () => {
     state.onBook(book({ seq: 2, state: "suspect", crossed: true, bids: [level("65.00")] }));
     state.onMetrics(metrics({ source: { uri: "file:/a.dbn", state: "ended", error: null } }));
     expect(ids()).toEqual(["source-ended", "suspect", "crossed"]);
+    // Packets are one reason of many.
+    expect(text("suspect")).toContain("/v1/feed/transitions");
   });
 });
 

@@ -178,10 +178,11 @@ class Percentiles(Answer):
 
 
 class Latency(Answer):
-    """Times of applying one message, and of encoding one book."""
+    """Times of applying one message, of encoding one book, and of a live chunk from its receipt until it is applied."""
 
     apply: Percentiles
     snapshot: Percentiles
+    feed: Percentiles
 
 
 class Metrics(Answer):

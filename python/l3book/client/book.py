@@ -78,7 +78,7 @@ class _Half:
 
 
 class Book:
-    """A mirror of one book: updates that are read move it. Prices in 1e-9 units, times in UNIX nanoseconds."""
+    """A mirror of one book. Prices are integers in 1e-9 units, times UNIX ns; updates that are read move it."""
 
     def __init__(self, crc_levels: int = CRC_LEVELS_MAX) -> None:
         self._crc_levels = crc_levels

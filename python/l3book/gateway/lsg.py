@@ -1,6 +1,7 @@
 """A session of Databento's live protocol (LSG), as the server of it."""
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from l3book._core import DecodeError
@@ -30,9 +31,12 @@ SYSTEM_REPLAY_COMPLETED = 3
 LATE_NS = NS_PER_S
 """A session this far behind a shared clock reads too slowly."""
 SLOW_READER_INTERVAL_NS = 10 * NS_PER_S
-REQUESTS_MAX = 100_000
+SUBSCRIPTIONS_MAX = 10_000
 SYMBOLS_MAX = 1_000_000
-"""Of one session: every subscription is kept as long as it lasts."""
+"""Of one session: subscriptions are kept as long as it lasts, but the same one is kept once however often it is asked
+for."""
+UNRESOLVED_TOLD_MAX = 1_000
+"""Symbols of one request that get an error of their own; the rest are told as a number."""
 LINES_AT_ONCE = 16
 """Handled between two chunks, so that a client that asks all the time does not hold its own records up."""
 
@@ -51,7 +55,7 @@ class LsgSession(Session):
         self._schemas: set[str] = set()
         self._replays: list[str] = []
         """Schemas whose replay is not completed."""
-        self._asked = 0
+        self._distinct: set[Subscription] = set()
         self._granted = 0
         self._symbols = 0
         self._admission: Admission | None = None
@@ -184,13 +188,7 @@ class LsgSession(Session):
             raise RequestError(f"unknown request {shown(line)}: expected schema=…|symbols=… or start_session")
 
     def _ask(self, request: Subscription) -> None:
-        self._symbols += len(request.symbols or ())
-        self._asked += 1
-        if self._asked > REQUESTS_MAX or self._symbols > SYMBOLS_MAX:
-            raise RequestError(
-                f"{self._asked} requests for {self._symbols} symbols in a session: expected at most "
-                f"{REQUESTS_MAX} for {SYMBOLS_MAX}"
-            )
+        self._note(request)
         if self.opened_tape is None:
             self._waiting.append(request)
             return
@@ -207,6 +205,19 @@ class LsgSession(Session):
         self._grant(request)
         self._put_queued()
 
+    def _note(self, request: Subscription) -> None:
+        """Count what has to be kept. Raises RequestError."""
+        without_id = replace(request, id=None)
+        if without_id not in self._distinct:
+            self._distinct.add(without_id)
+            self._symbols += len(request.symbols or ())
+        subscriptions = max(len(self._distinct), len(self._waiting) + 1)
+        if subscriptions > SUBSCRIPTIONS_MAX or self._symbols > SYMBOLS_MAX:
+            raise RequestError(
+                f"{subscriptions} subscriptions to {self._symbols} symbols in a session: "
+                f"expected at most {SUBSCRIPTIONS_MAX} to {SYMBOLS_MAX}"
+            )
+
     def _grant(self, request: Subscription) -> None:
         """Subscribe, and say so. Raises RequestError."""
         tape = self.tape
@@ -222,8 +233,7 @@ class LsgSession(Session):
             raise RequestError(str(error)) from None
         number = self._granted if request.id is None else request.id
         self._granted += 1
-        for symbol in unresolved:
-            tape.error(ERROR_RESOLUTION, clean(f"Symbol {shown(symbol)} of stype {request.stype_in} was not resolved"))
+        self._put_unresolved(request.stype_in, unresolved)
         tape.system(SYSTEM_ACK, f"Subscription request {number} for {request.schema} data succeeded")
         if request.start is not None:
             self._replays.append(request.schema)
@@ -238,6 +248,12 @@ class LsgSession(Session):
             f", from {request.start}" if request.start is not None else "",
             ", with a snapshot" if request.snapshot else "",
         )
+
+    def _put_unresolved(self, stype_in: str, symbols: list[str]) -> None:
+        for symbol in symbols[:UNRESOLVED_TOLD_MAX]:
+            self.tape.error(ERROR_RESOLUTION, clean(f"Symbol {shown(symbol)} of stype {stype_in} was not resolved"))
+        if (more := len(symbols) - UNRESOLVED_TOLD_MAX) > 0:
+            self.tape.error(ERROR_RESOLUTION, f"{more} more symbols of stype {stype_in} were not resolved")
 
     def _fail(self, code: int, text: str) -> NoReturn:
         """Send a fatal error, and end the session."""

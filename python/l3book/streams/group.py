@@ -76,19 +76,10 @@ class Group:
         if message is not None:
             self._tell(message)
 
-    async def poll_in_thread(self) -> None:
+    def poll_in_thread(self) -> asyncio.Task[None]:
         """Do the same, but leave the event loop to others meanwhile: thousands of operations may have come."""
         self.is_polling = True
-        try:
-            message = await asyncio.to_thread(self._encoded, self._stream.poll, self._encodings())
-        except RuntimeError:
-            if self.is_closed:
-                return
-            raise
-        finally:
-            self.is_polling = False
-        if message is not None and not self.is_closed:
-            self._tell(message)
+        return asyncio.create_task(self._poll_in_thread(), name="l3book-poll")
 
     async def snapshot(self) -> Update:
         """Picture the book as of the last poll; made once for all who ask between two updates."""
@@ -118,6 +109,18 @@ class Group:
         """Take the tap off the book."""
         self.is_closed = True
         self._stream.close()
+
+    async def _poll_in_thread(self) -> None:
+        try:
+            message = await asyncio.to_thread(self._encoded, self._stream.poll, self._encodings())
+        except RuntimeError:
+            if self.is_closed:
+                return
+            raise
+        finally:
+            self.is_polling = False
+        if message is not None and not self.is_closed:
+            self._tell(message)
 
     def _tell(self, message: "Message") -> None:
         self._updates += 1

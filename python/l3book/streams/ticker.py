@@ -80,7 +80,7 @@ class Ticker:
             if not task.cancelled() and (error := task.exception()) is not None:
                 _fail(group, error)
 
-        task = asyncio.create_task(group.poll_in_thread(), name="l3book-poll")
+        task = group.poll_in_thread()
         self._in_threads.add(task)
         task.add_done_callback(done)
 

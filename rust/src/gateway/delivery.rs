@@ -1,6 +1,6 @@
 //! From records and rows to the outbox: who gets what, and what has to be said before.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use super::{
     layout::{key_of, ts_event, u64_at},
@@ -44,17 +44,53 @@ impl Delivery {
     /// Takes a subscription and says what its symbols stand for, as far as the files know.
     pub(super) fn subscribe(&mut self, subscription: Subscription, names: &Names, recorded_ns: u64, now_ns: u64) {
         let ids = subscription.selection.instrument_ids(names);
-        self.subscriptions.push(subscription);
+        let Some(at) = self.keep(subscription) else { return };
         self.routes.forget();
         for id in ids {
-            self.announce(id, names, recorded_ns, now_ns);
+            // The others have been told, or will be before the instrument's next record.
+            self.announce(at..at + 1, id, names, recorded_ns, now_ns);
         }
     }
 
-    /// Says what an instrument is called, to all who want it and have not been told.
-    fn announce(&mut self, instrument_id: u32, names: &Names, recorded_ns: u64, now_ns: u64) {
+    /// Keeps a subscription and says where; none if it brings nothing that is not there already. A client may ask for
+    /// the same time and again, as for snapshots: that must not add up.
+    fn keep(&mut self, subscription: Subscription) -> Option<usize> {
+        let mut plain = None;
+        let mut finished = None;
+        for (at, kept) in self.subscriptions.iter().enumerate().filter(|(_, kept)| kept.wants_the_same(&subscription)) {
+            match &kept.snapshots {
+                None => plain = Some(at),
+                // What has still to be made will do for both.
+                Some(snapshots) if !snapshots.is_begun => return None,
+                Some(snapshots) if snapshots.waiting.is_empty() => finished = Some(at),
+                Some(_) => {}
+            }
+        }
+        match (plain, finished) {
+            (Some(_), _) if subscription.snapshots.is_none() => return None,
+            // In its place: the plain one sends on while the new one's snapshots wait for events to end.
+            (Some(_), Some(at)) => {
+                self.subscriptions[at] = subscription;
+                return Some(at);
+            }
+            (None, Some(at)) if subscription.snapshots.is_some() => self.subscriptions[at].snapshots = None,
+            _ => {}
+        }
+        self.subscriptions.push(subscription);
+        Some(self.subscriptions.len() - 1)
+    }
+
+    /// Says what an instrument is called, to those subscriptions that want it and have not been told.
+    fn announce(
+        &mut self,
+        subscriptions: Range<usize>,
+        instrument_id: u32,
+        names: &Names,
+        recorded_ns: u64,
+        now_ns: u64,
+    ) {
         let (name, span) = names.name(instrument_id, recorded_ns);
-        for subscription in &self.subscriptions {
+        for subscription in &self.subscriptions[subscriptions] {
             let Some(symbol) = subscription.selection.symbol_for(instrument_id, &name) else { continue };
             let mapping = (symbol, name.clone(), span.start);
             let announced = self.announced.entry(instrument_id).or_default();
@@ -72,7 +108,7 @@ impl Delivery {
         let route = self.routes.get_mut(route);
         let key = route.key;
         route.work_out(recorded_ns, names, &self.subscriptions);
-        self.announce(key.instrument_id, names, recorded_ns, now_ns);
+        self.announce(0..self.subscriptions.len(), key.instrument_id, names, recorded_ns, now_ns);
         let (name, _) = names.name(key.instrument_id, recorded_ns);
         for (i, subscription) in self.subscriptions.iter().enumerate() {
             if let Some(snapshots) = &subscription.snapshots

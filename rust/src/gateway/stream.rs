@@ -383,6 +383,12 @@ impl LiveStream {
         self.delivery.outbox.records_sent
     }
 
+    /// Subscriptions that are kept: repeated ones do not add up.
+    #[must_use]
+    pub fn subscriptions(&self) -> usize {
+        self.delivery.subscriptions.len()
+    }
+
     /// Records of the files that are not of their schema, and so not served.
     #[must_use]
     pub fn records_skipped(&self) -> u64 {

@@ -81,4 +81,9 @@ impl Subscription {
         let snapshots = request.is_snapshot.then(Snapshots::default);
         Ok((Self { origin, selection, start_ns: request.start_ns.unwrap_or(0), snapshots }, unresolved))
     }
+
+    /// Whether both are about the same records, snapshots aside.
+    pub(super) fn wants_the_same(&self, other: &Self) -> bool {
+        self.start_ns == other.start_ns && self.origin == other.origin && self.selection == other.selection
+    }
 }

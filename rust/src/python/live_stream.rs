@@ -199,6 +199,12 @@ impl LiveStream {
         self.work(py, |stream| stream.records_sent())
     }
 
+    /// Subscriptions that are kept: repeated ones do not add up.
+    #[getter]
+    fn subscriptions(&self, py: Python<'_>) -> usize {
+        self.work(py, |stream| stream.subscriptions())
+    }
+
     /// Records of the files that are not of their schema, and so not served.
     #[getter]
     fn records_skipped(&self, py: Python<'_>) -> u64 {
