@@ -66,8 +66,8 @@ def test_a_socket_that_is_refused_has_books_polled_until_there_is_room(
     with Client(server.url):
         page = open_page(server.url)
         expect(page.get_by_test_id("link")).to_have_text("polling")
-        seq = shown(page).seq
-        wait_until(page, moved_on(seq))
+        wait_until(page, HAS_BOOK)
+        wait_until(page, moved_on(shown(page).seq))
         screenshot(page, "polling")
     expect(page.get_by_test_id("link")).to_have_text("connected")
     wait_until(page, moved_on(shown(page).seq))
