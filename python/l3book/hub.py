@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Any, Literal
 
+import msgspec
+
 from l3book._core import Market, __version__
 from l3book.engine import Engine
 from l3book.loop_lag import LoopLag
@@ -27,6 +29,18 @@ _HEAD_END = b'"bids":['
 _NO_COUNTERS = frozenset({"records", "events", "bytes", "books", "orders", "bid_levels", "ask_levels"})
 
 _NO_LATENCY = {"count": 0, "p50_ns": 0, "p90_ns": 0, "p99_ns": 0, "max_ns": 0}
+
+
+class _Version(msgspec.Struct):
+    epoch: str
+    seq: int
+
+
+_VERSION_DECODER = msgspec.msgpack.Decoder(_Version)
+
+
+def _etag(epoch: str, seq: int, level: int, depth: int | None, checksum: int) -> str:
+    return f'"{epoch}-{seq}-{level}-{"all" if depth is None else depth}-{checksum:08x}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +120,23 @@ class Hub:
         head_bytes = body.find(_HEAD_END)
         if version is None or head_bytes < 0:
             raise RuntimeError(f"the encoded book of {instrument!r} has no epoch, seq and bids: {body[:200]!r}")
-        depth_text = "all" if depth is None else str(depth)
-        checksum = zlib.crc32(body[:head_bytes])
-        return body, f'"{version[1].decode()}-{version[2].decode()}-{level}-{depth_text}-{checksum:08x}"'
+        tag = _etag(version[1].decode(), int(version[2]), level, depth, zlib.crc32(body[:head_bytes]))
+        return body, tag
+
+    def book_msgpack(
+        self, instrument: str | tuple[int, int], level: Literal[1, 2, 3], depth: int | None
+    ) -> tuple[bytes, str]:
+        """One book as MessagePack, and its ETag, as `book_json`; the checksum is that of all bytes."""
+        body = self._market.book_msgpack(instrument, level=level, depth=depth)
+        version = _VERSION_DECODER.decode(body)
+        return body, _etag(version.epoch, version.seq, level, depth, zlib.crc32(body))
+
+    def order_json(self, instrument: str, order_id: int) -> bytes:
+        """One resting order on the wire.
+
+        Raises UnknownOrderError where it does not rest, UnknownInstrumentError or AmbiguousInstrumentError.
+        """
+        return self._market.order_json(instrument, order_id)
 
     def not_ready(self) -> str | None:
         """Why the server should not be sent requests; None when it should."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, cast
 
 from l3book import Market
-from l3book.api.rest import Rest
+from l3book.api.operations import operations
 from l3book.cli import _VERBS
-from l3book.config import SETTING_NAMES
+from l3book.config import SETTING_NAMES, Settings
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
@@ -30,8 +29,7 @@ def test_every_verb() -> None:
 
 def test_every_route() -> None:
     documented = {cell.split()[1].partition("?")[0] for cell in first_cells(section("HTTP"))}
-    routes = Rest(cast("Any", None), cast("Any", None)).routes()
-    assert documented == {route.path for route in routes}
+    assert documented == {operation.path for operation in operations(Settings())}
 
 
 def test_every_setting() -> None:

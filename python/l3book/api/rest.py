@@ -1,28 +1,49 @@
 """The REST resources."""
 
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias, TypeVar
 
+import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from l3book._core import AmbiguousInstrumentError, UnknownInstrumentError
-from l3book.api.params import Level, check_known, level_and_depth
+from l3book._core import AmbiguousInstrumentError, UnknownInstrumentError, UnknownOrderError
+from l3book.api import tables
+from l3book.api.cursors import cursor_of_key
+from l3book.api.negotiation import MEDIA_TYPES, Form, negotiated
+from l3book.api.operations import BOOK_FORMS, INSTRUMENTS_FORMS, METRICS_FORMS, TRANSITIONS_FORMS, Operation
+from l3book.api.params import (
+    ORDER_ID_MAX,
+    InstrumentsQuery,
+    Level,
+    check_known,
+    etag_matches,
+    instruments_query,
+    level_and_depth,
+    order_id,
+)
 from l3book.api.problems import Problem
+from l3book.api.schemas import Instrument, Instruments, Live, Metrics, Ready, Transition, Transitions
 from l3book.config import Settings
 from l3book.hub import Hub
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+Key: TypeAlias = tuple[int, int]
+Answered = TypeVar("Answered")
 
 RETRY_AFTER_S = 1
 INLINE_DEPTH_MAX = 100
-"""Books up to this depth are encoded on the event loop, in microseconds; deeper ones, and those with queues,
-in a thread, so that one large answer does not hold up all others."""
+"""Books up to this depth are encoded on the event loop, in microseconds; deeper ones, those with queues and those
+that become tables in a thread, so that one large answer does not hold up all others."""
 
-_NO_CACHE = {"Cache-Control": "no-cache"}
 _NO_STORE = {"Cache-Control": "no-store"}
+_VARIES = {**_NO_STORE, "Vary": "Accept"}
+_JSON = MEDIA_TYPES["json"]
+
+_encode_json = msgspec.json.Encoder().encode
+_encode_msgpack = msgspec.msgpack.Encoder().encode
 
 
 class Rest:
@@ -32,23 +53,34 @@ class Rest:
         self._hub = hub
         self._settings = settings
 
-    def routes(self) -> list[Route]:
-        """All of them."""
-        endpoints: dict[str, Endpoint] = {
-            "/v1/instruments": self.instruments,
-            "/v1/books/{instrument}": self.book,
-            "/v1/metrics": self.metrics,
-            "/v1/feed/transitions": self.transitions,
-            "/get_snapshot": self.get_snapshot,
-            "/livez": self.livez,
-            "/readyz": self.readyz,
-        }
-        return [Route(path, endpoint, methods=["GET"]) for path, endpoint in endpoints.items()]
+    def routes(self, operations: Sequence[Operation]) -> list[Route]:
+        """Make those of the operations that are this class's, each by the method of its name."""
+        return [
+            Route(operation.path, getattr(self, operation.name), methods=[operation.method])
+            for operation in operations
+            if operation.owner == "rest"
+        ]
 
     async def instruments(self, request: Request) -> Response:
         """Every book there is, with its state."""
-        check_known(request)
-        return JSONResponse({"instruments": self._hub.instruments()}, headers=_NO_STORE)
+        query = instruments_query(request)
+        form, content_type = negotiated(request, INSTRUMENTS_FORMS)
+        entries = sorted(
+            msgspec.convert(self._hub.instruments(), list[Instrument]),
+            key=lambda entry: (entry.publisher_id, entry.instrument_id),
+        )
+        page, next_cursor = page_of(entries, query)
+        headers = dict(_VARIES)
+        if next_cursor is not None:
+            headers["Link"] = f'<{_next_page(query, next_cursor)}>; rel="next"'
+        if form == "arrow":
+            body = await run_in_threadpool(tables.instruments_arrow, page)
+        elif form == "ndjson":
+            body = tables.lines(page)
+        else:
+            answer = Instruments(instruments=page, next_cursor=next_cursor or msgspec.UNSET)
+            body = _encoded(answer, form)
+        return Response(body, headers=headers, media_type=content_type)
 
     async def book(self, request: Request) -> Response:
         """One book: `level` 1, 2 or 3, `depth` levels a side."""
@@ -68,53 +100,100 @@ class Rest:
             raise Problem(409, "ambiguous_instrument", detail, choices=_names(keys))
         return await self._book(request, keys[0], level, depth)
 
-    async def _book(
-        self, request: Request, instrument: str | tuple[int, int], level: Level, depth: int | None
-    ) -> Response:
+    async def order(self, request: Request) -> Response:
+        """One resting order and its place in its queue."""
+        check_known(request)
+        number = order_id(request)
+        instrument: str = request.path_params["instrument"]
+        detail = f"no order {number} rests in {instrument!r} now; what became of it, only history will tell"
+        unknown = Problem(404, "unknown_order", detail)
+        if number > ORDER_ID_MAX:
+            # No order has such an id, but there may be no such book either, which the caller should hear first.
+            found(self._hub.book_json, instrument, 1, 1)
+            raise unknown
         try:
-            if level < 3 and depth is not None and depth <= INLINE_DEPTH_MAX:
-                body, etag = self._hub.book_json(instrument, level, depth)
-            else:
-                body, etag = await run_in_threadpool(self._hub.book_json, instrument, level, depth)
-        except UnknownInstrumentError:
-            detail = f"no book goes by {instrument!r}: see /v1/instruments"
-            raise Problem(404, "unknown_instrument", detail) from None
-        except AmbiguousInstrumentError as error:
-            detail = f"{instrument!r} is the name of {len(error.choices)} books: expected one of the choices"
-            raise Problem(409, "ambiguous_instrument", detail, choices=_names(error.choices)) from None
-        headers = {**_NO_CACHE, "ETag": etag}
-        if _matches(request.headers.get("if-none-match"), etag):
+            body = found(self._hub.order_json, instrument, number)
+        except UnknownOrderError:
+            raise unknown from None
+        return Response(body, headers=_NO_STORE, media_type=_JSON)
+
+    async def _book(self, request: Request, instrument: str | Key, level: Level, depth: int | None) -> Response:
+        form, content_type = negotiated(request, BOOK_FORMS)
+        encode = self._hub.book_msgpack if form == "msgpack" else self._hub.book_json
+        if level < 3 and depth is not None and depth <= INLINE_DEPTH_MAX:
+            body, etag = found(encode, instrument, level, depth)
+        else:
+            body, etag = await run_in_threadpool(found, encode, instrument, level, depth)
+        if form != "json":
+            etag = f'{etag[:-1]}-{form}"'
+        headers = {"Cache-Control": "no-cache", "ETag": etag, "Vary": "Accept"}
+        if etag_matches(request, etag):
             return Response(status_code=304, headers=headers)
-        return Response(body, headers=headers, media_type="application/json")
+        if form in {"ndjson", "arrow"}:
+            tabulate = tables.book_lines if form == "ndjson" else tables.book_arrow
+            body = await run_in_threadpool(tabulate, body, level)
+        return Response(body, headers=headers, media_type=content_type)
 
     async def metrics(self, request: Request) -> Response:
         """Throughput, latency and counters."""
         check_known(request)
-        return JSONResponse(self._hub.metrics(), headers=_NO_STORE)
+        form, content_type = negotiated(request, METRICS_FORMS)
+        metrics = msgspec.convert(self._hub.metrics(), Metrics)
+        return Response(_encoded(metrics, form), headers=_VARIES, media_type=content_type)
 
     async def transitions(self, request: Request) -> Response:
         """List the last connections, losses and changes of books' states of a live feed."""
         check_known(request)
-        return JSONResponse({"transitions": self._hub.transitions()}, headers=_NO_STORE)
+        form, content_type = negotiated(request, TRANSITIONS_FORMS)
+        entries = msgspec.convert(self._hub.transitions(), list[Transition])
+        body = tables.lines(entries) if form == "ndjson" else _encoded(Transitions(transitions=entries), form)
+        return Response(body, headers=_VARIES, media_type=content_type)
 
-    async def livez(self, _request: Request) -> Response:
+    async def livez(self, request: Request) -> Response:
         """Say that the process runs."""
-        return JSONResponse({"status": "live"}, headers=_NO_STORE)
+        check_known(request)
+        return Response(_encode_json(Live(status="live")), headers=_NO_STORE, media_type=_JSON)
 
-    async def readyz(self, _request: Request) -> Response:
+    async def readyz(self, request: Request) -> Response:
         """There are books to be served, and the source has not failed."""
+        check_known(request)
         if reason := self._hub.not_ready():
             raise Problem(503, "not_ready", reason, headers={"Retry-After": str(RETRY_AFTER_S)})
-        return JSONResponse({"status": "ready"}, headers=_NO_STORE)
+        return Response(_encode_json(Ready(status="ready")), headers=_NO_STORE, media_type=_JSON)
 
 
-def _names(keys: list[tuple[int, int]]) -> list[str]:
+def found(look_up: Callable[..., Answered], instrument: str | Key, *arguments: Any) -> Answered:
+    """Look a book up; where there is none, or several, that is the Problem raised."""
+    try:
+        return look_up(instrument, *arguments)
+    except UnknownInstrumentError:
+        detail = f"no book goes by {instrument!r}: see /v1/instruments"
+        raise Problem(404, "unknown_instrument", detail) from None
+    except AmbiguousInstrumentError as error:
+        detail = f"{instrument!r} is the name of {len(error.choices)} books: expected one of the choices"
+        raise Problem(409, "ambiguous_instrument", detail, choices=_names(error.choices)) from None
+
+
+def page_of(entries: list[Instrument], query: InstrumentsQuery) -> tuple[list[Instrument], str | None]:
+    """Of the entries, which are in order, those asked for; and the cursor of what is left."""
+    if query.after is not None:
+        entries = [entry for entry in entries if (entry.publisher_id, entry.instrument_id) > query.after]
+    if query.state is not None:
+        entries = [entry for entry in entries if entry.state == query.state]
+    if query.limit is None or len(entries) <= query.limit:
+        return entries, None
+    page = entries[: query.limit]
+    return page, cursor_of_key((page[-1].publisher_id, page[-1].instrument_id))
+
+
+def _next_page(query: InstrumentsQuery, cursor: str) -> str:
+    state = f"&state={query.state}" if query.state else ""
+    return f"/v1/instruments?limit={query.limit}&cursor={cursor}{state}"
+
+
+def _encoded(answer: msgspec.Struct, form: Form) -> bytes:
+    return _encode_msgpack(answer) if form == "msgpack" else _encode_json(answer)
+
+
+def _names(keys: list[Key]) -> list[str]:
     return [f"{publisher_id}:{instrument_id}" for publisher_id, instrument_id in keys]
-
-
-def _matches(if_none_match: str | None, etag: str) -> bool:
-    """RFC 9110, 13.1.2: any of the listed tags, compared weakly, or '*'."""
-    if if_none_match is None:
-        return False
-    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
-    return etag in tags or tags == ["*"]

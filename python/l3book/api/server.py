@@ -8,16 +8,17 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from l3book.api.http_protocol import HttpProtocol
 from l3book.api.ws.connection import Connection
 from l3book.listening import LISTEN_BACKLOG
 
 KEEP_ALIVE_TIMEOUT_S = 75
 """Longer than the pause between two polls of the page, so that a page stays on one connection."""
-REQUESTS_DRAIN_TIMEOUT_S = 5
-"""Requests under way at shutdown get this long to finish."""
 PING_INTERVAL_S = 20.0
 PING_TIMEOUT_S = 20.0
 """A WebSocket whose peer answers no ping for so long is closed with 1011."""
+REQUESTS_DRAIN_TIMEOUT_S = 5
+"""Requests under way at shutdown get this long to finish."""
 
 # On every answer. The page needs nothing that does not come from this server.
 _SECURITY_HEADERS = [
@@ -43,7 +44,7 @@ class Server(uvicorn.Server):
     ) -> None:
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=HttpProtocol,
             ws=Connection,
             ws_max_size=message_bytes_max,
             ws_per_message_deflate=False,

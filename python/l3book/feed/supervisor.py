@@ -189,7 +189,8 @@ class Feed:
         self._connected_at_s = time.monotonic()
         if self._ask.how == "snapshot":
             self._wants_snapshot = False
-        self.transitions.add("connected", self._ask.how, uri=self._connector.uri, start=self._ask.start)
+        start = None if self._ask.start is None else str(self._ask.start)
+        self.transitions.add("connected", self._ask.how, uri=self._connector.uri, start=start)
 
     def _receive(self, data: memoryview) -> None:
         if self._is_first_chunk:
