@@ -107,17 +107,17 @@ def test_plain_requests_are_told_to_upgrade(running: RunningServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "options", "lines"),
+    ("status", "code", "options", "lines"),
     [
-        (400, {"key": False}, []),
-        (405, {"method": "POST"}, ["Content-Length: 0"]),
-        (431, {}, [f"X-Long: {'x' * 9000}"]),
-        (431, {}, [f"X-{number}: x" for number in range(200)]),
+        (400, "bad_handshake", {"key": False}, []),
+        (405, "method_not_allowed", {"method": "POST"}, ["Content-Length: 0"]),
+        (431, "headers_too_large", {}, [f"X-Long: {'x' * 9000}"]),
+        (431, "headers_too_large", {}, [f"X-{number}: x" for number in range(200)]),
     ],
     ids=["no-key", "post", "long-header", "many-headers"],
 )
 def test_broken_handshakes_are_refused(
-    running: RunningServer, status: int, options: dict[str, Any], lines: list[str]
+    running: RunningServer, status: int, code: str, options: dict[str, Any], lines: list[str]
 ) -> None:
     with RawSocket(running) as raw:
         head, _, rest = raw.request(*lines, **options).partition(b"\r\n\r\n")
@@ -125,7 +125,7 @@ def test_broken_handshakes_are_refused(
             rest += part
         assert head.startswith(f"HTTP/1.1 {status} ".encode())
         assert b"application/problem+json" in head
-        assert json.loads(rest)["code"] == "bad_handshake"
+        assert json.loads(rest)["code"] == code
 
 
 BAD_OPS = [

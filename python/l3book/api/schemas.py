@@ -150,6 +150,26 @@ class EventLoop(Answer):
     lag_max_ms: Rate
 
 
+class WebSockets(Answer):
+    """What the sockets of /v1/ws are sent: counted since the start, where it does not say "now"."""
+
+    sockets: Annotated[int, Meta(ge=0, description="open now")]
+    sockets_total: Count
+    subscriptions: Annotated[int, Meta(ge=0, description="of all sockets, now")]
+    groups: Annotated[int, Meta(ge=0, description="different ones among them: what is looked at once for all")]
+    sent: Annotated[int, Meta(ge=0, description="messages")]
+    bytes: Count
+    conflated: Annotated[int, Meta(ge=0, description="updates merged away or lost to gaps, of slow clients")]
+    gaps: Count
+    snapshots: Count
+    slow_closed: Annotated[int, Meta(ge=0, description="sockets closed with 1008 for being too slow")]
+    errors: Annotated[int, Meta(ge=0, description="error messages")]
+    late_ticks: Annotated[int, Meta(ge=0, description="polls left out because those before came too late")]
+    polls: Annotated[int, Meta(ge=0, description="of groups, on the event loop")]
+    poll_total_ms: Rate
+    poll_max_ms: Rate
+
+
 class Throughput(Answer):
     """Of the last window."""
 
@@ -192,7 +212,7 @@ class Metrics(Answer):
     source: Source
     feed: Annotated[dict[str, Any] | None, Meta(description="what the watch of a live feed has counted")]
     event_loop: EventLoop
-    websocket: Annotated[dict[str, int | float], Meta(description="sockets, groups, what was sent, merged, refused")]
+    websocket: WebSockets
     uptime_s: Rate
     throughput: Throughput
     totals: Totals

@@ -38,6 +38,14 @@ PARSE_BYTES_MAX = 4096
 FRAGMENTS_MAX = 1024
 """Of one message; they may be empty, and so are not bounded by its size."""
 
+_CODES = {
+    HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "headers_too_large",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "internal_error",
+    HTTPStatus.SERVICE_UNAVAILABLE: "shutting_down",
+}
+"""Of refusals by websockets and of our own; all others are bad_handshake."""
+
 
 class Handshake(ServerProtocol):
     """Says why there will be no WebSocket as all of the API says it: by a problem."""
@@ -53,7 +61,10 @@ class Handshake(ServerProtocol):
         """Refuse with a problem."""
         status = HTTPStatus(status)
         detail = text.strip() or f"expected a WebSocket handshake (RFC 6455): {status.phrase}"
-        code = "internal_error" if status == HTTPStatus.INTERNAL_SERVER_ERROR else "bad_handshake"
+        # The URI is a part of the head like any other.
+        if status == HTTPStatus.REQUEST_URI_TOO_LONG:
+            status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        code = _CODES.get(status, "bad_handshake")
         response = super().reject(status, body(Problem(status, code, detail), self._path).decode())
         del response.headers["Content-Type"]
         response.headers["Content-Type"] = MEDIA_TYPE
