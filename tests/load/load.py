@@ -21,10 +21,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from sockets import DepthClient, Tally, percentile, poll_book
-
 import running
 from running_gateway import KEY, RunningGateway
+from sockets import DepthClient, Tally, percentile, poll_book
 
 RECORDS = 2_000_000
 """Of the recording, which the gateway sends again and again."""

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from l3book.api.ws.answers import Ack
 from l3book.api.ws.formats import JSON
 from l3book.api.ws.outbox import Outbox
 from l3book.api.ws.subscription import Subscription
 from l3book.config import Settings
 from l3book.streams.fanout import Fanout
 from l3book.streams.group import GroupKey
+from l3book.wire import Ack
 from small_streams import SmallMarket, SmallOutlet, WorkOnDemand
 
 KEYS = st.sampled_from("abc")

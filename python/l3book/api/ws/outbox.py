@@ -13,13 +13,13 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Literal, NamedTuple
 
-from l3book.api.ws.answers import Answer, Gap, Heartbeat
 from l3book.api.ws.formats import Format
 from l3book.api.ws.outlet import Outlet
 from l3book.api.ws.subscription import Subscription
 from l3book.config import Settings
 from l3book.streams.counters import Counters
 from l3book.streams.update import Update
+from l3book.wire import Answer, Gap, Heartbeat
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +186,11 @@ class Outbox:
         self._counters.gaps += 1
         group = subscription.group
         gap = Gap(
-            channel=group.key.channel, instrument=group.instrument, from_seq=subscription.seq + 1, to=snapshot.seq
+            channel=group.key.channel,
+            instrument=group.instrument,
+            from_=subscription.seq + 1,
+            to=snapshot.seq,
+            reason="slow_consumer",
         )
         self._push(self._form.answer(gap), subscription)
 

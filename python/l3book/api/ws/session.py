@@ -4,10 +4,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from l3book._core import AmbiguousInstrumentError, UnknownInstrumentError
-from l3book.api.ws.answers import Ack, Error, ErrorCode, Pong
 from l3book.api.ws.formats import BadOpError, Format, MalformedError
 from l3book.api.ws.limits import ERRORS_MAX, OPS_PER_TURN
-from l3book.api.ws.ops import Op, Ping, Subscribe, Unsubscribe
 from l3book.api.ws.outbox import Outbox
 from l3book.api.ws.outlet import Outlet
 from l3book.api.ws.owners import Owner
@@ -15,6 +13,7 @@ from l3book.api.ws.subscription import Subscription
 from l3book.config import Settings
 from l3book.streams.fanout import Fanout
 from l3book.streams.group import GroupKey
+from l3book.wire import Ack, AnyCommand, Error, ErrorCode, Ping, Pong, Subscribe, Unsubscribe
 
 if TYPE_CHECKING:
     from starlette.types import Receive
@@ -109,7 +108,7 @@ class Session:
             return
         self.outbox.answer(Error(code=code, detail=detail, id=op_id))
 
-    def _carry_out(self, op: Op) -> None:
+    def _carry_out(self, op: AnyCommand) -> None:
         match op:
             case Subscribe():
                 self._subscribe(op)
