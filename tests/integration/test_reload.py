@@ -96,13 +96,14 @@ def with_values(**values: object) -> Loaded:
 def test_followers_are_told_also_when_no_setting_has_changed() -> None:
     """Keys lie elsewhere, and may have; and one follower that fails keeps no other from being told."""
     reloading, told = reloaded(with_values(), with_values())
-    assert told == [reloading.settings]
+    assert told == [reloading.in_force.settings]
 
 
 def test_what_needs_a_restart_is_not_handed_on() -> None:
     reloading, told = reloaded(with_values(), with_values(depth_max=50, sockets_max=3, port=1))
-    assert told == [reloading.settings]
-    assert (reloading.settings.sockets_max, reloading.settings.depth_max, reloading.settings.port) == (3, 10_000, 8000)
+    assert told == [reloading.in_force.settings]
+    settings = reloading.in_force.settings
+    assert (settings.sockets_max, settings.depth_max, settings.port) == (3, 10_000, 8000)
 
 
 def test_it_is_said_again_as_long_as_it_is_so(caplog: pytest.LogCaptureFixture) -> None:
@@ -114,7 +115,7 @@ def test_it_is_said_again_as_long_as_it_is_so(caplog: pytest.LogCaptureFixture) 
 def test_nothing_is_handed_on_that_could_not_be_loaded() -> None:
     reloading, told = reloaded(with_values(), ValueError("broken"), OSError("gone"))
     assert told == []
-    assert reloading.settings == with_values().settings
+    assert reloading.in_force.settings == with_values().settings
 
 
 def test_every_reloadable_setting_reaches_the_followers() -> None:
@@ -122,4 +123,4 @@ def test_every_reloadable_setting_reaches_the_followers() -> None:
         name: "error" if name == "log_level" else getattr(with_values().settings, name) + 1000 for name in RELOADABLE
     }
     reloading, _ = reloaded(with_values(), with_values(**other))
-    assert {name: getattr(reloading.settings, name) for name in RELOADABLE} == other
+    assert {name: getattr(reloading.in_force.settings, name) for name in RELOADABLE} == other
