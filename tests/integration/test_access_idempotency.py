@@ -119,6 +119,17 @@ def test_another_request_under_the_key_is_refused(start: Callable[..., SmallServ
     assert server.done() == 2
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8 as addresses of its own")
+def test_without_api_keys_an_answer_belongs_to_the_address(start: Callable[..., SmallServer]) -> None:
+    """Or one client's answer would be given to another that has thought of the same Idempotency-Key."""
+    server = start()
+    assert server.post().json()["count"] == 1
+    with httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.2"), timeout=TIMEOUT_S) as neighbour:
+        answer = neighbour.post(f"http://127.0.0.1:{server.port}{PATH}", json={}, headers={"Idempotency-Key": "k"})
+    assert (answer.json()["count"], answer.headers.get("idempotency-replayed")) == (2, None)
+    assert server.post().json()["count"] == 1
+
+
 def test_requests_without_a_key_and_reads_are_passed_on(start: Callable[..., SmallServer]) -> None:
     server = start()
     assert [server.post(key=None).json()["count"] for _ in range(2)] == [1, 2]

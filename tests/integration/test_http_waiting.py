@@ -1,5 +1,6 @@
 """Clients that begin and do not go on."""
 
+import contextlib
 import http.client
 import socket
 import threading
@@ -7,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from l3book.api.http_protocol import HEAD_BYTES_MAX
+from l3book.api.http_protocol import FIELD_BYTES_MAX
 from running import EXIT_TIMEOUT_S, RunningServer
 
 SHORT = {"L3BOOK_REQUEST_HEADER_TIMEOUT_S": "1", "L3BOOK_REQUEST_BODY_TIMEOUT_S": "1"}
@@ -114,11 +115,49 @@ def test_one_byte_at_a_time_is_no_way_around_it(serve: Callable[..., RunningServ
 def test_a_head_without_end_is_refused(serve: Callable[..., RunningServer]) -> None:
     server = serve()
     with socket.create_connection(address(server), timeout=EXIT_TIMEOUT_S) as connection:
-        connection.sendall(GET + b"X: " + b"x" * HEAD_BYTES_MAX)
+        connection.sendall(GET + b"X: " + b"x" * FIELD_BYTES_MAX)
         assert all_that_comes(connection).startswith(b"HTTP/1.1 431 ")
     with socket.create_connection(address(server), timeout=EXIT_TIMEOUT_S) as connection:
-        connection.sendall(GET + b"X: " + b"x" * (HEAD_BYTES_MAX // 2) + b"\r\nConnection: close\r\n\r\n")
+        connection.sendall(GET + b"X: " + b"x" * (FIELD_BYTES_MAX // 2) + b"\r\nConnection: close\r\n\r\n")
         assert all_that_comes(connection).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("trailer", [b"X: x\r\n", b"x"], ids=["many", "long"])
+def test_trailers_without_end_are_refused(serve: Callable[..., RunningServer], trailer: bytes) -> None:
+    """uvicorn gathers them all, hundreds of megabytes until the body's time-out."""
+    server = serve()
+    post = b"POST /v1/tickets HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\nX: x"
+    with socket.create_connection(address(server), timeout=EXIT_TIMEOUT_S) as connection:
+        connection.sendall(post)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(20_000_000 // len(trailer * 1000)):
+                connection.sendall(trailer * 1000)
+            pytest.fail("20 MB of trailers were read")
+    assert server.get("/livez").status_code == 200
+
+
+def test_trailers_are_no_part_of_the_head(serve: Callable[..., RunningServer]) -> None:
+    server = serve()
+    post = b"POST /v1/tickets HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    with socket.create_connection(address(server), timeout=EXIT_TIMEOUT_S) as connection:
+        connection.sendall(post + b"0\r\nIdempotency-Key: a b\r\n\r\n")
+        assert all_that_comes(connection).startswith(b"HTTP/1.1 201 ")
+
+
+def test_requests_sent_ahead_are_no_long_head(serve: Callable[..., RunningServer]) -> None:
+    """One read can bring the end of one, many whole ones, and the beginning of the next."""
+    server = serve()
+    request = GET + b"X: " + b"x" * 1000 + b"\r\n"
+    count = 2000
+    with socket.create_connection(address(server), timeout=EXIT_TIMEOUT_S) as connection:
+        sending = threading.Thread(
+            target=connection.sendall,
+            args=((request + b"\r\n") * (count - 1) + request + b"Connection: close\r\n\r\n",),
+        )
+        sending.start()
+        answers = all_that_comes(connection)
+        sending.join(EXIT_TIMEOUT_S)
+    assert answers.count(b"HTTP/1.1 200 OK") == count
 
 
 def test_idle_connections_between_requests_are_kept(serve: Callable[..., RunningServer]) -> None:

@@ -47,8 +47,7 @@ class Idempotency:
             await refuse(scope, receive, send, Problem(400, "bad_idempotency_key", detail))
             return
         body = await HTTPRequest(scope, receive).body()
-        identity = scope[IDENTITY].key_id or scope[IDENTITY].name
-        request = Request(identity, scope["path"], match[2], _fingerprint(scope, body))
+        request = Request(scope[IDENTITY].counted_as, scope["path"], match[2], _fingerprint(scope, body))
         store = self._guard.secret_answers if scope["path"] in SECRET_PATHS else self._guard.answers
         found = await store.begin(request)
         if isinstance(found, Answer):

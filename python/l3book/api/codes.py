@@ -50,7 +50,7 @@ _OF_REQUESTS = (
         "headers_too_large",
         431,
         "The headers are too large",
-        "address and headers together are longer than 65,536 bytes",
+        "address and headers together, or trailers, are longer than 65,536 bytes",
     ),
     _code("internal_error", 500, "The server failed", "a fault of the server; its log has it under the `trace_id`"),
 )

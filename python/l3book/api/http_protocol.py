@@ -13,8 +13,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from l3book.api.problems import MEDIA_TYPE, Problem, body, new_id
 
-HEAD_BYTES_MAX = 65_536
-"""Of a request: its first line and header fields. What came with the last read is let pass."""
+FIELD_BYTES_MAX = 65_536
+"""Of a request: its first line and header fields, or its trailers. What came with the last read is let pass."""
 INSTANCE_CHARACTERS_MAX = 256
 _URI_CHARACTERS = "/%:@!$&'()*+,;=~-._"
 
@@ -38,8 +38,9 @@ class HttpProtocol(HttpToolsProtocol):
     def __init__(self, config: ServerConfig, *arguments: Any, **options: Any) -> None:
         super().__init__(config, *arguments, **options)
         self._timer: asyncio.TimerHandle | None = None
-        self._head_bytes = 0
+        self._field_bytes = 0
         self._is_in_head = False
+        self._has_got_on = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Wait for a head from now on, not for ever."""
@@ -55,10 +56,12 @@ class HttpProtocol(HttpToolsProtocol):
         """Line breaks before a request are no request, but end uvicorn's wait for one."""
         if self._timer is None and self._is_idle():
             self._wait_for_head()
+        self._has_got_on = False
         super().data_received(data)
-        self._head_bytes = self._head_bytes + len(data) if self._is_in_head else 0
-        if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
-            detail = f"address and headers are longer than {HEAD_BYTES_MAX} bytes"
+        # What brings neither the end of a head, nor a piece of body, nor the end of a message is fields.
+        self._field_bytes = 0 if self._has_got_on else self._field_bytes + len(data)
+        if self._field_bytes > FIELD_BYTES_MAX and not self.transport.is_closing():
+            detail = f"address and headers, or trailers, are longer than {FIELD_BYTES_MAX} bytes"
             self._refuse(Problem(431, "headers_too_large", detail))
 
     def send_400_response(self, msg: str) -> None:
@@ -80,14 +83,26 @@ class HttpProtocol(HttpToolsProtocol):
             self._wait_for_head()
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field of the head. Trailers are let go: uvicorn would add any number to a head long acted on."""
+        if self._is_in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Body, if there is one: else the message is complete before the next byte is read."""
         self._is_in_head = False
+        self._has_got_on = True
         self._wait(self.config.body_timeout_s, self._on_body_timeout)
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """More of the body."""
+        self._has_got_on = True
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """Nothing more is waited for."""
+        self._has_got_on = True
         self._stop_waiting()
         super().on_message_complete()
 
