@@ -17,8 +17,8 @@ import httpx
 
 COMMAND = Path(sys.executable).parent / ("l3book.exe" if os.name == "nt" else "l3book")
 COMMAND_TIMEOUT_S = 60
-LISTENING_TIMEOUT_S = 30
-STATE_TIMEOUT_S = 30
+LISTENING_TIMEOUT_S = 90
+STATE_TIMEOUT_S = 90
 EXIT_TIMEOUT_S = 30
 POLL_INTERVAL_S = 0.02
 

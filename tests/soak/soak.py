@@ -46,6 +46,10 @@ LOOK_INTERVAL_S_MAX = 2.0
 COMPARED_SHARE_MIN = 0.5
 """Of the live books looked at: those right after a snapshot, or with losses still to be told of, are at no moment of
 the truth."""
+SAMPLES_MIN = 4
+"""Of what could leak, of a running feed: fewer say nothing of growth."""
+PATIENCE = 8
+"""A machine with other things to do gets so many times the time to come to that."""
 GROWTH_BYTES_MAX = 64 << 20
 RECOVERY_S_MAX = 60.0
 BYTES_PER_MIB = 1 << 20
@@ -100,6 +104,10 @@ class Soak:
             tasks = len(asyncio.all_tasks(loop)) if loop is not None else 0
             self.kept.append((threading.active_count(), len(list(Path("/proc/self/fd").iterdir())), tasks))
 
+    def seconds_wanted(self, seconds: float) -> float:
+        """How long to go on: for longer than asked where little was seen."""
+        return seconds if len(self.kept) >= SAMPLES_MIN else PATIENCE * seconds
+
     def complaints(self) -> list[str]:
         """What is not as it should be."""
         found = list(self.wrong)
@@ -110,6 +118,9 @@ class Soak:
             settled, late = samples[len(samples) // 3 : len(samples) // 2], samples[-len(samples) // 4 :]
             if settled and late and statistics.median(late) - statistics.median(settled) > GROWTH_BYTES_MAX:
                 found.append(f"the memory of the {name} grows: {[s // BYTES_PER_MIB for s in samples]} MiB")
+        if len(self.kept) < SAMPLES_MIN:
+            found.append(f"only {len(self.kept)} samples of a running feed: expected at least {SAMPLES_MIN}")
+            return found
         # Threads, files and tasks of a running feed, whichever connection it is.
         for name, counts in zip(("threads", "open files", "tasks"), zip(*self.kept, strict=True), strict=True):
             if max(counts[len(counts) // 2 :], default=0) > max(counts[: len(counts) // 2], default=0) + 1:
@@ -149,7 +160,7 @@ def soak(seconds: float, rate: int, seed: int, *, compression: str, instruments:
             run = Soak(fed, truth, gateway.process.pid)
             fed.wait_for_records(1)
             started_s, records = time.monotonic(), fed.market.stats()["records"]
-            while (now_s := time.monotonic() - started_s) < seconds and not run.wrong:
+            while (now_s := time.monotonic() - started_s) < run.seconds_wanted(seconds) and not run.wrong:
                 time.sleep(luck.uniform(0.0, min(LOOK_INTERVAL_S_MAX, seconds / 20)))
                 run.look()
                 run.measure()
