@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from gateways import RunningGateway
+from keyed import Keyed
 from running import RunningServer
 
 # A shell that runs its jobs in the background has them ignore SIGINT, and what is started from here would inherit that:
@@ -61,6 +62,12 @@ def serve() -> Iterator[Callable[..., RunningServer]]:
     yield start
     for server in servers:
         server.kill()
+
+
+@pytest.fixture
+def keyed(serve: Callable[..., RunningServer], tmp_path: Path) -> Callable[..., Keyed]:
+    """Start a server with a state of its own, which holds no key yet; settings by name."""
+    return lambda **settings: Keyed(serve, tmp_path / "state", **settings)
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from keyed import Keyed, make_key
 from running import RunningServer, environment, error_line, run
 
-SECRET = re.compile(r"l3b_[0-9a-f]{12}_[0-9a-f]{64}")
 UNKNOWN_KEY = f"l3b_{'0' * 12}_{'0' * 64}"
 # RFC 9651, of a list of strings with integer parameters: what these fields are.
 ITEM = re.compile(r'"([a-z-]+)"((?:;[a-z][a-z0-9]*=[0-9]+)+)')
@@ -36,42 +36,6 @@ def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
     body: dict[str, Any] = response.json()
     assert body["code"] == code
     return body
-
-
-class Keyed:
-    """A server with a state of its own, and the command line on that state."""
-
-    def __init__(self, serve: Callable[..., RunningServer], folder: Path, **settings: object) -> None:
-        self.env = {
-            "L3BOOK_STATE_DIR": str(folder),
-            **{f"L3BOOK_{name.upper()}": str(value) for name, value in settings.items()},
-        }
-        self.folder = folder
-        self.server = serve("--source", "synthetic:?rate=1000", env=self.env)
-        self.server.wait_until_ready()
-
-    def key(self, name: str, *scopes: str) -> str:
-        return make_key(self.env, name, *scopes)
-
-    def ask(
-        self, key: str | None, path: str = "/v1/instruments", method: str = "GET", **headers: str
-    ) -> httpx.Response:
-        sent = {} if key is None else {"Authorization": f"Bearer {key}"}
-        return self.server.client.request(method, path, headers={**sent, **headers})
-
-
-def make_key(env: dict[str, str], name: str, *scopes: str) -> str:
-    completed = run("keys", "create", "--name", name, *(("--scope", *scopes) if scopes else ()), env=env)
-    assert completed.returncode == 0, completed.stderr
-    assert not SECRET.search(completed.stderr.decode())
-    key = completed.stdout.decode().strip()
-    assert SECRET.fullmatch(key)
-    return key
-
-
-@pytest.fixture
-def keyed(serve: Callable[..., RunningServer], tmp_path: Path) -> Callable[..., Keyed]:
-    return lambda **settings: Keyed(serve, tmp_path / "state", **settings)
 
 
 def test_each_scope_on_each_kind_of_route(keyed: Callable[..., Keyed]) -> None:

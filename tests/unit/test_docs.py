@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import get_args
 
 from l3book import Market
+from l3book.access.guard import Counts
 from l3book.api.operations import operations
 from l3book.cli import _VERBS
 from l3book.config import RELOADABLE, SETTING_NAMES, Settings
@@ -18,6 +20,7 @@ from l3book.wire import CLOSE_CODES, ErrorCode
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 CONFIGURATION = (REPOSITORY / "docs/configuration.md").read_text(encoding="utf-8")
+ACCESS = (REPOSITORY / "docs/access.md").read_text(encoding="utf-8")
 WEBSOCKET = (REPOSITORY / "docs/websocket.md").read_text(encoding="utf-8")
 
 
@@ -97,3 +100,8 @@ def test_every_error_of_the_websocket() -> None:
 def test_every_close_code_of_the_websocket() -> None:
     documented = re.findall(r"^\| (\d{4}) \|", section("Closing", WEBSOCKET), re.MULTILINE)
     assert documented == [str(code) for code in CLOSE_CODES]
+
+
+def test_every_count_of_refusals() -> None:
+    counted = section("Limits", ACCESS).split("under `access`:", 1)[1]
+    assert re.findall(r"`(\w+)`", counted) == [field.name for field in dataclasses.fields(Counts)]

@@ -1,4 +1,4 @@
-"""How much one socket, one key and the whole server may take."""
+"""What one socket may take of the event loop, and how often it is looked after."""
 
 ERRORS_MAX = 100
 """So many errors more than good ops, and the socket is closed."""
