@@ -171,9 +171,12 @@ class SmallOutlet:
         self._writable.set()
 
     def give_room(self, frames: int) -> None:
+        """Negative: take it away."""
         self.room += frames
         if self.room > 0:
             self._writable.set()
+        else:
+            self._writable.clear()
 
     def messages(self) -> list[dict[str, Any]]:
         return [json.loads(frame[_head_bytes(frame) :]) for frame in self.frames]

@@ -5,10 +5,8 @@ import logging
 import signal
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from l3book.config import Loaded, Settings
+from l3book.config import RELOADABLE, SETTING_NAMES, InForce, Loaded, Settings
 
 log = logging.getLogger(__name__)
 
@@ -16,10 +14,9 @@ log = logging.getLogger(__name__)
 class Reloading:
     """Remembers the signal; the server's event loop does the work, so that nothing happens inside a handler."""
 
-    def __init__(self, loaded: "Loaded", load_again: Callable[[], "Loaded"]) -> None:
+    def __init__(self, loaded: Loaded, load_again: Callable[[], Loaded]) -> None:
         """`load_again` raises an Exception whose text says why the old settings have to stay."""
-        self.settings = loaded.settings
-        """Those that are in force."""
+        self.in_force = InForce(loaded.settings)
         self._load_again = load_again
         self._followers: list[Callable[[Settings], None]] = []
         self._requested = False
@@ -29,7 +26,7 @@ class Reloading:
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, self._on_signal)
 
-    def call(self, follower: Callable[["Settings"], None]) -> None:
+    def call(self, follower: Callable[[Settings], None]) -> None:
         """Have it called on the event loop after each reload, also one that changed no setting: keys may have."""
         self._followers.append(follower)
 
@@ -40,18 +37,16 @@ class Reloading:
             await self._reload()
 
     async def _reload(self) -> None:
-        from l3book.config import RELOADABLE, SETTING_NAMES
-
         try:
             loaded = await asyncio.to_thread(self._load_again)
         # Whatever is wrong with them, a server that runs goes on.
         except Exception as error:  # noqa: BLE001
             log.error("not reloaded, the old settings stay: %s", error)  # noqa: TRY400  # the text is the whole story
             return
-        old, new = self.settings, loaded.settings
+        old, new = self.in_force.settings, loaded.settings
         changed = [name for name in SETTING_NAMES if getattr(old, name) != getattr(new, name)]
         taken = {name: getattr(new, name) for name in changed if name in RELOADABLE}
-        self.settings = old.model_copy(update=taken)
+        self.in_force.settings = old.model_copy(update=taken)
         log.info("reloaded: %s", "settings as before" if not changed else f"{len(taken)} of {len(changed)} changes")
         for name in changed:
             step = f"{name} from {getattr(old, name)} to {getattr(new, name)} ({loaded.origins[name]})"
@@ -61,7 +56,7 @@ class Reloading:
                 log.warning("needs a restart: %s", step)
         for follower in self._followers:
             try:
-                follower(self.settings)
+                follower(self.in_force.settings)
             except Exception:
                 log.exception("a part of the server did not take over the settings")
 

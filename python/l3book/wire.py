@@ -7,7 +7,7 @@ exactly. MessagePack carries the same maps. The books and their changes are enco
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 
 U32_MAX = 2**32 - 1
 U16_MAX = 2**16 - 1
@@ -63,6 +63,14 @@ Crc: TypeAlias = Annotated[
 
 Channel: TypeAlias = Literal["bbo", "depth", "orders", "trades", "dbn"]
 Interval: TypeAlias = Annotated[Literal[10, 50, 100, 250, 1000], Meta(description="at most one message in so many ms")]
+Depth: TypeAlias = Annotated[
+    int,
+    # Told, not checked here: what is out of range may be so by a setting, and both are the same error.
+    Meta(
+        description="levels a side, of `depth` only; null: the default",
+        extra_json_schema={"minimum": 1, "maximum": DEPTH_LIMIT},
+    ),
+]
 CommandId: TypeAlias = Annotated[int, Meta(ge=0, le=2**53 - 1, description="comes back in the answer")]
 AnsweredId: TypeAlias = Annotated[int | None, Meta(description="that of the command, where it had one")]
 InstrumentName: TypeAlias = Annotated[
@@ -81,10 +89,8 @@ class Subscribe(Command, tag="subscribe", kw_only=True):
 
     channel: Channel
     instrument: InstrumentName
-    depth: Annotated[int, Meta(ge=1, le=DEPTH_LIMIT, description="levels a side, of `depth` only")] | UnsetType = UNSET
-    level: Annotated[Literal[2, 3], Meta(description="3: levels carry their queues, of `depth` only")] | UnsetType = (
-        UNSET
-    )
+    depth: Depth | None = None
+    level: Annotated[Literal[2, 3], Meta(description="3: levels carry their queues, of `depth` only")] = 2
     interval_ms: Interval = 100
 
 
@@ -96,7 +102,44 @@ class Unsubscribe(Command, tag="unsubscribe", kw_only=True):
 
 
 class Ping(Command, tag="ping", kw_only=True):
-    """Ask for a pong."""
+    """Ask for a pong, after everything that waits to be sent."""
+
+
+class HistoryCommand(Struct, tag_field="op", kw_only=True):
+    """Needs a history, which this version has not: it is known, with whatever fields, and refused."""
+
+    id: CommandId | None = None
+
+
+class Replay(HistoryCommand, tag="replay", kw_only=True):
+    """Begin in the past."""
+
+
+class Pause(HistoryCommand, tag="pause", kw_only=True):
+    """Hold a replay."""
+
+
+class Step(HistoryCommand, tag="step", kw_only=True):
+    """Go on by so much."""
+
+
+class Seek(HistoryCommand, tag="seek", kw_only=True):
+    """Go on elsewhere."""
+
+
+ErrorCode: TypeAlias = Annotated[
+    Literal[
+        "already_subscribed",
+        "ambiguous_instrument",
+        "bad_op",
+        "bad_parameter",
+        "history_unavailable",
+        "not_subscribed",
+        "too_many_subscriptions",
+        "unknown_instrument",
+    ],
+    Meta(description="a word for programs"),
+]
 
 
 class Message(Struct, tag_field="type", kw_only=True, omit_defaults=True):
@@ -114,10 +157,10 @@ class Ack(Message, tag="ack", kw_only=True):
 
 
 class Error(Message, tag="error", kw_only=True):
-    """A command was refused; the connection goes on."""
+    """A command was refused, and nothing has changed; the connection goes on."""
 
     id: AnsweredId = None
-    code: Annotated[str, Meta(description="a word for programs")]
+    code: ErrorCode
     detail: Annotated[str, Meta(description="a sentence for people")]
 
 
@@ -142,7 +185,7 @@ class Gap(Message, tag="gap", kw_only=True):
     channel: Channel
     instrument: str
     from_: Annotated[int, Meta(ge=0, description="the first seq left out")] = msgspec.field(name="from")
-    to: Annotated[int, Meta(ge=0, description="the last seq left out")]
+    to: Annotated[int, Meta(ge=0, description="the seq of the snapshot that follows")]
     reason: Literal["slow_consumer", "overflow"]
 
 
@@ -225,7 +268,13 @@ class TradesDelta(_BookHead, tag="delta", kw_only=True):
     trades: list[Trade]
 
 
+AnyCommand: TypeAlias = Subscribe | Unsubscribe | Ping | Replay | Pause | Step | Seek
+"""What the server tells apart by `op`."""
+Answer: TypeAlias = Ack | Error | Pong | Heartbeat | Gap
+"""What it says beside the messages of the channels, which the core encodes."""
+
 COMMANDS: tuple[type[Command], ...] = (Subscribe, Unsubscribe, Ping)
+"""Those that are carried out."""
 MESSAGES: tuple[type[Message], ...] = (
     Ack,
     Error,
@@ -240,11 +289,12 @@ MESSAGES: tuple[type[Message], ...] = (
 )
 
 CLOSE_CODES = {
+    1002: "not a WebSocket's frames, as RFC 6455 has them",
     1007: "not JSON or MessagePack, as the subprotocol says",
     1008: "too slow for too long, or too many errors",
     1009: "a message larger than message_bytes_max",
-    1012: "the server restarts",
-    1013: "too many sockets or subscriptions: try later",
-    4401: "the key was revoked or has expired",
+    1011: "an error of the server's, or no answer to its pings",
+    1012: "the server ends or restarts",
+    4401: "the key was revoked or has expired, or there was none and one is needed now",
 }
 """Why the server closes a socket."""

@@ -14,18 +14,25 @@ from http_contract import problem
 from l3book.access.guard import Guard
 from l3book.api.app import create_app
 from l3book.api.server import Server
-from l3book.config import Settings
+from l3book.config import InForce, Settings
 from l3book.listening import address_of, listen
+from l3book.streams.fanout import Fanout
 
 START_TIMEOUT_S = 30
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 class BrokenHub:
-    """Fails whatever it is asked."""
+    """Fails whatever it is asked; it has its streams from the beginning."""
+
+    streams = Fanout(cast("Any", None))
 
     def __getattr__(self, name: str) -> Any:
         raise ZeroDivisionError(name)
+
+
+async def on_tick() -> None:
+    """Nothing to do."""
 
 
 @pytest.fixture
@@ -38,8 +45,8 @@ def client(tmp_path: Path) -> Iterator[httpx.Client]:
     def serve() -> None:
         # The guard's database belongs to the thread that opens it.
         with contextlib.closing(Guard(settings)) as guard:
-            app = create_app(cast("Any", BrokenHub()), settings, guard)
-            servers.append(Server(app, listener, is_accepting.set))
+            app = create_app(cast("Any", BrokenHub()), InForce(settings), guard)
+            servers.append(Server(app, listener, settings, on_accepting=is_accepting.set, on_tick=on_tick))
             servers[0].serve_until_shutdown()
 
     with listen("127.0.0.1", 0, public_refusal=None) as listener:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from l3book.api.protocol import FIELD_BYTES_MAX
+from l3book.api.http_protocol import FIELD_BYTES_MAX
 from running import EXIT_TIMEOUT_S, RunningServer
 
 SHORT = {"L3BOOK_REQUEST_HEADER_TIMEOUT_S": "1", "L3BOOK_REQUEST_BODY_TIMEOUT_S": "1"}
@@ -46,6 +46,33 @@ def test_a_client_that_does_not_go_on_is_not_waited_for(
         assert all_that_comes(connection).split(b"\r\n")[0] == first_line
     assert server.get("/livez").status_code == 200
     assert "Traceback" not in "".join(server.lines)
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 10\r\n\r\n12345", b"Transfer-Encoding: chunked\r\n\r\n5\r\n12345"]
+)
+def test_a_body_that_does_not_come_is_answered_once(serve: Callable[..., RunningServer], framing: bytes) -> None:
+    """By those who wait for it: with the id that came with the request, as every answer."""
+    server = serve(env=SHORT)
+    with socket.create_connection(address(server), timeout=EXIT_TIMEOUT_S) as connection:
+        connection.sendall(GET + b"X-Request-Id: mine\r\n" + framing)
+        answered = all_that_comes(connection)
+    assert answered.count(b"HTTP/1.1 ") == 1
+    assert b'"code":"body_too_slow"' in answered
+    assert b"x-request-id: mine\r\n" in answered
+    assert answered.lower().count(b"connection: close") == 1
+
+
+def test_an_answer_before_the_body_does_not_keep_the_connection(serve: Callable[..., RunningServer]) -> None:
+    server = serve(env=SHORT)
+    request = (
+        b"POST /v1/tickets HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\nContent-Length: 10\r\n\r\n"
+    )
+    with socket.create_connection(address(server), timeout=EXIT_TIMEOUT_S) as connection:
+        connection.sendall(request + b"12345")
+        answered = all_that_comes(connection)
+    assert answered.startswith(b"HTTP/1.1 403 ")
+    assert answered.count(b"HTTP/1.1 ") == 1
 
 
 def test_line_breaks_after_a_request_do_not_keep_a_connection(serve: Callable[..., RunningServer]) -> None:
@@ -124,7 +151,8 @@ def test_requests_sent_ahead_are_no_long_head(serve: Callable[..., RunningServer
     count = 2000
     with socket.create_connection(address(server), timeout=EXIT_TIMEOUT_S) as connection:
         sending = threading.Thread(
-            target=connection.sendall, args=((request + b"\r\n") * (count - 1) + request + b"Connection: close\r\n\r\n",)
+            target=connection.sendall,
+            args=((request + b"\r\n") * (count - 1) + request + b"Connection: close\r\n\r\n",),
         )
         sending.start()
         answers = all_that_comes(connection)

@@ -4,14 +4,18 @@ import asyncio
 import re
 import signal
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from l3book.config import RELOADABLE, Loaded, load
 from l3book.reloading import Reloading
-from running import EXIT_TIMEOUT_S, RunningServer
+from running import EXIT_TIMEOUT_S, STATE_TIMEOUT_S, RunningServer
+from sockets import SMALL_RECEIVE_BUFFER, RawSocket, close_code, connect, hear, say
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this platform has no SIGHUP")
 
@@ -38,6 +42,103 @@ def test_changes_are_in_force_or_said_to_need_a_restart(serve: Callable[..., Run
     assert len([line for line in server.lines if '"info"' in line]) == 3, "reloaded, and two settings in force"
     server.process.send_signal(signal.SIGTERM)
     assert server.wait_for_exit() == 0
+
+
+class Reloadable:
+    """A server whose settings file changes."""
+
+    def __init__(self, serve: Callable[..., RunningServer], folder: Path, **settings: int) -> None:
+        self._file = folder / "a.toml"
+        self._write(settings)
+        self.server = serve("--source", "synthetic:?rate=20000", "--config", str(self._file))
+        self.server.wait_until_ready()
+
+    def set(self, **settings: int) -> None:
+        """Have these instead, once they are in force."""
+        self._write(settings)
+        self.server.process.send_signal(signal.SIGHUP)
+        for name, value in settings.items():
+            self.server.wait_for_line(rf"now in force: {name} from \d+ to {value} ")
+
+    def _write(self, settings: dict[str, int]) -> None:
+        self._file.write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
+
+
+@pytest.fixture
+def reloadable(serve: Callable[..., RunningServer], tmp_path: Path) -> Callable[..., Reloadable]:
+    return lambda **settings: Reloadable(serve, tmp_path, **settings)
+
+
+def answers(client: Any, *channels: str) -> list[str]:
+    """What becomes of a subscription to each: ack, or the code of its error."""
+    found = []
+    for channel in channels:
+        say(client, op="subscribe", id=1, channel=channel, instrument="SYN0")
+        while (message := hear(client))["type"] not in {"ack", "error"}:
+            pass
+        found.append(message.get("code", "ack"))
+    return found
+
+
+def test_limits_of_open_sockets_change(reloadable: Callable[..., Reloadable]) -> None:
+    at = reloadable(subscriptions_per_socket_max=1)
+    with connect(at.server) as client:
+        assert answers(client, "bbo", "depth") == ["ack", "too_many_subscriptions"]
+        at.set(subscriptions_per_socket_max=3, subscriptions_per_key_max=2, message_bytes_max=2000)
+        assert answers(client, "depth", "trades") == ["ack", "too_many_subscriptions"]
+        at.set(subscriptions_per_key_max=10)
+        assert answers(client, "trades") == ["ack"]
+        client.send("x" * 3000)
+        assert close_code(client) == 1007, "not JSON: its length is allowed again"
+    with connect(at.server) as client:
+        at.set(message_bytes_max=2001)
+        client.send("x" * 3000)
+        assert close_code(client) == 1009
+
+
+def test_limits_of_handshakes_change(reloadable: Callable[..., Reloadable]) -> None:
+    at = reloadable(sockets_per_key_max=1)
+
+    def refused() -> int:
+        with pytest.raises(InvalidStatus) as status, connect(at.server):
+            pass
+        return status.value.response.status_code
+
+    with connect(at.server):
+        assert refused() == 429
+        at.set(sockets_per_key_max=3)
+        with connect(at.server):
+            at.set(sockets_max=2)
+            assert refused() == 503
+
+
+def test_limits_of_requests_change(reloadable: Callable[..., Reloadable]) -> None:
+    at = reloadable(requests_per_s_max=0)
+    assert "ratelimit-policy" not in at.server.get("/v1/instruments").headers
+    at.set(requests_per_s_max=7, body_bytes_max=2000)
+    assert at.server.get("/v1/instruments").headers["ratelimit-policy"] == '"requests";q=7;w=1'
+    posted = at.server.client.post("/v1/tickets", content=b" " * 3000, headers={"Content-Type": "application/json"})
+    assert posted.status_code == 413
+    at.set(requests_per_s_max=8, request_body_timeout_s=1)
+    host, port = at.server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=EXIT_TIMEOUT_S) as slow:
+        slow.sendall(b"POST /v1/tickets HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n")
+        assert slow.recv(65536).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_client_that_was_waited_for_is_closed(reloadable: Callable[..., Reloadable]) -> None:
+    """How long, and how much waits for it, is what the settings say now, not when it came."""
+    at = reloadable(slow_consumer_timeout_s=3600, socket_queue_messages_max=65536)
+    with RawSocket(at.server, receive_buffer=SMALL_RECEIVE_BUFFER).open() as raw:
+        raw.send(b'{"op":"subscribe","channel":"orders","instrument":"SYN0","interval_ms":10}')
+        at.set(slow_consumer_timeout_s=3600 - 1, socket_queue_messages_max=2)
+        deadline_s = time.monotonic() + STATE_TIMEOUT_S
+        while at.server.metrics()["websocket"]["conflated"] == 0:
+            assert time.monotonic() < deadline_s, "its queue never was full"
+        assert at.server.metrics()["websocket"]["slow_closed"] == 0
+        at.set(slow_consumer_timeout_s=1)
+        while at.server.metrics()["websocket"]["slow_closed"] == 0:
+            assert time.monotonic() < deadline_s, "it was never closed"
 
 
 @pytest.mark.parametrize(
@@ -96,13 +197,14 @@ def with_values(**values: object) -> Loaded:
 def test_followers_are_told_also_when_no_setting_has_changed() -> None:
     """Keys lie elsewhere, and may have; and one follower that fails keeps no other from being told."""
     reloading, told = reloaded(with_values(), with_values())
-    assert told == [reloading.settings]
+    assert told == [reloading.in_force.settings]
 
 
 def test_what_needs_a_restart_is_not_handed_on() -> None:
     reloading, told = reloaded(with_values(), with_values(depth_max=50, sockets_max=3, port=1))
-    assert told == [reloading.settings]
-    assert (reloading.settings.sockets_max, reloading.settings.depth_max, reloading.settings.port) == (3, 10_000, 8000)
+    assert told == [reloading.in_force.settings]
+    settings = reloading.in_force.settings
+    assert (settings.sockets_max, settings.depth_max, settings.port) == (3, 10_000, 8000)
 
 
 def test_it_is_said_again_as_long_as_it_is_so(caplog: pytest.LogCaptureFixture) -> None:
@@ -114,7 +216,7 @@ def test_it_is_said_again_as_long_as_it_is_so(caplog: pytest.LogCaptureFixture) 
 def test_nothing_is_handed_on_that_could_not_be_loaded() -> None:
     reloading, told = reloaded(with_values(), ValueError("broken"), OSError("gone"))
     assert told == []
-    assert reloading.settings == with_values().settings
+    assert reloading.in_force.settings == with_values().settings
 
 
 def test_every_reloadable_setting_reaches_the_followers() -> None:
@@ -122,4 +224,4 @@ def test_every_reloadable_setting_reaches_the_followers() -> None:
         name: "error" if name == "log_level" else getattr(with_values().settings, name) + 1000 for name in RELOADABLE
     }
     reloading, _ = reloaded(with_values(), with_values(**other))
-    assert {name: getattr(reloading.settings, name) for name in RELOADABLE} == other
+    assert {name: getattr(reloading.in_force.settings, name) for name in RELOADABLE} == other

@@ -1,16 +1,19 @@
 """https, with a certificate made here."""
 
+import json
+import os
 import shutil
 import signal
 import ssl
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
-from running import EXIT_TIMEOUT_S, RunningServer, error_line, run
+from running import COMMAND_TIMEOUT_S, EXIT_TIMEOUT_S, RunningServer, error_line, run
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="the command openssl is not installed")
 
@@ -87,3 +90,25 @@ def test_what_cannot_be_served_is_one_line(pair: tuple[Path, Path], tmp_path: Pa
 
 def test_one_without_the_other_is_refused(pair: tuple[Path, Path]) -> None:
     assert "--tls-cert is " in error_line(run("serve", "--tls-cert", pair[0]))
+
+
+@pytest.mark.parametrize("has_tls", [True, False])
+def test_the_health_check_of_the_container(
+    serve: Callable[..., RunningServer], pair: tuple[Path, Path], has_tls: bool
+) -> None:
+    dockerfile = (Path(__file__).parents[2] / "Dockerfile").read_text(encoding="utf-8")
+    _, option, code = json.loads(dockerfile.split("HEALTHCHECK", 1)[1].split("CMD", 1)[1].splitlines()[0])
+    settings = {"L3BOOK_TLS_CERT": str(pair[0]), "L3BOOK_TLS_KEY": str(pair[1])} if has_tls else {}
+    server = serve(env=settings)
+    assert "://127.0.0.1:8000/" in code
+    code = code.replace(":8000/", f":{server.url.rpartition(':')[2]}/")
+
+    def check() -> int:
+        command = [sys.executable, option, code]
+        env = {**os.environ, **settings}
+        return subprocess.run(command, env=env, check=False, capture_output=True, timeout=COMMAND_TIMEOUT_S).returncode
+
+    assert check() == 0
+    server.process.send_signal(signal.SIGTERM)
+    assert server.wait_for_exit() == 0
+    assert check() != 0

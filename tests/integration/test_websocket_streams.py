@@ -67,7 +67,7 @@ class Mirror:
 
     def _apply(self, op: list[Any]) -> None:
         match op:
-            case ["A", order_id, side, price, size, _]:
+            case ["A", order_id, side, price, size]:
                 self._queue(side, price)[order_id] = size
             case ["M", order_id, price, size, place]:
                 side, old = self._find(order_id)

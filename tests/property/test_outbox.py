@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any, cast
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from l3book.api.ws.answers import Ack
+from l3book import workers
 from l3book.api.ws.formats import JSON
 from l3book.api.ws.outbox import Outbox
 from l3book.api.ws.subscription import Subscription
-from l3book.config import Settings
+from l3book.config import InForce, Settings
 from l3book.streams.fanout import Fanout
 from l3book.streams.group import GroupKey
+from l3book.wire import Ack
 from small_streams import SmallMarket, SmallOutlet, WorkOnDemand
 
 KEYS = st.sampled_from("abc")
@@ -40,6 +42,8 @@ STEPS = st.one_of(
 )
 TURNS_UNTIL_QUIET = 60
 ROOM_FOR_ALL = 10_000
+SHORT_OF_BYTES = Settings().model_copy(update={"socket_queue_bytes_max": 150})
+"""Less than a setting may be, as the messages here are smaller than real ones."""
 
 
 class Mirror:
@@ -79,7 +83,7 @@ class Client:
         self.fanout = fanout
         self.key = GroupKey(cast("Any", channel), 1, 1, 10, 2, 100)
         self.outlet = SmallOutlet()
-        self.outbox = Outbox(self.outlet, JSON, limits, fanout.counters)
+        self.outbox = Outbox(self.outlet, JSON, InForce(limits), fanout.counters)
         self.sender = asyncio.create_task(self.outbox.run())
         self.subscription: Subscription | None = None
 
@@ -108,8 +112,11 @@ class Client:
 
 
 async def play(steps: list[tuple[Any, ...]], channel: str, limits: Settings) -> list[Client]:
-    threads = WorkOnDemand()
-    asyncio.get_running_loop().set_default_executor(threads)
+    with patch.object(workers, "_pool", WorkOnDemand()) as threads:
+        return await played(steps, channel, limits, threads)
+
+
+async def played(steps: list[tuple[Any, ...]], channel: str, limits: Settings, threads: WorkOnDemand) -> list[Client]:
     market = SmallMarket()
     polls: set[asyncio.Task[None]] = set()
     fanout = Fanout(cast("Any", market))
@@ -194,7 +201,7 @@ def test_every_client_can_follow(channel: str, steps: list[tuple[Any, ...]], mes
 @given(st.lists(STEPS, max_size=60))
 def test_every_client_can_follow_when_bytes_are_what_is_short(channel: str, steps: list[tuple[Any, ...]]) -> None:
     subscribed = [("subscribe", 0), ("subscribe", 1), ("room", 0, 2), *steps]
-    asyncio.run(play(subscribed, channel, Settings(socket_queue_bytes_max=150)))
+    asyncio.run(play(subscribed, channel, SHORT_OF_BYTES))
 
 
 MOVES = [step for size in range(1, 30) for step in (("change", "a", size), ("poll",), ("turn",))]

@@ -168,3 +168,13 @@ def test_a_server_with_keys_asks_for_them_except_for_health_and_documents() -> N
 
 def test_close_codes_are_in_the_stream_document() -> None:
     assert set(asyncapi()["x-close-codes"]) == {str(code) for code in CLOSE_CODES}
+
+
+def test_codes_of_errors_are_in_the_stream_document() -> None:
+    code = asyncapi()["components"]["schemas"]["Error"]["properties"]["code"]
+    assert {"bad_op", "history_unavailable"} < set(code["enum"])
+
+
+def test_the_depth_allowed_is_in_the_stream_document() -> None:
+    depth = asyncapi()["components"]["schemas"]["Subscribe"]["properties"]["depth"]["anyOf"][0]
+    assert (depth["minimum"], depth["maximum"]) == (1, 10_000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 from l3book import Market
 from l3book.api.operations import operations
@@ -12,10 +13,12 @@ from l3book.config import RELOADABLE, SETTING_NAMES, Settings
 from l3book.config.safety import PROD_RULES
 from l3book.config.settings import expected_of
 from l3book.secret import SECRET_VARIABLES
+from l3book.wire import CLOSE_CODES, ErrorCode
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 CONFIGURATION = (REPOSITORY / "docs/configuration.md").read_text(encoding="utf-8")
+WEBSOCKET = (REPOSITORY / "docs/websocket.md").read_text(encoding="utf-8")
 
 
 def section(title: str, text: str = README) -> str:
@@ -84,3 +87,13 @@ def test_every_rule_of_prod_with_its_reason() -> None:
 def test_every_counter() -> None:
     counted = section("What is right").split("count:", 1)[1]
     assert set(re.findall(r"`(\w+)`", counted)) == set(Market().stats())
+
+
+def test_every_error_of_the_websocket() -> None:
+    documented = [row[0].strip("`") for row in rows(section("What the server answers", WEBSOCKET))]
+    assert sorted(documented) == sorted(get_args(get_args(ErrorCode)[0]))
+
+
+def test_every_close_code_of_the_websocket() -> None:
+    documented = re.findall(r"^\| (\d{4}) \|", section("Closing", WEBSOCKET), re.MULTILINE)
+    assert documented == [str(code) for code in CLOSE_CODES]

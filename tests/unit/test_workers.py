@@ -72,6 +72,6 @@ def test_polls_of_whole_books_are_such_work(channel: Any, depth: int | None, lev
 def test_whole_books_over_rest_are_such_work(query: bytes) -> None:
     hub: Any = Recording()
     request = Request({"type": "http", "query_string": query, "headers": [], "path_params": {"instrument": "X"}})
-    response = asyncio.run(Rest(hub, Settings()).book(request))
+    response = asyncio.run(Rest(hub, Settings(), hub).book(request))
     assert response.body == BOOK
     assert [name.startswith("l3book-worker") for name in hub.threads] == [True]

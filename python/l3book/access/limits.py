@@ -115,15 +115,15 @@ class Subscriptions:
 
     def __init__(self, sockets: Sockets, identity: Identity) -> None:
         self._sockets = sockets
-        self._identity = identity
+        self.identity = identity
 
     def add(self, count: int) -> Problem | None:
         """Count so many more; a problem, and none is counted, where that is too many."""
-        return self._sockets._subscribe(self._identity, count)
+        return self._sockets._subscribe(self.identity, count)
 
     def remove(self, count: int) -> None:
         """Count so many less."""
-        self._sockets._unsubscribe(self._identity.counted_as, count)
+        self._sockets._unsubscribe(self.identity.counted_as, count)
 
 
 def _subtract(counter: Counter[str], name: str, count: int) -> None:

@@ -17,7 +17,7 @@ from l3book.api.problems import Problem, on_http_exception, on_problem
 from l3book.api.request_ids import RequestIds
 from l3book.api.rest import Rest
 from l3book.api.ws import endpoint
-from l3book.config import Settings
+from l3book.config import InForce, Settings
 from l3book.hub import Hub
 
 CORS_METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
@@ -41,15 +41,16 @@ CORS_ANSWER_HEADERS = (
 )
 
 
-def create_app(hub: Hub, settings: Settings, guard: Guard, hosts: tuple[str, ...] | None = None) -> Starlette:
+def create_app(hub: Hub, in_force: InForce, guard: Guard, hosts: tuple[str, ...] | None = None) -> Starlette:
     """Everything over one hub, for whom the guard lets in, by the names in `hosts` (None: any)."""
+    settings = in_force.settings
     every = operations(settings)
     page_routes = page.routes()
     app = Starlette(
         middleware=_middleware(settings, guard, hosts, page.paths(page_routes)),
         routes=[
-            *Rest(hub, settings).routes(every),
-            *endpoint.routes(hub, settings),
+            *Rest(hub, settings, guard).routes(every),
+            *endpoint.routes(hub, in_force, guard),
             *access_endpoints.routes(guard),
             *documents.routes(every, needs_key=guard.keys.are_needed),
             *page_routes,

@@ -1,6 +1,7 @@
 """The REST resources."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -9,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from l3book._core import AmbiguousInstrumentError, UnknownInstrumentError, UnknownOrderError
+from l3book.access.guard import Guard
 from l3book.api import tables
 from l3book.api.cursors import cursor_of_key
 from l3book.api.negotiation import MEDIA_TYPES, Form, negotiated
@@ -47,10 +49,11 @@ _encode_msgpack = msgspec.msgpack.Encoder().encode
 
 
 class Rest:
-    """Endpoints over the hub."""
+    """Endpoints over the hub, and what the guard has counted."""
 
-    def __init__(self, hub: Hub, settings: Settings) -> None:
+    def __init__(self, hub: Hub, settings: Settings, guard: Guard) -> None:
         self._hub = hub
+        self._guard = guard
         self._settings = settings
 
     def routes(self, operations: Sequence[Operation]) -> list[Route]:
@@ -138,7 +141,7 @@ class Rest:
         """Throughput, latency and counters."""
         check_known(request)
         form, content_type = negotiated(request, METRICS_FORMS)
-        metrics = msgspec.convert(self._hub.metrics(), Metrics)
+        metrics = msgspec.convert({**self._hub.metrics(), "access": asdict(self._guard.counts)}, Metrics)
         return Response(_encoded(metrics, form), headers=_VARIES, media_type=content_type)
 
     async def transitions(self, request: Request) -> Response:

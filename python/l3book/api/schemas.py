@@ -170,6 +170,16 @@ class WebSockets(Answer):
     poll_max_ms: Rate
 
 
+class Access(Answer):
+    """Requests and handshakes that were refused at the door, counted since the start."""
+
+    failed_authentications: Annotated[int, Meta(ge=0, description="wrong keys and tickets")]
+    missing_keys: Annotated[int, Meta(ge=0, description="none was sent where one is needed")]
+    insufficient_scopes: Count
+    wrong_origins: Count
+    limited_requests: Annotated[int, Meta(ge=0, description="beyond requests_per_s_max")]
+
+
 class Throughput(Answer):
     """Of the last window."""
 
@@ -213,6 +223,7 @@ class Metrics(Answer):
     feed: Annotated[dict[str, Any] | None, Meta(description="what the watch of a live feed has counted")]
     event_loop: EventLoop
     websocket: WebSockets
+    access: Access
     uptime_s: Rate
     throughput: Throughput
     totals: Totals

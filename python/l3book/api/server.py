@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
-from l3book.api.protocol import ServerConfig, TimedProtocol
+from l3book.api.http_protocol import HttpProtocol, ServerConfig
 from l3book.api.ws.connection import Connection
 from l3book.config import Settings
 from l3book.listening import LISTEN_BACKLOG
@@ -57,7 +57,7 @@ class Server(uvicorn.Server):
         """`on_tick` is awaited on the event loop ten times a second."""
         config = ServerConfig(
             app,
-            http=TimedProtocol,
+            http=HttpProtocol,
             ws=Connection,
             ws_max_size=settings.message_bytes_max,
             ws_per_message_deflate=False,

@@ -148,7 +148,7 @@ def _serve(
         print(f"l3book {__version__}: listening on {url} (source {source.uri})", file=sys.stderr, flush=True)
 
     server = Server(
-        create_app(hub, settings, guard, _hosts(settings, listener)),
+        create_app(hub, reloading.in_force, guard, _hosts(settings, listener)),
         listener,
         settings,
         on_accepting=on_accepting,

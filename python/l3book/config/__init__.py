@@ -3,6 +3,7 @@
 Importing it loads pydantic, so commands that read no settings do without.
 """
 
+from l3book.config.in_force import InForce
 from l3book.config.layers import ConfigError
 from l3book.config.loading import ENVIRONMENTS, Loaded, environment_file, load
 from l3book.config.settings import DEPTH_LIMIT, PORT_MAX, RELOADABLE, SETTING_NAMES, Settings
@@ -14,6 +15,7 @@ __all__ = [
     "RELOADABLE",
     "SETTING_NAMES",
     "ConfigError",
+    "InForce",
     "Loaded",
     "Settings",
     "environment_file",

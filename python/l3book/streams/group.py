@@ -3,16 +3,15 @@
 import asyncio
 from collections.abc import Callable
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from l3book.streams.update import Update
+from l3book.wire import Channel
 from l3book.workers import in_worker
 
 if TYPE_CHECKING:
     from l3book._core import Book, Message, Stream
     from l3book.streams.counters import Counters
-
-Channel: TypeAlias = Literal["bbo", "depth", "orders", "trades", "dbn"]
 
 LIGHT_DEPTH_MAX = 100
 """Messages of up to so many levels without queues are made on the event loop, in microseconds; others in a thread."""

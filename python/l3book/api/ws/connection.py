@@ -156,6 +156,8 @@ class Connection(WebSocketsSansIOProtocol):
         self._parser = None
         if self.disconnected:
             return
+        # Can change meanwhile.
+        self.conn.max_message_size = self.config.ws_max_size
         part = bytes(self._unparsed[:PARSE_BYTES_MAX])
         del self._unparsed[:PARSE_BYTES_MAX]
         super().data_received(part)

@@ -5,66 +5,75 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
+from l3book.access.guard import Guard
+from l3book.access.identity import Identity
+from l3book.access.limits import SocketPlace
+from l3book.access.middleware import IDENTITY
 from l3book.api.problems import Problem, answer
 from l3book.api.ws.formats import BY_SUBPROTOCOL, JSON, Format
 from l3book.api.ws.outlet import SCOPE_KEY
+from l3book.api.ws.pulse import Pulse
 from l3book.api.ws.session import Session
-from l3book.api.ws.sockets import Sockets
-from l3book.config import Settings
+from l3book.config import InForce
 from l3book.hub import Hub
 
 PATH = "/v1/ws"
-TICKET_PREFIX = "l3book.ticket."
-"""A subprotocol that names no protocol: a browser's way of saying who it is."""
 
 
 class WebSocketEndpoint:
     """Accepts or refuses; a socket that was accepted is a `Session`."""
 
-    def __init__(self, hub: Hub, settings: Settings) -> None:
+    def __init__(self, hub: Hub, in_force: InForce, guard: Guard) -> None:
         self._hub = hub
-        self._settings = settings
-        self._sockets = Sockets(settings, hub.streams.counters)
+        self._in_force = in_force
+        self._sockets = guard.limits.sockets
+        self._pulse = Pulse(hub.streams.counters)
+        guard.keys.on_change(self._pulse.check)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection to its end."""
+        identity: Identity = scope[IDENTITY]
         try:
             form, selected = choose_format(scope["subprotocols"])
-            owner = self._sockets.admit(scope)
+            place = self._take_place(identity)
         except Problem as problem:
             await answer(HTTPConnection(scope), problem)(scope, receive, send)
             return
-        try:
+        with place:
             await receive()
             await send({"type": "websocket.accept", "subprotocol": selected})
-            session = Session(self._hub.streams, self._settings, form, scope[SCOPE_KEY], owner)
-            self._sockets.add(session)
+            subscribed = self._sockets.subscriptions(identity)
+            session = Session(self._hub.streams, self._in_force, form, scope[SCOPE_KEY], subscribed)
+            self._pulse.add(session)
             try:
                 await session.run(receive)
             finally:
-                self._sockets.remove(session)
-        finally:
-            self._sockets.release(owner)
+                self._pulse.remove(session)
+
+    def _take_place(self, identity: Identity) -> SocketPlace:
+        place = self._sockets.acquire(identity)
+        if isinstance(place, Problem):
+            raise place
+        return place
 
 
 def choose_format(offered: list[str]) -> tuple[Format, str | None]:
     """Find the first subprotocol of a client's that the server speaks; JSON where none is offered. Raises Problem."""
-    protocols = [protocol for protocol in offered if not protocol.startswith(TICKET_PREFIX)]
-    if not protocols:
+    if not offered:
         return JSON, None
-    for protocol in protocols:
+    for protocol in offered:
         if protocol in BY_SUBPROTOCOL:
             return BY_SUBPROTOCOL[protocol], protocol
     expected = " or ".join(BY_SUBPROTOCOL)
     raise Problem(
-        400, "unsupported_subprotocol", f"Sec-WebSocket-Protocol is {', '.join(protocols)!r}: expected {expected}"
+        400, "unsupported_subprotocol", f"Sec-WebSocket-Protocol is {', '.join(offered)!r}: expected {expected}"
     )
 
 
-def routes(hub: Hub, settings: Settings) -> list[BaseRoute]:
+def routes(hub: Hub, in_force: InForce, guard: Guard) -> list[BaseRoute]:
     """List the socket, what a plain request to it gets, and what a handshake anywhere else gets."""
     return [
-        WebSocketRoute(PATH, WebSocketEndpoint(hub, settings)),
+        WebSocketRoute(PATH, WebSocketEndpoint(hub, in_force, guard)),
         Route(PATH, _upgrade_required, methods=["GET"]),
         WebSocketRoute("/{path:path}", _nowhere),
     ]

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from l3book.api.ws.answers import Answer
-from l3book.api.ws.ops import Numbered, Op
 from l3book.streams.update import Update
+from l3book.wire import Answer, AnyCommand, CommandId
 
 if TYPE_CHECKING:
     from l3book._core import Message
@@ -31,6 +30,12 @@ class BadOpError(ValueError):
         self.id = op_id
 
 
+class Numbered(msgspec.Struct):
+    """Any op, right or wrong, as far as its id can be read."""
+
+    id: CommandId | None = None
+
+
 class Format:
     """How messages are written on one socket."""
 
@@ -38,7 +43,7 @@ class Format:
         self,
         name: Literal["json", "msgpack"],
         encode: Callable[[Answer], bytes],
-        decode: Callable[[bytes], Op],
+        decode: Callable[[bytes], AnyCommand],
         decode_id: Callable[[bytes], Numbered],
     ) -> None:
         self.name = name
@@ -49,7 +54,7 @@ class Format:
         self._decode = decode
         self._decode_id = decode_id
 
-    def op(self, data: bytes | str) -> Op:
+    def op(self, data: bytes | str) -> AnyCommand:
         """Read what a client said. Raises MalformedError or BadOpError."""
         if isinstance(data, str) != self.is_text:
             kind = "text" if self.is_text else "binary"
@@ -100,12 +105,15 @@ def framed(opcode: int, payload: bytes) -> bytes:
 
 
 JSON = Format(
-    "json", msgspec.json.Encoder().encode, msgspec.json.Decoder(Op).decode, msgspec.json.Decoder(Numbered).decode
+    "json",
+    msgspec.json.Encoder().encode,
+    msgspec.json.Decoder(AnyCommand).decode,
+    msgspec.json.Decoder(Numbered).decode,
 )
 MSGPACK = Format(
     "msgpack",
     msgspec.msgpack.Encoder().encode,
-    msgspec.msgpack.Decoder(Op).decode,
+    msgspec.msgpack.Decoder(AnyCommand).decode,
     msgspec.msgpack.Decoder(Numbered).decode,
 )
 

@@ -7,7 +7,3 @@ OPS_PER_TURN = 16
 HEARTBEAT_INTERVAL_S = 1.0
 CHECK_INTERVAL_S = 0.2
 """Between two looks at whether a key is still good and a client not too slow."""
-
-
-RETRY_AFTER_S = 1
-"""What a client is told to wait that cannot have a socket now."""

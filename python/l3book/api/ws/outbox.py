@@ -13,13 +13,13 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Literal, NamedTuple
 
-from l3book.api.ws.answers import Answer, Gap, Heartbeat
 from l3book.api.ws.formats import Format
 from l3book.api.ws.outlet import Outlet
 from l3book.api.ws.subscription import Subscription
-from l3book.config import Settings
+from l3book.config import InForce
 from l3book.streams.counters import Counters
 from l3book.streams.update import Update
+from l3book.wire import Answer, Gap, Heartbeat
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +43,13 @@ class Outbox:
         self,
         outlet: Outlet,
         form: Format,
-        settings: Settings,
+        in_force: InForce,
         counters: Counters,
         now_s: Callable[[], float] = monotonic,
     ) -> None:
         self._outlet = outlet
         self._form = form
-        self._settings = settings
+        self._in_force = in_force
         self._counters = counters
         self._now_s = now_s
         self._waiting: deque[Waiting] = deque()
@@ -71,7 +71,7 @@ class Outbox:
 
     def heartbeat(self, seq: int) -> None:
         """Tell how things stand, unless the client has enough to read without it."""
-        if len(self._waiting) < self._settings.socket_queue_messages_max:
+        if len(self._waiting) < self._in_force.settings.socket_queue_messages_max:
             lag_ms = int(self.lag_s() * MS_PER_S)
             self.answer(Heartbeat(seq=seq, sent=self.sent, conflated=self.conflated, lag_ms=lag_ms))
 
@@ -186,13 +186,17 @@ class Outbox:
         self._counters.gaps += 1
         group = subscription.group
         gap = Gap(
-            channel=group.key.channel, instrument=group.instrument, from_seq=subscription.seq + 1, to=snapshot.seq
+            channel=group.key.channel,
+            instrument=group.instrument,
+            from_=subscription.seq + 1,
+            to=snapshot.seq,
+            reason="slow_consumer",
         )
         self._push(self._form.answer(gap), subscription)
 
     def _hold(self, subscription: Subscription, update: Update) -> None:
         held = subscription.held
-        if held is not None and len(held) < self._settings.socket_queue_messages_max:
+        if held is not None and len(held) < self._in_force.settings.socket_queue_messages_max:
             held.append(update)
         else:
             # Of those held none may be missing: the others are of no use without it.
@@ -218,8 +222,8 @@ class Outbox:
         if subscription.group.merges and subscription.waiting:
             return False
         return (
-            len(self._waiting) < self._settings.socket_queue_messages_max
-            and self._waiting_bytes + len(frame) <= self._settings.socket_queue_bytes_max
+            len(self._waiting) < self._in_force.settings.socket_queue_messages_max
+            and self._waiting_bytes + len(frame) <= self._in_force.settings.socket_queue_bytes_max
         )
 
     def _push(self, frame: bytes, subscription: Subscription | None) -> None:
@@ -233,7 +237,7 @@ class Outbox:
         self._waiting_bytes += len(frame)
         if subscription is not None:
             subscription.waiting += 1
-        if len(self._waiting) >= self._settings.socket_queue_messages_max:
+        if len(self._waiting) >= self._in_force.settings.socket_queue_messages_max:
             self._has_room.clear()
         self._has_work.set()
 
@@ -242,7 +246,7 @@ class Outbox:
         self._waiting_bytes -= len(frame)
         if subscription is not None:
             subscription.waiting -= 1
-        if len(self._waiting) < self._settings.socket_queue_messages_max:
+        if len(self._waiting) < self._in_force.settings.socket_queue_messages_max:
             self._has_room.set()
         return frame
 

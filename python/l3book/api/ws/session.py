@@ -4,17 +4,16 @@ import asyncio
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from l3book._core import AmbiguousInstrumentError, UnknownInstrumentError
-from l3book.api.ws.answers import Ack, Error, ErrorCode, Pong
+from l3book.access.limits import Subscriptions
 from l3book.api.ws.formats import BadOpError, Format, MalformedError
 from l3book.api.ws.limits import ERRORS_MAX, OPS_PER_TURN
-from l3book.api.ws.ops import Op, Ping, Subscribe, Unsubscribe
 from l3book.api.ws.outbox import Outbox
 from l3book.api.ws.outlet import Outlet
-from l3book.api.ws.owners import Owner
 from l3book.api.ws.subscription import Subscription
-from l3book.config import Settings
+from l3book.config import InForce
 from l3book.streams.fanout import Fanout
 from l3book.streams.group import GroupKey
+from l3book.wire import Ack, AnyCommand, Error, ErrorCode, Ping, Pong, Subscribe, Unsubscribe
 
 if TYPE_CHECKING:
     from starlette.types import Receive
@@ -39,13 +38,16 @@ class Refusal(Exception):  # noqa: N818  # an answer, no fault of ours
 class Session:
     """From the accepted handshake to the end of the connection."""
 
-    def __init__(self, streams: Fanout, settings: Settings, form: Format, outlet: Outlet, owner: Owner) -> None:
-        self.outbox = Outbox(outlet, form, settings, streams.counters)
+    def __init__(
+        self, streams: Fanout, in_force: InForce, form: Format, outlet: Outlet, subscribed: Subscriptions
+    ) -> None:
+        """Count subscriptions into `subscribed`, beside those of the client's other sockets."""
+        self.outbox = Outbox(outlet, form, in_force, streams.counters)
         self._streams = streams
-        self._settings = settings
+        self._in_force = in_force
         self._form = form
         self._outlet = outlet
-        self._owner = owner
+        self._subscribed = subscribed
         self._subscriptions: dict[SubscriptionKey, Subscription] = {}
         self._errors = 0
 
@@ -67,12 +69,15 @@ class Session:
 
     def check(self) -> None:
         """End the socket of a key that is no longer good, or of a client that has been too slow for too long."""
-        if not self._owner.is_current():
-            self._outlet.end(KEY_REVOKED, "the key was revoked or has expired")
+        identity = self._subscribed.identity
+        if not identity.is_current():
+            gone = "the key was revoked or has expired" if identity.key_id else "a key is needed now"
+            self._outlet.end(KEY_REVOKED, gone)
         slow_s = max(self.outbox.lag_s(), self.outbox.behind_s())
-        if slow_s > self._settings.slow_consumer_timeout_s and not self._outlet.is_over:
+        timeout_s = self._in_force.settings.slow_consumer_timeout_s
+        if slow_s > timeout_s and not self._outlet.is_over:
             self._streams.counters.slow_closed += 1
-            self._outlet.end(POLICY_VIOLATION, f"too slow for {self._settings.slow_consumer_timeout_s} s")
+            self._outlet.end(POLICY_VIOLATION, f"too slow for {timeout_s} s")
 
     async def _take_ops(self, receive: "Receive") -> None:
         taken = 0
@@ -109,7 +114,7 @@ class Session:
             return
         self.outbox.answer(Error(code=code, detail=detail, id=op_id))
 
-    def _carry_out(self, op: Op) -> None:
+    def _carry_out(self, op: AnyCommand) -> None:
         match op:
             case Subscribe():
                 self._subscribe(op)
@@ -131,7 +136,7 @@ class Session:
         try:
             subscription.group = self._streams.join(group_key, subscription)
         except BaseException:
-            self._owner.account.subscriptions -= 1
+            self._subscribed.remove(1)
             raise
         self._subscriptions[key] = subscription
         self._acknowledge(op, subscription)
@@ -154,7 +159,7 @@ class Session:
 
     def _leave(self, key: SubscriptionKey) -> None:
         subscription = self._subscriptions.pop(key)
-        self._owner.account.subscriptions -= 1
+        self._subscribed.remove(1)
         self.outbox.forget(subscription)
         self._streams.leave(subscription.group, subscription)
 
@@ -171,12 +176,12 @@ class Session:
         )
 
     def _admit(self) -> None:
-        socket_max, key_max = self._settings.subscriptions_per_socket_max, self._settings.subscriptions_per_key_max
-        if len(self._subscriptions) >= socket_max:
-            raise Refusal("too_many_subscriptions", f"{socket_max} on this socket, which is the most there can be")
-        if self._owner.account.subscriptions >= key_max:
-            raise Refusal("too_many_subscriptions", f"{key_max} of this key or address, which is the most there can be")
-        self._owner.account.subscriptions += 1
+        at_most = self._in_force.settings.subscriptions_per_socket_max
+        if len(self._subscriptions) >= at_most:
+            detail = f"this socket has {len(self._subscriptions)} subscriptions: expected at most {at_most}"
+            raise Refusal("too_many_subscriptions", detail)
+        if problem := self._subscribed.add(1):
+            raise Refusal("too_many_subscriptions", problem.detail)
 
     def _depth(self, op: Subscribe) -> int | None:
         if op.channel != "depth":
@@ -185,11 +190,10 @@ class Session:
                     "bad_parameter", f"channel {op.channel} takes no depth and no level: expected channel depth"
                 )
             return None
-        depth = self._settings.depth_default if op.depth is None else op.depth
-        if not 1 <= depth <= self._settings.depth_max:
-            raise Refusal(
-                "bad_parameter", f"depth is {depth}: expected a whole number from 1 to {self._settings.depth_max}"
-            )
+        settings = self._in_force.settings
+        depth = settings.depth_default if op.depth is None else op.depth
+        if not 1 <= depth <= settings.depth_max:
+            raise Refusal("bad_parameter", f"depth is {depth}: expected a whole number from 1 to {settings.depth_max}")
         return depth
 
     def _resolve(self, instrument: str) -> tuple[int, int]:
