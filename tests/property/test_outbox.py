@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any, cast
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from l3book import workers
 from l3book.api.ws.formats import JSON
 from l3book.api.ws.outbox import Outbox
 from l3book.api.ws.subscription import Subscription
@@ -110,8 +112,11 @@ class Client:
 
 
 async def play(steps: list[tuple[Any, ...]], channel: str, limits: Settings) -> list[Client]:
-    threads = WorkOnDemand()
-    asyncio.get_running_loop().set_default_executor(threads)
+    with patch.object(workers, "_pool", WorkOnDemand()) as threads:
+        return await played(steps, channel, limits, threads)
+
+
+async def played(steps: list[tuple[Any, ...]], channel: str, limits: Settings, threads: WorkOnDemand) -> list[Client]:
     market = SmallMarket()
     polls: set[asyncio.Task[None]] = set()
     fanout = Fanout(cast("Any", market))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dbn_bytes import LAST, UNIT, Mbo, parse, raw_records, split
+from dbn_bytes import LAST, UNIT, Mbo, metadata, parse, raw_records, split
 from l3book import AmbiguousInstrumentError, Market, UnknownInstrumentError, UnknownOrderError
 from l3book._core import Simulator
 from streams import KEYS, records
@@ -276,6 +276,16 @@ def test_a_dbn_snapshot_is_a_stream_that_names_its_instrument() -> None:
         == market.snapshot(symbol, None, level=3).to_dict()["bids"]
     )
     assert followed.instrument == symbol
+
+
+def test_a_symbol_that_dbn_cannot_write_is_left_out() -> None:
+    """Sources may send UTF-8, DBN's writers take ASCII; the other channels tell it as it came."""
+    market = Market()
+    market.feed(metadata(symbols={"ÉSZ5": KEY[1]}) + FIRST.to_bytes())
+    binary = market.stream("dbn", KEY).snapshot().binary
+    assert binary is not None
+    assert [record.order_id for record in parse(binary)] == [0, FIRST.order_id]
+    assert decoded(market.stream("bbo", KEY).snapshot())["instrument"] == "ÉSZ5"
 
 
 def test_an_overflow_is_a_gap_and_then_a_snapshot() -> None:

@@ -5,7 +5,6 @@ from dataclasses import asdict
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -30,6 +29,7 @@ from l3book.api.problems import Problem
 from l3book.api.schemas import Instrument, Instruments, Live, Metrics, Ready, Transition, Transitions
 from l3book.config import Settings
 from l3book.hub import Hub
+from l3book.workers import in_worker
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 Key: TypeAlias = tuple[int, int]
@@ -77,7 +77,7 @@ class Rest:
         if next_cursor is not None:
             headers["Link"] = f'<{_next_page(query, next_cursor)}>; rel="next"'
         if form == "arrow":
-            body = await run_in_threadpool(tables.instruments_arrow, page)
+            body = await in_worker(tables.instruments_arrow, page)
         elif form == "ndjson":
             body = tables.lines(page)
         else:
@@ -126,7 +126,7 @@ class Rest:
         if level < 3 and depth is not None and depth <= INLINE_DEPTH_MAX:
             body, etag = found(encode, instrument, level, depth)
         else:
-            body, etag = await run_in_threadpool(found, encode, instrument, level, depth)
+            body, etag = await in_worker(found, encode, instrument, level, depth)
         if form != "json":
             etag = f'{etag[:-1]}-{form}"'
         headers = {"Cache-Control": "no-cache", "ETag": etag, "Vary": "Accept"}
@@ -134,7 +134,7 @@ class Rest:
             return Response(status_code=304, headers=headers)
         if form in {"ndjson", "arrow"}:
             tabulate = tables.book_lines if form == "ndjson" else tables.book_arrow
-            body = await run_in_threadpool(tabulate, body, level)
+            body = await in_worker(tabulate, body, level)
         return Response(body, headers=headers, media_type=content_type)
 
     async def metrics(self, request: Request) -> Response:

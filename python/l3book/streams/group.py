@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from l3book.streams.update import Update
 from l3book.wire import Channel
+from l3book.workers import in_worker
 
 if TYPE_CHECKING:
     from l3book._core import Book, Message, Stream
@@ -101,7 +102,7 @@ class Group:
         if self.is_light:
             message = self._stream.merged(epoch, seq)
         else:
-            message = await asyncio.to_thread(self._stream.merged, epoch, seq)
+            message = await in_worker(self._stream.merged, epoch, seq)
         return None if message is None else Update(message)
 
     def close(self) -> None:
@@ -111,7 +112,7 @@ class Group:
 
     async def _poll_in_thread(self) -> None:
         try:
-            message = await asyncio.to_thread(self._encoded, self._stream.poll, self._encodings())
+            message = await in_worker(self._encoded, self._stream.poll, self._encodings())
         except RuntimeError:
             if self.is_closed:
                 return
@@ -129,7 +130,7 @@ class Group:
             subscriber.deliver(update)
 
     async def _make_snapshot(self, updates: int) -> Update:
-        message = await asyncio.to_thread(self._encoded, self._stream.snapshot, self._encodings())
+        message = await in_worker(self._encoded, self._stream.snapshot, self._encodings())
         assert message is not None  # noqa: S101  # only a poll may have nothing to tell
         update = Update(message)
         if updates == self._updates:

@@ -16,19 +16,20 @@ use crate::{
 /// How long the symbol is said to hold, from the day of the snapshot on: a socket lives no longer, and readers keep the
 /// symbol of each day.
 const MAPPED_DAYS: i64 = 7;
-/// What metadata have room for.
+/// What metadata have room for, in ASCII; a longer symbol, or one with other letters, is left out.
 const SYMBOL_BYTES_MAX: usize = 70;
 
 /// What a client's stream begins with: metadata, and the book as an MBO snapshot.
 pub(super) fn beginning(key: Key, symbol: Option<&str>, book: &OrderBook, head: &Head) -> Vec<u8> {
     let metadata = metadata_of(key, symbol, head.moment.ts_recv);
-    let mut bytes = metadata::bytes(&metadata).expect("symbols were measured");
+    let mut bytes = metadata::bytes(&metadata).expect("the symbol fits");
     mbo_snapshot::append(&mut bytes, key, Some(book), head.moment, head.moment.ts_recv);
     bytes
 }
 
 fn metadata_of(key: Key, symbol: Option<&str>, ts_recv: u64) -> Metadata {
-    let symbol = symbol.filter(|symbol| symbol.len() <= SYMBOL_BYTES_MAX).map(str::to_owned);
+    let fits = |symbol: &&str| symbol.is_ascii() && symbol.len() <= SYMBOL_BYTES_MAX;
+    let symbol = symbol.filter(fits).map(str::to_owned);
     let start_date = OffsetDateTime::from_unix_timestamp_nanos(ts_recv.into()).map_or(Date::MIN, OffsetDateTime::date);
     let end_date = start_date.saturating_add(Duration::days(MAPPED_DAYS));
     let interval = MappingInterval { start_date, end_date, symbol: key.instrument_id.to_string() };
