@@ -124,12 +124,15 @@ def of_rest(server: RunningServer, query: str) -> tuple[tuple[str, int], dict[st
     return (body["epoch"], body["seq"]), {**book, "state": body["state"]}
 
 
+def simulated(path: Path, records: int) -> Path:
+    simulator = Simulator()
+    path.write_bytes(simulator.header() + simulator.read(records))
+    return path
+
+
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    path = tmp_path / "sim.dbn"
-    simulator = Simulator()
-    path.write_bytes(simulator.header() + simulator.read(RECORDS))
-    return path
+    return simulated(tmp_path / "sim.dbn", RECORDS)
 
 
 @pytest.fixture
@@ -309,9 +312,11 @@ def wait_for_metrics(server: RunningServer, condition: Callable[[dict[str, Any]]
 
 @pytest.mark.parametrize(("channel", "options", "depth"), [("depth", {"depth": 50}, 50), ("orders", {}, None)])
 def test_a_client_that_pauses_can_go_on(
-    serve: Callable[..., RunningServer], recording: Path, channel: str, options: dict[str, Any], depth: int | None
+    serve: Callable[..., RunningServer], tmp_path: Path, channel: str, options: dict[str, Any], depth: int | None
 ) -> None:
     """Depth is merged, of orders there is a gap and a snapshot; another client does not notice."""
+    # Long enough to be still moving when a client of a loaded machine falls behind.
+    recording = simulated(tmp_path / "long.dbn", 5 * RECORDS)
     env = {"L3BOOK_SLOW_CONSUMER_TIMEOUT_S": "600"}
     server = serve("--source", f"file:{recording}?rate={RATE}", env=env)
     server.wait_until_ready()
