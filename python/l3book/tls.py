@@ -28,7 +28,8 @@ def load_certificate(context: ssl.SSLContext, certificate: Path, key: Path) -> N
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             raise TlsError(f"tls_key: {key}: not the key of {certificate}: expected the one it was made with") from None
-        reason = (error.reason or str(error)).lower().replace("_", " ")
+        # OpenSSL has no reason to name for a file that holds no PEM, or PEM of something else.
+        reason = (error.reason or "not a certificate and its key").lower().replace("_", " ")
         raise TlsError(f"tls_cert {certificate} and tls_key {key}: {reason}: expected both in PEM") from None
 
 

@@ -62,7 +62,8 @@ Crc: TypeAlias = Annotated[
 ]
 
 Channel: TypeAlias = Literal["bbo", "depth", "orders", "trades", "dbn"]
-Interval: TypeAlias = Annotated[Literal[10, 50, 100, 250, 1000], Meta(description="at most one message in so many ms")]
+IntervalMs: TypeAlias = Literal[10, 50, 100, 250, 1000]
+Interval: TypeAlias = Annotated[IntervalMs, Meta(description="at most one message in so many ms")]
 Depth: TypeAlias = Annotated[
     int,
     # Told, not checked here: what is out of range may be so by a setting, and both are the same error.

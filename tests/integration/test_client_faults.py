@@ -298,6 +298,23 @@ def test_a_client_that_is_not_connected_says_so(server: StreamServer) -> None:
         Client(server.url).subscribe("depth", "CLX5")
 
 
+@pytest.mark.timeout(30)
+def test_a_closed_client_says_so_and_does_not_wait(server: StreamServer) -> None:
+    with Client(server.url) as client:
+        subscription = client.subscribe("depth", "CLX5")
+    with pytest.raises(ClientError, match="the client is closed"):
+        client.subscribe("orders", "CLX5")
+    assert list(subscription) == []
+
+    async def subscribe_closed() -> None:
+        async with AsyncClient(server.url) as client:
+            pass
+        await client.subscribe("depth", "CLX5")
+
+    with pytest.raises(ClientError, match="the client is closed"):
+        asyncio.run(subscribe_closed())
+
+
 def test_several_tasks_iterate_several_subscriptions(server: StreamServer) -> None:
     async def follow() -> list[int]:
         async with AsyncClient(server.url) as client:

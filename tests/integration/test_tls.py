@@ -81,10 +81,12 @@ def test_what_cannot_be_served_is_one_line(pair: tuple[Path, Path], tmp_path: Pa
         (certificate, other_key, f"tls_key: {other_key}: not the key of {certificate}"),
         (certificate, locked_key, f"tls_key: {locked_key}: has a password: expected a key without one"),
         (rubbish, key, f"tls_cert {rubbish} and tls_key {key}: "),
+        (key, certificate, f"tls_cert {key} and tls_key {certificate}: "),
         (certificate, rubbish, f"tls_cert {certificate} and tls_key {rubbish}: "),
     ):
         done = run("serve", "--port", "0", *flags(certificate_given, key_given))
         assert expected in error_line(done)
+        assert "ssl.c" not in error_line(done)
         assert done.returncode == 2
 
 

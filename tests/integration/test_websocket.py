@@ -161,6 +161,26 @@ BAD_OPS = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("op", "expected"),
+    [
+        ({"op": "pong"}, "expected subscribe, unsubscribe, ping, replay, pause, step, seek"),
+        ({"op": "subscribe", "channel": "deep", "instrument": "SYN0"}, "expected bbo, depth, orders, trades, dbn"),
+        (
+            {"op": "subscribe", "channel": "depth", "instrument": "SYN0", "interval_ms": 20},
+            "expected 10, 50, 100, 250, 1000",
+        ),
+        ({"op": "subscribe", "channel": "depth", "instrument": "SYN0", "level": 1}, "expected 2, 3"),
+    ],
+)
+def test_a_wrong_choice_is_told_with_the_right_ones(running: RunningServer, op: dict[str, Any], expected: str) -> None:
+    with connect(running) as client:
+        client.send(json.dumps(op))
+        error = next(message for message in map(json.loads, client) if message["type"] == "error")
+        assert error["code"] == "bad_op"
+        assert error["detail"].endswith(expected)
+
+
 def test_what_is_no_op_is_answered_and_the_socket_stays(running: RunningServer) -> None:
     with connect(running) as client:
         for text, code in BAD_OPS:

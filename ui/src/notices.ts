@@ -41,7 +41,9 @@ function linkNotice(state: State, nowMs: number): Notice | null {
       return { id: "connecting", tone: "info", text: "Connecting to the server…" };
     case "locked": {
       const kept = state.book === null ? "" : LAST_RECEIVED;
-      return { id: "locked", tone: "bad", text: `The server wants an API key: ${link.reason.replace(/[.…]+$/, "")}.${kept}`, action: "key" };
+      // What it expected in which header is for programs: here there is a field for it.
+      const [reason = ""] = link.reason.split(": expected");
+      return { id: "locked", tone: "bad", text: `The server wants an API key: ${reason}.${kept}`, action: "key" };
     }
     case "paused":
       return { id: "paused", tone: "info", text: "Paused while this tab is hidden." };

@@ -229,7 +229,7 @@ describe("an instrument that is refused", () => {
 
 describe("a server that wants a key", () => {
   it("is asked for nothing more until there is one, and then with a ticket", async () => {
-    const unauthorized = problem(401, "Unauthorized", { detail: "a key is needed", code: "unauthorized" });
+    const unauthorized = problem(401, "Unauthorized", { detail: "a key is needed: expected it in a header", code: "unauthorized" });
     peer.routes.set("/v1/metrics", (request, response) => {
       const isGood = request.headers.authorization === "Bearer l3b_good";
       (isGood ? json(WIRE_METRICS) : unauthorized)(request, response);
@@ -243,7 +243,7 @@ describe("a server that wants a key", () => {
     feed.select("1:1");
     feed.start();
     await until("the lock", () => state.link.state === "locked");
-    expect(notices(state, 0)[0]).toMatchObject({ id: "locked", action: "key" });
+    expect(notices(state, 0)[0]).toMatchObject({ id: "locked", action: "key", text: "The server wants an API key: a key is needed." });
     const asked = peer.asked.length;
     await new Promise((resolve) => setTimeout(resolve, 60));
     expect(peer.asked).toHaveLength(asked);

@@ -129,4 +129,5 @@ def _duration_s(text: str) -> int:
     number = whole_number(text[:-1])
     if number and text[-1] in _UNIT_S and number * _UNIT_S[text[-1]] <= EXPIRES_S_MAX:
         return number * _UNIT_S[text[-1]]
-    raise argparse.ArgumentTypeError(f"{text!r}: expected a number and a unit (s, m, h, d, w), such as 30d")
+    expected = "expected a number and a unit (s, m, h, d, w), such as 30d, from 1s to 36500d"
+    raise argparse.ArgumentTypeError(f"{text!r}: {expected}")

@@ -124,7 +124,7 @@ class AsyncClient:
     ) -> AsyncSubscription:
         """Ask for a channel of an instrument: symbol, instrument_id or (publisher_id, instrument_id).
 
-        Raises SubscriptionError if the server refuses.
+        Raises SubscriptionError if the server refuses, ClientError if the client is closed, also meanwhile.
         """
         name, options = subscribe_options(instrument, depth, level, interval_ms)
         state = self._session.add(channel, name, options)
@@ -132,6 +132,8 @@ class AsyncClient:
         while state.phase == "asked":
             async with self._reading:
                 if state.phase == "asked":
+                    # A closed connection brings no answer: `_read` would return at once, again and again.
+                    self._raise_if_closed()
                     await self._read()
         if state.error is not None:
             raise state.error
@@ -216,13 +218,16 @@ class AsyncClient:
         self._session.take(frame)
 
     async def _open(self) -> None:
-        if self._is_closed:
-            raise ClientError("the client is closed")
+        self._raise_if_closed()
         try:
             self._connection = await connect(self._url, **self._options)
         except (OSError, InvalidHandshake, EOFError) as error:
             connecting.raise_handshake(error, self._url)
         connecting.raise_if_other_protocol(self._connection.subprotocol, self._options, self._url)
+
+    def _raise_if_closed(self) -> None:
+        if self._is_closed:
+            raise ClientError("the client is closed")
 
     def _live(self) -> ClientConnection:
         if self._connection is None:

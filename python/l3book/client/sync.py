@@ -123,12 +123,14 @@ class Client:
     ) -> Subscription:
         """Ask for a channel of an instrument: symbol, instrument_id or (publisher_id, instrument_id).
 
-        Raises SubscriptionError if the server refuses.
+        Raises SubscriptionError if the server refuses, ClientError if the client is closed, also meanwhile.
         """
         name, options = subscribe_options(instrument, depth, level, interval_ms)
         state = self._session.add(channel, name, options)
         self._flush()
         while state.phase == "asked":
+            # A closed connection brings no answer: `_read` would return at once, again and again.
+            self._raise_if_closed()
             self._read()
         if state.error is not None:
             raise state.error
@@ -217,14 +219,17 @@ class Client:
         self._session.take(frame)
 
     def _open(self) -> None:
-        if self._is_closed:
-            raise ClientError("the client is closed")
+        self._raise_if_closed()
         try:
             # Entered by hand, since it outlives this call; `close` is all that leaving it does.
             self._connection = connect(self._url, **self._options).__enter__()
         except (OSError, InvalidHandshake, EOFError) as error:
             connecting.raise_handshake(error, self._url)
         connecting.raise_if_other_protocol(self._connection.subprotocol, self._options, self._url)
+
+    def _raise_if_closed(self) -> None:
+        if self._is_closed:
+            raise ClientError("the client is closed")
 
     def _live(self) -> ClientConnection:
         if self._connection is None:

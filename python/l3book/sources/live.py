@@ -122,7 +122,7 @@ class LiveConnector:
         except ImportError as error:
             raise SourceError(
                 f"source {uri.text!r}: the official client cannot be imported ({error}): "
-                "expected it installed, by pip install 'l3book[databento]'"
+                "expected it installed, by pip install databento"
             ) from None
         if problem := live_protocol.subscription_problem(self.symbols, self.stype_in):
             raise SourceError(f"source {uri.text!r}: {problem}")

@@ -1,12 +1,12 @@
 """The two subprotocols: JSON in text frames, MessagePack in binary ones; records of channel dbn are binary in both."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import msgspec
 
 from l3book.streams.update import Update
-from l3book.wire import Answer, AnyCommand, CommandId
+from l3book.wire import Answer, AnyCommand, Channel, CommandId, IntervalMs
 
 if TYPE_CHECKING:
     from l3book._core import Message
@@ -16,6 +16,14 @@ _TEXT = 0x1
 _BINARY = 0x2
 _LENGTH_IN_7_BITS_MAX = 125
 _LENGTH_IN_16_BITS_MAX = 0xFFFF
+
+_CHOICES = {
+    "op": tuple(op.__struct_config__.tag for op in get_args(AnyCommand)),
+    "channel": get_args(Channel),
+    "interval_ms": get_args(IntervalMs),
+    "level": (2, 3),
+}
+"""The fields that have few values; msgspec names the field and what came, but not these."""
 
 
 class MalformedError(ValueError):
@@ -63,7 +71,7 @@ class Format:
         try:
             return self._decode(message)
         except msgspec.ValidationError as error:
-            raise BadOpError(str(error), self._id_of(message)) from None
+            raise BadOpError(_told(str(error)), self._id_of(message)) from None
         except msgspec.DecodeError as error:
             raise MalformedError(f"not {self.subprotocol}: {error}") from None
         except RecursionError:
@@ -90,6 +98,12 @@ class Format:
             return self._decode_id(data).id
         except (msgspec.MsgspecError, RecursionError):
             return None
+
+
+def _told(fault: str) -> str:
+    """Add what was expected, where the fault is in a field of few values."""
+    field = fault.partition("`$.")[2].rstrip("`")
+    return f"{fault}: expected {', '.join(map(str, _CHOICES[field]))}" if field in _CHOICES else fault
 
 
 def framed(opcode: int, payload: bytes) -> bytes:
