@@ -56,8 +56,8 @@ class Outbox:
         self._waiting_bytes = 0
         self._behind: dict[Subscription, None] = {}
         self._behind_since_s: dict[Subscription, float] = {}
-        """Since when each has not kept up. One that is merged keeps up with every message that it gets; another, brought
-        up to date by a gap and a snapshot, has yet to show that it can take what follows."""
+        """Since when each has not kept up. One that is merged keeps up with every message that it gets; another,
+        brought up to date by a gap and a snapshot, has yet to show that it can take what follows."""
         self._has_work = asyncio.Event()
         self._has_room = asyncio.Event()
         self._has_room.set()
