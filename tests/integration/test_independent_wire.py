@@ -36,7 +36,7 @@ INTERVAL_MS = 10
 DEPTH = 10
 CONDITION_TIMEOUT_S = 120
 POLL_INTERVAL_S = 0.25
-REST_PAUSE_S = 0.02
+REST_PAUSE_S = 0.04
 COMPARED_WITH_REST_MIN = 20  # per channel; hundreds where nothing else runs
 COMPARED_WITH_EACH_OTHER_MIN = 200
 TRADES_MIN = 1_000
@@ -188,9 +188,10 @@ class Followers:
         for instrument in instruments:
             for channel in ("depth", "bbo", "trades", "dbn"):
                 self._add(self.json, channel, instrument)
-            for channel, level in (("depth", 3), ("orders", None), ("dbn", None)):
+            for channel, level in (("depth", 3), ("dbn", None)):
                 self._add(self.msgpack, channel, instrument, level)
-        self._add(self.orders_in_json, "orders", instruments[0])
+        self._add(self.msgpack, "orders", instruments[0])
+        self._add(self.orders_in_json, "orders", instruments[1])
         self._add(self.orders_in_json, "depth", instruments[1], 3)
 
     @staticmethod
