@@ -83,7 +83,9 @@ class Client:
         self.fanout = fanout
         self.key = GroupKey(cast("Any", channel), 1, 1, 10, 2, 100)
         self.outlet = SmallOutlet()
-        self.outbox = Outbox(self.outlet, JSON, InForce(limits), fanout.counters)
+        self.now_s = 0.0
+        self.behind_s_max = 0.0
+        self.outbox = Outbox(self.outlet, JSON, InForce(limits), fanout.counters, lambda: self.now_s)
         self.sender = asyncio.create_task(self.outbox.run())
         self.subscription: Subscription | None = None
 
@@ -142,6 +144,10 @@ async def played(steps: list[tuple[Any, ...]], channel: str, limits: Settings, t
                 threads.hand_over(newest=arguments[0])
             case "room":
                 clients[arguments[0]].outlet.give_room(arguments[1])
+            case "second":
+                for client in clients:
+                    client.now_s += 1
+                    client.behind_s_max = max(client.behind_s_max, client.outbox.behind_s())
             case "heartbeat":
                 clients[arguments[0]].outbox.heartbeat(0)
             case _:
@@ -223,6 +229,24 @@ def test_a_client_that_stops_reading_gets_one_merged_delta() -> None:
     assert client.outbox.conflated == 28
     assert client.fanout.counters.conflated == 28
     assert client.fanout.counters.gaps == 0
+
+
+def test_a_client_that_reads_on_slowly_and_gets_merged_deltas_is_never_long_behind() -> None:
+    """It was closed as too slow: the time ran from when it first fell behind until nothing at all was left to tell."""
+    steps = [("room", 0, 2), ("subscribe", 0), ("turn",), ("turn",)]
+    for size in range(1, 30):
+        changes = [step for more in range(3) for step in (("change", "a", size + more), ("poll",), ("turn",))]
+        steps += [*changes, ("second",), ("room", 0, 1), ("turn",), ("turn",), ("turn",)]
+    client = asyncio.run(play(steps, "depth", Settings()))[0]
+    assert client.outbox.conflated > 0
+    assert 0 < client.behind_s_max <= 3
+
+
+def test_a_client_that_stops_reading_is_behind_ever_since() -> None:
+    steps = [("room", 0, 2), ("subscribe", 0), ("turn",), ("turn",)]
+    steps += [step for size in range(1, 30) for step in (("change", "a", size), ("poll",), ("turn",), ("second",))]
+    client = asyncio.run(play(steps, "depth", Settings()))[0]
+    assert client.behind_s_max > 20
 
 
 def test_a_client_that_stops_reading_orders_gets_a_gap() -> None:

@@ -55,7 +55,9 @@ class Outbox:
         self._waiting: deque[Waiting] = deque()
         self._waiting_bytes = 0
         self._behind: dict[Subscription, None] = {}
-        self._behind_since_s: float | None = None
+        self._behind_since_s: dict[Subscription, float] = {}
+        """Since when each has not kept up. One that is merged keeps up with every message that it gets; another,
+        brought up to date by a gap and a snapshot, has yet to show that it can take what follows."""
         self._has_work = asyncio.Event()
         self._has_room = asyncio.Event()
         self._has_room.set()
@@ -82,6 +84,7 @@ class Outbox:
     def forget(self, subscription: Subscription) -> None:
         """Send no more of it than what waits already."""
         self._behind.pop(subscription, None)
+        self._behind_since_s.pop(subscription, None)
 
     def deliver(self, subscription: Subscription, update: Update) -> None:
         """Send an update, or fall behind."""
@@ -95,6 +98,7 @@ class Outbox:
             if not self._waiting and self._outlet.is_writable:
                 self._write(frame)
                 subscription.reach(update)
+                self._behind_since_s.pop(subscription, None)
                 return
             if self._fits(subscription, frame):
                 self._append(frame, subscription)
@@ -110,8 +114,10 @@ class Outbox:
         return self.behind_s()
 
     def behind_s(self) -> float:
-        """Tell since when the client has not had everything that it should have."""
-        return 0.0 if self._behind_since_s is None else self._now_s() - self._behind_since_s
+        """Tell for how long the subscription that has waited longest has not had everything that it should have."""
+        if not self._behind:
+            return 0.0
+        return self._now_s() - min(self._behind_since_s[subscription] for subscription in self._behind)
 
     async def room(self) -> None:
         """Wait until an answer fits, or until the connection is over."""
@@ -145,7 +151,7 @@ class Outbox:
                 await self._catch_up(next(iter(self._behind)))
                 await asyncio.sleep(0)
             else:
-                self._behind_since_s = None
+                self._behind_since_s.clear()
                 self._has_work.clear()
 
     async def _catch_up(self, subscription: Subscription) -> None:
@@ -161,6 +167,8 @@ class Outbox:
         if subscription not in self._behind:
             return
         del self._behind[subscription]
+        if subscription.group.merges:
+            del self._behind_since_s[subscription]
         if update.kind == "snapshot":
             self._counters.snapshots += 1
             if subscription.epoch is not None and not subscription.group.merges:
@@ -212,8 +220,7 @@ class Outbox:
     def _wait_for_catch_up(self, subscription: Subscription) -> None:
         subscription.is_behind = True
         self._behind[subscription] = None
-        if self._behind_since_s is None:
-            self._behind_since_s = self._now_s()
+        self._behind_since_s.setdefault(subscription, self._now_s())
         self._has_work.set()
 
     def _fits(self, subscription: Subscription, frame: bytes) -> bool:
