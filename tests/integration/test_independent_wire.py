@@ -420,7 +420,6 @@ def test_a_client_written_from_the_page_has_the_books_of_rest_over_a_million_eve
         server = serve("--source", f"tcp://{gateway.address}", env=QUEUES_WIDE_ENOUGH)
         asyncio.run(follow(server, gateway, witness, path.read_bytes()))
 
-    print(dict(witness.compared))
     assert not witness.disagreements, witness.disagreements[:3]
     for kind in ("bbo2", "depth2", "depth3", "orders3"):
         assert witness.compared[kind, "rest"] >= COMPARED_WITH_REST_MIN, witness.compared
