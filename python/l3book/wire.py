@@ -253,7 +253,7 @@ class Trade(Struct, kw_only=True):
 
 
 class TradesSnapshot(_BookHead, tag="snapshot", kw_only=True):
-    """The last 50 trades known, oldest first."""
+    """The last 50 trades known, oldest first; at the beginning of an epoch all since the last message, be they more."""
 
     channel: Literal["trades"]
     publisher_id: PublisherId

@@ -35,7 +35,7 @@ use tapped::{Taken, Tapped};
 
 /// Deltas of a stream that one message can be merged of.
 pub const MERGED_DELTAS_MAX: usize = 128;
-/// Trades that a snapshot of the channel `trades` has at most.
+/// Trades that a snapshot of the channel `trades` has at most, unless more came with the epoch that it begins.
 pub const TRADES_MAX: usize = 50;
 
 /// What of a book is told.

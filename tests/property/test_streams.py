@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dbn_bytes import LAST, UNIT, Mbo, metadata, parse, raw_records, split
+from dbn_bytes import LAST, UNDEF_PRICE, UNIT, Mbo, metadata, parse, raw_records, split
 from l3book import AmbiguousInstrumentError, Market, UnknownInstrumentError, UnknownOrderError
 from l3book._core import Simulator
 from streams import KEYS, records
@@ -286,6 +286,20 @@ def test_a_symbol_that_dbn_cannot_write_is_left_out() -> None:
     assert binary is not None
     assert [record.order_id for record in parse(binary)] == [0, FIRST.order_id]
     assert decoded(market.stream("bbo", KEY).snapshot())["instrument"] == "ÉSZ5"
+
+
+def test_no_trade_is_lost_at_the_end_of_an_epoch() -> None:
+    """The message that tells of the new epoch is a snapshot, and would have the last 50 trades only."""
+    market = market_of(FIRST)
+    followed = market.stream("trades", KEY)
+    followed.poll()
+    trades = [Mbo("T", "B", UNIT, 1, 0, sequence=number) for number in range(120)]
+    for record in [*trades, Mbo("R", "N", UNDEF_PRICE, 0, 0), FIRST]:
+        market.feed(record.to_bytes())
+    message = followed.poll()
+    assert message is not None
+    told = decoded(message)
+    assert (told["type"], [trade["sequence"] for trade in told["trades"]]) == ("snapshot", [*range(120)])
 
 
 def test_an_overflow_is_a_gap_and_then_a_snapshot() -> None:

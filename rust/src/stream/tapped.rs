@@ -103,6 +103,7 @@ impl Tapped {
             }
         };
         let is_like_told = told.is_some_and(|told| head.is_like(told));
+        let is_same_epoch = told.is_some_and(|told| told.epoch == head.epoch);
         let body = match &mut self.teller {
             Teller::Orders { mirror, .. } => {
                 let mut effects = Vec::new();
@@ -115,7 +116,9 @@ impl Tapped {
             Teller::Trades(last) => {
                 let trades: Vec<Trade> = records.iter().map(Trade::of).collect();
                 last.extend(&trades);
-                last.drain(..last.len().saturating_sub(TRADES_MAX));
+                // A snapshot that begins an epoch tells of these too: none may be missing, however many they are.
+                let kept = if is_same_epoch { TRADES_MAX } else { TRADES_MAX.max(trades.len()) };
+                last.drain(..last.len().saturating_sub(kept));
                 if trades.is_empty() && told.is_some_and(|told| (told.epoch, told.state) == (head.epoch, head.state)) {
                     return None;
                 }
@@ -128,7 +131,6 @@ impl Tapped {
                 return Some((head, Some(Body::Bytes(bytes::of(&records)))));
             }
         };
-        let is_same_epoch = told.is_some_and(|told| told.epoch == head.epoch);
         Some((head, is_same_epoch.then_some(body)))
     }
 
