@@ -141,6 +141,18 @@ def test_subscriptions_are_counted_over_all_sockets_of_a_key() -> None:
     assert other.add(3) is None
 
 
+def test_subscriptions_of_whole_books_are_counted_beside_the_others() -> None:
+    sockets = Limits(Settings(subscriptions_per_key_max=5, whole_books_per_key_max=2)).sockets
+    mine = sockets.subscriptions(identity("a"))
+    assert mine.add(2, whole_books=2) is None
+    refused = mine.add(1, whole_books=1)
+    assert isinstance(refused, Problem)
+    assert "whole books" in refused.detail
+    assert mine.add(3) is None, "others are not of whole books, and nothing was counted of what was refused"
+    mine.remove(5, whole_books=2)
+    assert not sockets._whole_books, "nobody is kept who has none"
+
+
 def test_nobody_is_kept_who_has_nothing() -> None:
     sockets = Limits(Settings()).sockets
     for name in map(str, range(1000)):

@@ -138,6 +138,14 @@ def test_the_settings_in_force_are_those_of_now() -> None:
             in_force.settings = Settings()
             client.say(**op, channel="trades")
             assert (await client.answer())["code"] == "too_many_subscriptions"
+            sockets.reconfigure(Settings(whole_books_per_key_max=1))
+            client.say(**op, channel="dbn")
+            assert "whole books" in (await client.answer())["detail"], "orders is there already"
+            client.say(**op, channel="depth", depth=101)
+            assert "whole books" in (await client.answer())["detail"]
+            client.say(**op, channel="depth", depth=100)
+            assert (await client.answer())["type"] == "ack"
         assert not sockets._subscribed, "counted out at the end"
+        assert not sockets._whole_books
 
     asyncio.run(run())

@@ -48,6 +48,7 @@ class Sockets:
         self._open: Counter[str] = Counter()
         self._open_in_all = 0
         self._subscribed: Counter[str] = Counter()
+        self._whole_books: Counter[str] = Counter()
 
     def reconfigure(self, settings: Settings) -> None:
         """Take over the settings' limits from now on."""
@@ -78,17 +79,23 @@ class Sockets:
         self._open_in_all -= 1
         _subtract(self._open, counted_as, 1)
 
-    def _subscribe(self, identity: Identity, count: int) -> Problem | None:
-        at_most = self._settings.subscriptions_per_key_max
-        there = self._subscribed[identity.counted_as]
-        if there + count > at_most:
-            detail = f"{identity.name} has {there} subscriptions, and asks for {count} more: expected at most {at_most}"
-            return Problem(429, "too_many_subscriptions", detail, headers={"Retry-After": str(RETRY_AFTER_S)})
-        self._subscribed[identity.counted_as] = there + count
+    def _subscribe(self, identity: Identity, count: int, whole_books: int) -> Problem | None:
+        name, settings = identity.counted_as, self._settings
+        for what, there, more, at_most in (
+            ("subscriptions", self._subscribed[name], count, settings.subscriptions_per_key_max),
+            ("subscriptions of whole books", self._whole_books[name], whole_books, settings.whole_books_per_key_max),
+        ):
+            if more and there + more > at_most:
+                detail = f"{identity.name} has {there} {what}, and asks for {more} more: expected at most {at_most}"
+                return Problem(429, "too_many_subscriptions", detail, headers={"Retry-After": str(RETRY_AFTER_S)})
+        self._subscribed[name] += count
+        if whole_books:
+            self._whole_books[name] += whole_books
         return None
 
-    def _unsubscribe(self, counted_as: str, count: int) -> None:
+    def _unsubscribe(self, counted_as: str, count: int, whole_books: int) -> None:
         _subtract(self._subscribed, counted_as, count)
+        _subtract(self._whole_books, counted_as, whole_books)
 
 
 class SocketPlace:
@@ -117,13 +124,13 @@ class Subscriptions:
         self._sockets = sockets
         self.identity = identity
 
-    def add(self, count: int) -> Problem | None:
-        """Count so many more; a problem, and none is counted, where that is too many."""
-        return self._sockets._subscribe(self.identity, count)
+    def add(self, count: int, whole_books: int = 0) -> Problem | None:
+        """Count so many more, some of them of whole books; a problem, and none is counted, where that is too many."""
+        return self._sockets._subscribe(self.identity, count, whole_books)
 
-    def remove(self, count: int) -> None:
+    def remove(self, count: int, whole_books: int = 0) -> None:
         """Count so many less."""
-        self._sockets._unsubscribe(self.identity.counted_as, count)
+        self._sockets._unsubscribe(self.identity.counted_as, count, whole_books)
 
 
 def _subtract(counter: Counter[str], name: str, count: int) -> None:

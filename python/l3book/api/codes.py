@@ -131,7 +131,12 @@ _OF_SOCKETS = (
         "Too many sockets",
         "429: `sockets_per_key_max` are open; 503: `sockets_max` are, in all",
     ),
-    _code("too_many_subscriptions", 429, "Too many subscriptions", "there are `subscriptions_per_key_max` of this key"),
+    _code(
+        "too_many_subscriptions",
+        429,
+        "Too many subscriptions",
+        "there are `subscriptions_per_key_max` of this key, or `whole_books_per_key_max` of whole books",
+    ),
     _code("shutting_down", 503, "The server is shutting down", "a handshake came while the server ends"),
 )
 

@@ -170,6 +170,8 @@ class Settings(BaseSettings):
     """Subscriptions of one WebSocket."""
     subscriptions_per_key_max: Whole = Field(20_000, ge=1, le=1_000_000)
     """Subscriptions of one key, over all its WebSockets."""
+    whole_books_per_key_max: Whole = Field(256, ge=1, le=100_000)
+    """Of them, those that keep a whole book: orders, dbn, and depth of more than 100 levels."""
     message_bytes_max: Whole = Field(65_536, ge=1024, le=16_777_216)
     """The longest message of a client."""
     socket_queue_messages_max: Whole = Field(64, ge=1, le=65_536)
@@ -247,6 +249,7 @@ RELOADABLE = frozenset(
         "sockets_per_key_max",
         "subscriptions_per_socket_max",
         "subscriptions_per_key_max",
+        "whole_books_per_key_max",
         "message_bytes_max",
         "socket_queue_messages_max",
         "socket_queue_bytes_max",

@@ -27,6 +27,11 @@ class GroupKey(NamedTuple):
     level: Literal[2, 3]
     interval_ms: int
 
+    @property
+    def is_whole_book(self) -> bool:
+        """Whether it keeps a copy of the book, or of much of it: megabytes, where others are kilobytes."""
+        return self.channel in {"orders", "dbn"} or (self.depth or 0) > LIGHT_DEPTH_MAX
+
 
 class Subscriber(Protocol):
     """Who is handed the updates of a group, on the event loop; must not wait and must not raise."""

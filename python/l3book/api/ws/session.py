@@ -131,12 +131,12 @@ class Session:
         if key in self._subscriptions:
             raise Refusal("already_subscribed", f"{op.channel} of {op.instrument!r}: expected unsubscribe before")
         group_key = GroupKey(op.channel, *book_key, self._depth(op), op.level, op.interval_ms)
-        self._admit()
+        self._admit(group_key)
         subscription = Subscription(self.outbox, op.instrument)
         try:
             subscription.group = self._streams.join(group_key, subscription)
         except BaseException:
-            self._subscribed.remove(1)
+            self._subscribed.remove(1, group_key.is_whole_book)
             raise
         self._subscriptions[key] = subscription
         self._acknowledge(op, subscription)
@@ -159,7 +159,7 @@ class Session:
 
     def _leave(self, key: SubscriptionKey) -> None:
         subscription = self._subscriptions.pop(key)
-        self._subscribed.remove(1)
+        self._subscribed.remove(1, subscription.group.key.is_whole_book)
         self.outbox.forget(subscription)
         self._streams.leave(subscription.group, subscription)
 
@@ -175,12 +175,12 @@ class Session:
             )
         )
 
-    def _admit(self) -> None:
+    def _admit(self, group_key: GroupKey) -> None:
         at_most = self._in_force.settings.subscriptions_per_socket_max
         if len(self._subscriptions) >= at_most:
             detail = f"this socket has {len(self._subscriptions)} subscriptions: expected at most {at_most}"
             raise Refusal("too_many_subscriptions", detail)
-        if problem := self._subscribed.add(1):
+        if problem := self._subscribed.add(1, group_key.is_whole_book):
             raise Refusal("too_many_subscriptions", problem.detail)
 
     def _depth(self, op: Subscribe) -> int | None:
