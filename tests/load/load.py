@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import re
+import json
 import socket
 import subprocess
 import sys
@@ -21,16 +21,18 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
+from pollers import content_length
+
 import running
 from running_gateway import KEY, RunningGateway
-from sockets import DepthClient, Tally, percentile, poll_book
+from sockets import DepthClient, Tally, percentile
 
 RECORDS = 5_000_000
 """Each pass of the recording begins with a Clear, and so every client with a snapshot: not too often."""
 SETTLE_S = 3.0
 CONNECT_AT_ONCE = 50
-REST_INTERVAL_S = 0.1
 IDLE_REQUESTS = 20_000
+POLLERS = Path(__file__).parent / "pollers.py"
 EXIT_TIMEOUT_S = 30
 DRAIN_TIMEOUT_S = 30
 # performance.md's goals, and the issue's.
@@ -83,16 +85,12 @@ async def connect(phase: Phase, port: int, instruments: list[str], checked: int)
 async def run_phase(phase: Phase, server: running.RunningServer, instruments: list[str], checked: int) -> None:
     """Connect, let it settle, measure, end in order."""
     port = int(server.url.rpartition(":")[2])
+    reading = asyncio.create_task(phase.tally.read())
     clients = await connect(phase, port, instruments, checked)
-    over = asyncio.Event()
-    pollers = [
-        asyncio.create_task(
-            poll_book(port, instruments[number % len(instruments)], REST_INTERVAL_S, over.is_set, phase.rest_ms)
-        )
-        for number in range(phase.rest_clients)
-    ]
     await asyncio.sleep(SETTLE_S)
-    phase.rest_ms.clear()
+    pollers = await asyncio.create_subprocess_exec(
+        sys.executable, POLLERS, str(port), str(phase.seconds), str(phase.rest_clients), *instruments, stdout=-1
+    )
     for client in clients:
         client.is_measured = True
     begun_s, server_s, own_s = time.monotonic(), cpu_s(server.process.pid), time.process_time()
@@ -100,13 +98,14 @@ async def run_phase(phase: Phase, server: running.RunningServer, instruments: li
     took_s = time.monotonic() - begun_s
     phase.server_cpu = (cpu_s(server.process.pid) - server_s) / took_s
     phase.client_cpu = (time.process_time() - own_s) / took_s
-    over.set()
-    await asyncio.gather(*pollers)
+    printed, _ = await pollers.communicate()
+    phase.rest_ms += json.loads(printed)
     metrics = await asyncio.to_thread(server.metrics)
     phase.loop_lag_p99_ms = metrics["event_loop"]["lag_p99_ms"]
     for client in clients:
         client.end()
     await asyncio.sleep(SETTLE_S / 3)
+    reading.cancel()
 
 
 def idle_requests(port: int, instrument: str) -> tuple[float, float]:
@@ -129,10 +128,7 @@ def idle_requests(port: int, instrument: str) -> tuple[float, float]:
 
 def _length(answer: bytes) -> int:
     head, _, _ = answer.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 200"), head[:100]
-    found = re.search(rb"\r\ncontent-length: (\d+)", head, re.IGNORECASE)
-    assert found is not None, head
-    return len(head) + 4 + int(found[1])
+    return len(head) + 4 + content_length(head)
 
 
 def row(name: str, measured: str, goal: str, is_met: bool | None) -> str:

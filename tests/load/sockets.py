@@ -1,6 +1,8 @@
 """Clients that cost next to nothing, so that a thousand of them and the server fit on two cores.
 
 Of the WebSocket protocol only what a server sends is understood: unmasked, unfragmented text frames, pings, close.
+A message is only noted, with the time, when it comes, and read when all that came with it has been noted: real clients
+are not one process, and do not wait for each other.
 """
 
 from __future__ import annotations
@@ -11,16 +13,15 @@ import json
 import os
 import time
 import zlib
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from typing import Any
 
 import msgspec
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 HANDSHAKE_TIMEOUT_S = 30
 NS_PER_MS = 1e6
 CRC_LEVELS = 10
+READ_INTERVAL_S = 0.02
 _TEXT, _CLOSE, _PING, _PONG = 0x1, 0x8, 0x9, 0xA
 
 
@@ -49,6 +50,17 @@ class Tally:
         self.conflated = 0
         self.checked = 0
         self.faults: list[str] = []
+        self.noted: deque[tuple[DepthClient, bytes, int]] = deque()
+        """What has come and was not read yet: whose, what, when (ns)."""
+
+    async def read(self) -> None:
+        """Read what was noted, for ever, and let what comes meanwhile be noted first."""
+        while True:
+            await asyncio.sleep(READ_INTERVAL_S)
+            for _ in range(len(self.noted)):
+                client, data, at_ns = self.noted.popleft()
+                client.take(data, at_ns)
+                await asyncio.sleep(0)
 
     def fault(self, text: str) -> None:
         """Note something that must not be."""
@@ -103,7 +115,10 @@ class DepthClient(asyncio.Protocol):
             self.has_snapshot.cancel()
 
     def data_received(self, data: bytes) -> None:
-        at_ns = time.time_ns()
+        self._tally.noted.append((self, data, time.time_ns()))
+
+    def take(self, data: bytes, at_ns: int) -> None:
+        """Read what came then."""
         self._received += data
         if not self._is_upgraded and not self._upgrade():
             return
@@ -197,35 +212,6 @@ class DepthClient(asyncio.Protocol):
 
 def _price(level: tuple[str, int]) -> float:
     return float(level[0])
-
-
-async def poll_book(
-    port: int, instrument: str, interval_s: float, is_over: Callable[[], bool], latencies_ms: list[float]
-) -> None:
-    """Ask for a book again and again on one connection, as a page that polls does."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    request = f"GET /v1/books/{instrument}?depth=10 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
-    loop = asyncio.get_running_loop()
-    due_s = loop.time()
-    while not is_over():
-        begun_s = time.perf_counter()
-        writer.write(request)
-        head = await reader.readuntil(b"\r\n\r\n")
-        await reader.readexactly(_content_length(head))
-        latencies_ms.append((time.perf_counter() - begun_s) * 1000)
-        due_s = max(due_s + interval_s, loop.time())
-        await asyncio.sleep(due_s - loop.time())
-    writer.close()
-    await writer.wait_closed()
-
-
-def _content_length(head: bytes) -> int:
-    if not head.startswith(b"HTTP/1.1 200"):
-        raise RuntimeError(f"the server answered {head.splitlines()[0]!r}")
-    for line in head.lower().split(b"\r\n"):
-        if line.startswith(b"content-length:"):
-            return int(line.partition(b":")[2])
-    raise RuntimeError("an answer without Content-Length")
 
 
 def percentile(samples: list[Any], share: float) -> float:

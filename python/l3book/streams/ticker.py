@@ -1,6 +1,7 @@
 """A ticker: polls all groups of one interval, again and again."""
 
 import asyncio
+import itertools
 import logging
 from time import perf_counter
 
@@ -9,6 +10,9 @@ from l3book.streams.group import Group
 
 log = logging.getLogger(__name__)
 
+SLOT_MS_MIN = 10
+SLOTS_MAX = 20
+"""Groups of one interval take turns within it, so that their clients are not all written to at the same moment."""
 SLICE_S = 0.001
 SLICE_GROUPS = 16
 """After polling for so long or so many, the event loop gets a turn: what was written leaves, others are answered."""
@@ -20,40 +24,42 @@ class Ticker:
     def __init__(self, interval_ms: int, counters: Counters) -> None:
         self._interval_s = interval_ms / 1000
         self._counters = counters
-        self._groups: dict[Group, None] = {}
+        self._slots: list[dict[Group, None]] = [{} for _ in range(min(interval_ms // SLOT_MS_MIN, SLOTS_MAX))]
         self._task: asyncio.Task[None] | None = None
         self._in_threads: set[asyncio.Task[None]] = set()
 
     def add(self, group: Group) -> None:
-        """Poll the group from the next tick on."""
-        self._groups[group] = None
+        """Poll the group from the next tick of the slot with the fewest on."""
+        min(self._slots, key=len)[group] = None
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="l3book-ticker")
 
     def remove(self, group: Group) -> None:
         """Poll it no more."""
-        self._groups.pop(group, None)
-        if not self._groups and self._task is not None:
+        for slot in self._slots:
+            slot.pop(group, None)
+        if not any(self._slots) and self._task is not None:
             self._task.cancel()
             self._task = None
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         due_s = loop.time()
-        while True:
-            due_s += self._interval_s
+        for slot in itertools.cycle(self._slots):
+            due_s += self._interval_s / len(self._slots)
             late_s = loop.time() - due_s
             if late_s >= self._interval_s:
+                # Whole rounds are left out, of every group the same.
                 missed = int(late_s / self._interval_s)
                 due_s += missed * self._interval_s
                 self._counters.late_ticks += missed
             # Also when it is due already: others get their turn.
             await asyncio.sleep(max(0.0, due_s - loop.time()))
-            await self._poll_all()
+            await self._poll_all(slot)
 
-    async def _poll_all(self) -> None:
+    async def _poll_all(self, slot: dict[Group, None]) -> None:
         polled, began_s = 0, perf_counter()
-        for group in tuple(self._groups):
+        for group in tuple(slot):
             if group.is_closed:
                 continue
             if group.is_light:
