@@ -108,6 +108,15 @@ def test_prod_refuses_what_is_not_safe(tmp_path: Path, verb: str, variables: dic
         assert done.returncode == 1
 
 
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["table", "json"])
+def test_show_says_what_prod_refuses_after_the_table(tmp_path: Path, options: tuple[str, ...]) -> None:
+    done = run("config", "show", "--env", "prod", *options, cwd=tmp_path, env={"L3BOOK_DEBUG": "true"})
+    assert error_line(done).startswith("l3book: prod refuses debug as it is (L3BOOK_DEBUG)")
+    assert done.returncode == 1
+    assert b"L3BOOK_DEBUG" in done.stdout
+    assert run("config", "show", "--env", "prod", *options, cwd=tmp_path).returncode == 0
+
+
 def test_prod_as_it_comes_is_served(serve: Callable[..., RunningServer], tmp_path: Path) -> None:
     server = serve("--env", "prod", cwd=tmp_path)
     assert (

@@ -5,7 +5,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from l3book.cli.errors import CommandError
+from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError
 from l3book.cli.output import write_standard_output
 from l3book.cli.settings import add_settings_arguments, load_settings
 
@@ -23,12 +23,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print them; -> 0, or misuse where `serve` would not take them either."""
+    """Print them; -> 0, or an error where `serve` would not take them either."""
+    from l3book.config.safety import refusal
+
     loaded = load_settings(arguments)
     secrets = _secrets()
     text = _as_json(loaded, secrets) if arguments.json else _as_lines(loaded, secrets)
     # Paths may hold bytes that are no text.
     write_standard_output(os.fsencode(text))
+    if unsafe := refusal(loaded):
+        raise CommandError(unsafe, EXIT_ANSWER_IS_NO)
     return 0
 
 
