@@ -78,6 +78,14 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, verb: list[str], variables: d
     assert done.returncode == 2
 
 
+def test_a_secret_whose_file_cannot_be_had_is_not_shown_as_set(tmp_path: Path) -> None:
+    done = run("config", "show", env={"DATABENTO_API_KEY_FILE": str(tmp_path / "no")})
+    assert f"DATABENTO_API_KEY_FILE: {tmp_path / 'no'}: No such file or directory" in error_line(done)
+    assert (done.returncode, done.stdout) == (2, b"")
+    listed = shown(cwd=tmp_path, env={"DATABENTO_API_KEY": " "})
+    assert listed["secrets"]["DATABENTO_API_KEY"] == {"set": False, "origin": None}
+
+
 def test_both_ways_to_give_a_secret_are_refused(tmp_path: Path) -> None:
     done = run("config", "show", env={"DATABENTO_API_KEY": SECRET, "DATABENTO_API_KEY_FILE": "/x"})
     assert "are both set" in error_line(done)

@@ -38,10 +38,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _secrets() -> dict[str, str | None]:
     """Of every secret: the variable it comes from, or None."""
-    from l3book.secret import SECRET_VARIABLES, SecretError, secret_origin
+    from l3book.secret import SECRET_VARIABLES, SecretError, read_secret, secret_origin
 
     try:
-        return {name: secret_origin(name) for name in SECRET_VARIABLES}
+        # Read, and let go: one that cannot be had is not set, whatever a variable says.
+        return {name: secret_origin(name) if read_secret(name) else None for name in SECRET_VARIABLES}
     except SecretError as error:
         raise CommandError(str(error)) from None
 
