@@ -268,5 +268,18 @@ def test_mistakes_with_keys_are_one_line(tmp_path: Path, arguments: tuple[str, .
     assert completed.stdout == b""
 
 
+@pytest.mark.parametrize("arguments", [("list",), ("revoke", "desk")], ids=["list", "revoke"])
+def test_a_mistyped_state_dir_is_not_made(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    mistyped = tmp_path / "stat"
+    completed = run("keys", *arguments, "--state-dir", mistyped)
+    assert f"{mistyped}: no state.db: expected the state_dir of a server" in error_line(completed)
+    assert (completed.returncode, completed.stdout) == (2, b"")
+    assert not mistyped.exists()
+    (tmp_path / "file").write_text("")
+    completed = run("keys", *arguments, "--state-dir", tmp_path / "file")
+    assert "Not a directory" in error_line(completed)
+    assert completed.returncode == 2
+
+
 def test_the_environment_of_the_tests_has_a_state_of_its_own() -> None:
     assert "l3book-state-" in environment()["L3BOOK_STATE_DIR"]
