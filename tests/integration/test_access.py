@@ -193,6 +193,19 @@ def test_no_secret_is_ever_logged(keyed: Callable[..., Keyed]) -> None:
         assert secret not in text
 
 
+def test_a_key_in_a_path_is_not_repeated(keyed: Callable[..., Keyed]) -> None:
+    at = keyed()
+    key = at.key("desk")
+    public, secret = key.rsplit("_", 1)
+    for path in (f"/v1/books/{key}", f"/v1/{key}", f"/v1/books/{key[:-1]}", f"/v1/books/{key.replace('_', '%5F')}"):
+        for method in ("GET", "POST"):
+            answer = at.ask(key, path, method)
+            assert answer.status_code in {403, 404}
+            assert secret[:-1] not in answer.text
+            assert "***" in answer.json()["instance"]
+    assert at.ask(key, f"/v1/books/{key}").json()["instance"] == f"/v1/books/{public}_***"
+
+
 def test_pages_of_other_origins_may_read_but_not_write(keyed: Callable[..., Keyed]) -> None:
     at = keyed(origins="https://partner.example")
     evil = {"Origin": "https://evil.example"}
