@@ -19,7 +19,10 @@ def _code(name: str, status: int | tuple[int, ...], title: str, when: str) -> Co
 
 _OF_REQUESTS = (
     _code(
-        "bad_request", 400, "Not an HTTP request", "the bytes sent are no HTTP/1.1 request; the connection is closed"
+        "bad_request",
+        400,
+        "Not an HTTP request",
+        "the bytes sent are no HTTP/1.1 request, or there is no `Host`; the connection is closed",
     ),
     _code("not_found", 404, "No such resource", "no resource has that path"),
     _code(
