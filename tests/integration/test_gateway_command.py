@@ -91,6 +91,7 @@ def test_each_session_is_logged(gateway: Callable[..., RunningGateway], recordin
         (("good.dbn", "other.dbn"), 1, "other.dbn: dataset XNAS.ITCH, expected GLBX.MDP3"),
         (("good.dbn", "--key", "db-short"), 2, "--key: a key of 8 characters: expected 32"),
         (("good.dbn", "--spared-key", "x" * 32), 2, "--spared-key: a key that does not begin with 'db-'"),
+        (("good.dbn", "--key", KEY, "--spared-key", KEY), 2, "--spared-key: a key that is also in --key or L3BOOK_"),
         (("good.dbn", "--rate", "5", "--speed", "2"), 2, "not allowed with argument"),
         (("good.dbn", "--rate", "0"), 2, "--rate: '0': expected a whole number from 1"),
         (("good.dbn", "--speed", "-1"), 2, "expected a number from 1e-06 to 1e+06"),
