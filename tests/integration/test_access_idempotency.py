@@ -284,7 +284,9 @@ def test_a_body_has_a_largest_size_also_in_chunks(start: Callable[..., SmallServ
 @pytest.mark.parametrize(
     "sent", [b"Content-Length: 4097\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n1001\r\n" + b" " * 4097]
 )
-def test_a_body_that_is_too_large_is_answered_before_it_has_come(start: Callable[..., SmallServer], sent: bytes) -> None:
+def test_a_body_that_is_too_large_is_answered_before_it_has_come(
+    start: Callable[..., SmallServer], sent: bytes
+) -> None:
     server = start(body_timeout_s=600)
     with socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT_S) as connection:
         connection.sendall(f"POST {PATH} HTTP/1.1\r\nHost: a\r\n".encode() + sent)

@@ -78,7 +78,9 @@ def test_the_client_is_told_whom_to_trust(
     server = serve(*flags(*pair))
     with client_of(server, pair[0]) as client:
         wait_until_ready(client)
-    with pytest.raises(RefusedError, match="has a certificate that is not trusted: .*: expected one that this") as refused:
+    with pytest.raises(
+        RefusedError, match=r"has a certificate that is not trusted: .*: expected one that this"
+    ) as refused:
         reach(kind(server.url))
     assert refused.value.status == 0
     assert reach(kind(server.url, ssl=ssl.create_default_context(cafile=pair[0])))

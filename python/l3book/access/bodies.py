@@ -11,8 +11,8 @@ from l3book.api.problems import Problem
 
 MEDIA_TYPES = frozenset({"application/json", "application/msgpack", "application/x-msgpack", "application/vnd.msgpack"})
 DRAINED_BYTES_MAX = 16 * 1024 * 1024
-"""What is too large is answered at once, and still read up to here before the connection is closed: most clients read no
-answer while they write, and would lose it."""
+"""What is too large is answered at once, and still read up to here before the connection is closed: most clients read
+no answer while they write, and would lose it."""
 
 _EXPECTED = "expected application/json or application/msgpack, not encoded"
 _ACCEPT = {"Accept": "application/json, application/msgpack"}
@@ -62,7 +62,7 @@ class Bodies:
         return self._too_large()
 
     def _draining(self, coming: "_Coming", send: Send) -> Send:
-        """Make a `send` that holds back the end of an answer, with which the connection is closed, while a body comes."""
+        """Make a `send` that holds back an answer's end, with which the connection is closed, while a body comes."""
 
         async def send_and_drain(message: Message) -> None:
             if message["type"] != "http.response.body":

@@ -39,7 +39,7 @@ def address(url: str) -> str:
 
 
 def handshake_options(url: str, key: str | None, encoding: Encoding, ssl: SSLContext | None) -> dict[str, Any]:
-    """Name what either kind of `connect` of websockets is called with. Raises ValueError for TLS where there is none."""
+    """Name what either kind of `connect` of websockets is called with. Raises ValueError for `ssl` without TLS."""
     if ssl is not None and not url.startswith("wss:"):
         raise ValueError(f"ssl is given and {url} has no TLS: expected wss:// or https://")
     return {
@@ -76,7 +76,9 @@ def raise_handshake(error: Exception, url: str) -> NoReturn:
         raise RefusedError(text, status) from error
     if isinstance(error, SSLCertVerificationError):
         expected = "expected one that this machine trusts, or that the SSLContext given as `ssl` does"
-        raise RefusedError(f"{url} has a certificate that is not trusted: {error.verify_message}: {expected}", 0) from error
+        raise RefusedError(
+            f"{url} has a certificate that is not trusted: {error.verify_message}: {expected}", 0
+        ) from error
     # A server that dies while it answers leaves an InvalidMessage, which says nothing about its protocol.
     if isinstance(error, InvalidHandshake) and not isinstance(error, InvalidMessage):
         raise RefusedError(f"{url} does not speak this protocol: {error}", 0) from error

@@ -243,7 +243,9 @@ class LsgSession(Session):
             logging.INFO,
             "subscribed to %s, %s%s%s%s",
             request.schema,
-            "all symbols" if request.symbols is None else f"{counted(len(request.symbols), 'symbol')} by {request.stype_in}",
+            "all symbols"
+            if request.symbols is None
+            else f"{counted(len(request.symbols), 'symbol')} by {request.stype_in}",
             f", {len(unresolved)} not resolved" if unresolved else "",
             f", from {request.start}" if request.start is not None else "",
             ", with a snapshot" if request.snapshot else "",
