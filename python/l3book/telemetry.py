@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 import time
 from datetime import UTC, datetime
@@ -16,6 +17,10 @@ _RECORD_FIELDS = frozenset(logging.makeLogRecord({}).__dict__) | {
     "taskName",
     "color_message",
 }
+
+
+# What would end a line, turn it round or hide in it, for whoever reads it on a terminal; and halves of surrogate pairs.
+_UNREADABLE = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
 
 
 class HumanFormatter(logging.Formatter):
@@ -34,6 +39,10 @@ class HumanFormatter(logging.Formatter):
 class JsonFormatter(logging.Formatter):
     """A JSON object a line: ts (ISO 8601, UTC), level, logger, message, extra fields, exc for a traceback."""
 
+    def __init__(self, *, ensure_ascii: bool) -> None:
+        super().__init__()
+        self._ensure_ascii = ensure_ascii
+
     def format(self, record: logging.LogRecord) -> str:
         """One line, whatever the message contains."""
         line: dict[str, object] = {
@@ -45,14 +54,16 @@ class JsonFormatter(logging.Formatter):
         line.update({name: value for name, value in record.__dict__.items() if name not in _RECORD_FIELDS})
         if record.exc_info:
             line["exc"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        text = json.dumps(line, default=str, ensure_ascii=self._ensure_ascii)
+        return _UNREADABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def setup(level: str, stream: TextIO | None = None) -> None:
     """Send every log line of this process to `stream` (standard error unless told)."""
     target = sys.stderr if stream is None else stream
     handler = logging.StreamHandler(target)
-    handler.setFormatter(HumanFormatter() if target.isatty() else JsonFormatter())
+    is_utf8 = (target.encoding or "").lower().replace("-", "") == "utf8"
+    handler.setFormatter(HumanFormatter() if target.isatty() else JsonFormatter(ensure_ascii=not is_utf8))
     logging.basicConfig(handlers=[handler], force=True)
     set_level(level)
 

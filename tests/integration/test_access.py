@@ -193,6 +193,19 @@ def test_no_secret_is_ever_logged(keyed: Callable[..., Keyed]) -> None:
         assert secret not in text
 
 
+def test_a_key_in_a_path_is_not_repeated(keyed: Callable[..., Keyed]) -> None:
+    at = keyed()
+    key = at.key("desk")
+    public, secret = key.rsplit("_", 1)
+    for path in (f"/v1/books/{key}", f"/v1/{key}", f"/v1/books/{key[:-1]}", f"/v1/books/{key.replace('_', '%5F')}"):
+        for method in ("GET", "POST"):
+            answer = at.ask(key, path, method)
+            assert answer.status_code in {403, 404}
+            assert secret[:-1] not in answer.text
+            assert "***" in answer.json()["instance"]
+    assert at.ask(key, f"/v1/books/{key}").json()["instance"] == f"/v1/books/{public}_***"
+
+
 def test_pages_of_other_origins_may_read_but_not_write(keyed: Callable[..., Keyed]) -> None:
     at = keyed(origins="https://partner.example")
     evil = {"Origin": "https://evil.example"}
@@ -266,6 +279,19 @@ def test_mistakes_with_keys_are_one_line(tmp_path: Path, arguments: tuple[str, .
     assert completed.returncode == code
     assert text in error_line(completed)
     assert completed.stdout == b""
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("revoke", "desk")], ids=["list", "revoke"])
+def test_a_mistyped_state_dir_is_not_made(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    mistyped = tmp_path / "stat"
+    completed = run("keys", *arguments, "--state-dir", mistyped)
+    assert f"{mistyped}: no state.db: expected the state_dir of a server" in error_line(completed)
+    assert (completed.returncode, completed.stdout) == (2, b"")
+    assert not mistyped.exists()
+    (tmp_path / "file").write_text("")
+    completed = run("keys", *arguments, "--state-dir", tmp_path / "file")
+    assert "Not a directory" in error_line(completed)
+    assert completed.returncode == 2
 
 
 def test_the_environment_of_the_tests_has_a_state_of_its_own() -> None:

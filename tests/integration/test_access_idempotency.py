@@ -281,6 +281,28 @@ def test_a_body_has_a_largest_size_also_in_chunks(start: Callable[..., SmallServ
     assert server.done() == (2 if size <= 4096 else 0)
 
 
+@pytest.mark.parametrize(
+    "sent", [b"Content-Length: 4097\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n1001\r\n" + b" " * 4097]
+)
+def test_a_body_that_is_too_large_is_answered_before_it_has_come(
+    start: Callable[..., SmallServer], sent: bytes
+) -> None:
+    server = start(body_timeout_s=600)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT_S) as connection:
+        connection.sendall(f"POST {PATH} HTTP/1.1\r\nHost: a\r\n".encode() + sent)
+        answer = b""
+        while not answer.endswith(b"}"):
+            part = connection.recv(65536)
+            assert part, answer
+            answer += part
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert answer.lower().count(b"connection: close") == 1
+        # What still comes is read, and ends the connection.
+        connection.sendall(b" " * 4097 if b"Length" in sent else b"\r\n0\r\n\r\n")
+        assert connection.recv(65536) == b""
+    assert server.done() == 0
+
+
 def test_a_body_that_never_ends_is_refused_and_cut(start: Callable[..., SmallServer]) -> None:
     server = start()
     with socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT_S) as connection:

@@ -94,19 +94,26 @@ def test_a_server_on_loopback_answers_to_the_names_of_this_machine_alone(serve: 
         (b"HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n", b"421"),
         (b"HTTP/1.1\r\nHost: \r\n", b"421"),
         (b"HTTP/1.1\r\nHost: localhost\r\n", b"200"),
+        (b"HTTP/1.1\r\n", b"400"),
         (b"HTTP/1.0\r\n", b"200"),
     ],
-    ids=["two", "empty", "good", "none, as a plain health check"],
+    ids=["two", "empty", "good", "none", "none, as a plain health check"],
 )
 def test_every_host_of_a_request_is_looked_at(serve: Callable[..., RunningServer], heads: bytes, status: bytes) -> None:
     """Through a raw socket, since no HTTP client sends two, or none."""
-    host, port = serve().url.removeprefix("http://").split(":")
+    assert answer_to(serve(), heads).split()[1] == status
+
+
+def answer_to(server: RunningServer, heads: bytes) -> bytes:
+    host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
         connection.sendall(b"GET /livez " + heads + b"Connection: close\r\n\r\n")
-        answer = b"".join(iter(lambda: connection.recv(65536), b""))
-    assert answer.split()[1] == status
+        return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 def test_a_server_for_everybody_answers_to_any_name(serve: Callable[..., RunningServer]) -> None:
     server = serve("--host", "127.0.0.1", env=OPEN)
+    assert answer_to(server, b"HTTP/1.1\r\n").split()[1] == b"400", "but not to none"
+    assert b'"code":"bad_request"' in answer_to(server, b"HTTP/1.1\r\n")
+    assert answer_to(server, b"HTTP/1.0\r\n").split()[1] == b"200"
     assert server.get("/livez", headers={"Host": "books.example"}).status_code == 200

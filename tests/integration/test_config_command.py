@@ -78,6 +78,14 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, verb: list[str], variables: d
     assert done.returncode == 2
 
 
+def test_a_secret_whose_file_cannot_be_had_is_not_shown_as_set(tmp_path: Path) -> None:
+    done = run("config", "show", env={"DATABENTO_API_KEY_FILE": str(tmp_path / "no")})
+    assert f"DATABENTO_API_KEY_FILE: {tmp_path / 'no'}: No such file or directory" in error_line(done)
+    assert (done.returncode, done.stdout) == (2, b"")
+    listed = shown(cwd=tmp_path, env={"DATABENTO_API_KEY": " "})
+    assert listed["secrets"]["DATABENTO_API_KEY"] == {"set": False, "origin": None}
+
+
 def test_both_ways_to_give_a_secret_are_refused(tmp_path: Path) -> None:
     done = run("config", "show", env={"DATABENTO_API_KEY": SECRET, "DATABENTO_API_KEY_FILE": "/x"})
     assert "are both set" in error_line(done)
@@ -106,6 +114,15 @@ def test_prod_refuses_what_is_not_safe(tmp_path: Path, verb: str, variables: dic
     else:
         assert f"fail  {'settings: ' if 'debug' in expected else '0.0.0.0:0: '}{expected}" in done.stdout.decode()
         assert done.returncode == 1
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["table", "json"])
+def test_show_says_what_prod_refuses_after_the_table(tmp_path: Path, options: tuple[str, ...]) -> None:
+    done = run("config", "show", "--env", "prod", *options, cwd=tmp_path, env={"L3BOOK_DEBUG": "true"})
+    assert error_line(done).startswith("l3book: prod refuses debug as it is (L3BOOK_DEBUG)")
+    assert done.returncode == 1
+    assert b"L3BOOK_DEBUG" in done.stdout
+    assert run("config", "show", "--env", "prod", *options, cwd=tmp_path).returncode == 0
 
 
 def test_prod_as_it_comes_is_served(serve: Callable[..., RunningServer], tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """https, with a certificate made here."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -7,13 +8,16 @@ import signal
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from running import COMMAND_TIMEOUT_S, EXIT_TIMEOUT_S, RunningServer, error_line, run
+from l3book.client import AsyncClient, Client, RefusedError
+from running import COMMAND_TIMEOUT_S, EXIT_TIMEOUT_S, POLL_INTERVAL_S, RunningServer, error_line, run
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="the command openssl is not installed")
 
@@ -51,6 +55,44 @@ def test_the_server_speaks_https_and_nothing_else(serve: Callable[..., RunningSe
         httpx.get(server.url.replace("https", "http") + "/livez")
     server.process.send_signal(signal.SIGTERM)
     assert server.wait_for_exit() == 0
+
+
+def reaches(client: Client) -> bool:
+    with client:
+        return client.subscribe("bbo", "SYN0").next(EXIT_TIMEOUT_S).kind == "snapshot"
+
+
+def reaches_async(client: AsyncClient) -> bool:
+    async def reach() -> bool:
+        async with client:
+            subscription = await client.subscribe("bbo", "SYN0")
+            return (await subscription.next(EXIT_TIMEOUT_S)).kind == "snapshot"
+
+    return asyncio.run(reach())
+
+
+@pytest.mark.parametrize(("kind", "reach"), [(Client, reaches), (AsyncClient, reaches_async)], ids=["sync", "async"])
+def test_the_client_is_told_whom_to_trust(
+    serve: Callable[..., RunningServer], pair: tuple[Path, Path], kind: Any, reach: Callable[[Any], bool]
+) -> None:
+    server = serve(*flags(*pair))
+    with client_of(server, pair[0]) as client:
+        wait_until_ready(client)
+    with pytest.raises(
+        RefusedError, match=r"has a certificate that is not trusted: .*: expected one that this"
+    ) as refused:
+        reach(kind(server.url))
+    assert refused.value.status == 0
+    assert reach(kind(server.url, ssl=ssl.create_default_context(cafile=pair[0])))
+    with pytest.raises(ValueError, match="has no TLS: expected wss://"):
+        kind(server.url.replace("https", "http"), ssl=ssl.create_default_context(cafile=pair[0]))
+
+
+def wait_until_ready(client: httpx.Client) -> None:
+    deadline_s = time.monotonic() + EXIT_TIMEOUT_S
+    while client.get("/readyz").status_code != httpx.codes.OK:
+        assert time.monotonic() < deadline_s
+        time.sleep(POLL_INTERVAL_S)
 
 
 def test_a_renewed_certificate_is_taken_over_on_sighup(serve: Callable[..., RunningServer], tmp_path: Path) -> None:

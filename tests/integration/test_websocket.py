@@ -88,6 +88,13 @@ def test_unknown_subprotocols_are_refused(running: RunningServer) -> None:
     assert (status, problem["code"], problem["instance"]) == (400, "unsupported_subprotocol", PATH)
 
 
+@pytest.mark.parametrize("query", ["foo=1", "token=abc"])
+def test_unknown_parameters_are_refused(running: RunningServer, query: str) -> None:
+    status, problem = refusal(running, path=f"{PATH}?{query}")
+    assert (status, problem["code"]) == (400, "unknown_parameter")
+    assert refusal(running, path=f"{PATH}?ticket=abc")[1]["code"] == "key_in_url"
+
+
 def test_handshakes_elsewhere_are_refused(running: RunningServer) -> None:
     status, problem = refusal(running, path="/v1/instruments")
     assert (status, problem["code"]) == (404, "not_found")

@@ -191,7 +191,23 @@ def test_what_is_no_key(door: Callable[..., Door], authorization: bytes) -> None
     value = authorization.replace(b"%s", key.encode())
     assert at.ask(headers=[HOST, (b"authorization", value)]) == 401
     passed(at.ask(headers=[HOST, (b"authorization", b"bEARER  " + key.encode() + b" ")]))
-    assert at.ask(headers=[HOST, bearer(key), bearer(key)]) == 401, "two are none"
+
+
+def test_what_holds_no_key_is_no_wrong_key(door: Callable[..., Door]) -> None:
+    at = door()
+    key = at.key()
+    basic = (b"authorization", b"Basic bDNi")
+    for sent, detail in (
+        ([bearer(key), bearer(key)], b"Authorization is given 2 times: expected Authorization: Bearer"),
+        ([basic], b"Authorization is of another scheme than Bearer: expected Authorization: Bearer"),
+        ([(b"authorization", key.encode())], b"Authorization is of another scheme than Bearer: expected"),
+    ):
+        assert at.ask(headers=[HOST, *sent]) == 401
+        assert detail in at.sent[1]["body"]
+        assert b'"code":"unauthenticated"' in at.sent[1]["body"]
+    assert (at.guard.counts.missing_keys, at.guard.counts.failed_authentications) == (3, 0)
+    assert at.ask(headers=[HOST, bearer("l3b_x")]) == 401
+    assert (at.guard.counts.missing_keys, at.guard.counts.failed_authentications) == (3, 1)
 
 
 @pytest.mark.parametrize("query", [b"x=l3b_", b"api_key=1", b"a=1&access_token=2", b"ticket=3", b"APIKEY=4"])

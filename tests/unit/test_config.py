@@ -132,7 +132,7 @@ def test_files_can_be_named_by_variables(tmp_path: Path, monkeypatch: pytest.Mon
         ("port = " + "[" * 5000, "not TOML: "),
         ("port = ", "not TOML"),
         ("port = 1\nport = 2", "not TOML"),
-        ("[server]\nport = 1", "unknown setting 'server'"),
+        ("[server]\nport = 1", "unknown setting 'server', a table: expected settings without tables"),
         ("#" * 1_048_577, "more than 1048576 bytes"),
     ],
 )

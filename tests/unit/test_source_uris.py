@@ -68,7 +68,7 @@ def test_file_path(uri: str, path: str) -> None:
         ("synthetic:?rate=1&rate=2", "'rate' is given twice"),
         ("synthetic:?rate=fast", "rate is 'fast': expected a whole number from 0 to 1000000000"),
         ("synthetic:?rate=1.5", "rate is '1.5': expected a whole number"),
-        ("synthetic:?rate=-1", "expected a whole number"),
+        ("synthetic:?rate=-1", "rate is '-1': expected a whole number from 0 to 1000000000, or max"),
         ("synthetic:?rate=" + "9" * 5000, "expected a whole number from 0 to 1000000000"),
         ("synthetic:?seed=" + "9" * 5000, "expected a whole number from 0"),
         ("file:a.dbn?rate=" + "9" * 5000, "expected a whole number from 1"),

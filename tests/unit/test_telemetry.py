@@ -33,6 +33,18 @@ def test_a_line_for_a_machine_is_one_json_object_whatever_it_says() -> None:
     assert entry == {"level": "info", "logger": "l3book.engine", "message": "two\nlines, 50%", "ordinal": 7}
 
 
+def test_a_line_for_a_machine_is_readable_where_the_stream_can_write_it() -> None:
+    message = "key …89abc\u2028\x85\u202e\udc80"
+    for encoding, shown in (("utf-8", "key …89abc"), ("ascii", "key \\u202689abc")):
+        written = io.BytesIO()
+        telemetry.setup("info", io.TextIOWrapper(written, encoding=encoding, write_through=True))
+        logging.getLogger("l3book").info(message)
+        text = written.getvalue().decode(encoding)
+        assert len(text.splitlines()) == 1
+        assert f'"{shown}\\u2028\\u0085\\u202e\\udc80"' in text
+        assert json.loads(text)["message"] == message
+
+
 def test_a_traceback_stays_within_its_line() -> None:
     stream = io.StringIO()
     telemetry.setup("info", stream)

@@ -1,6 +1,7 @@
 """Bodies: of a size, a type and a speed that the server takes."""
 
 import asyncio
+import contextlib
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -10,7 +11,8 @@ from l3book.api.problems import Problem
 
 MEDIA_TYPES = frozenset({"application/json", "application/msgpack", "application/x-msgpack", "application/vnd.msgpack"})
 DRAINED_BYTES_MAX = 16 * 1024 * 1024
-"""What is too large is still read up to here before it is answered: most clients read no answer while they write."""
+"""What is too large is answered at once, and still read up to here before the connection is closed: most clients read
+no answer while they write, and would lose it."""
 
 _EXPECTED = "expected application/json or application/msgpack, not encoded"
 _ACCEPT = {"Accept": "application/json, application/msgpack"}
@@ -29,9 +31,10 @@ class Bodies:
         if scope["type"] != "http" or not (head := _Head(scope)).has_body:
             await self._app(scope, receive, send)
             return
+        coming = _Coming(receive)
         try:
             async with asyncio.timeout(self._limits.body_timeout_s):
-                body = await self._read(head, receive)
+                body = await self._read(head, coming)
         except TimeoutError:
             detail = f"the body did not come whole within {self._limits.body_timeout_s} s (request_body_timeout_s)"
             body = Problem(408, "body_too_slow", detail, headers=_CLOSE)
@@ -41,26 +44,38 @@ class Bodies:
         if isinstance(body, bytes) and body and (wrong := head.wrong_type()):
             body = Problem(415, "unsupported_media_type", wrong, headers=_ACCEPT)
         if isinstance(body, Problem):
-            await refuse(scope, receive, send, body)
+            is_drained = body.code == "body_too_large" and not head.is_asking and head.length <= DRAINED_BYTES_MAX
+            await refuse(scope, receive, self._draining(coming, send) if is_drained else send, body)
             return
         await self._app(scope, replayed(body, receive), send)
 
-    async def _read(self, head: "_Head", receive: Receive) -> bytes | Problem | None:
+    async def _read(self, head: "_Head", coming: "_Coming") -> bytes | Problem | None:
         bytes_max = self._limits.body_bytes_max
-        if head.length > DRAINED_BYTES_MAX or (head.is_asking and head.length > bytes_max):
-            return self._too_large()
         chunks: list[bytes] = []
-        count = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
+        while max(head.length, coming.count) <= bytes_max:
+            if coming.is_over:
+                return b"".join(chunks)
+            chunk = await coming.next()
+            if chunk is None:
                 return None
-            chunk: bytes = message.get("body", b"")
-            count += len(chunk)
-            if count <= bytes_max:
-                chunks.append(chunk)
-            if count > DRAINED_BYTES_MAX or not message.get("more_body", False):
-                return b"".join(chunks) if count <= bytes_max else self._too_large()
+            chunks.append(chunk)
+        return self._too_large()
+
+    def _draining(self, coming: "_Coming", send: Send) -> Send:
+        """Make a `send` that holds back an answer's end, with which the connection is closed, while a body comes."""
+
+        async def send_and_drain(message: Message) -> None:
+            if message["type"] != "http.response.body":
+                await send(message)
+                return
+            await send({**message, "more_body": True})
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._limits.body_timeout_s):
+                    while not coming.is_over and coming.count <= DRAINED_BYTES_MAX:
+                        await coming.next()
+            await send({"type": "http.response.body"})
+
+        return send_and_drain
 
     def _too_large(self) -> Problem:
         detail = f"expected a body of at most {self._limits.body_bytes_max} bytes (body_bytes_max)"
@@ -79,6 +94,25 @@ def replayed(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return receive_again
+
+
+class _Coming:
+    """A body on its way."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.count = 0
+        """Bytes so far."""
+        self.is_over = False
+
+    async def next(self) -> bytes | None:
+        """Wait for more of it; None: the client is gone."""
+        message = await self._receive()
+        is_gone = message["type"] == "http.disconnect"
+        chunk: bytes = message.get("body", b"")
+        self.count += len(chunk)
+        self.is_over = is_gone or not message.get("more_body", False)
+        return None if is_gone else chunk
 
 
 class _Head:

@@ -26,6 +26,7 @@ UNLIMITED_PATHS = frozenset({"/livez", "/readyz"})
 
 _ANONYMOUS = "anonymous"
 _BEARER = re.compile(r"bearer +(\S+) *", re.IGNORECASE)
+_BEARER_SCHEME = re.compile(r"bearer(?:\s|$)", re.IGNORECASE)
 _URL_KEY = re.compile(rb"l3b_|(?:^|&)(?:api_?key|access_token|ticket)=", re.IGNORECASE)
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 _INVALID = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
@@ -82,23 +83,32 @@ class Access:
             return self._anonymous(visitor, ALL_SCOPES)
         if self._is_open(visitor):
             return self._anonymous(visitor, NO_SCOPES)
-        if visitor.authorization is not None:
-            return self._by_key(visitor, visitor.authorization)
+        if visitor.authorizations:
+            return self._by_authorization(visitor)
         if visitor.ticket is not None:
             identity = guard.tickets.redeem(visitor.ticket)
             return identity or self._failed(visitor, "the ticket is unknown, used or expired: expected a new one")
-        guard.counts.missing_keys += 1
-        detail = "no key was sent: expected Authorization: Bearer l3b_…"
-        if visitor.is_websocket:
-            detail += ", or a ticket of POST /v1/tickets as subprotocol l3book.ticket.…"
-        return Problem(401, "unauthenticated", detail, headers=_CHALLENGE)
+        return self._without_key(visitor, "no key was sent")
 
-    def _by_key(self, visitor: "_Visitor", authorization: str) -> Identity | Problem:
+    def _by_authorization(self, visitor: "_Visitor") -> Identity | Problem:
+        # Two are none: whoever puts a proxy's own beside the client's must not have one of them picked.
+        if len(visitor.authorizations) > 1:
+            return self._without_key(visitor, f"Authorization is given {len(visitor.authorizations)} times")
+        (authorization,) = visitor.authorizations
+        if not _BEARER_SCHEME.match(authorization):
+            return self._without_key(visitor, "Authorization is of another scheme than Bearer")
         match = _BEARER.fullmatch(authorization)
         found = self._guard.keys.check(match[1] if match else "")
         if isinstance(found, Refusal):
             return self._failed(visitor, f"the key is {found.reason}: expected Authorization: Bearer with a valid one")
         return Identity(found.key_id, found.name, found.scopes, visitor.address, self._guard.keys.is_current)
+
+    def _without_key(self, visitor: "_Visitor", reason: str) -> Problem:
+        self._guard.counts.missing_keys += 1
+        detail = f"{reason}: expected Authorization: Bearer l3b_…"
+        if visitor.is_websocket:
+            detail += ", or a ticket of POST /v1/tickets as subprotocol l3book.ticket.…"
+        return Problem(401, "unauthenticated", detail, headers=_CHALLENGE)
 
     def _anonymous(self, visitor: "_Visitor", scopes: frozenset[KeyScope]) -> Identity:
         return Identity(None, _ANONYMOUS, scopes, visitor.address, self._guard.keys.is_current)
@@ -145,7 +155,7 @@ class _Visitor:
 
     __slots__ = (
         "address",
-        "authorization",
+        "authorizations",
         "host",
         "is_websocket",
         "method",
@@ -164,13 +174,12 @@ class _Visitor:
         self.scheme: str = scope["scheme"]
         client = scope.get("client")
         self.address = counted_address(client[0]) if client else ""
-        self.authorization: str | None = None
+        self.authorizations: list[str] = []
         self.host = ""
         self.origins: list[str] = []
         for name, value in scope["headers"]:
             if name == b"authorization":
-                # Two are none: whoever puts a proxy's own beside the client's must not have one of them picked.
-                self.authorization = value.decode("latin-1") if self.authorization is None else ""
+                self.authorizations.append(value.decode("latin-1"))
             elif name == b"host":
                 self.host = value.decode("latin-1")
             elif name == b"origin":

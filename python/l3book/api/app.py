@@ -66,9 +66,7 @@ def _middleware(
     settings: Settings, guard: Guard, hosts: tuple[str, ...] | None, page_paths: frozenset[str]
 ) -> list[Middleware]:
     """From the outside in: first ids, which every answer has. Nobody's body is read before it is known who sends it."""
-    layers = [Middleware(RequestIds)]
-    if hosts:
-        layers.append(Middleware(HostCheck, hosts=hosts))
+    layers = [Middleware(RequestIds), Middleware(HostCheck, hosts=hosts)]
     if settings.cors_origins:
         # Outside of Access: a browser asks for leave before it sends the key, and must be able to read refusals.
         layers.append(

@@ -19,7 +19,10 @@ def _code(name: str, status: int | tuple[int, ...], title: str, when: str) -> Co
 
 _OF_REQUESTS = (
     _code(
-        "bad_request", 400, "Not an HTTP request", "the bytes sent are no HTTP/1.1 request; the connection is closed"
+        "bad_request",
+        400,
+        "Not an HTTP request",
+        "the bytes sent are no HTTP/1.1 request, or there is no `Host`; the connection is closed",
     ),
     _code("not_found", 404, "No such resource", "no resource has that path"),
     _code(
@@ -78,7 +81,12 @@ _OF_BOOKS = (
 
 _OF_KEYS = (
     _code("key_in_url", 400, "A key was sent in the URL", "the query holds a key or a ticket"),
-    _code("unauthenticated", 401, "A key is needed", "keys are configured, and none was sent"),
+    _code(
+        "unauthenticated",
+        401,
+        "A key is needed",
+        "keys are configured, and none was sent, or not as one `Authorization: Bearer`",
+    ),
     _code("invalid_key", 401, "The key is not valid", "the key or ticket is unknown, revoked, expired or used"),
     _code("insufficient_scope", 403, "The key is not for that", "the key lacks the scope, which `scope` names"),
     _code("too_many_requests", 429, "Too many requests", "more than `requests_per_s_max`"),

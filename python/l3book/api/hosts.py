@@ -25,12 +25,12 @@ def own_hosts(listener: socket.socket, host: str) -> tuple[str, ...]:
 
 
 class HostCheck:
-    """Answers 421 to a Host that is none of `hosts`; the port in it is not looked at.
+    """Answers 421 to a Host that is none of `hosts` (None: any will do); the port in it is not looked at.
 
-    A request without one is let through: every browser sends it, and plain health checks may not.
+    A request without one is 400, as RFC 9112 has it; before HTTP/1.1 it is let through: plain health checks speak that.
     """
 
-    def __init__(self, app: ASGIApp, hosts: tuple[str, ...]) -> None:
+    def __init__(self, app: ASGIApp, hosts: tuple[str, ...] | None) -> None:
         self._app = app
         self._hosts = hosts
 
@@ -38,11 +38,22 @@ class HostCheck:
         """Pass the request on, or answer it."""
         if scope["type"] in {"http", "websocket"}:
             request = HTTPConnection(scope)
-            for host in request.headers.getlist("host"):
-                match = _HOST.fullmatch(host.lower())
-                if match is None or match[1] not in self._hosts:
-                    expected = " or ".join(self._hosts)
-                    detail = f"Host is {host!r}: expected {expected}; a proxy in front has to send one of these"
-                    await answer(request, Problem(421, "wrong_host", detail))(scope, receive, send)
-                    return
+            problem = self._wrong(request.headers.getlist("host"), scope["http_version"])
+            if problem is not None:
+                await answer(request, problem)(scope, receive, send)
+                return
         await self._app(scope, receive, send)
+
+    def _wrong(self, given: list[str], http_version: str) -> Problem | None:
+        if not given and http_version == "1.1":
+            detail = "HTTP/1.1 without Host: expected one, as RFC 9112 has it"
+            return Problem(400, "bad_request", detail, headers={"Connection": "close"})
+        if self._hosts is None:
+            return None
+        for host in given:
+            match = _HOST.fullmatch(host.lower())
+            if match is None or match[1] not in self._hosts:
+                expected = " or ".join(self._hosts)
+                detail = f"Host is {host!r}: expected {expected}; a proxy in front has to send one of these"
+                return Problem(421, "wrong_host", detail)
+        return None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from l3book.api.cursors import key_of_cursor
 from l3book.api.problems import Problem
@@ -19,7 +19,7 @@ STATES = ("empty", "snapshot", "live", "suspect")
 _LEVELS: dict[str, Level] = {"1": 1, "2": 2, "3": 3}
 
 
-def check_known(request: Request, *known: str) -> None:
+def check_known(request: HTTPConnection, *known: str) -> None:
     """Refuse parameters that would otherwise be ignored without a word."""
     names = [name for name, _ in request.query_params.multi_items()]
     for name in names:

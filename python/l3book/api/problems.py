@@ -12,6 +12,7 @@ from starlette.types import Scope
 
 from l3book.api.codes import BY_STATUS, CODES
 from l3book.api.schemas import ProblemDetails
+from l3book.masking import masked
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,10 @@ def new_id() -> str:
 
 
 def body(problem: Problem, instance: str, trace_id: str | None = None, request_id: str | None = None) -> bytes:
-    """Encode the problem, which came up at the path `instance`; without ids of the request it gets one of its own."""
+    """Encode the problem, which came up at the path `instance`; without ids of the request it gets one of its own.
+
+    A problem repeats what was sent, and what was sent may hold a key in the wrong place: its secret is left out.
+    """
     trace_id = trace_id or new_id()
     details = ProblemDetails(
         type=f"urn:l3book:problem:{problem.code}",
@@ -58,7 +62,7 @@ def body(problem: Problem, instance: str, trace_id: str | None = None, request_i
         request_id=request_id or trace_id,
         **problem.members,
     )
-    return _ENCODER.encode(details)
+    return masked(_ENCODER.encode(details))
 
 
 def answer(request: HTTPConnection, problem: Problem) -> Response:
@@ -72,7 +76,7 @@ def answer(request: HTTPConnection, problem: Problem) -> Response:
 def instance(scope: Scope) -> str:
     """Name the resource by the path as it was sent: percent-encoded, so that it is a URI reference."""
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
-    return raw.decode("ascii", "backslashreplace")
+    return masked(raw).decode("ascii", "backslashreplace")
 
 
 async def on_problem(request: Request, error: Exception) -> Response:

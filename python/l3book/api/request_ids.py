@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from l3book.api.problems import log_failure, new_id, on_failure
+from l3book.api.problems import instance, log_failure, new_id, on_failure
 
 REQUEST_ID_CHARS_MAX = 128
 
@@ -72,5 +72,5 @@ class RequestIds:
             if scope["type"] == "http" and not has_started:
                 await on_failure(Request(scope), error)(scope, receive, send_with_id)
                 return
-            log_failure(scope, f"{scope['type']} {scope['path']}", error)
+            log_failure(scope, f"{scope['type']} {instance(scope)}", error)
             raise

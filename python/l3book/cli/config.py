@@ -5,7 +5,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from l3book.cli.errors import CommandError
+from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError
 from l3book.cli.output import write_standard_output
 from l3book.cli.settings import add_settings_arguments, load_settings
 
@@ -23,21 +23,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print them; -> 0, or misuse where `serve` would not take them either."""
+    """Print them; -> 0, or an error where `serve` would not take them either."""
+    from l3book.config.safety import refusal
+
     loaded = load_settings(arguments)
     secrets = _secrets()
     text = _as_json(loaded, secrets) if arguments.json else _as_lines(loaded, secrets)
     # Paths may hold bytes that are no text.
     write_standard_output(os.fsencode(text))
+    if unsafe := refusal(loaded):
+        raise CommandError(unsafe, EXIT_ANSWER_IS_NO)
     return 0
 
 
 def _secrets() -> dict[str, str | None]:
     """Of every secret: the variable it comes from, or None."""
-    from l3book.secret import SECRET_VARIABLES, SecretError, secret_origin
+    from l3book.secret import SECRET_VARIABLES, SecretError, read_secret, secret_origin
 
     try:
-        return {name: secret_origin(name) for name in SECRET_VARIABLES}
+        # Read, and let go: one that cannot be had is not set, whatever a variable says.
+        return {name: secret_origin(name) if read_secret(name) else None for name in SECRET_VARIABLES}
     except SecretError as error:
         raise CommandError(str(error)) from None
 

@@ -149,6 +149,8 @@ def _keys(arguments: argparse.Namespace) -> tuple[KeyRing, str | None]:
         given += [check_key(key, KEYS_VARIABLE) for key in filter(None, configured.split(","))]
     except (KeyFormatError, SecretError) as error:
         raise CommandError(str(error)) from None
+    if not set(spared).isdisjoint(given):
+        raise CommandError(f"--spared-key: a key that is also in --key or {KEYS_VARIABLE}: expected it in one of them")
     generated = None if given or spared else make_key()
     return KeyRing([*given, generated] if generated else given, spared), generated
 

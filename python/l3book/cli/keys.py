@@ -10,9 +10,10 @@ import re
 import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError
+from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError, cannot_use
 from l3book.cli.output import write_standard_output
 from l3book.cli.settings import add_layer_arguments, load_settings
 from l3book.digits import whole_number
@@ -52,13 +53,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it; -> 0, or 1 where there is no such key."""
+    """Do it; -> 0, or 1 where there is no such key. Only `create` makes a state where there is none."""
     import sqlite3
 
     from l3book.access.state_file import StateError, StateFile
 
     folder = load_settings(arguments).settings.state_dir
     actions = {"create": _create, "list": _list, "revoke": _revoke}
+    if arguments.action != "create":
+        _check_state(folder)
     try:
         actions[arguments.action](StateFile(folder), arguments)
     except StateError as error:
@@ -66,6 +69,19 @@ def run(arguments: argparse.Namespace) -> int:
     except sqlite3.Error as error:
         raise CommandError(f"{folder}: {error}", EXIT_ANSWER_IS_NO) from None
     return 0
+
+
+def _check_state(folder: Path) -> None:
+    """Refuse a folder without a state: more likely mistyped than of a server that has no keys."""
+    from l3book.access.state_file import FILE_NAME
+
+    try:
+        (folder / FILE_NAME).stat()
+    except FileNotFoundError:
+        expected = "expected the state_dir of a server, or a first key (`l3book keys create`)"
+        raise CommandError(f"{folder}: no {FILE_NAME}: {expected}") from None
+    except OSError as error:
+        raise cannot_use(folder / FILE_NAME, error) from None
 
 
 def _create(state: "StateFile", arguments: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """What both clients need to reach a server: addresses, headers, refusals, and when to try again."""
 
+from ssl import SSLCertVerificationError, SSLContext
 from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
@@ -37,9 +38,13 @@ def address(url: str) -> str:
     return urlunsplit((schemes[parts.scheme], parts.netloc, parts.path.rstrip("/") or PATH, parts.query, ""))
 
 
-def handshake_options(key: str | None, encoding: Encoding) -> dict[str, Any]:
-    """Name what either kind of `connect` of websockets is called with."""
+def handshake_options(url: str, key: str | None, encoding: Encoding, ssl: SSLContext | None) -> dict[str, Any]:
+    """Name what either kind of `connect` of websockets is called with. Raises ValueError for `ssl` without TLS."""
+    if ssl is not None and not url.startswith("wss:"):
+        raise ValueError(f"ssl is given and {url} has no TLS: expected wss:// or https://")
     return {
+        # Not None: to websockets that is no TLS, where nothing is the system's trust.
+        **({} if ssl is None else {"ssl": ssl}),
         "subprotocols": [f"l3book.v1.{encoding}"],
         "additional_headers": {} if key is None else {"Authorization": f"Bearer {key}"},
         "compression": None,
@@ -69,6 +74,11 @@ def raise_handshake(error: Exception, url: str) -> NoReturn:
         if status in PASSING_STATUS:
             raise ConnectionLostError(text) from error
         raise RefusedError(text, status) from error
+    if isinstance(error, SSLCertVerificationError):
+        expected = "expected one that this machine trusts, or that the SSLContext given as `ssl` does"
+        raise RefusedError(
+            f"{url} has a certificate that is not trusted: {error.verify_message}: {expected}", 0
+        ) from error
     # A server that dies while it answers leaves an InvalidMessage, which says nothing about its protocol.
     if isinstance(error, InvalidHandshake) and not isinstance(error, InvalidMessage):
         raise RefusedError(f"{url} does not speak this protocol: {error}", 0) from error

@@ -12,12 +12,12 @@ class ConnectionLostError(ClientError):
 
 
 class RefusedError(ClientError):
-    """The server will not have this client: a wrong, revoked or missing key, or a protocol that it does not speak."""
+    """It will be refused again: a wrong, revoked or missing key, another protocol, or a certificate not trusted."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
-        """Of the handshake's HTTP answer (401, 403, …), or the close code (4401, 1007, …)."""
+        """Of the handshake's HTTP answer (401, 403, …), or the close code (4401, 1007, …); 0: there was neither."""
 
 
 class SubscriptionError(ClientError):

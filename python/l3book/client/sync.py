@@ -2,6 +2,7 @@
 
 import random
 import time
+from ssl import SSLContext
 from types import TracebackType
 from typing import Literal, Self
 
@@ -72,11 +73,13 @@ class Client:
         key: str | None = None,
         *,
         encoding: Encoding = "msgpack",
+        ssl: SSLContext | None = None,
         reconnect_budget_s: float = connecting.RECONNECT_BUDGET_S,
         heartbeat_timeout_s: float = connecting.HEARTBEAT_TIMEOUT_S,
     ) -> None:
+        """`ssl` says whom a wss:// client trusts; None: whom this machine does. Raises ValueError."""
         self._url = connecting.address(url)
-        self._options = connecting.handshake_options(key, encoding)
+        self._options = connecting.handshake_options(self._url, key, encoding, ssl)
         self._budget_s = reconnect_budget_s
         self._heartbeat_timeout_s = heartbeat_timeout_s
         self._session = Session(encoding, reconnect_budget_s)

@@ -43,8 +43,10 @@ def from_file(path: Path) -> Layer:
     # ValueError: too long, no TOML, no UTF-8, or a number that int() refuses; RecursionError: thousands of brackets.
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
-    for name in table:
+    for name, value in table.items():
         if name not in SETTING_NAMES:
+            if isinstance(value, dict):
+                raise ConfigError(f"{path}: unknown setting {name!r}, a table: expected settings without tables")
             raise ConfigError(f"{path}: unknown setting {name!r}: {_suggestion(name, SETTING_NAMES)}")
     return Layer(table, lambda _: str(path), lambda name: f"{path}: {name}")
 

@@ -64,6 +64,11 @@ def shown(text: str, length_max: int = 60) -> str:
     return repr(cut).replace("|", "/")
 
 
+def counted(number: int, noun: str) -> str:
+    """Write `1 symbol`, `2 symbols`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def clean(text: str) -> str:
     """Make a text fit for a field or a record: one line without `|`, in at most `TEXT_BYTES_MAX` bytes."""
     line = " ".join(text.replace("|", "/").split())

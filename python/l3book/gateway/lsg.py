@@ -9,7 +9,7 @@ from l3book.gateway.clock import UNDEF_TS
 from l3book.gateway.connection import Connection
 from l3book.gateway.handshake import ANSWER_TIMEOUT_S, Admission, admit, refuse
 from l3book.gateway.keys import KeyRing
-from l3book.gateway.lines import LineBuffer, LineError, clean, fields, shown
+from l3book.gateway.lines import LineBuffer, LineError, clean, counted, fields, shown
 from l3book.gateway.place import Place
 from l3book.gateway.pump import SessionEnd
 from l3book.gateway.requests import RequestAssembler, RequestError, Subscription
@@ -116,10 +116,10 @@ class LsgSession(Session):
         if waiting:
             self._begin_tape(waiting, at_start=True)
         self._put_metadata(self.tape)
-        self.log(logging.INFO, "started with %d subscriptions", len(waiting))
         # Replays first: what is about now may have to wait for them.
         for request in sorted(waiting, key=lambda request: request.start is None):
             self._grant(request)
+        self.log(logging.INFO, "started with %s", counted(len(waiting), "subscription"))
         self._put_queued()
 
     def _open_tape(self, *, begins_clock: bool = True) -> None:
@@ -243,7 +243,9 @@ class LsgSession(Session):
             logging.INFO,
             "subscribed to %s, %s%s%s%s",
             request.schema,
-            "all symbols" if request.symbols is None else f"{len(request.symbols)} symbols by {request.stype_in}",
+            "all symbols"
+            if request.symbols is None
+            else f"{counted(len(request.symbols), 'symbol')} by {request.stype_in}",
             f", {len(unresolved)} not resolved" if unresolved else "",
             f", from {request.start}" if request.start is not None else "",
             ", with a snapshot" if request.snapshot else "",

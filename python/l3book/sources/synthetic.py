@@ -27,7 +27,7 @@ class SyntheticSource:
         uri.only("instruments", "rate", "seed")
         self.uri = uri.text
         fastest = uri.query.get("rate") == "max"
-        self._rate = 0 if fastest else uri.whole("rate", RATE_DEFAULT, 0, RATE_MAX)
+        self._rate = 0 if fastest else uri.whole("rate", RATE_DEFAULT, 0, RATE_MAX, other="max")
         self._simulator = Simulator(
             seed=uri.whole("seed", 1, 0, SEED_MAX),
             instruments=uri.whole("instruments", 1, 1, INSTRUMENTS_MAX),

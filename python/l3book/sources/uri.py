@@ -41,15 +41,16 @@ class SourceUri:
             if key not in known:
                 raise SourceError(f"source {self.text!r}: unknown key {key!r}: expected {' or '.join(known)}")
 
-    def whole(self, key: str, default: int, low: int, high: int) -> int:
-        """Read a whole number."""
+    def whole(self, key: str, default: int, low: int, high: int, *, other: str = "") -> int:
+        """Read a whole number. `other` is what the caller would take instead, for the error."""
         text = self.query.get(key)
         if text is None:
             return default
         number = whole_number(text)
         if number is not None and low <= number <= high:
             return number
-        raise SourceError(f"source {self.text!r}: {key} is {text!r}: expected a whole number from {low} to {high}")
+        expected = f"a whole number from {low} to {high}" + (f", or {other}" if other else "")
+        raise SourceError(f"source {self.text!r}: {key} is {text!r}: expected {expected}")
 
     def positive(self, key: str, high: float) -> float | None:
         """Read a decimal number above 0 and not above `high`."""

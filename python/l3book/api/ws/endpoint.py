@@ -9,6 +9,7 @@ from l3book.access.guard import Guard
 from l3book.access.identity import Identity
 from l3book.access.limits import SocketPlace
 from l3book.access.middleware import IDENTITY
+from l3book.api.params import check_known
 from l3book.api.problems import Problem, answer
 from l3book.api.ws.formats import BY_SUBPROTOCOL, JSON, Format
 from l3book.api.ws.outlet import SCOPE_KEY
@@ -34,6 +35,7 @@ class WebSocketEndpoint:
         """Serve one connection to its end."""
         identity: Identity = scope[IDENTITY]
         try:
+            check_known(HTTPConnection(scope))
             form, selected = choose_format(scope["subprotocols"])
             place = self._take_place(identity)
         except Problem as problem:
