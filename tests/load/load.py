@@ -58,12 +58,18 @@ class Phase:
     server_cpu: float = 0.0
     client_cpu: float = 0.0
     loop_lag_p99_ms: float = 0.0
+    stolen: float = 0.0
 
 
 def cpu_s(pid: int) -> float:
     """Processor time of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
+
+
+def stolen_s() -> float:
+    """Processor time that the machine was not given because others had it, of all cores; 0 where that is not told."""
+    return int(Path("/proc/stat").read_text().split("\n", 1)[0].split()[8]) / 100
 
 
 async def connect(phase: Phase, port: int, instruments: list[str], checked: int) -> list[DepthClient]:
@@ -94,11 +100,12 @@ async def run_phase(phase: Phase, server: running.RunningServer, instruments: li
     )
     for client in clients:
         client.is_measured = True
-    begun_s, server_s, own_s = time.monotonic(), cpu_s(server.process.pid), time.process_time()
+    begun_s, server_s, own_s, others_s = time.monotonic(), cpu_s(server.process.pid), time.process_time(), stolen_s()
     await asyncio.sleep(phase.seconds)
     took_s = time.monotonic() - begun_s
     phase.server_cpu = (cpu_s(server.process.pid) - server_s) / took_s
     phase.client_cpu = (time.process_time() - own_s) / took_s
+    phase.stolen = (stolen_s() - others_s) / took_s
     printed, _ = await pollers.communicate()
     phase.rest_ms += json.loads(printed)
     metrics = await asyncio.to_thread(server.metrics)
@@ -152,6 +159,7 @@ def phase_rows(phase: Phase) -> list[str]:
         row(f"{title}: faults (lost, out of order, wrong CRC)", str(len(tally.faults)), "0", not tally.faults),
         row(f"{title}: cores used by server / these clients",
             f"{phase.server_cpu:.2f} / {phase.client_cpu:.2f}", "", None),
+        row(f"{title}: cores that others than this machine took", f"{phase.stolen:.2f}", "", None),
         row(f"{title}: event-loop lag of the last minute, p99 ms", f"{phase.loop_lag_p99_ms:.1f}", "", None),
     ]  # fmt: skip
     if phase.rest_clients:
