@@ -35,6 +35,7 @@ pub mod event;
 pub mod feed;
 pub mod fingerprint;
 pub mod gateway;
+pub mod history;
 mod id_map;
 mod inflate;
 pub mod latency;

@@ -26,7 +26,7 @@ const NEAR_BOOKS_MAX: usize = 8;
 const NEAR_ORDERS_MAX: usize = 30_000;
 
 /// The key of a book.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// Databento's number of the venue and dataset.
     pub publisher_id: u16,

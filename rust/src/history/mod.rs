@@ -1,0 +1,3 @@
+//! The recorded past.
+
+pub mod checkpoint_file;
