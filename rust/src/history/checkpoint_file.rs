@@ -97,12 +97,25 @@ pub fn path_of(dir: &Path, ordinal: u64) -> PathBuf {
 /// # Errors
 /// What the system says; what stood under that name is then untouched.
 pub fn save(dir: &Path, head: &Head, market: &Market, watch: Option<&Watch>) -> io::Result<PathBuf> {
-    let bytes = to_bytes(head, &Parts::of(market, watch))?;
+    write(dir, head.ordinal, &encode(head, market, watch))
+}
+
+/// The bytes of a checkpoint file: the half of [`save`] that needs the market.
+#[must_use]
+pub fn encode(head: &Head, market: &Market, watch: Option<&Watch>) -> Vec<u8> {
+    to_bytes(head, &Parts::of(market, watch))
+}
+
+/// … and the half that needs the disk.
+///
+/// # Errors
+/// As [`save`].
+pub fn write(dir: &Path, ordinal: u64, bytes: &[u8]) -> io::Result<PathBuf> {
     let folder = folder(dir);
     fs::create_dir_all(&folder)?;
-    let path = path_of(dir, head.ordinal);
+    let path = path_of(dir, ordinal);
     let unfinished = path.with_extension("tmp");
-    let written = write_durably(&unfinished, &bytes).and_then(|()| fs::rename(&unfinished, &path));
+    let written = write_durably(&unfinished, bytes).and_then(|()| fs::rename(&unfinished, &path));
     if written.is_err() {
         // What is left of it would only take room; that it cannot be removed either changes nothing.
         let _ = fs::remove_file(&unfinished);
@@ -118,27 +131,27 @@ fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-fn to_bytes(head: &Head, parts: &Parts) -> io::Result<Vec<u8>> {
-    let mut compressor = zstd::bulk::Compressor::new(zstd::DEFAULT_COMPRESSION_LEVEL)?;
+fn to_bytes(head: &Head, parts: &Parts) -> Vec<u8> {
+    let mut compressor =
+        zstd::bulk::Compressor::new(zstd::DEFAULT_COMPRESSION_LEVEL).expect("zstd allocates a context");
     let (mut directory, mut stored) = (Vec::new(), Vec::new());
-    let mut add = |key: Key, plain: &[u8]| -> io::Result<()> {
-        let packed = if plain.is_empty() { Vec::new() } else { compressor.compress(plain)? };
-        let len = |len: usize| u32::try_from(len).ok().filter(|len| *len <= PLAIN_BYTES_MAX);
-        let (Some(packed_bytes), Some(plain_bytes)) = (len(packed.len()), len(plain.len())) else {
-            return Err(io::Error::other(format!("book {key}: {} bytes are too many for a checkpoint", plain.len())));
+    let mut add = |key: Key, plain: &[u8]| {
+        let packed = match plain {
+            [] => Vec::new(),
+            _ => compressor.compress(plain).expect("zstd has room for the worst case"),
         };
-        directory.extend_from_slice(&packed_bytes.to_le_bytes());
-        directory.extend_from_slice(&plain_bytes.to_le_bytes());
+        let len = |len: usize| u32::try_from(len).expect("a book of fewer than 2^27 orders");
+        directory.extend_from_slice(&len(packed.len()).to_le_bytes());
+        directory.extend_from_slice(&len(plain.len()).to_le_bytes());
         directory.extend_from_slice(&XxHash3_64::oneshot(&packed).to_le_bytes());
         directory.extend_from_slice(&u32::from(key.publisher_id).to_le_bytes());
         directory.extend_from_slice(&key.instrument_id.to_le_bytes());
         stored.extend_from_slice(&packed);
-        Ok(())
     };
-    add(Key::default(), &parts.head)?;
-    add(Key::default(), parts.watch.as_deref().unwrap_or_default())?;
+    add(Key::default(), &parts.head);
+    add(Key::default(), parts.watch.as_deref().unwrap_or_default());
     for (key, book) in &parts.books {
-        add(*key, book)?;
+        add(*key, book);
     }
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&VERSION.to_le_bytes());
@@ -151,7 +164,7 @@ fn to_bytes(head: &Head, parts: &Parts) -> io::Result<Vec<u8>> {
     debug_assert_eq!(bytes.len(), HEADER_BYTES);
     bytes.append(&mut directory);
     bytes.append(&mut stored);
-    Ok(bytes)
+    bytes
 }
 
 /// The checkpoints of a history by ordinal, going by their names.
