@@ -87,10 +87,12 @@ impl Recorder {
         let records_max = settings.fsync_records.min(FRAME_RECORDS_MAX);
         let queue = Arc::new(Queue::new(settings.queue_bytes_max, records_max, recovered.next_ordinal));
         let writer = Writer::new(&dir, queue.clone(), settings);
+        let done = queue.clone();
         let run = move || {
-            // Until the last byte is written nobody else may.
-            let _lock = lock;
             writer.run();
+            // Until the last byte is written nobody else may; whoever waits for the end may at once.
+            drop(lock);
+            done.over();
         };
         thread::Builder::new().name("history".into()).spawn(run).map_err(HistoryError::io(&dir))?;
         Ok(Self { dir, recovered, queue, has_begun: false, is_closed: false })
