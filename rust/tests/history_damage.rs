@@ -143,8 +143,11 @@ fn a_flipped_byte_is_found_and_cut_off() {
         let damaged = log.frames().iter().find(|frame| frame.entry.end_offset() > at).expect("a frame").entry;
         let verdict = folder.log().verify::<l3book::history::HistoryError>(|_| Ok(())).expect("readable");
         assert_eq!(verdict.damage.expect("damage").offset, damaged.offset, "byte {at}");
+        let damaged_bytes = fs::read(&segment).expect("a segment");
         let expected = (damaged.first_ordinal, last.end_ordinal());
         assert_eq!(restart(&folder, &stream), expected, "byte {at}");
+        let aside = segment.with_extension("zst.damaged");
+        assert_eq!(fs::read(aside).expect("what was cut off"), damaged_bytes, "nothing is destroyed");
     }
 }
 
