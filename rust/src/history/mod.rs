@@ -4,6 +4,7 @@
 //! - [`layout`]: names of folders and files; [`index`]: where the frames of a segment are
 //! - [`Recorder`]: writing, by a thread of its own; what a restart makes of what it finds
 //! - [`Log`]: reading, also beside the writer and in another process; [`Cursor`]: all of it from an ordinal on
+//! - [`rows`]: trades, best quotes and levels by the second, derived from it
 //!
 //! A segment is a `.dbn.zst` file that any DBN tool reads: a zstd frame with the metadata, then frames of whole
 //! records. Each frame has a checksum of its own and is the unit of durability: first its bytes are on disk, then its
@@ -21,6 +22,7 @@ pub mod mark;
 mod queue;
 mod recorder;
 mod recovery;
+pub mod rows;
 mod segment;
 mod stats;
 mod verdict;

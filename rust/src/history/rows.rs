@@ -178,7 +178,8 @@ impl LevelRow {
 
 impl Bbo {
     fn of(ts: u64, ordinal: u64, key: Key, book: &crate::event::EventBook) -> Self {
-        let best = |side| book.book().best(side).map_or((UNDEF_PRICE, 0, 0), |best| (best.price, best.size, best.count));
+        let best =
+            |side| book.book().best(side).map_or((UNDEF_PRICE, 0, 0), |best| (best.price, best.size, best.count));
         let [(bid_px, bid_size, bid_count), (ask_px, ask_size, ask_count)] = Side::BOTH.map(best);
         let Key { publisher_id, instrument_id } = key;
         let state = state_number(book.state());

@@ -208,7 +208,7 @@ impl RowMaker {
         {
             self.touch(at, side, record.price);
         }
-        self.books[at as usize].is_told = true;
+        self.books[at as usize].is_told |= action == Action::Clear;
     }
 
     #[inline(always)]
@@ -236,7 +236,8 @@ impl RowMaker {
 
     /// Is told of a mark before it is applied. One that stands before the first record of the first second tells of none.
     pub fn note_mark(&mut self, market: &mut Market, mark: &Mark) {
-        let (Mark::Doubt { key, .. } | Mark::Pause { key } | Mark::Trust { key } | Mark::Drop { key, .. }) = mark else {
+        let (Mark::Doubt { key, .. } | Mark::Pause { key } | Mark::Trust { key } | Mark::Drop { key, .. }) = mark
+        else {
             return;
         };
         let at = market.find_or_add(*key);
@@ -319,7 +320,8 @@ impl RowMaker {
                 let totals = level.map_or((0, 0), |level| (level.size, level.count));
                 self.rows.levels.push(LevelRow::new(ts, ordinal, market.key_at(at), touch.side, touch.price, totals));
             }
-            touch.is_fresh = false;
+            // The end of an event changes levels without naming them again.
+            touch.is_fresh &= !market.book_at(touch.book as usize).held.is_empty();
         }
     }
 
@@ -341,13 +343,18 @@ impl RowMaker {
         for (at, (key, book)) in after.books().enumerate() {
             let old = before.book(key);
             self.open(book, at as u32);
-            let has_news = Side::BOTH.into_iter().any(|side| old.and_then(|old| old.book.best(side)) != book.book.best(side))
-                || old.is_none_or(|old| old.state() != book.state());
+            let has_news =
+                Side::BOTH.into_iter().any(|side| old.and_then(|old| old.book.best(side)) != book.book.best(side))
+                    || old.is_none_or(|old| old.state() != book.state());
             self.books[at].is_told |= has_news;
             for side in Side::BOTH {
                 let is_in = |book: &EventBook, price| book.book.level(side, price);
-                let gone = old.into_iter().flat_map(|old| old.book.levels(side)).filter(|level| is_in(book, level.price).is_none());
-                let news = book.book.levels(side).filter(|level| old.and_then(|old| is_in(old, level.price)) != Some(*level));
+                let gone = old
+                    .into_iter()
+                    .flat_map(|old| old.book.levels(side))
+                    .filter(|level| is_in(book, level.price).is_none());
+                let news =
+                    book.book.levels(side).filter(|level| old.and_then(|old| is_in(old, level.price)) != Some(*level));
                 for level in gone.chain(news) {
                     self.touched.add(at as u32, side, level.price);
                 }
