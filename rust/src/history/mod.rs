@@ -3,6 +3,7 @@
 //! - [`mark`]: what moves books without a record, in the same stream
 //! - [`layout`]: names of folders and files; [`index`]: where the frames of a segment are
 //! - [`Recorder`]: writing, by a thread of its own; what a restart makes of what it finds
+//! - [`checkpoint_file`]: a market of one moment, from which the log goes on
 //! - [`Log`]: reading, also beside the writer and in another process; [`Cursor`]: all of it from an ordinal on
 //! - [`rows`]: trades, best quotes and levels by the second, derived from it
 //!
@@ -10,8 +11,10 @@
 //! records. Each frame has a checksum of its own and is the unit of durability: first its bytes are on disk, then its
 //! entry is in the index. A reader sees a frame once it has an entry.
 
+pub mod checkpoint_file;
 mod cursor;
 mod error;
+mod export;
 mod files;
 mod frame;
 pub mod index;
