@@ -21,6 +21,7 @@ use std::{
 
 use twox_hash::XxHash3_64;
 
+use super::error::HistoryError;
 use crate::{
     checkpoint::{self, CheckpointError, Parts},
     event::{EventBook, Rules},
@@ -62,6 +63,15 @@ pub enum CheckpointFileError {
 }
 
 type Result<T> = std::result::Result<T, CheckpointFileError>;
+
+impl From<CheckpointFileError> for HistoryError {
+    fn from(error: CheckpointFileError) -> Self {
+        match error {
+            CheckpointFileError::Io { path, source } => Self::Io { path, error: source },
+            CheckpointFileError::Damaged { path, what } => Self::Refused { dir: path, what },
+        }
+    }
+}
 
 /// Of which moment a checkpoint is: right after the record before `ordinal`, and before any mark that stands there; but at
 /// the end of a hole, right after its mark. Times in ns.

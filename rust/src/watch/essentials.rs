@@ -2,7 +2,7 @@
 //!
 //! A restart is a break of the stream like any other, so what [`Watch::disconnected`] forgets is not written. A
 //! recording has what the market applied, in that order, and between the records what the watch did to the books
-//! ([`Watch::observe_doubt`] and those after it): so it is moved along by keeping the books' places and beginnings as the
+//! ([`Watch::observe_mark`]): so it is moved along by keeping the books' places and beginnings as the
 //! live watch does, and judging nothing again. What it counted and had to say is the earlier process's.
 
 use super::{
@@ -15,6 +15,7 @@ use super::{
 use crate::{
     checkpoint::{self, In, Out},
     decode::{BLOCK_RECORDS_MAX, Position},
+    history::{Mark, mark::by_action},
     market::{Key, Market},
     record::{Action, MBO_BYTES, MboMsg, flags},
 };
@@ -161,8 +162,20 @@ impl Watch {
         }
     }
 
+    /// Does to a book what a mark of the recording says that the live watch did.
+    pub fn observe_mark(&mut self, market: &mut Market, mark: &Mark) {
+        match mark {
+            Mark::Doubt { key, reason } => self.observe_doubt(market, *key, reason),
+            Mark::Pause { key } => self.observe_pause(market, *key),
+            Mark::Trust { key } => self.observe_trust(market, *key),
+            Mark::Drop { key, counts } => self.observe_drop(market, *key, *counts),
+            Mark::Await => self.observe_await(market),
+            Mark::Session { .. } | Mark::Continues { .. } | Mark::Hole { .. } => {}
+        }
+    }
+
     /// The live watch doubted a book.
-    pub fn observe_doubt(&mut self, market: &mut Market, key: Key, reason: &str) {
+    fn observe_doubt(&mut self, market: &mut Market, key: Key, reason: &str) {
         let at = self.place_of(market, key);
         if self.observing.completed == Some(at) {
             // Whatever its event brought, it left the book suspect.
@@ -178,7 +191,7 @@ impl Watch {
     }
 
     /// The stream broke, and left a book suspect that is exact if the stream goes on from there.
-    pub fn observe_pause(&mut self, market: &mut Market, key: Key) {
+    fn observe_pause(&mut self, market: &mut Market, key: Key) {
         self.observe_break(market);
         let at = self.place_of(market, key);
         market.pause(at);
@@ -189,17 +202,15 @@ impl Watch {
 
     /// The stream broke, and the unfinished event of a book was forgotten; `pending` are its records that are never held, by
     /// action from Trade on.
-    pub fn observe_drop(&mut self, market: &mut Market, key: Key, pending: [u32; 4]) {
+    fn observe_drop(&mut self, market: &mut Market, key: Key, pending: [u32; 4]) {
         self.observe_break(market);
         let at = self.place_of(market, key);
-        let mut by_action = [0; 8];
-        by_action[4..].copy_from_slice(&pending);
-        market.drop_unfinished(at, &by_action);
+        market.drop_unfinished(at, &by_action(pending));
         self.books[at].forget_event(self.stats.last_ts_recv);
     }
 
     /// The stream went on where it had broken.
-    pub fn observe_trust(&mut self, market: &mut Market, key: Key) {
+    fn observe_trust(&mut self, market: &mut Market, key: Key) {
         self.observe_completed(market);
         let at = self.place_of(market, key);
         market.trust(at);
@@ -209,7 +220,7 @@ impl Watch {
     }
 
     /// The stream goes on with a snapshot of each book.
-    pub fn observe_await(&mut self, market: &Market) {
+    fn observe_await(&mut self, market: &Market) {
         self.observe_completed(market);
         self.know_books(market);
         self.expect_snapshots();
