@@ -149,6 +149,9 @@ const _: () = assert!(size_of::<Bbo>() == 6 * 8 + 3 * 4 + 2 + 2);
 unsafe impl Row for LevelRow {}
 const _: () = assert!(size_of::<LevelRow>() == 4 * 8 + 2 * 4 + 2 + 2);
 
+// SAFETY: an integer.
+unsafe impl Row for u64 {}
+
 /// The bytes of rows, as numpy reads them; of a processor that is little endian, as all are that we build for.
 #[must_use]
 pub fn bytes_of<R: Row>(rows: &[R]) -> &[u8] {

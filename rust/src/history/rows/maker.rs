@@ -1,13 +1,20 @@
 //! Makes rows of records that a market is about to take.
 
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
+
 use super::{Bbo, LevelRow, Rows, Trade, touched::Touched};
 use crate::{
+    book::Level,
     decode::BLOCK_RECORDS_MAX,
     event::EventBook,
     history::Mark,
     id_map::Tag,
     market::{Key, Market},
     record::{Action, MboMsg, Reject, Side, UNDEF_PRICE, flags},
+    view::View,
 };
 
 const NS_PER_S: u64 = 1_000_000_000;
@@ -332,31 +339,29 @@ impl RowMaker {
         self.books.clear();
     }
 
-    /// Records are missing, and another market stands behind them: rows of all in which it differs come in the second
-    /// of `ts_recv`, of the last record that is missing.
-    pub fn pass_hole(&mut self, before: &Market, after: &Market, end_ordinal: u64, ts_recv: u64) {
-        let first_ordinal = self.second.map_or(end_ordinal, |second| second.first_ordinal);
-        self.end_session(before);
-        self.second = Some(Second { ts: Second::start_of(ts_recv), first_ordinal });
-        self.last_ordinal = end_ordinal.saturating_sub(1);
-        self.books.resize(after.len(), BookSecond::default());
-        for (at, (key, book)) in after.books().enumerate() {
-            let old = before.book(key);
+    /// Records are missing, and the market stands behind them: rows of all in which it differs from `before` come in the
+    /// second of `ts_recv`, of the last missing record. `hole` are the missing ordinals. [`end_session`](Self::end_session)
+    /// was told of the market as it was before; `resume_ordinal` is what it would have been then.
+    pub fn pass_hole(&mut self, before: &[View], market: &Market, hole: Range<u64>, resume_ordinal: u64, ts_recv: u64) {
+        self.second = Some(Second { ts: Second::start_of(ts_recv), first_ordinal: resume_ordinal });
+        self.last_ordinal = hole.end.saturating_sub(1);
+        self.books.resize(market.len(), BookSecond::default());
+        let before: HashMap<Key, &View> = before.iter().map(|view| (view.key, view)).collect();
+        for (at, (key, book)) in market.books().enumerate() {
             self.open(book, at as u32);
-            let has_news =
-                Side::BOTH.into_iter().any(|side| old.and_then(|old| old.book.best(side)) != book.book.best(side))
-                    || old.is_none_or(|old| old.state() != book.state());
-            self.books[at].is_told |= has_news;
+            let old = before.get(&key);
+            let has_news = Side::BOTH.into_iter().any(|side| {
+                let old_best = old.and_then(|old| old.levels[side as usize].first());
+                old_best.copied() != book.book.best(side)
+            });
+            self.books[at].is_told |= has_news || old.is_none_or(|old| old.state != book.state());
             for side in Side::BOTH {
-                let is_in = |book: &EventBook, price| book.book.level(side, price);
-                let gone = old
-                    .into_iter()
-                    .flat_map(|old| old.book.levels(side))
-                    .filter(|level| is_in(book, level.price).is_none());
-                let news =
-                    book.book.levels(side).filter(|level| old.and_then(|old| is_in(old, level.price)) != Some(*level));
-                for level in gone.chain(news) {
-                    self.touched.add(at as u32, side, level.price);
+                let old: &[Level] = old.map_or(&[], |old| &old.levels[side as usize]);
+                let stale = old.iter().filter(|level| book.book.level(side, level.price) != Some(**level));
+                let known: HashSet<i64> = old.iter().map(|level| level.price).collect();
+                let new = book.book.levels(side).filter(|level| !known.contains(&level.price));
+                for price in stale.map(|level| level.price).chain(new.map(|level| level.price)) {
+                    self.touched.add(at as u32, side, price);
                 }
             }
         }
