@@ -10,12 +10,8 @@ mod support;
 use std::{
     collections::BTreeMap,
     fs,
-    path::{Path, PathBuf},
-    sync::{
-        OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+    path::Path,
+    sync::OnceLock,
 };
 
 use l3book::{
@@ -35,31 +31,13 @@ use l3book::{
     watch::{Resumption, WatchedFeed},
 };
 use proptest::prelude::*;
-use support::hostile;
+use support::{
+    hostile,
+    recorded::{Folder, PATIENCE},
+};
 
-const TIMEOUT: Duration = Duration::from_secs(60);
 const ALL: Extent = Extent { depth: usize::MAX, with_queues: true };
 const STREAM_RECORDS: usize = 5_000;
-
-/// A folder of its own, removed in the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("l3book-past-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).expect("a folder");
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What a failed test leaves behind is looked at by whoever wants to; here it would only hide the failure.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 fn recorder(dir: &Path, frame_records: u64) -> Recorder {
     let settings = Settings { fsync_records: frame_records, segment_bytes_max: 1 << 16, ..Settings::default() };
@@ -79,7 +57,7 @@ fn record_session(dir: &Path, stream: &[u8], frame_records: u64, uri: &str) {
     recorder.begin(&mut feed.market, Some(uri)).expect("an empty market");
     feed.feed(stream).expect("good records");
     recorder.end(&mut feed.market);
-    assert!(recorder.close(TIMEOUT), "{:?}", recorder.stats());
+    assert!(recorder.close(PATIENCE), "{:?}", recorder.stats());
 }
 
 /// Makes checkpoints as an indexer does, each from the one before: right after a record, before any mark that follows.
@@ -214,7 +192,7 @@ proptest! {
             }
         }
         recorder.end(&mut live.market);
-        prop_assert!(recorder.close(TIMEOUT));
+        prop_assert!(recorder.close(PATIENCE));
         let log = Log::open(&folder.0).expect("a log");
         checkpoints(&folder.0, &ordinals(&at, log.end_ordinal() as usize));
         let Shadow { mut market, watch, .. } = restore(&log, log.end_ordinal(), true).expect("recorded");
@@ -262,7 +240,7 @@ proptest! {
             note(&live);
         }
         recorder.end(&mut live.market);
-        prop_assert!(recorder.close(TIMEOUT));
+        prop_assert!(recorder.close(PATIENCE));
         let log = Log::open(&folder.0).expect("a log");
         checkpoints(&folder.0, &ordinals(&at, log.end_ordinal() as usize));
         for (ordinal, expected) in &truth {
@@ -408,7 +386,7 @@ fn what_lies_in_a_hole_is_not_recorded() {
     recorder.begin(&mut live.market, Some("holed")).expect("an empty market");
     let (log, away) = (folder.0.join("log"), folder.0.join("away"));
     live.feed(&stream[..2_000 * MBO_BYTES]).expect("good records");
-    assert!(recorder.flush(TIMEOUT));
+    assert!(recorder.flush(PATIENCE));
     fs::rename(&log, &away).expect("renamed");
     fs::write(&log, "no folder").expect("written");
     let mut end = 2_000;
@@ -420,10 +398,10 @@ fn what_lies_in_a_hole_is_not_recorded() {
     end += 3_000;
     fs::remove_file(&log).expect("removed");
     fs::rename(&away, &log).expect("renamed");
-    assert!(recorder.wait_room(TIMEOUT), "{:?}", recorder.stats());
+    assert!(recorder.wait_room(PATIENCE), "{:?}", recorder.stats());
     live.feed(&stream[end * MBO_BYTES..(end + 2_000) * MBO_BYTES]).expect("good records");
     recorder.end(&mut live.market);
-    assert!(recorder.close(TIMEOUT), "{:?}", recorder.stats());
+    assert!(recorder.close(PATIENCE), "{:?}", recorder.stats());
 
     let log = Log::open(&folder.0).expect("a log");
     let [hole] = &log.holes()[..] else { panic!("{:?}", log.holes()) };
