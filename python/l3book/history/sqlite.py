@@ -146,6 +146,18 @@ class SqliteStore:
         with self.writing() as connection:
             sqlite_write.prune_rest(connection, before_second)
         self._progress = sqlite_write.Progress()
+        with self._writer_lock, self._storing():
+            if self._writer is not None:
+                self._writer.execute("PRAGMA incremental_vacuum").fetchall()
+
+    def bytes_used(self) -> int:
+        """Return how much of the disk rows take: pages that are free and will be filled again do not count."""
+        with self.reading() as connection:
+            pages, free, page_bytes = (
+                connection.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+        return int((pages - free) * page_bytes) + self.archive.bytes_used()
 
     def close(self) -> None:
         """As Store.close."""
@@ -177,6 +189,8 @@ class SqliteStore:
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Have one view of everything, whatever is written meanwhile. Raises StoreError."""
         with self._storing():
+            if self._writer is None:
+                raise StoreError(f"{self.path}: closed: expected open() before it is asked")
             try:
                 connection = self._readers.pop()
             except IndexError:

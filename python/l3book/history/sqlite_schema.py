@@ -129,6 +129,8 @@ def prepare(connection: sqlite3.Connection) -> None:
     version = _version(connection)
     if version > len(MIGRATIONS):
         raise NewerFileError(f"version {version}: expected one of this l3book, {len(MIGRATIONS)} at most")
+    # Before there is a table, or never: what is pruned can be given back to the file system then.
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     _use_wal(connection)
     while (version := _version(connection)) < len(MIGRATIONS):
         # Each step in a transaction of its own; where another process was faster, its own version says so.
