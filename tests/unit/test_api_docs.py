@@ -11,7 +11,8 @@ import pytest
 from l3book.api.asyncapi import asyncapi
 from l3book.api.codes import CODES
 from l3book.api.openapi import openapi
-from l3book.api.operations import COMMON_PROBLEMS, KEY_PROBLEMS, POST_PROBLEMS, operations
+from l3book.api.operation import COMMON_PROBLEMS, KEY_PROBLEMS, POST_PROBLEMS
+from l3book.api.operations import operations
 from l3book.config import Settings
 from l3book.wire import CLOSE_CODES
 

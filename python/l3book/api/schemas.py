@@ -95,26 +95,6 @@ class BookRow(Answer):
     orders: Annotated[list[QueueEntry], Meta(description="level 3 only")] | UnsetType = UNSET
 
 
-class Order(Answer):
-    """One resting order and its place in the queue of its price."""
-
-    instrument_id: InstrumentId
-    publisher_id: PublisherId
-    symbol: Symbol
-    epoch: Epoch
-    seq: Seq
-    order_id: OrderId
-    status: Literal["resting"]
-    side: Side
-    price: Price
-    size: Size
-    ts_event: Nanoseconds
-    orders_ahead: Annotated[int, Meta(ge=0, description="orders to be filled before it")]
-    size_ahead: Size
-    orders_behind: Count
-    size_behind: Size
-
-
 class Disconnect(Answer):
     """The last loss of a live feed's connection."""
 

@@ -181,6 +181,17 @@ class Settings(BaseSettings):
     slow_consumer_timeout_s: Whole = Field(10, ge=1, le=TIMEOUT_S_MAX)
     """A client that stays behind for so long is closed with 1008."""
 
+    replays_max: Whole = Field(16, ge=0, le=1000)
+    """Replays that run at once, each with a copy of all books."""
+    replays_per_key_max: Whole = Field(4, ge=0, le=1000)
+    """Replays of one key, or of one address without a key."""
+    replay_idle_timeout_s: Whole = Field(300, ge=1, le=86_400)
+    """A replay that no socket is in and nobody asks for ends after so long."""
+    exports_max: Whole = Field(16, ge=1, le=1000)
+    """Exported files that are kept; beyond, the oldest is removed."""
+    export_bytes_max: Whole = Field(1_073_741_824, ge=1024, le=1_099_511_627_776)
+    """The longest file of an export."""
+
     ready_lag_ms_max: Whole = Field(0, ge=0, le=86_400_000)
     """A live source further behind than this makes the server not ready; 0: never."""
     drain_delay_s: Whole = Field(0, ge=0, le=TIMEOUT_S_MAX)

@@ -45,7 +45,8 @@ class WebSocketEndpoint:
             await receive()
             await send({"type": "websocket.accept", "subprotocol": selected})
             subscribed = self._sockets.subscriptions(identity)
-            session = Session(self._hub.streams, self._in_force, form, scope[SCOPE_KEY], subscribed)
+            streams, history = self._hub.streams, self._hub.history
+            session = Session(streams, history, self._in_force, form, scope[SCOPE_KEY], subscribed)
             self._pulse.add(session)
             try:
                 await session.run(receive)

@@ -1,0 +1,1 @@
+"""The recorded past: what is kept, and what is made of it."""
