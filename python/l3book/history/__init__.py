@@ -1,1 +1,1 @@
-"""The recorded past: what is kept, and what is made of it."""
+"""The recorded past: a log of what the market applied, and what is derived from it to be asked."""
