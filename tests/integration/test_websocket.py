@@ -164,6 +164,10 @@ BAD_OPS = [
     ('{"op":"pause","id":5}', "history_unavailable"),
     ('{"op":"step","id":5,"events":1}', "history_unavailable"),
     ('{"op":"seek","id":5,"at":"2025-09-24"}', "history_unavailable"),
+    ('{"op":"resume","id":5}', "history_unavailable"),
+    ('{"op":"live","id":5}', "history_unavailable"),
+    ('{"op":"replay","id":5,"from":"2025-09-24","speed":0}', "bad_op"),
+    ('{"op":"seek","id":5}', "bad_op"),
     ('{"op":"seek","id":5,"at":' + "[" * 20_000 + "]" * 20_000 + "}", "bad_op"),
 ]
 
@@ -171,7 +175,7 @@ BAD_OPS = [
 @pytest.mark.parametrize(
     ("op", "expected"),
     [
-        ({"op": "pong"}, "expected subscribe, unsubscribe, ping, replay, pause, step, seek"),
+        ({"op": "pong"}, "expected subscribe, unsubscribe, ping, replay, pause, resume, play, step, seek, live"),
         ({"op": "subscribe", "channel": "deep", "instrument": "SYN0"}, "expected bbo, depth, orders, trades, dbn"),
         (
             {"op": "subscribe", "channel": "depth", "instrument": "SYN0", "interval_ms": 20},

@@ -63,7 +63,7 @@ async def served(in_force: InForce, sockets: Sockets, identity: Identity, pulse:
     outlet = SmallOutlet()
     outlet.give_room(ROOM_FOR_ALL)
     fanout = Fanout(cast("Any", SmallMarket()))
-    session = Session(fanout, in_force, JSON, outlet, sockets.subscriptions(identity))
+    session = Session(fanout, None, in_force, JSON, outlet, sockets.subscriptions(identity))
     client = Client(session, outlet)
     pulse.add(session)
     running = asyncio.create_task(session.run(client.receive))
