@@ -20,6 +20,7 @@ Result = TypeVar("Result")
 class BusyError(Exception):
     """So much waits already that more would only wait longer."""
 
+
 _pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="l3book-worker")
 
 
@@ -41,7 +42,9 @@ class Pool:
     async def run(self, work: Callable[..., Result], *arguments: object) -> Result:
         """Do it in one of the threads, in turn; -> what it returns. Raises what it raises, and BusyError."""
         if self._pending >= self._pending_max:
-            raise BusyError(f"{self._name}: {self._pending} are under way or wait: expected at most {self._pending_max}")
+            raise BusyError(
+                f"{self._name}: {self._pending} are under way or wait: expected at most {self._pending_max}"
+            )
         self._pending += 1
         future = self._threads.submit(work, *arguments)
         # By the work and not by who waits for it: whoever gives up waiting does not end it.

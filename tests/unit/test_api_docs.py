@@ -87,7 +87,9 @@ def test_every_content_type() -> None:
         for operation in methods.values()
         for content_type in good(operation)
     }
-    documented = {name for row in rows for cell in row for name in names(cell) if name.startswith(("application/", "text/"))}
+    documented = {
+        name for row in rows for cell in row for name in names(cell) if name.startswith(("application/", "text/"))
+    }
     assert documented == served - {"text/html"}
 
 

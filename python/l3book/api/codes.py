@@ -84,11 +84,15 @@ _OF_BOOKS = (
 )
 _OF_HISTORY = (
     _code("bad_body", (400, 422), "The body is not what is expected", "400: no JSON or MessagePack; 422: its fields"),
-    _code("not_recorded", 404, "Nothing is recorded of that time", "the time is before all that is recorded, or in a hole"),
+    _code(
+        "not_recorded", 404, "Nothing is recorded of that time", "the time is before all that is recorded, or in a hole"
+    ),
     _code("unknown_replay", 404, "No such replay runs", "{replay} is none of the caller's, or has ended"),
     _code("unknown_export", 404, "No such export", "{export} was never made, or has made way for newer ones"),
     _code("export_too_large", 422, "The export is too large", "the file would be longer than `export_bytes_max`"),
-    _code("too_many_replays", 429, "Too many replays", "`replays_per_key_max` of this key run, or `replays_max` in all"),
+    _code(
+        "too_many_replays", 429, "Too many replays", "`replays_per_key_max` of this key run, or `replays_max` in all"
+    ),
     _code("history_damaged", 500, "The history cannot be read", "what is recorded of that time is damaged or gone"),
     _code("history_unavailable", 501, "No history", "the past is asked for, and this server keeps none"),
     _code("export_failed", 503, "The export could not be written", "the disk is full, or cannot be written to"),

@@ -50,7 +50,10 @@ _START = Parameter("start", "query", TimeText, "rows from this time on, by ts_re
 _END = Parameter("end", "query", TimeText, "rows before this time, by ts_recv; to the last unless told")
 _Interval: TypeAlias = Annotated[str, Meta(pattern=INTERVAL_PATTERN, examples=["10s"])]
 _INTERVAL = Parameter(
-    "interval", "query", _Interval, "a row for each, such as 10s, 1m, 1h, 1d; unless told, a row where something changed"
+    "interval",
+    "query",
+    _Interval,
+    "a row for each, such as 10s, 1m, 1h, 1d; unless told, a row where something changed",
 )
 _LIMIT = Parameter(
     "limit",

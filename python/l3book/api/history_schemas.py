@@ -185,9 +185,7 @@ class Replay(Answer):
     """One replay, and where it is."""
 
     id: Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
-    state: Annotated[
-        PlaybackState, Meta(description="ended: at the end of what is recorded; failed: `error` says why")
-    ]
+    state: Annotated[PlaybackState, Meta(description="ended: at the end of what is recorded; failed: `error` says why")]
     speed: Annotated[float, Meta(ge=0)]
     ts: RecordedTime
     ts_event: Annotated[Nanoseconds, Meta(description="of the last record applied")]
@@ -211,9 +209,7 @@ class MakeExport(Struct, forbid_unknown_fields=True, kw_only=True):
     schema: ExportSchema
     to: ExportFormat
     instrument: Annotated[InstrumentName | None, Meta(description="null: all")] = None
-    snapshot: Annotated[
-        bool, Meta(description="mbo only: begin with the book as of start, as an MBO snapshot")
-    ] = False
+    snapshot: Annotated[bool, Meta(description="mbo only: begin with the book as of start, as an MBO snapshot")] = False
 
 
 class Exported(Answer):

@@ -83,7 +83,9 @@ class Past:
             answer = await self._order_now(instrument, number, with_life=with_life)
         if answer is None:
             when = "now" if at is None else f"at {at}"
-            raise Problem(404, "unknown_order", f"no order {number} rests in {instrument!r} {when}, or is known to have")
+            raise Problem(
+                404, "unknown_order", f"no order {number} rests in {instrument!r} {when}, or is known to have"
+            )
         body = answer if isinstance(answer, bytes) else _encode(answer)
         return Response(body, headers=_NO_STORE, media_type=MEDIA_TYPES["json"])
 
@@ -108,7 +110,11 @@ class Past:
 
     @staticmethod
     def _order_at(
-        history: "History", instrument: str, number: int, at: int, with_life: bool  # noqa: FBT001  # called by position
+        history: "History",
+        instrument: str,
+        number: int,
+        at: int,
+        with_life: bool,  # called by position
     ) -> Order | GoneOrder | None:
         book = _QUEUED_BOOK.decode(history.book_json(instrument, at, 3, None).body)
         if number > ORDER_ID_MAX:

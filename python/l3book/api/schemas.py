@@ -13,7 +13,6 @@ from l3book.wire import (
     Epoch,
     InstrumentId,
     Nanoseconds,
-    OrderId,
     Price,
     PriceLevel,
     PublisherId,

@@ -176,8 +176,8 @@ def _output(path: Path) -> Iterator[BinaryIO]:
 
 
 def _writer(kind: str, stream: BinaryIO, deriver: "Deriver", arguments: argparse.Namespace) -> "Writer":
-    from l3book.arrow import ArrowBatches
     from l3book import formats
+    from l3book.arrow import ArrowBatches
 
     output: Path = arguments.output
     compress = output.suffix == ".zst"

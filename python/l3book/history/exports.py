@@ -55,7 +55,7 @@ class ExportTooLargeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is wanted: the records between the books as of `start` and as of `end` (ts_event, ns), as rows of `schema`."""
+    """What is wanted: the records that lead from the books as of `start` to those as of `end` (ts_event, ns)."""
 
     instrument: str | None
     start: int

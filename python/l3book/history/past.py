@@ -81,7 +81,9 @@ class History:
         if self.store is None:
             return None
         end_ordinal = None if at is None else self._past.ordinal_at(at)
-        return life_of(self.store.order_life(book, order_id), [session["ordinal"] for session in self._past.range()], end_ordinal)
+        return life_of(
+            self.store.order_life(book, order_id), [session["ordinal"] for session in self._past.range()], end_ordinal
+        )
 
     def close(self) -> None:
         """Wait for the threads."""

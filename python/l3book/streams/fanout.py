@@ -53,7 +53,7 @@ class Fanout:
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
-        """Tell nobody anything inside of the block, so that what is said at its end comes before what it has changed."""
+        """Tell nobody anything inside of the block: what is said at its end comes before what it has changed."""
         self._hold(is_held=True)
         try:
             polls = {poll for ticker in self._tickers.values() for poll in ticker.polls}

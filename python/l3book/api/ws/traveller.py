@@ -55,12 +55,12 @@ class Traveller:
         await self._part_from(before)
 
     async def seek(self, at: str, then: Callable[[], None]) -> None:
-        """Raises Refusal; otherwise `then` is called before anything is told of it."""
+        """Go elsewhere; `then` is called before anything is told of it. Raises Refusal."""
         playback = self.known_playback()
         await self._asked(playback.seek(_time(at, "at"), then))
 
     async def step(self, instrument: str | tuple[int, int], events: int, then: Callable[[], None]) -> None:
-        """Raises Refusal; otherwise `then` is called before anything is told of it."""
+        """Go on by so many events; `then` is called before anything is told of it. Raises Refusal."""
         await self._asked(self.known_playback().step(instrument, events, then))
 
     def known_playback(self) -> "Playback":
