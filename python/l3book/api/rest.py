@@ -162,7 +162,9 @@ class Rest:
         check_known(request)
         if reason := self._hub.not_ready():
             raise Problem(503, "not_ready", reason, headers={"Retry-After": str(RETRY_AFTER_S)})
-        return Response(_encode_json(Ready(status="ready")), headers=_NO_STORE, media_type=_JSON)
+        recording = self._hub.recording
+        ready = Ready(status="ready", recording=recording.state, warning=recording.warning or msgspec.UNSET)
+        return Response(_encode_json(ready), headers=_NO_STORE, media_type=_JSON)
 
 
 def found(look_up: Callable[..., Answered], instrument: str | Key, *arguments: Any) -> Answered:
