@@ -139,7 +139,7 @@ class Never:
     silence_max_s = None
 
     async def connect(self, ask: Ask, receive: Receive) -> Connection:
-        raise AssertionError
+        raise AssertionError(ask, receive)
 
 
 def asked_first(market: Market, lost_s: float | None) -> Ask:

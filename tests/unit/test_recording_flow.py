@@ -87,7 +87,7 @@ def test_nobody_waits_for_a_disk_that_fails(is_live: bool) -> None:
     flow = recording_of(recorder, is_live=is_live)
     flow.wait_room(never)
     assert recorder.waits == []
-    assert flow.warning == "not recorded at the moment: No space left on device"
+    assert flow.condition() == ("failing", "not recorded at the moment: No space left on device")
 
 
 @given(wait_ms=st.integers(0, 3), rooms=st.lists(st.booleans(), max_size=12))

@@ -162,8 +162,8 @@ class Rest:
         check_known(request)
         if reason := self._hub.not_ready():
             raise Problem(503, "not_ready", reason, headers={"Retry-After": str(RETRY_AFTER_S)})
-        recording = self._hub.recording
-        ready = Ready(status="ready", recording=recording.state, warning=recording.warning or msgspec.UNSET)
+        recording, warning = self._hub.recording.condition()
+        ready = Ready(status="ready", recording=recording, warning=warning or msgspec.UNSET)
         return Response(_encode_json(ready), headers=_NO_STORE, media_type=_JSON)
 
 

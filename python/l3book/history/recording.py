@@ -52,6 +52,10 @@ class Unrecorded:
     def stop(self) -> None:
         """Nothing is left to be written."""
 
+    def condition(self) -> tuple[RecordingState, str | None]:
+        """What is recorded, and what somebody should see to, if anything."""
+        return self.state, self.warning
+
     def metrics(self) -> dict[str, Any]:
         """For the wire."""
         return {"state": self.state, "warning": self.warning, "recorder": None, "indexing": None}
@@ -74,17 +78,11 @@ class Recording:
         self._last_state: str | None = None
         self._indexing: Indexing | None = None
 
-    @property
-    def state(self) -> RecordingState:
-        """Whether records are being written."""
-        state: RecordingState = self._recorder.stats()["state"]
-        return state
-
-    @property
-    def warning(self) -> str | None:
-        """What somebody should see to; None if all is well."""
-        stats = self._recorder.stats()
-        return f"not recorded at the moment: {stats['error']}" if stats["state"] == "failing" else None
+    def condition(self) -> tuple[RecordingState, str | None]:
+        """Whether records are being written, and what somebody should see to, if anything."""
+        recorder = self._recorder.stats()
+        indexing = self._indexing.stats() if self._indexing is not None else None
+        return recorder["state"], _warning_of(recorder, indexing)
 
     def start(self) -> None:
         """Start what derives tables and checkpoints from the log."""
@@ -112,7 +110,7 @@ class Recording:
         if self._is_short:
             return
         give_up_s = None if self._wait_s_max is None else time.monotonic() + self._wait_s_max
-        while not is_stopping() and self.state == "recording":
+        while not is_stopping() and self._recorder.stats()["state"] == "recording":
             left_s = ROOM_POLL_S if give_up_s is None else min(ROOM_POLL_S, give_up_s - time.monotonic())
             if left_s <= 0:
                 self._is_short = True
@@ -143,9 +141,8 @@ class Recording:
         indexing = self._indexing.stats() if self._indexing is not None else None
         if indexing is not None:
             indexing["lag_records"] = max(0, recorder["durable_ordinal"] - int(indexing["position"]))
-        state, error = recorder.pop("state"), recorder["error"]
-        warning = f"not recorded at the moment: {error}" if state == "failing" else None
-        return {"state": state, "warning": warning, "recorder": recorder, "indexing": indexing}
+        warning = _warning_of(recorder, indexing)
+        return {"state": recorder.pop("state"), "warning": warning, "recorder": recorder, "indexing": indexing}
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> str | None:
         """Write what waits, once nothing more is fed; -> what was not done within the time, if anything."""
@@ -217,6 +214,15 @@ def begin(settings: "Settings", source: AnySource, epoch: int) -> Beginning:
     # Nobody knows what happened meanwhile: the books are in doubt, and the log says so.
     market.disconnected()
     return Beginning(market, recording, silent_s)
+
+
+def _warning_of(recorder: dict[str, Any], indexing: dict[str, Any] | None) -> str | None:
+    """Records that are lost come first: tables can be made again from the log."""
+    if recorder["state"] == "failing":
+        return f"not recorded at the moment: {recorder['error']}"
+    if indexing is not None and indexing["state"] == "failing":
+        return f"recorded, and tables are not made from it at the moment: {indexing['error']}"
+    return None
 
 
 def _say_what_was_found(folder: Path, recovered: dict[str, Any]) -> None:
