@@ -138,11 +138,11 @@ class Soak:
         pages = Path(f"/proc/{self._server.process.pid}/statm").read_text().split()[1]
         self.resident.append(int(pages) * os.sysconf("SC_PAGE_SIZE"))
 
-    def complaints(self) -> list[str]:
+    def complaints(self, *, is_patient: bool) -> list[str]:
         found = []
         if self.states != {"recording", "indexing"}:
             found.append(f"states were {sorted(self.states)}: expected recording and indexing only")
-        if max(self.lags_s) > LAG_S_MAX:
+        if max(self.lags_s) > LAG_S_MAX and not is_patient:
             found.append(f"the tables were {max(self.lags_s):.1f} s behind: expected at most {LAG_S_MAX:g} s")
         settled = self.resident[len(self.resident) // SETTLED_SHARE : len(self.resident) // 2]
         late = self.resident[-len(self.resident) // 4 :]
@@ -168,7 +168,7 @@ def quantiles(samples: list[float]) -> str:
     return f"p50 {p50:.2f}, p99 {p99:.2f}, max {ordered[-1]:.2f}"
 
 
-def soak(seconds: float, rate: int, seed: int, *, instruments: int, out: Path) -> int:
+def soak(seconds: float, rate: int, seed: int, *, instruments: int, is_patient: bool, out: Path) -> int:
     """Run it; -> 0 if there is nothing to complain of."""
     os.environ[KEY_VARIABLE] = KEY
     made = simulated(
@@ -202,11 +202,17 @@ def soak(seconds: float, rate: int, seed: int, *, instruments: int, out: Path) -
             code = server.wait_for_exit()
         finally:
             server.kill()
-    return judged(run, tape, folder, applied=applied, seconds=seconds, code=code)
+    complaints = [*run.complaints(is_patient=is_patient), *judged(run, tape, folder, applied=applied, seconds=seconds)]
+    if code != 0:
+        complaints.append(f"the server ended with {code}")
+    for complaint in complaints:
+        print(f"soak: {complaint}")
+    print("soak: bad" if complaints else "soak: good")
+    return 1 if complaints else 0
 
 
-def judged(run: Soak, tape: Tape, folder: Path, *, applied: int, seconds: float, code: int) -> int:
-    """Say what was found; -> the exit code."""
+def judged(run: Soak, tape: Tape, folder: Path, *, applied: int, seconds: float) -> list[str]:
+    """Hold the log against the tape and print how it went; -> what is not as it should be."""
     recorded = Blocks()
     for item in items(folder):
         if isinstance(item, bytes):
@@ -218,7 +224,7 @@ def judged(run: Soak, tape: Tape, folder: Path, *, applied: int, seconds: float,
         f"log             {len(segments(folder))} segments, {sum(p.stat().st_size for p in segments(folder)):,} bytes"
     )
     run.report()
-    complaints = run.complaints()
+    complaints = []
     if difference := recorded.difference(tape.blocks):
         complaints.append(f"the log is not what the gateway sent: {difference}")
     if min(recorded.bytes, tape.blocks.bytes) < 0.9 * max(recorded.bytes, tape.blocks.bytes):
@@ -230,12 +236,7 @@ def judged(run: Soak, tape: Tape, folder: Path, *, applied: int, seconds: float,
     verified = Log(folder).verify()
     if not verified["good"]:
         complaints.append(f"the log is damaged: {verified['damage']}")
-    if code != 0:
-        complaints.append(f"the server ended with {code}")
-    for complaint in complaints:
-        print(f"soak: {complaint}")
-    print("soak: bad" if complaints else "soak: good")
-    return 1 if complaints else 0
+    return complaints
 
 
 def main() -> int:
@@ -247,9 +248,17 @@ def main() -> int:
     parser.add_argument(
         "--out", type=Path, help="where the log is written (default: a folder of its own that is removed)"
     )
+    parser.add_argument("--patient", action="store_true", help="do not ask how far the tables are behind")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.out) as folder:
-        return soak(given.seconds, given.rate, given.seed, instruments=given.instruments, out=Path(folder))
+        return soak(
+            given.seconds,
+            given.rate,
+            given.seed,
+            instruments=given.instruments,
+            is_patient=given.patient,
+            out=Path(folder),
+        )
 
 
 if __name__ == "__main__":
