@@ -53,7 +53,7 @@ class Unrecorded:
         """Nothing is left to be written."""
 
     def condition(self) -> tuple[RecordingState, str | None]:
-        """What is recorded, and what somebody should see to, if anything."""
+        """Tell what is recorded, and what somebody should see to, if anything."""
         return self.state, self.warning
 
     def metrics(self) -> dict[str, Any]:
@@ -217,7 +217,7 @@ def begin(settings: "Settings", source: AnySource, epoch: int) -> Beginning:
 
 
 def _warning_of(recorder: dict[str, Any], indexing: dict[str, Any] | None) -> str | None:
-    """Records that are lost come first: tables can be made again from the log."""
+    """Say what is wrong: records that are lost first, since tables can be made again from the log."""
     if recorder["state"] == "failing":
         return f"not recorded at the moment: {recorder['error']}"
     if indexing is not None and indexing["state"] == "failing":
