@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from l3book._core import Market, UnknownInstrumentError, __version__
 from l3book.engine import Engine
 from l3book.etags import etag_of_json, etag_of_msgpack
+from l3book.history.recording import OFF, AnyRecording
 from l3book.loop_lag import LoopLag
 from l3book.streams.fanout import Fanout
 
@@ -42,9 +43,14 @@ class Hub:
     """Answers about the books, already encoded, and how the server is doing."""
 
     def __init__(
-        self, market: Market, engine: Engine, ready_lag_ms_max: int = 0, history: "History | None" = None
+        self,
+        market: Market,
+        engine: Engine,
+        ready_lag_ms_max: int = 0,
+        recording: AnyRecording = OFF,
+        history: "History | None" = None,
     ) -> None:
-        """`history`: the recorded past, where there is one; whoever made it closes it."""
+        """`history`: what was recorded, to be asked; whoever made it closes it."""
         self.history = history
         self._market = market
         self._engine = engine
@@ -56,6 +62,8 @@ class Hub:
         """Of the event loop that answers; whoever runs one starts it."""
         self.ready_lag_ms_max = ready_lag_ms_max
         """A live source further behind makes the server not ready; 0: never."""
+        self.recording = recording
+        """What becomes of the records once they are applied."""
         self.streams = Fanout(market)
         """Books as they change; for the event loop."""
         self._is_shutting_down = False
@@ -159,6 +167,7 @@ class Hub:
             "feed": self._engine.feed.watch_stats() if self._engine.feed else None,
             "event_loop": self.loop_lag.as_dict(),
             "websocket": self.streams.metrics(),
+            "history": self.recording.metrics(),
             "uptime_s": round(totals.at_s - self._started_s, 3),
             "throughput": self._throughput,
             "totals": {"messages": totals.messages, "events": totals.events, "bytes": totals.bytes},
@@ -194,6 +203,7 @@ class Hub:
                 return
             try:
                 self._sample()
+                self.recording.look()
             except Exception:
                 log.exception("no sample of throughput and latency this time")
 

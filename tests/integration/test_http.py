@@ -239,7 +239,7 @@ def test_metrics_of_a_source_that_ended(ended: RunningServer) -> None:
     assert metrics["uptime_s"] > 0
     for kind in ("apply", "snapshot", "feed"):
         assert set(metrics["latency"][kind]) == {"count", "p50_ns", "p90_ns", "p99_ns", "max_ns"}
-    assert ended.get("/readyz").json() == {"status": "ready"}
+    assert ended.get("/readyz").json() == {"status": "ready", "recording": "off"}
     assert ended.get("/livez").json() == {"status": "live"}
 
 

@@ -146,7 +146,9 @@ class Rest:
         check_known(request)
         if reason := self._hub.not_ready():
             raise Problem(503, "not_ready", reason, headers={"Retry-After": str(RETRY_AFTER_S)})
-        return Response(_encode_json(Ready(status="ready")), headers=_NO_STORE, media_type=_JSON)
+        recording, warning = self._hub.recording.condition()
+        ready = Ready(status="ready", recording=recording, warning=warning or msgspec.UNSET)
+        return Response(_encode_json(ready), headers=_NO_STORE, media_type=_JSON)
 
 
 def found(look_up: Callable[..., Answered], instrument: str | Key, *arguments: Any) -> Answered:

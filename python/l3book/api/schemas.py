@@ -159,6 +159,63 @@ class Access(Answer):
     limited_requests: Annotated[int, Meta(ge=0, description="beyond requests_per_s_max")]
 
 
+class Recorder(Answer):
+    """What was written to the log since the start."""
+
+    records: Count
+    next_ordinal: Annotated[
+        int, Meta(ge=0, description="of the next record: so many are in the history, holes counted")
+    ]
+    durable_ordinal: Annotated[
+        int, Meta(ge=0, description="of the first record that a crash of the machine could lose")
+    ]
+    queue_bytes: Annotated[int, Meta(ge=0, description="that wait to be written, now")]
+    queue_bytes_max: Count
+    bytes_plain: Annotated[int, Meta(ge=0, description="before compression")]
+    bytes_written: Count
+    frames: Count
+    segments: Count
+    fsyncs: Count
+    fsync_p50_ns: Count
+    fsync_p99_ns: Count
+    holes: Count
+    records_lost: Annotated[int, Meta(ge=0, description="that lie in holes")]
+    write_errors: Count
+    error: Annotated[str | None, Meta(description="of the last write, while it fails")]
+
+
+class Indexing(Answer):
+    """What is derived from the log: tables, filters and checkpoints."""
+
+    state: Literal["indexing", "failing", "stopped"]
+    error: str | None
+    store: str
+    position: Annotated[int, Meta(ge=0, description="ordinal up to which the tables are complete")]
+    lag_records: Annotated[int, Meta(ge=0, description="durable records that are not in the tables yet")]
+    lag_s: Annotated[float, Meta(ge=0, description="since when the tables have not been at the end of the log")]
+    batches: Count
+    rows: Count
+    errors: Count
+    restarts: Count
+    pruned_segments: Count
+    pruned_bytes: Count
+
+
+RecordingState: TypeAlias = Annotated[
+    Literal["off", "taken", "unavailable", "recording", "failing", "closed"],
+    Meta(description="off: by a setting; taken: another server has the default folder; unavailable: it cannot be used"),
+]
+
+
+class History(Answer):
+    """What becomes of the records once they are applied."""
+
+    state: RecordingState
+    warning: str | None
+    recorder: Recorder | None
+    indexing: Indexing | None
+
+
 class Throughput(Answer):
     """Of the last window."""
 
@@ -202,6 +259,7 @@ class Metrics(Answer):
     feed: Annotated[dict[str, Any] | None, Meta(description="what the watch of a live feed has counted")]
     event_loop: EventLoop
     websocket: WebSockets
+    history: History
     access: Access
     uptime_s: Rate
     throughput: Throughput
@@ -241,9 +299,11 @@ class Live(Answer):
 
 
 class Ready(Answer):
-    """There is a book, and the source has not failed."""
+    """There is a book, and the source has not failed. That nothing is recorded keeps no book from being served."""
 
     status: Literal["ready"]
+    recording: RecordingState
+    warning: Annotated[str, Meta(description="what somebody should see to")] | UnsetType = UNSET
 
 
 class Ticket(Answer):

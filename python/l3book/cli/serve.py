@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError
+from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError, cannot_use
 from l3book.cli.settings import add_settings_arguments, load_settings
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from l3book.access.guard import Guard
     from l3book.config import Loaded, Settings
+    from l3book.history.recording import Beginning
     from l3book.reloading import Reloading
     from l3book.shutdown import Shutdown
     from l3book.sources import AnySource
@@ -127,20 +128,25 @@ def _serve(
     listener: "socket",
     guard: "Guard",
 ) -> int:
-    from l3book import Market, __version__, telemetry
+    from l3book import __version__, telemetry
     from l3book.api.app import create_app
     from l3book.api.server import Server
     from l3book.engine import Engine
     from l3book.feed.options import FeedOptions
     from l3book.hub import Hub
     from l3book.listening import address_of
-    from l3book.sources import is_connector
 
     url = f"{scheme(settings)}://{address_of(listener)}"
-    # Clients notice a restart by the epoch, so it must be one that no earlier run had.
-    market = Market(epoch=time.time_ns() // NS_PER_MS, watch=is_connector(source))
-    engine = Engine(source, market, FeedOptions(settings.reconnect_budget_s, settings.replay_range_s))
-    hub = Hub(market, engine, settings.ready_lag_ms_max)
+    beginning = _begin(settings, source)
+    recording = beginning.recording
+    engine = Engine(
+        source,
+        beginning.market,
+        FeedOptions(settings.reconnect_budget_s, settings.replay_range_s),
+        recording=recording,
+        lost_s=beginning.lost_s,
+    )
+    hub = Hub(beginning.market, engine, settings.ready_lag_ms_max, recording)
 
     def on_accepting() -> None:
         hub.loop_lag.start()
@@ -167,6 +173,7 @@ def _serve(
 
     shutdown.call(on_signal)
     reloading.call(on_reload)
+    recording.start()
     engine.start()
     hub.start()
     try:
@@ -174,12 +181,31 @@ def _serve(
     finally:
         hub.stop()
         engine_ended = engine.stop(ENGINE_JOIN_TIMEOUT_S)
+        unwritten = recording.stop()
+    if unwritten:
+        raise CommandError(f"history {recording.folder}: {unwritten}", EXIT_ANSWER_IS_NO)
     if not engine_ended:
         raise CommandError(
             f"source {source.uri}: still busy {ENGINE_JOIN_TIMEOUT_S:g} s after it was closed",
             EXIT_ANSWER_IS_NO,
         )
     return 0
+
+
+def _begin(settings: "Settings", source: "AnySource") -> "Beginning":
+    from l3book._core import HistoryError
+    from l3book.history.recording import begin
+
+    try:
+        # Clients notice a restart by the epoch, so it must be one that no earlier run had.
+        beginning = begin(settings, source, epoch=time.time_ns() // NS_PER_MS)
+    except HistoryError as error:
+        raise CommandError(f"history {settings.history}: {error}") from None
+    except OSError as error:
+        raise cannot_use(f"history {settings.history}", error) from None
+    if beginning.recording.warning:
+        print(f"l3book: warning: {beginning.recording.warning}", file=sys.stderr)
+    return beginning
 
 
 def _hosts(settings: "Settings", listener: "socket") -> tuple[str, ...] | None:
