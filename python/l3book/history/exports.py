@@ -4,7 +4,6 @@ import contextlib
 import itertools
 import re
 import secrets
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias, cast
@@ -12,7 +11,7 @@ from typing import BinaryIO, Literal, TypeAlias, cast
 from l3book._core import Deriver, Log, Past, UnknownInstrumentError
 from l3book.config import Settings
 from l3book.formats import BytesWriter, CsvWriter, ParquetWriter, Writer
-from l3book.rows import CHUNK_BYTES
+from l3book.history.stretch import rows_of
 from l3book.workers import Pool
 
 ExportFormat: TypeAlias = Literal["dbn", "csv", "parquet"]
@@ -44,9 +43,6 @@ PENDING_MAX = 4
 
 _FILE_NAME = re.compile(r"([0-9a-f]{16})\.(dbn\.zst|csv|parquet)")
 _PART = ".part"
-
-# What rows of these are made of is in the records themselves: no book has to be known beforehand.
-_BOOKLESS: frozenset[ExportSchema] = frozenset({"mbo", "trades", "ohlcv-1s", "ohlcv-1m", "ohlcv-1h", "ohlcv-1d"})
 
 
 class ExportTooLargeError(Exception):
@@ -169,7 +165,7 @@ def _write(directory: Path, request: Request, stream: _Bounded) -> int:
     past, log = Past(directory), Log(directory)
     first, end = past.ordinal_at(request.start), max(past.ordinal_at(request.start), past.ordinal_at(request.end))
     deriver = Deriver(request.schema, instrument=request.instrument)
-    pieces = _rows(log, first, end, deriver, request)
+    pieces = rows_of(log, first, end, deriver, with_snapshot=request.with_snapshot)
     # The first piece, before anything is written: only then the deriver knows whether anybody goes by the name.
     begun = next(pieces)
     if request.instrument is not None and not deriver.stats()["instruments"]:
@@ -186,29 +182,6 @@ def _write(directory: Path, request: Request, stream: _Bounded) -> int:
         writer.abandon()
         raise
     return count
-
-
-def _rows(log: Log, first: int, end: int, deriver: Deriver, request: Request) -> Iterator[bytes]:
-    """Make the rows; the first piece is made of all that is there, if that is little."""
-    begun: list[bytes] = []
-    if request.with_snapshot or request.schema not in _BOOKLESS:
-        made = [deriver.feed(snapshot) for snapshot in _snapshots(log, first)]
-        begun = made if request.with_snapshot else []
-    reader = log.dbn(first, end)
-    while chunk := reader.read(CHUNK_BYTES):
-        begun.append(deriver.feed(chunk))
-        if request.instrument is None or deriver.stats()["instruments"]:
-            yield b"".join(begun)
-            begun.clear()
-    yield b"".join([*begun, deriver.flush()])
-
-
-def _snapshots(log: Log, ordinal: int) -> Iterator[bytes]:
-    """Write each book of that moment as an MBO snapshot with DBN metadata before it."""
-    market = log.restore(ordinal)
-    for entry in market.instruments():
-        stream = market.stream("dbn", (entry.publisher_id, entry.instrument_id))
-        yield stream.snapshot().binary or b""
 
 
 def _writer(to: ExportFormat, stream: _Bounded, deriver: Deriver) -> Writer:
