@@ -141,7 +141,9 @@ class Rest:
         """Throughput, latency and counters."""
         check_known(request)
         form, content_type = negotiated(request, METRICS_FORMS)
-        metrics = msgspec.convert({**self._hub.metrics(), "access": asdict(self._guard.counts)}, Metrics)
+        guard = self._guard
+        own = {"access": asdict(guard.counts), "connections": guard.connections.metrics()}
+        metrics = msgspec.convert({**self._hub.metrics(), **own}, Metrics)
         return Response(_encoded(metrics, form), headers=_VARIES, media_type=content_type)
 
     async def transitions(self, request: Request) -> Response:

@@ -4,7 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from l3book._core import AmbiguousInstrumentError, UnknownInstrumentError
-from l3book.access.limits import Subscriptions
+from l3book.access.limits import Ops, Subscriptions
 from l3book.api.ws.formats import BadOpError, Format, MalformedError
 from l3book.api.ws.limits import ERRORS_MAX, OPS_PER_TURN
 from l3book.api.ws.outbox import Outbox
@@ -39,15 +39,16 @@ class Session:
     """From the accepted handshake to the end of the connection."""
 
     def __init__(
-        self, streams: Fanout, in_force: InForce, form: Format, outlet: Outlet, subscribed: Subscriptions
+        self, streams: Fanout, in_force: InForce, form: Format, outlet: Outlet, subscribed: Subscriptions, ops: Ops
     ) -> None:
-        """Count subscriptions into `subscribed`, beside those of the client's other sockets."""
+        """Count subscriptions into `subscribed`, beside those of its other sockets, and operations into `ops`."""
         self.outbox = Outbox(outlet, form, in_force, streams.counters)
         self._streams = streams
         self._in_force = in_force
         self._form = form
         self._outlet = outlet
         self._subscribed = subscribed
+        self._ops = ops
         self._subscriptions: dict[SubscriptionKey, Subscription] = {}
         self._errors = 0
 
@@ -115,6 +116,9 @@ class Session:
         self.outbox.answer(Error(code=code, detail=detail, id=op_id))
 
     def _carry_out(self, op: AnyCommand) -> None:
+        if too_many := self._ops.take():
+            self._streams.counters.limited_ops += 1
+            raise Refusal("too_many_requests", too_many)
         match op:
             case Subscribe():
                 self._subscribe(op)
