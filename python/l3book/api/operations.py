@@ -215,7 +215,7 @@ def _market(settings: Settings) -> tuple[Operation, ...]:
             (Order,),
             tag="Books",
             parameters=(_INSTRUMENT, _ORDER_ID),
-            problems=(*_NO_BOOK, "unknown_order", *_NOT_KNOWN, "bad_parameter"),
+            problems=(*_NO_BOOK, "unknown_order", "unknown_parameter", "bad_parameter"),
         ),
         Operation(
             "/get_snapshot",
@@ -238,7 +238,7 @@ def _server() -> tuple[Operation, ...]:
             (Metrics,),
             content_types=_types_of(METRICS_FORMS),
             headers=("Cache-Control", "Vary"),
-            problems=(*_NOT_KNOWN, "not_acceptable"),
+            problems=("unknown_parameter", "not_acceptable"),
         ),
         Operation(
             "/v1/feed/transitions",
@@ -248,7 +248,7 @@ def _server() -> tuple[Operation, ...]:
             content_types=_types_of(TRANSITIONS_FORMS),
             line=Transition,
             headers=("Cache-Control", "Vary"),
-            problems=(*_NOT_KNOWN, "not_acceptable"),
+            problems=("unknown_parameter", "not_acceptable"),
         ),
         Operation("/livez", "livez", "The process runs", (Live,), needs_key=False),
         Operation(

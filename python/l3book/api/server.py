@@ -37,6 +37,8 @@ _SECURITY_HEADERS = [
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
 ]
+_TLS_HEADERS = [("Strict-Transport-Security", "max-age=31536000")]
+"""A browser that has been here once never comes without TLS again. Of this name only: others are not ours to bind."""
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +72,7 @@ class Server(uvicorn.Server):
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            headers=_SECURITY_HEADERS,
+            headers=[*_SECURITY_HEADERS, *(_TLS_HEADERS if settings.tls_cert else [])],
             backlog=LISTEN_BACKLOG,
             timeout_keep_alive=KEEP_ALIVE_TIMEOUT_S,
             timeout_graceful_shutdown=settings.shutdown_timeout_s,
