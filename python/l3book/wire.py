@@ -186,6 +186,7 @@ ErrorCode: TypeAlias = Annotated[
         "not_recorded",
         "not_subscribed",
         "too_many_replays",
+        "too_many_requests",
         "too_many_subscriptions",
         "unknown_instrument",
         "unknown_replay",
@@ -366,7 +367,7 @@ MESSAGES: tuple[type[Message], ...] = (
 CLOSE_CODES = {
     1002: "not a WebSocket's frames, as RFC 6455 has them",
     1007: "not JSON or MessagePack, as the subprotocol says",
-    1008: "too slow for too long, or too many errors",
+    1008: "too slow for too long, or too many errors, those of `too_many_requests` among them",
     1009: "a message larger than message_bytes_max",
     1011: "an error of the server's, or no answer to its pings",
     1012: "the server ends or restarts",

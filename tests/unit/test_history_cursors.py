@@ -34,7 +34,7 @@ def test_of_a_level(ts: int, side: str, price: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "8" + "0" * 15, "0" * 15, "0" * 17, "0" * 33, "0" * 16 + "C" + "0" * 16, "٠" * 16]
+    "text", ["", "x", "8" + "0" * 15, "0" * 15, "0" * 17, "0" * 33, "0" * 16 + "C" + "0" * 16, "\u0660" * 16]
 )
 def test_anything_else_is_none(text: str) -> None:
     assert cursors.trade_of(text) is None

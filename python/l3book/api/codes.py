@@ -55,6 +55,12 @@ _OF_REQUESTS = (
         "The headers are too large",
         "address and headers together, or trailers, are longer than 65,536 bytes",
     ),
+    _code(
+        "too_many_connections",
+        (429, 503),
+        "Too many connections",
+        "429: `connections_per_address_max` of this address are open; 503: `connections_max` are, and none is idle",
+    ),
     _code("internal_error", 500, "The server failed", "a fault of the server; its log has it under the `trace_id`"),
 )
 _OF_BOOKS = (

@@ -164,7 +164,7 @@ def _replays() -> tuple[Operation, ...]:
             parameters=(IDEMPOTENCY_KEY,),
             problems=(
                 *POST_PROBLEMS,
-                *NOT_KNOWN,
+                "unknown_parameter",
                 *_BODY_PROBLEMS,
                 "not_recorded",
                 "too_many_replays",
@@ -177,7 +177,7 @@ def _replays() -> tuple[Operation, ...]:
             "replays",
             "Replays of yours that run",
             (Replays,),
-            problems=(*NOT_KNOWN, "history_unavailable"),
+            problems=("unknown_parameter", "history_unavailable"),
             **shared,
         ),
         Operation(
@@ -186,7 +186,7 @@ def _replays() -> tuple[Operation, ...]:
             "One replay",
             (Replay,),
             parameters=(replay_id,),
-            problems=("unknown_replay", *NOT_KNOWN, "history_unavailable"),
+            problems=("unknown_replay", "unknown_parameter", "history_unavailable"),
             **shared,
         ),
         Operation(
@@ -202,7 +202,7 @@ def _replays() -> tuple[Operation, ...]:
                 "wrong_origin",
                 "unknown_replay",
                 *NO_BOOK,
-                *NOT_KNOWN,
+                "unknown_parameter",
                 *_BODY_PROBLEMS,
                 "not_recorded",
                 *PAST_PROBLEMS,
@@ -218,7 +218,7 @@ def _replays() -> tuple[Operation, ...]:
             status=204,
             content_types=(),
             parameters=(replay_id,),
-            problems=("wrong_origin", "unknown_replay", *NOT_KNOWN, "history_unavailable"),
+            problems=("wrong_origin", "unknown_replay", "unknown_parameter", "history_unavailable"),
             **shared,
         ),
     )
@@ -242,7 +242,7 @@ def _exports() -> tuple[Operation, ...]:
             problems=(
                 *POST_PROBLEMS,
                 *NO_BOOK,
-                *NOT_KNOWN,
+                "unknown_parameter",
                 *_BODY_PROBLEMS,
                 "not_recorded",
                 "export_too_large",
@@ -258,7 +258,7 @@ def _exports() -> tuple[Operation, ...]:
             content_types=("application/zstd", "text/csv", "application/vnd.apache.parquet"),
             headers=("Cache-Control", "Content-Disposition"),
             parameters=(export_id,),
-            problems=("unknown_export", *NOT_KNOWN, "history_unavailable"),
+            problems=("unknown_export", "unknown_parameter", "history_unavailable"),
             **shared,
         ),
     )

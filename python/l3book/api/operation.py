@@ -84,6 +84,7 @@ COMMON_PROBLEMS = (
     "unsupported_media_type",
     "wrong_host",
     "headers_too_large",
+    "too_many_connections",
     "internal_error",
 )
 """What any request can be answered with."""

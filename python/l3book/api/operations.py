@@ -146,7 +146,7 @@ def _server() -> tuple[Operation, ...]:
             (Metrics,),
             content_types=types_of(METRICS_FORMS),
             headers=("Cache-Control", "Vary"),
-            problems=(*NOT_KNOWN, "not_acceptable"),
+            problems=("unknown_parameter", "not_acceptable"),
         ),
         Operation(
             "/v1/feed/transitions",
@@ -156,7 +156,7 @@ def _server() -> tuple[Operation, ...]:
             content_types=types_of(TRANSITIONS_FORMS),
             line=Transition,
             headers=("Cache-Control", "Vary"),
-            problems=(*NOT_KNOWN, "not_acceptable"),
+            problems=("unknown_parameter", "not_acceptable"),
         ),
         Operation("/livez", "livez", "The process runs", (Live,), needs_key=False),
         Operation(

@@ -125,7 +125,9 @@ class Rest:
         """Throughput, latency and counters."""
         check_known(request)
         form, content_type = negotiated(request, METRICS_FORMS)
-        metrics = msgspec.convert({**self._hub.metrics(), "access": asdict(self._guard.counts)}, Metrics)
+        guard = self._guard
+        own = {"access": asdict(guard.counts), "connections": guard.connections.metrics()}
+        metrics = msgspec.convert({**self._hub.metrics(), **own}, Metrics)
         return Response(encoded(metrics, form), headers=_VARIES, media_type=content_type)
 
     async def transitions(self, request: Request) -> Response:
@@ -136,14 +138,12 @@ class Rest:
         body = tables.lines(entries) if form == "ndjson" else encoded(Transitions(transitions=entries), form)
         return Response(body, headers=_VARIES, media_type=content_type)
 
-    async def livez(self, request: Request) -> Response:
+    async def livez(self, _request: Request) -> Response:
         """Say that the process runs."""
-        check_known(request)
         return Response(_encode_json(Live(status="live")), headers=_NO_STORE, media_type=_JSON)
 
-    async def readyz(self, request: Request) -> Response:
+    async def readyz(self, _request: Request) -> Response:
         """There are books to be served, and the source has not failed."""
-        check_known(request)
         if reason := self._hub.not_ready():
             raise Problem(503, "not_ready", reason, headers={"Retry-After": str(RETRY_AFTER_S)})
         recording, warning = self._hub.recording.condition()

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import logging
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from l3book.reloading import Reloading
     from l3book.shutdown import Shutdown
     from l3book.sources import AnySource
+
+log = logging.getLogger(__name__)
 
 NS_PER_MS = 1_000_000
 
@@ -137,6 +140,7 @@ def _serve(
     from l3book.listening import address_of
 
     url = f"{scheme(settings)}://{address_of(listener)}"
+    _make_room(guard, settings)
     beginning = _begin(settings, source)
     recording = beginning.recording
     engine = Engine(
@@ -157,6 +161,7 @@ def _serve(
         create_app(hub, reloading.in_force, guard, _hosts(settings, listener)),
         listener,
         settings,
+        guard.connections,
         on_accepting=on_accepting,
         on_tick=reloading.reload_if_requested,
     )
@@ -169,6 +174,7 @@ def _serve(
         telemetry.set_level(changed.log_level)
         hub.ready_lag_ms_max = changed.ready_lag_ms_max
         guard.reload(changed)
+        _make_room(guard, changed)
         server.take_over(changed)
 
     shutdown.call(on_signal)
@@ -206,6 +212,16 @@ def _begin(settings: "Settings", source: "AnySource") -> "Beginning":
     if beginning.recording.warning:
         print(f"l3book: warning: {beginning.recording.warning}", file=sys.stderr)
     return beginning
+
+
+def _make_room(guard: "Guard", settings: "Settings") -> None:
+    """See to it that as many connections as are allowed have a file descriptor each, or that fewer are let in."""
+    from l3book.open_files import make_room
+
+    room = guard.connections.room = make_room(settings.connections_max)
+    if room is not None and room < settings.connections_max:
+        wanted = settings.connections_max
+        log.warning("at most %d connections, not %d: the process may not open more files", room, wanted)
 
 
 def _hosts(settings: "Settings", listener: "socket") -> tuple[str, ...] | None:

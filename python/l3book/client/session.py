@@ -140,6 +140,9 @@ class Session:
             return
         for state in self.states:
             if state.phase == "asked" and state.request_id == error.id:
+                if error.code == "too_many_requests" and state.lost_at_s is None:
+                    # Not refused, only too soon.
+                    state.lost_at_s = self._now()
                 lost_s = None if state.lost_at_s is None else self._now() - state.lost_at_s
                 if lost_s is None or lost_s > self._budget_s:
                     state.error = SubscriptionError(error.code, error.detail)

@@ -4,7 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from l3book._core import AmbiguousInstrumentError, UnknownInstrumentError
-from l3book.access.limits import Subscriptions
+from l3book.access.limits import Ops, Subscriptions
 from l3book.api.ws.formats import BadOpError, Format, MalformedError
 from l3book.api.ws.limits import ERRORS_MAX, OPS_PER_TURN
 from l3book.api.ws.outbox import Outbox
@@ -56,8 +56,9 @@ class Session:
         form: Format,
         outlet: Outlet,
         subscribed: Subscriptions,
+        ops: Ops,
     ) -> None:
-        """Count subscriptions into `subscribed`, beside those of the client's other sockets."""
+        """Count subscriptions into `subscribed`, beside those of its other sockets, and operations into `ops`."""
         self.outbox = Outbox(outlet, form, in_force, streams.counters)
         self._live = streams
         self._streams = streams
@@ -68,6 +69,7 @@ class Session:
         self._form = form
         self._outlet = outlet
         self._subscribed = subscribed
+        self._ops = ops
         self._subscriptions: dict[SubscriptionKey, Subscription] = {}
         self._absent: dict[SubscriptionKey, None] = {}
         """Subscriptions to books that there are not, or not yet, at the time that the socket shows."""
@@ -141,6 +143,9 @@ class Session:
         self.outbox.answer(Error(code=code, detail=detail, id=op_id))
 
     async def _carry_out(self, op: AnyCommand) -> None:
+        if too_many := self._ops.take():
+            self._streams.counters.limited_ops += 1
+            raise Refusal("too_many_requests", too_many)
         match op:
             case Subscribe():
                 self._subscribe(op)
