@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from l3book.access.guard import Guard
     from l3book.config import Loaded, Settings
-    from l3book.history.recording import Beginning
+    from l3book.history.past import History
+    from l3book.history.recording import AnyRecording, Beginning
     from l3book.reloading import Reloading
     from l3book.shutdown import Shutdown
     from l3book.sources import AnySource
@@ -150,7 +151,8 @@ def _serve(
         recording=recording,
         lost_s=beginning.lost_s,
     )
-    hub = Hub(beginning.market, engine, settings.ready_lag_ms_max, recording)
+    history = _history(settings, recording)
+    hub = Hub(beginning.market, engine, settings.ready_lag_ms_max, recording, history)
 
     def on_accepting() -> None:
         hub.loop_lag.start()
@@ -187,6 +189,8 @@ def _serve(
     finally:
         hub.stop()
         engine_ended = engine.stop(ENGINE_JOIN_TIMEOUT_S)
+        if history is not None:
+            history.close()
         unwritten = recording.stop()
     if unwritten:
         raise CommandError(f"history {recording.folder}: {unwritten}", EXIT_ANSWER_IS_NO)
@@ -212,6 +216,15 @@ def _begin(settings: "Settings", source: "AnySource") -> "Beginning":
     if beginning.recording.warning:
         print(f"l3book: warning: {beginning.recording.warning}", file=sys.stderr)
     return beginning
+
+
+def _history(settings: "Settings", recording: "AnyRecording") -> "History | None":
+    """Open what is recorded, to be asked."""
+    if recording.folder is None:
+        return None
+    from l3book.history.past import History
+
+    return History(recording.folder, recording.store, settings)
 
 
 def _make_room(guard: "Guard", settings: "Settings") -> None:
