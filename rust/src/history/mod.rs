@@ -1,0 +1,39 @@
+//! The log: what a market applied, on disk, in order, each record once.
+//!
+//! - [`mark`]: what moves books without a record, in the same stream
+//! - [`layout`]: names of folders and files; [`index`]: where the frames of a segment are
+//! - [`checkpoint_file`]: a market of one moment, from which the log goes on
+//! - [`Log`]: reading, also beside the writer and in another process; [`Cursor`]: all of it from an ordinal on
+//!
+//! A segment is a `.dbn.zst` file that any DBN tool reads: a zstd frame with the metadata, then frames of whole
+//! records. Each frame has a checksum of its own and is the unit of durability: first its bytes are on disk, then its
+//! entry is in the index. A reader sees a frame once it has an entry.
+
+pub mod checkpoint_file;
+mod cursor;
+mod error;
+mod frame;
+pub mod index;
+pub mod layout;
+mod log;
+pub mod mark;
+mod names;
+mod past;
+mod queue;
+mod replay;
+mod segment;
+mod shadow;
+mod stats;
+mod walk;
+
+pub use cursor::{Cursor, Item};
+pub use error::HistoryError;
+pub use frame::Plain;
+pub use log::{Clock, Frame, Hole, Log, Session};
+pub use mark::Mark;
+pub use past::{Past, PastError};
+pub(crate) use queue::Queue;
+pub use replay::Replay;
+pub use segment::Segment;
+pub use shadow::{Shadow, restore};
+pub use stats::Stats;
