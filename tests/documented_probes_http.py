@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
     from running import RunningServer
 
-ROUTES = {names(row[0])[0]: row for row in tables("api", "Routes")[0]}
+PAST = ("/history/", "/v1/replays", "/v1/exports")
+ALL_ROUTES = {names(row[0])[0]: row for row in tables("api", "Routes")[0]}
+PAST_ROUTES = {route: row for route, row in ALL_ROUTES.items() if any(name in route for name in PAST)}
+"""Those that only a server with a history answers: documented_probes_past.py."""
+ROUTES = {route: row for route, row in ALL_ROUTES.items() if route not in PAST_ROUTES}
+BOOK_TYPES = [
+    row
+    for row in tables("api", "Content types")[0]
+    if not {"application/zstd", "text/csv"} & set(names(row[0])) and "parquet" not in row[0]
+]
 FILLED = {"instrument": "CD", "order_id": "6415"}
 """What stands for the parameters of paths."""
 GOOD_STATUS = {"GET": 200, "POST": 201}
@@ -78,6 +87,7 @@ PROBLEMS_OF_ROUTES: dict[str, tuple[int, Callable[[Servers, str], httpx.Response
     "ambiguous_instrument": (409, _ambiguous),
     "unknown_order": (404, lambda servers, route: ask(servers.still, path_of(route).replace("6415", "1"))),
     "history_unavailable": (501, lambda servers, route: ask_route(servers, route, "?at=2025-09-24T00:00:00Z")),
+    "not_recorded": (404, lambda servers, route: ask(recorded_for(servers, route), path_of(route) + "?at=1")),
     "no_instruments": (503, lambda servers, route: ask(servers.empty, path_of(route))),
     "not_ready": (503, lambda servers, route: ask(servers.empty, path_of(route))),
     "wrong_origin": (403, lambda servers, route: ask_route(servers, route, Origin="https://evil.example")),
@@ -85,12 +95,22 @@ PROBLEMS_OF_ROUTES: dict[str, tuple[int, Callable[[Servers, str], httpx.Response
     "idempotency_key_reused": (422, _reused),
     "too_many_tickets": (429, _too_many_tickets),
 }
-ELSEWHERE = {"too_many_idempotency_keys", "idempotency_key_running", "too_many_tickets"}
+ELSEWHERE = {
+    "too_many_idempotency_keys",
+    "idempotency_key_running",
+    "too_many_tickets",
+    "history_busy",
+    "history_damaged",
+}
 """Probed once, as problems, or not at all: see UNPROVOKED."""
 
 
+def recorded_for(servers: Servers, route: str) -> RunningServer:
+    return servers.recorded_one if route == "GET /get_snapshot" else servers.recorded
+
+
 def repeated(route: str) -> str:
-    name = "limit" if "limit" in ROUTES[route][1] else "level"
+    name = next(name for name in ("limit", "life", "level") if name in ROUTES[route][1])
     return f"?{name}=1&{name}=1"
 
 
@@ -382,18 +402,18 @@ def _if_none_match(servers: Servers) -> None:
 # Content types.
 
 
-@probe("content type", *(names(row[0])[0] for row in tables("api", "Content types")[0]))
+@probe("content type", *(names(row[0])[0] for row in BOOK_TYPES))
 @probe("header of a request", "Accept")
 @probe("header of an answer", "Vary")
 def _content_types(servers: Servers) -> None:
     told = {ask(servers.still, "/v1/books/CD").headers["content-type"]}
-    for name, *_ in tables("api", "Content types")[0]:
+    for name, *_ in BOOK_TYPES:
         for accepted in (names(name)[0], f"image/png, {names(name)[0]};q=0.5, */*;q=0.1"):
             answer = ask(servers.still, "/v1/books/CD?level=3", headers={"Accept": accepted})
             assert answer.headers["content-type"] == names(name)[0]
             assert answer.headers["vary"] == "Accept"
             told.add(answer.headers["etag"])
-    assert len(told) == len(tables("api", "Content types")[0]) + 1, "an ETag for each, and the first type unless told"
+    assert len(told) == len(BOOK_TYPES) + 1, "an ETag for each, and the first type unless told"
     for alias in ("application/vnd.msgpack", "application/x-msgpack"):
         assert ask(servers.still, "/v1/books/CD", headers={"Accept": alias}).headers["content-type"] == alias
 

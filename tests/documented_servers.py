@@ -13,6 +13,7 @@ import httpx
 from certificates import make_certificate
 from dbn_bytes import T0, UNIT, metadata, record
 from keyed import make_key
+from recorded import simulated, wait_until_recorded
 from running import EXIT_TIMEOUT_S, STATE_TIMEOUT_S, RunningServer
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ PROBES: dict[Row, Probe] = {}
 OWN = "127.0.0.1"
 OTHER = "127.0.0.2"
 """Loopback too, and another address to limits."""
+SECOND_NS = 1_000_000_000
 STREAM = "synthetic:?rate=5000"
 
 
@@ -112,6 +114,45 @@ class Servers:
         server = self.start("still", f"file:{path}")
         server.wait_for_state("ended")
         return server
+
+    @functools.cached_property
+    def recorded(self) -> RunningServer:
+        """The books of `still`, moving for some seconds, with a history; room for two replays and two exports."""
+        path = self.folder / "recorded.dbn"
+        records = [
+            record(
+                action,
+                "B",
+                100 * UNIT,
+                size=5,
+                order_id=number,
+                publisher_id=publisher,
+                instrument_id=instrument,
+                ts_event=T0 + number * SECOND_NS,
+            )
+            for number in range(1, 10)
+            for action in ("A", "T")
+            for publisher, instrument in [(1, 7), (2, 7), (1, 8)]
+        ]
+        path.write_bytes(metadata(symbols={"AB": 7, "CD": 8}) + b"".join(records))
+        return self.record("recorded", path, replays_per_key_max=2, exports_max=2)
+
+    @functools.cached_property
+    def recorded_one(self) -> RunningServer:
+        """One book of the synthetic market, from a file, with a history."""
+        path = self.folder / "recorded_one.dbn"
+        return self.record("recorded_one", simulated(path, 3000), export_bytes_max=10_000)
+
+    def record(self, name: str, path: Path, **settings: object) -> RunningServer:
+        """A server that has recorded a file."""
+        server = self.start(name, f"file:{path}", history=self.history_of(name), **settings)
+        server.wait_for_state("ended")
+        wait_until_recorded(server)
+        return server
+
+    def history_of(self, name: str) -> Path:
+        """Its folder."""
+        return self.folder / f"{name}.history"
 
     @functools.cached_property
     def one(self) -> RunningServer:

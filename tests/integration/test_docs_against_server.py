@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import documented_probes_http  # noqa: F401  # each registers its probes
+import documented_probes_past  # noqa: F401
 import documented_probes_sockets  # noqa: F401
 from documented import names, tables
 from documented_servers import PROBES, Row, Servers
@@ -29,6 +30,10 @@ UNPROVOKED: dict[Row, str] = {
     ("answer for an Idempotency-Key", "too_many_idempotency_keys"): "as above",
     ("problem", "shutting_down 503"): "a handshake has to be half done when the server ends: test_shutdown.py",
     ("close code", "1011"): "pings that go unanswered for 40 s, or a fault of the server: test_websocket.py",
+    ("problem", "history_busy 503"): "so much at a time that a machine would have to be slow: unit/test_workers.py",
+    ("error code", "history_busy"): "as above",
+    ("limit in api.md", "questions about the past that are answered or wait"): "as above",
+    ("error code", "history_damaged"): "as the problem of that name",
     ("setting", "idempotency_hours"): "an hour at the least: test_access_idempotency.py has a store with a clock",
     ("operation of orders", "Q"): "the synthetic market has no top-of-book quotes: property/test_streams.py has",
 }
