@@ -297,8 +297,9 @@ impl Watch {
 
     /// Makes a book suspect. Inside an event, the event keeps the doubt, whatever else it says.
     fn doubt_book(&mut self, market: &mut Market, at: usize, reason: &Reason) {
-        market.book_at_mut(at).doubt();
         let book = &mut self.books[at];
+        let is_news = book.doubt.is_none() || (book.pending > 0 && book.taint.is_none());
+        market.doubt(at, reason, is_news);
         book.is_anchored = false;
         if book.pending > 0 {
             book.taint.get_or_insert_with(|| reason.clone());

@@ -87,7 +87,7 @@ impl Watch {
         let is_ahead = last_ts_recv > 0 && book.done().ts_recv > last_ts_recv;
         book.is_place_certain &= !(book.done().has_snapshot && book.done().records == 0 && is_ahead);
         self.stats.unfinished_dropped += u64::from(book.pending);
-        market.book_at_mut(at).drop_unfinished(&book.pending_by_action());
+        market.drop_unfinished(at, &book.pending_by_action());
         book.forget_pending();
         (book.taint, book.event_doubt) = (None, None);
         (book.event_has_clear, book.event_has_mark) = (false, false);
@@ -101,7 +101,7 @@ impl Watch {
         }
         let book = &mut self.books[at];
         if book.doubt.is_none() && !std::mem::replace(&mut book.is_paused, true) {
-            market.book_at_mut(at).doubt();
+            market.pause(at);
             let reason = Reason::Borrowed(reason::DISCONNECTED);
             *self.stats.suspicions.entry(reason.clone()).or_default() += 1;
             let (key, ts_event) = (market.key_at(at), market.book_at(at).moment().ts_event);
@@ -144,6 +144,7 @@ impl Watch {
         self.is_resumed = how != Resumption::Snapshot;
         if how == Resumption::Snapshot {
             self.expect_snapshots();
+            market.await_snapshots();
             return;
         }
         for book in &mut self.books {
@@ -267,7 +268,7 @@ impl Watch {
             if book.doubt.is_some() {
                 book.is_paused = false;
             } else if book.is_paused {
-                market.book_at_mut(at).trust();
+                market.trust(at);
                 self.lift(market, at);
             }
         }
