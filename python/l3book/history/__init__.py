@@ -1,1 +1,1 @@
-"""History: the events as they were applied, in a log, and what is derived from it."""
+"""The recorded past: a log of what the market applied, and what is derived from it to be asked."""
