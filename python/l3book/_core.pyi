@@ -18,19 +18,24 @@ __all__ = [
     "BookSnapshot",
     "CheckpointError",
     "Compressor",
+    "DbnReader",
     "DecodeError",
     "Deriver",
     "FileReader",
+    "HistoryError",
+    "HistoryLockedError",
     "Instrument",
     "InvariantError",
     "L3BookError",
     "Level",
     "LiveStream",
+    "Log",
     "Market",
     "Message",
     "Order",
     "OrderBook",
     "QueuePosition",
+    "Recorder",
     "Simulator",
     "Stream",
     "UnknownInstrumentError",
@@ -77,6 +82,15 @@ class UnknownOrderError(L3BookError, KeyError):
 
 class CheckpointError(L3BookError, ValueError):
     """These bytes are no checkpoint, or none can be made inside a record or zstd frame."""
+
+class HistoryError(L3BookError):
+    """A history cannot be read or recorded."""
+
+class HistoryLockedError(HistoryError):
+    """Another recorder writes to that folder."""
+
+    pid: int | None
+    """Its process, if known."""
 
 @final
 class Level:
@@ -437,6 +451,95 @@ class FileReader:
         """Bytes of the file consumed so far."""
     @property
     def size(self) -> int: ...
+
+@final
+class Recorder:
+    """The one writer of a history's folder: what its market applies from `begin` on is in the log."""
+
+    def __new__(
+        cls,
+        directory: str | PathLike[str],
+        *,
+        fsync_records: int = 65_536,
+        fsync_ms: int = 500,
+        segment_bytes_max: int = 268_435_456,
+        queue_bytes_max: int = 67_108_864,
+    ) -> Recorder:
+        """Locks the folder, makes it if need be, and makes its log ready to be written on.
+
+        What is recorded is made durable after `fsync_records` records or `fsync_ms` at the latest. Raises
+        HistoryLockedError if another recorder writes there, HistoryError if it cannot be read or written.
+        """
+    @property
+    def recovered(self) -> dict[str, Any]:
+        """What opening found and did.
+
+        next_ordinal, end_ordinal (what a market is to be restored to; less than next_ordinal if records that somebody
+        may have read are lost), bytes_cut, frames_cut, indexes_rebuilt, session (the URI of the last one, or None),
+        is_new.
+        """
+    @property
+    def next_ordinal(self) -> int:
+        """Of the next record to be recorded."""
+    def begin(self, market: Market, session: str | None) -> None:
+        """Records this market from now on, and no other.
+
+        A new session of an empty market; or (None) goes on with a market restored to recovered["end_ordinal"]. Raises
+        HistoryError if the market is not where it must be.
+        """
+    def wait_room(self, timeout_s: float) -> bool:
+        """Waits until the queue is at most half full; False if it is not in time."""
+    def flush(self, timeout_s: float) -> bool:
+        """Makes all that was recorded so far durable; False if it is not in time."""
+    def stats(self) -> dict[str, Any]:
+        """What was counted, and the state: "recording", "failing" (with the error) or "closed"."""
+    def close(self, timeout_s: float) -> bool:
+        """Ends the recording; False if not everything became durable in time."""
+
+@final
+class Log:
+    """The durable part of the log in a history's folder. Needs no lock: another process may write it."""
+
+    def __new__(cls, directory: str | PathLike[str]) -> Log: ...
+    def refresh(self) -> None:
+        """Sees what became durable since, and what was removed."""
+    def segments(self) -> list[dict[str, Any]]:
+        """The files, by ordinal.
+
+        path, dataset, day, first_ordinal, end_ordinal, bytes, frames, ts_event_min and _max, ts_recv_min and _max (None
+        without records).
+        """
+    def sessions(self) -> list[dict[str, Any]]:
+        """Uninterrupted histories, the newest last.
+
+        ordinal, first_ordinal (more than ordinal where its beginning was removed), end_ordinal, uri, ts_event_min and
+        _max, ts_recv_min and _max.
+        """
+    def holes(self) -> list[dict[str, Any]]:
+        """What is missing in between: first, end, reason."""
+    @property
+    def first_ordinal(self) -> int:
+        """Of the first record."""
+    @property
+    def end_ordinal(self) -> int:
+        """After the last record's."""
+    def verify(self, progress: Callable[[int, int], object] | None = None) -> dict[str, Any]:
+        """Reads everything and says whether it is what was written.
+
+        good, segments, frames, records, bytes, damage (None, or path, offset, ordinal, what). `progress(bytes,
+        bytes_in_all)` is called now and then; what it raises ends the reading.
+        """
+    def read(self, ordinal: int, records_max: int) -> tuple[int, bytes]:
+        """MBO records of 56 bytes from an ordinal on, up to so many or the next hole; and the ordinal of the first."""
+    def dbn(self, start_ordinal: int, end_ordinal: int) -> DbnReader:
+        """A DBN stream of the records from an ordinal on to another (which is not in it), with the mappings."""
+
+@final
+class DbnReader:
+    """A DBN stream in pieces: metadata, then records and symbol mappings, without marks."""
+
+    def read(self, bytes_max: int) -> bytes:
+        """The next piece, somewhat longer than `bytes_max` where a run of records is; b"" at the end."""
 
 @final
 class LiveStream:

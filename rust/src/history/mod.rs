@@ -3,6 +3,7 @@
 //! - [`mark`]: what moves books without a record, in the same stream
 //! - [`layout`]: names of folders and files; [`index`]: where the frames of a segment are
 //! - [`checkpoint_file`]: a market of one moment, from which the log goes on
+//! - [`Recorder`]: writing, by a thread of its own; what a restart makes of what it finds
 //! - [`Log`]: reading, also beside the writer and in another process; [`Cursor`]: all of it from an ordinal on
 //!
 //! A segment is a `.dbn.zst` file that any DBN tool reads: a zstd frame with the metadata, then frames of whole
@@ -12,19 +13,25 @@
 pub mod checkpoint_file;
 mod cursor;
 mod error;
+mod files;
 mod frame;
 pub mod index;
 pub mod layout;
+mod lock;
 mod log;
 pub mod mark;
 mod names;
 mod past;
 mod queue;
 mod replay;
+mod recorder;
+mod recovery;
 mod segment;
 mod shadow;
 mod stats;
 mod walk;
+mod verdict;
+mod writer;
 
 pub use cursor::{Cursor, Item};
 pub use error::HistoryError;
@@ -34,6 +41,9 @@ pub use mark::Mark;
 pub use past::{Past, PastError};
 pub(crate) use queue::Queue;
 pub use replay::Replay;
+pub use recorder::{FRAME_RECORDS_MAX, QUEUE_BYTES_MIN, Recorder, Settings};
+pub use recovery::Recovered;
 pub use segment::Segment;
 pub use shadow::{Shadow, restore};
 pub use stats::Stats;
+pub use verdict::{Damage, Verdict};

@@ -12,7 +12,7 @@ use std::{
 use dbn::{Metadata, UNDEF_TIMESTAMP};
 
 use super::{
-    layout::{DAY_NS, dataset_name},
+    layout::{DATASET_UNKNOWN, DAY_NS, dataset_name},
     mark::Mark,
     stats::Stats,
 };
@@ -146,18 +146,14 @@ impl Queue {
         session: SessionStart,
         dataset: Option<&str>,
         symbols: Symbols,
-        next_ordinal: u64,
         marks: Vec<Mark>,
         checkpoint: Option<Vec<u8>>,
     ) {
         let mut state = self.lock();
         self.cut(&mut state);
-        state.next_ordinal = next_ordinal;
         state.hole = None;
         state.session = session;
-        if let Some(dataset) = dataset {
-            state.dataset = dataset.into();
-        }
+        state.dataset = dataset.unwrap_or(DATASET_UNKNOWN).into();
         state.is_recording = true;
         state.reopen(symbols, marks);
         state.open.checkpoint = checkpoint;

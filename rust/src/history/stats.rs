@@ -38,3 +38,37 @@ pub struct Stats {
     /// Attempts to write that failed.
     pub write_errors: u64,
 }
+
+impl Stats {
+    /// The name users see.
+    #[must_use]
+    pub fn state(&self) -> &'static str {
+        match (self.is_closed, &self.error) {
+            (true, _) => "closed",
+            (false, Some(_)) => "failing",
+            (false, None) => "recording",
+        }
+    }
+
+    /// The numbers, under the names users see.
+    #[must_use]
+    pub fn counters(&self) -> [(&'static str, u64); 15] {
+        [
+            ("records", self.records),
+            ("durable_ordinal", self.durable_ordinal),
+            ("next_ordinal", self.next_ordinal),
+            ("queue_bytes", self.queue_bytes),
+            ("queue_bytes_max", self.queue_bytes_max),
+            ("bytes_plain", self.bytes_plain),
+            ("bytes_written", self.bytes_written),
+            ("frames", self.frames),
+            ("segments", self.segments),
+            ("fsyncs", self.fsyncs),
+            ("fsync_p50_ns", self.fsync_p50_ns),
+            ("fsync_p99_ns", self.fsync_p99_ns),
+            ("holes", self.holes),
+            ("records_lost", self.records_lost),
+            ("write_errors", self.write_errors),
+        ]
+    }
+}

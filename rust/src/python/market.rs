@@ -67,6 +67,10 @@ impl Market {
         Self(Arc::new(Shared::new(market, watch)))
     }
 
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        self.0.clone()
+    }
+
     fn feed_bytes(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<u64> {
         Ok(py.detach(|| self.0.feed(bytes))?)
     }
