@@ -23,11 +23,8 @@ ALL_ROUTES = {names(row[0])[0]: row for row in tables("api", "Routes")[0]}
 PAST_ROUTES = {route: row for route, row in ALL_ROUTES.items() if any(name in route for name in PAST)}
 """Those that only a server with a history answers: documented_probes_past.py."""
 ROUTES = {route: row for route, row in ALL_ROUTES.items() if route not in PAST_ROUTES}
-BOOK_TYPES = [
-    row
-    for row in tables("api", "Content types")[0]
-    if not {"application/zstd", "text/csv"} & set(names(row[0])) and "parquet" not in row[0]
-]
+FILE_TYPES = {"application/zstd", "text/csv", "application/vnd.apache.parquet"}
+BOOK_TYPES = [row for row in tables("api", "Content types")[0] if not FILE_TYPES & set(names(row[0]))]
 FILLED = {"instrument": "CD", "order_id": "6415"}
 """What stands for the parameters of paths."""
 GOOD_STATUS = {"GET": 200, "POST": 201}
@@ -101,6 +98,7 @@ ELSEWHERE = {
     "too_many_tickets",
     "history_busy",
     "history_damaged",
+    "store_unavailable",
 }
 """Probed once, as problems, or not at all: see UNPROVOKED."""
 

@@ -33,6 +33,7 @@ UNPROVOKED: dict[Row, str] = {
     ("problem", "history_busy 503"): "so much at a time that a machine would have to be slow: unit/test_workers.py",
     ("error code", "history_busy"): "as above",
     ("limit in api.md", "questions about the past that are answered or wait"): "as above",
+    ("problem", "store_unavailable 503"): "a store that cannot be read: test_past.py has one",
     ("error code", "history_damaged"): "as the problem of that name",
     ("setting", "idempotency_hours"): "an hour at the least: test_access_idempotency.py has a store with a clock",
     ("operation of orders", "Q"): "the synthetic market has no top-of-book quotes: property/test_streams.py has",

@@ -244,6 +244,19 @@ def test_rows_of_nothing(server: RunningServer, times: list[int]) -> None:
     problem(server.get("/v1/books/NONE/history/bbo"), 404, "unknown_instrument")
 
 
+def test_a_store_that_cannot_be_read_is_said_to_be(
+    serve: Callable[..., RunningServer], recording: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "history"
+    folder.mkdir()
+    (folder / "history.sqlite").write_bytes(b"no database" * 1000)
+    server = serve("--source", f"file:{recording}", "--history", str(folder))
+    server.wait_for_state("ended")
+    answer = server.get("/v1/books/SYN0/history/trades")
+    problem(answer, 503, "store_unavailable")
+    assert answer.headers["Retry-After"]
+
+
 def exported(server: RunningServer, **body: Any) -> bytes:
     made = server.client.post("/v1/exports", json=body)
     assert made.status_code == 201, made.text

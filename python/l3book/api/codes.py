@@ -102,6 +102,7 @@ _OF_HISTORY = (
     _code("history_damaged", 500, "The history cannot be read", "what is recorded of that time is damaged or gone"),
     _code("history_unavailable", 501, "No history", "the past is asked for, and this server keeps none"),
     _code("export_failed", 503, "The export could not be written", "the disk is full, or cannot be written to"),
+    _code("store_unavailable", 503, "Rows cannot be asked for now", "the store of rows cannot be read at the moment"),
     _code("history_busy", 503, "The past is busy", "more is asked of the past than it can answer at a time"),
 )
 

@@ -31,6 +31,7 @@ from l3book.api.operation import (
     ORDER_ID,
     PAST_PROBLEMS,
     POST_PROBLEMS,
+    ROWS_PROBLEMS,
     Operation,
     Parameter,
     types_of,
@@ -88,7 +89,7 @@ _ORDER = Operation(
         AT,
         Parameter("life", "query", Literal["true", "false"], "false: without its life, which takes time to find"),
     ),
-    problems=(*NO_BOOK, "unknown_order", *NOT_KNOWN, "bad_parameter", "not_recorded", *PAST_PROBLEMS),
+    problems=(*NO_BOOK, "unknown_order", *NOT_KNOWN, "bad_parameter", "not_recorded", *ROWS_PROBLEMS),
 )
 
 
@@ -98,7 +99,7 @@ def _rows() -> tuple[Operation, ...]:
         "tag": "History",
         "content_types": types_of(ROWS_FORMS),
         "headers": ("Cache-Control", "Link", "Vary"),
-        "problems": (*NO_BOOK, *NOT_KNOWN, "not_acceptable", "bad_parameter", *PAST_PROBLEMS),
+        "problems": (*NO_BOOK, *NOT_KNOWN, "not_acceptable", "bad_parameter", *ROWS_PROBLEMS),
         "needs_history": True,
     }
     price = Annotated[str, Meta(pattern=PRICE_PATTERN)]

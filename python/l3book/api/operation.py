@@ -116,6 +116,8 @@ NOT_KNOWN = ("unknown_parameter", "repeated_parameter")
 NO_BOOK = ("unknown_instrument", "ambiguous_instrument")
 PAST_PROBLEMS = ("history_unavailable", "history_busy", "history_damaged")
 """What anything that is asked of the past can be answered with besides."""
+ROWS_PROBLEMS = (*PAST_PROBLEMS, "store_unavailable")
+"""What is asked of derived rows can be answered with besides."""
 IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key", "header", _IdempotencyKey, "the same key and body: the same answer, done once"
 )

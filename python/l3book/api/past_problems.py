@@ -42,5 +42,7 @@ async def asked(answer: Awaitable[Result], instrument: str | tuple[int, int] | N
         raise Problem(429, "too_many_replays", str(error), headers=_COME_AGAIN) from None
     except BusyError as error:
         raise Problem(503, "history_busy", str(error), headers=_COME_AGAIN) from None
-    except (HistoryError, StoreError) as error:
+    except StoreError as error:
+        raise Problem(503, "store_unavailable", str(error), headers=_COME_AGAIN) from None
+    except HistoryError as error:
         raise Problem(500, "history_damaged", str(error)) from None
