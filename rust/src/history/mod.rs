@@ -2,6 +2,7 @@
 //!
 //! - [`mark`]: what moves books without a record, in the same stream
 //! - [`layout`]: names of folders and files; [`index`]: where the frames of a segment are
+//! - [`checkpoint_file`]: a market of one moment, from which the log goes on
 //! - [`Recorder`]: writing, by a thread of its own; what a restart makes of what it finds
 //! - [`Log`]: reading, also beside the writer and in another process; [`Cursor`]: all of it from an ordinal on
 //!
@@ -9,6 +10,7 @@
 //! records. Each frame has a checksum of its own and is the unit of durability: first its bytes are on disk, then its
 //! entry is in the index. A reader sees a frame once it has an entry.
 
+pub mod checkpoint_file;
 mod cursor;
 mod error;
 mod files;
@@ -18,11 +20,16 @@ pub mod layout;
 mod lock;
 mod log;
 pub mod mark;
+mod names;
+mod past;
 mod queue;
+mod replay;
 mod recorder;
 mod recovery;
 mod segment;
+mod shadow;
 mod stats;
+mod walk;
 mod verdict;
 mod writer;
 
@@ -31,9 +38,12 @@ pub use error::HistoryError;
 pub use frame::Plain;
 pub use log::{Clock, Frame, Hole, Log, Session};
 pub use mark::Mark;
+pub use past::{Past, PastError};
 pub(crate) use queue::Queue;
+pub use replay::Replay;
 pub use recorder::{FRAME_RECORDS_MAX, QUEUE_BYTES_MIN, Recorder, Settings};
 pub use recovery::Recovered;
 pub use segment::Segment;
+pub use shadow::{Shadow, restore};
 pub use stats::Stats;
 pub use verdict::{Damage, Verdict};
