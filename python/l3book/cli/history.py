@@ -15,7 +15,7 @@ from l3book.times import parse_time_ns
 
 if TYPE_CHECKING:
     from l3book import Deriver
-    from l3book.cli.formats import Writer
+    from l3book.formats import Writer
 
 FORMATS = ("dbn", "csv", "parquet")
 _NAME_WIDTH = 12
@@ -203,7 +203,7 @@ def _format(arguments: argparse.Namespace) -> str:
 
 
 def _writer(kind: str, stream: BinaryIO, deriver: "Deriver", output: Path) -> "Writer":
-    from l3book.cli import formats
+    from l3book import formats
 
     compress = output.suffix == ".zst"
     if kind == "dbn":

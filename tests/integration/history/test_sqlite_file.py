@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -143,11 +144,9 @@ def test_a_full_disk_is_an_error_and_nothing_is_half_written(store: SqliteStore)
 
 def test_a_book_that_was_rolled_back_is_known_again_when_it_comes_again(store: SqliteStore) -> None:
     made = batch(level(0, T0, (1, 7)), level(1, T0, (1, 8)))
-    with pytest.raises(AttributeError):
-        # All rows are written by then, and nothing of them stays.
-        store.write(
-            type("Cut", (), {name: getattr(made, name) for name in ("trades", "bbo", "levels", "instruments")})()
-        )
+    with pytest.raises(StoreError):
+        # The position is written last.
+        store.write(replace(made, resume_ordinal="no number"))
     store.write(batch(level(2, T0, (1, 8))))
     assert store.levels((1, 7), *ALWAYS, None, ALL) == []
     found = store.levels((1, 8), T0, T0 + SECOND, SECOND, ALL, side="B", price=64_200_000_000)
