@@ -212,7 +212,8 @@ class Conformance:
         ]
 
     def test_the_last_interval_of_a_page_of_volume_is_whole(self, store: Store) -> None:
-        store.write(batch(*(trade(number, T0 + ms * 1_000_000) for number, ms in enumerate((59_000, 178_000, 179_500)))))
+        times = (T0 + 59 * SECOND, T0 + 178 * SECOND, T0 + 179 * SECOND + SECOND // 2)
+        store.write(batch(*(trade(number, ts) for number, ts in enumerate(times))))
         found = store.volume(BOOK, T0, T0 + 10 * MINUTE, MINUTE, 2)
         assert [(row.ts, row.trades) for row in found] == [(T0, 1), (T0 + 2 * MINUTE, 2)]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from l3book._core import CheckpointError, HistoryError, Log, check_checkpoint
+from l3book._core import HistoryError, Log, NotRecordedError, Past
 from l3book.history.archive import TABLES, Archive, compacted_days
 from l3book.history.catalogue import checkpoints
 from l3book.history.sqlite import FILE_NAME
@@ -83,16 +83,16 @@ def find_damage(folder: Path, progress: Progress | None = None) -> dict[str, Any
 
 def _other_damage(folder: Path, history: Log, report: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for saved in checkpoints(folder):
-        try:
-            check_checkpoint(saved["path"])
-        except FileNotFoundError:
-            # A server removed it this moment.
-            continue
-        except CheckpointError as error:
-            yield _damage(saved["path"], str(error), ordinal=saved["ordinal"])
+        history.refresh()
         if saved["ordinal"] > history.end_ordinal:
-            what = f"a checkpoint of record {saved['ordinal']}: the log ends at {history.end_ordinal}"
+            what = f"books as of record {saved['ordinal']}, the log ends at {history.end_ordinal}"
             yield _damage(saved["path"], what, ordinal=saved["ordinal"])
+        past = Past(folder)
+        with contextlib.suppress(NotRecordedError):
+            past.state_hash(saved["ordinal"])
+        # One that does not fit its checksums is passed over, for an older one; one that is gone was pruned meanwhile.
+        if past.stats()["damaged_checkpoints"] and Path(saved["path"]).exists():
+            yield _damage(saved["path"], "not what its checksums say: expected to be deleted", ordinal=saved["ordinal"])
         report["checkpoints"] += 1
     path = folder / FILE_NAME
     if path.exists():
