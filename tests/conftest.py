@@ -15,6 +15,9 @@ from gateways import RunningGateway
 from keyed import Keyed
 from running import RunningServer
 
+# Its tests are methods there, and have to say what differed as they would in a test file.
+pytest.register_assert_rewrite("store_conformance")
+
 # A shell that runs its jobs in the background has them ignore SIGINT, and what is started from here would inherit that:
 # a handler of our own becomes the default one in every command that the tests run.
 signal.signal(signal.SIGINT, signal.default_int_handler)
