@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from l3book.history.retrying import tried_again
 from l3book.history.store import StoreError
 
 if TYPE_CHECKING:
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-RETRIES_S_MAX = 30
-"""How long one write is tried; then whoever tails the log comes again, from the last position."""
-RETRY_DELAY_S_MIN = 0.1
-RETRY_DELAY_S_MAX = 5
 CONNECT_TIMEOUT_S = 10
 ANSWER_TIMEOUT_S = 120
 ERROR_CHARACTERS_MAX = 300
@@ -79,7 +76,7 @@ class Target:
 class Connection:
     """One client. Any thread may use it; `write`s are tried again for a while."""
 
-    def __init__(self, target: Target, retries_s_max: float = RETRIES_S_MAX) -> None:
+    def __init__(self, target: Target, retries_s_max: float) -> None:
         """Connect. Raises StoreError."""
         self.target = target
         self._retries_s_max = retries_s_max
@@ -122,25 +119,8 @@ class Connection:
             lambda: self._client.raw_insert(table, column_names=columns, insert_block=rows, fmt=form, settings=settings)
         )
 
-    def _tried_again(self, work: Callable[[], Result]) -> Result:
-        from tenacity import (
-            Retrying,
-            retry_if_exception,
-            sleep_using_event,
-            stop_after_delay,
-            stop_when_event_set,
-            wait_random_exponential,
-        )
-
-        return self._guarded(
-            lambda: Retrying(
-                retry=retry_if_exception(is_transient),
-                wait=wait_random_exponential(RETRY_DELAY_S_MIN, RETRY_DELAY_S_MAX),
-                stop=stop_after_delay(self._retries_s_max) | stop_when_event_set(self._closing),
-                sleep=sleep_using_event(self._closing),
-                reraise=True,
-            )(work)
-        )
+    def _tried_again(self, work: Callable[[], object]) -> None:
+        self._guarded(lambda: tried_again(work, is_transient, self._retries_s_max, self._closing))
 
     def _guarded(self, work: Callable[[], Result]) -> Result:
         from clickhouse_connect.driver.exceptions import ClickHouseError

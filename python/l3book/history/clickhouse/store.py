@@ -12,6 +12,7 @@ from l3book.history.clickhouse.connection import Connection, Target
 from l3book.history.clickhouse.schema import BBO, DAY_OF, LEVELS, RECORDS, TABLES, TRADES, VERSION, Names, Table, text
 from l3book.history.intervals import check_interval, in_force, interval_range
 from l3book.history.pages import filled_page
+from l3book.history.retrying import RETRIES_S_MAX
 from l3book.history.rows import STATES
 from l3book.history.store import (
     Batch,
@@ -83,8 +84,10 @@ class ClickHouseStore:
 
     name = "clickhouse"
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, retries_s_max: float = RETRIES_S_MAX) -> None:
+        """`retries_s_max`: how long a write is tried again where the server cannot be reached or cannot just now."""
         self._target = target
+        self._retries_s_max = retries_s_max
         self._names = Names(target.database, target.cluster)
         self._opened: Connection | None = None
         self._sessions: list[tuple[int, int]] | None = None
@@ -93,7 +96,7 @@ class ClickHouseStore:
         """Connect, and make the tables."""
         if self._opened is not None:
             return
-        connection = Connection(self._target)
+        connection = Connection(self._target, self._retries_s_max)
         try:
             self._make_tables(connection)
         except BaseException:
