@@ -43,7 +43,8 @@ def _unprivileged() -> str | None:
 class RunningPostgres:
     """Started with nothing in it; `close` ends it and removes its folder."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: str) -> None:
+        """`settings` are PostgreSQL's own, beside those that every test needs."""
         initdb, postgres = _binary("initdb"), _binary("postgres")
         user = _unprivileged()
         # Not under pytest's folder, which only its owner may enter.
@@ -67,7 +68,8 @@ class RunningPostgres:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
         # What survives a crash of the machine is PostgreSQL's affair; here only processes are killed.
-        settings = {"listen_addresses": "127.0.0.1", "port": self.port, "fsync": "off", "shared_buffers": "64MB"}
+        settings = {"fsync": "off", "shared_buffers": "64MB", **settings}
+        settings |= {"listen_addresses": "127.0.0.1", "port": str(self.port)}
         self.log = self.folder / "log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
