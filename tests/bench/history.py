@@ -7,6 +7,8 @@ server are not here is named with the reason.
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import json
 import os
 import random
@@ -31,7 +33,7 @@ from l3book.history.sqlite import SqliteStore
 from streams_made import RESULTS
 
 if TYPE_CHECKING:
-    from l3book.history.store import Store
+    from l3book.history.store import Book, Store
 
 IS_QUICK = os.environ.get("L3BOOK_BENCH_QUICK", "0") not in {"", "0"}
 MESSAGES = 200_000 if IS_QUICK else 5_000_000
@@ -147,22 +149,21 @@ def questions(store: Store, taken: Taken) -> dict[str, Iterator[Ask]]:
     """Questions of each kind, in the order of the design's table; those of kind a are asked of the log."""
     chance = random.Random(2)
 
-    def window(ts: int) -> tuple[int, int]:
+    def best(book: Book, ts: int) -> object:
         start = ts - chance.randrange(600) * SECOND
-        return start, start + 600 * SECOND
+        return store.bbo(book, start, start + 600 * SECOND, SECOND, 600)
 
-    some = {name: [chance.choice(found) for _ in range(ASKED)] for name, found in taken.questions.items()}
+    def volume(book: Book, ts: int) -> object:
+        return store.volume(book, ts - 12 * 60 * MINUTE, ts + 12 * 60 * MINUTE, MINUTE, 24 * 60)
+
+    def level(book: Book, ts: int, side: str, price: int) -> object:
+        start = ts - chance.randrange(600) * SECOND
+        return store.levels(book, start, start + 600 * SECOND, SECOND, 600, side=side, price=price)
+
+    asked = {"b": (best, "book"), "c": (volume, "book"), "d": (level, "level"), "e": (store.order_life, "order")}
     return {
-        "b": (lambda b=book, w=window(ts): store.bbo(b, *w, SECOND, 600) for book, ts in some["book"]),
-        "c": (
-            lambda b=book, t=ts: store.volume(b, t - 12 * 60 * MINUTE, t + 12 * 60 * MINUTE, MINUTE, 1_440)
-            for book, ts in some["book"]
-        ),
-        "d": (
-            lambda b=book, w=window(ts), s=side, p=price: store.levels(b, *w, SECOND, 600, side=s, price=p)
-            for book, ts, side, price in some["level"]
-        ),
-        "e": (lambda b=book, o=order_id: store.order_life(b, order_id=o) for book, order_id in some["order"]),
+        kind: (functools.partial(ask, *chance.choice(taken.questions[about])) for _ in range(ASKED))
+        for kind, (ask, about) in asked.items()
     }
 
 
@@ -174,7 +175,7 @@ def past_questions(recorded: Recorded, books: list[tuple[Any, ...]]) -> Iterator
     for _ in range(ASKED):
         book, _ = chance.choice(books)
         at = chance.randrange(session["ts_event_min"] + 2 * SECOND, session["ts_event_max"])
-        yield lambda b=book, t=at: past.book_json(b, t, depth=10)
+        yield functools.partial(past.book_json, book, at, depth=10)
 
 
 def latencies(asked: Iterator[Ask]) -> dict[str, float]:
@@ -191,6 +192,12 @@ class NotHereError(Exception):
     """Why a store is not measured."""
 
 
+def _need(*modules: str) -> None:
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise NotHereError(f"{module} is not installed")
+
+
 @contextmanager
 def sqlite(recorded: Recorded, _folder: Path) -> Iterator[tuple[Store, Callable[[], int]]]:
     """The embedded store: order lives are read from the log, so that no records are kept twice."""
@@ -205,11 +212,7 @@ def sqlite(recorded: Recorded, _folder: Path) -> Iterator[tuple[Store, Callable[
 @contextmanager
 def chdb(_recorded: Recorded, folder: Path) -> Iterator[tuple[Store, Callable[[], int]]]:
     """ClickHouse's engine in this process."""
-    try:
-        import chdb as _
-        import clickhouse_connect as _  # noqa: F811
-    except ImportError as error:
-        raise NotHereError(f"{error.name} is not installed") from None
+    _need("chdb", "clickhouse_connect")
     from l3book.history.clickhouse import ClickHouseStore, Target
     from l3book.history.clickhouse.connection import Connection
 
@@ -237,14 +240,12 @@ def chdb(_recorded: Recorded, folder: Path) -> Iterator[tuple[Store, Callable[[]
 @contextmanager
 def postgres(_recorded: Recorded, _folder: Path) -> Iterator[tuple[Store, Callable[[], int]]]:
     """A PostgreSQL server of its own, by loopback."""
-    try:
-        import psycopg as _
-        import pytest
-        from running_postgres import DATABASE, RunningPostgres
+    _need("psycopg", "psycopg_pool", "pytest")
+    import pytest
+    from running_postgres import DATABASE, RunningPostgres
 
-        from l3book.history.postgres import PostgresStore
-    except ImportError as error:
-        raise NotHereError(f"{error.name} is not installed") from None
+    from l3book.history.postgres import PostgresStore
+
     try:
         server = RunningPostgres(fsync="on", shared_buffers="512MB", max_wal_size="4GB")
     except pytest.skip.Exception as reason:

@@ -8,9 +8,6 @@ from hypothesis import strategies as st
 
 from l3book.history.uri import PASSWORD_VARIABLE, check_store_uri, store_of
 
-pytest.importorskip("clickhouse_connect", reason="clickhouse-connect is not installed")
-pytest.importorskip("psycopg", reason="psycopg is not installed")
-pytest.importorskip("chdb", reason="chdb is not installed")
 
 SECRET = "s3cr3t-h0rse"  # noqa: S105
 FOLDER = Path("/nowhere")
@@ -85,7 +82,17 @@ def test_a_wrong_uri_is_refused_in_a_line(uri: str, expected: str) -> None:
 @given(
     st.sampled_from(["clickhouse", "postgresql", "chdb", "sqlite", "mysql"]),
     st.sampled_from(
-        ["u:{}@h/d", "u:{}@/d", ":{}@h:1/d?x=y", "h/d?password={}", "h/d?sslpassword={}&cluster=x", "u:{}@h:99999", "u:{}/x@h", "u:{}#x@h/d", "u:{}?x@h"]
+        [
+            "u:{}@h/d",
+            "u:{}@/d",
+            ":{}@h:1/d?x=y",
+            "h/d?password={}",
+            "h/d?sslpassword={}&cluster=x",
+            "u:{}@h:99999",
+            "u:{}/x@h",
+            "u:{}#x@h/d",
+            "u:{}?x@h",
+        ]
     ),
 )
 def test_a_password_in_a_uri_is_refused_and_not_shown(scheme: str, rest: str) -> None:

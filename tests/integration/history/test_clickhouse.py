@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from l3book.history.store import Store
 
-pytest.importorskip("chdb", reason="chdb, the engine, is not installed")
 
 from l3book.history.clickhouse import ClickHouseStore, Target
 from l3book.history.clickhouse.connection import Connection

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from l3book.history.store import Store
 
-pytest.importorskip("psycopg", reason="psycopg is not installed")
+import psycopg
 
 from l3book.history.postgres import PostgresStore
 from l3book.history.postgres.schema import TABLES, statements
@@ -117,30 +117,33 @@ def test_a_backend_that_is_killed_in_the_middle_of_a_batch_costs_nothing(
     server: RunningPostgres, store: PostgresStore, database: str
 ) -> None:
     """The server ends all its other processes then, and recovers: the writer and every reader are cut off."""
-    batches = RandomBatches(5, 12).batches
+    batches = RandomBatches(5, 6).batches
     held = make(server.options(database))
     held.open()
-    for made in batches[:6]:
-        store.write(made)
-    blocker = threading.Event()
-    trades = [trade(batches[-1].end_ordinal + number, T0 + number, (1, 2)) for number in range(200_000)]
-    large = batch(*trades, resume=batches[-1].resume_ordinal)
-
-    def kill() -> None:
-        while not blocker.is_set():
-            copying = server.execute("SELECT pid FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state = 'active'")
-            if copying:
-                os.kill(copying[0][0], signal.SIGKILL)
-                return
-
-    for made in batches[6:]:
+    for made in batches:
         store.write(made)
     expected = everything(store)
+    trades = [trade(batches[-1].end_ordinal + number, T0 + number, (1, 2)) for number in range(200_000)]
+    large = batch(*trades, resume=batches[-1].resume_ordinal)
+    written = threading.Event()
+    killed: list[int] = []
+
+    def kill() -> None:
+        with psycopg.connect(**server.options(), autocommit=True) as watcher:
+            while not killed and not written.is_set():
+                copying = watcher.execute(
+                    "SELECT pid FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state = 'active'"
+                ).fetchall()
+                for (pid,) in copying:
+                    os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
+
     killer = threading.Thread(target=kill)
     killer.start()
     store.write(large)
-    blocker.set()
+    written.set()
     killer.join()
+    assert killed
     assert store.volume((1, 2), T0, T0 + SECOND, SECOND, ALL)[0].trades >= len(trades)
     assert [row for row in store.trades((1, 2), *ALWAYS, ALL) if row.ordinal < trades[0].ordinal] == expected[
         "trades (1, 2)"

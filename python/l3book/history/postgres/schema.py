@@ -68,7 +68,7 @@ LEVELS = Table(
     _columns('ts bigint, ordinal bigint, price bigint, size bigint, count bigint, book integer, side "char"'),
     "ts",
     "PRIMARY KEY (book, ts, side, price)",
-    # One level over time; without it, all levels of that time would be read. In this order, nothing is lost to alignment.
+    # The second for one level over time, or all levels of that time would be read; in the order that aligns best.
     ("brin (ts)", "btree (price, book, side, ts)"),
     "price, side, ts",
 )
