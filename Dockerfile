@@ -45,8 +45,10 @@ LABEL org.opencontainers.image.title="l3book" \
       org.opencontainers.image.description="Full-depth (L3, market-by-order) order books from Databento DBN data" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=packages /opt/l3book/ /opt/l3book/
-# The user has no home. Keys that are to outlast the container need a volume here.
-ENV PATH=/opt/l3book/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 L3BOOK_STATE_DIR=/tmp/l3book
+# The user has no home. Keys that are to outlast the container need a volume here. Nothing is recorded unless a volume is
+# given for it, on /history for example: a container's own layer is no place for gigabytes.
+RUN install -d -o 10001 -g 10001 /history
+ENV PATH=/opt/l3book/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 L3BOOK_STATE_DIR=/tmp/l3book L3BOOK_NO_HISTORY=1
 # A number and not a name, so that an orchestrator can see that it is not root; no account is needed for it.
 USER 10001:10001
 WORKDIR /tmp

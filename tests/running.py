@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import httpx
@@ -28,9 +28,15 @@ atexit.register(_STATE.cleanup)
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """This process's environment without settings of l3book, with an empty state, plus the changes."""
+    """This process's environment without settings of l3book, with an empty state and no history, plus the changes."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("L3BOOK_")}
-    return {**clean, "L3BOOK_STATE_DIR": _STATE.name, **changes}
+    unrecorded = {} if "L3BOOK_HISTORY" in changes else {"L3BOOK_NO_HISTORY": "1"}
+    return {**clean, "L3BOOK_STATE_DIR": _STATE.name, **unrecorded, **changes}
+
+
+def _environment_for(arguments: Iterable[object], env: dict[str, str] | None) -> dict[str, str]:
+    recorded = {"L3BOOK_NO_HISTORY": "0"} if "--history" in arguments else {}
+    return environment(**{**recorded, **(env or {})})
 
 
 def run(
@@ -43,7 +49,7 @@ def run(
         check=False,
         timeout=COMMAND_TIMEOUT_S,
         cwd=cwd,
-        env=environment(**(env or {})),
+        env=_environment_for(arguments, env),
         stdin=subprocess.DEVNULL,
     )
 
@@ -69,7 +75,7 @@ class RunningCommand:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
-            env=environment(**(env or {})),
+            env=_environment_for(arguments, env),
             cwd=cwd,
             text=True,
         )

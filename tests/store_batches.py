@@ -130,15 +130,14 @@ def _bytes_for_letters(made: NamedTuple) -> tuple[object, ...]:
 class RandomBatches:
     """What an indexer of a made-up market would give: the same for the same seed, from any batch on.
 
-    Each batch tells of about two seconds, the last of them unfinished: the next batch tells it anew, and further.
+    Each batch tells of two seconds, a step apart, the last of them unfinished: the next one tells it anew, and further.
     """
 
-    def __init__(self, seed: int, count: int, *, sessions: bool = True) -> None:
+    def __init__(self, seed: int, count: int, *, steps_s: Sequence[int] = (1, 1, 1, 2, 9)) -> None:
         self._random = random.Random(seed)
+        self._steps_s = steps_s
         self._ordinal = 0
         self._second = T0
-        self._session_ts = T0
-        self._sessions = sessions
         self.batches = [self._next(number) for number in range(count)]
 
     def after(self, position: int) -> list[MadeBatch]:
@@ -147,7 +146,7 @@ class RandomBatches:
 
     def _next(self, number: int) -> MadeBatch:
         sessions = [(self._ordinal, "synthetic:", self._second)] if number == 0 else []
-        if self._sessions and number and self._random.random() < 0.1:
+        if number and self._random.random() < 0.1:
             # Served again: somewhere in the middle of what has been told.
             self._second = T0 + self._random.randrange((self._second - T0) // SECOND + 1) * SECOND
             ts_recv = self._second + self._random.randrange(SECOND)
@@ -157,7 +156,7 @@ class RandomBatches:
         earliest = sessions[0][2] if sessions else self._second
         made += self._of_second(self._second, earliest)
         resume = self._ordinal
-        self._second += self._random.choice((1, 1, 1, 2, 9)) * SECOND
+        self._second += self._random.choice(self._steps_s) * SECOND
         made += self._of_second(self._second, self._second)
         instruments = [(*book, f"S{book[0]}{book[1]}") for book in BOOKS] if number == 0 else []
         made_batch = batch(*made, resume=resume, instruments=instruments, sessions=sessions)

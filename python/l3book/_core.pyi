@@ -18,19 +18,27 @@ __all__ = [
     "BookSnapshot",
     "CheckpointError",
     "Compressor",
+    "DbnReader",
     "DecodeError",
     "Deriver",
     "FileReader",
+    "HistoryError",
+    "HistoryLockedError",
     "Instrument",
     "InvariantError",
     "L3BookError",
     "Level",
     "LiveStream",
+    "Log",
     "Market",
     "Message",
+    "NotRecordedError",
     "Order",
     "OrderBook",
+    "Past",
     "QueuePosition",
+    "Recorder",
+    "Replay",
     "Simulator",
     "Stream",
     "UnknownInstrumentError",
@@ -77,6 +85,19 @@ class UnknownOrderError(L3BookError, KeyError):
 
 class CheckpointError(L3BookError, ValueError):
     """These bytes are no checkpoint, or none can be made inside a record or zstd frame."""
+
+class HistoryError(L3BookError):
+    """A history cannot be read or recorded."""
+
+class HistoryLockedError(HistoryError):
+    """Another recorder writes to that folder."""
+
+    pid: int | None
+
+class NotRecordedError(HistoryError):
+    """The history has nothing of that time or ordinal: before its beginning, in a hole, or removed since."""
+
+    """Its process, if known."""
 
 @final
 class Level:
@@ -437,6 +458,181 @@ class FileReader:
         """Bytes of the file consumed so far."""
     @property
     def size(self) -> int: ...
+
+@final
+class Recorder:
+    """The one writer of a history's folder: what its market applies from `begin` on is in the log."""
+
+    def __new__(
+        cls,
+        directory: str | PathLike[str],
+        *,
+        fsync_records: int = 65_536,
+        fsync_ms: int = 500,
+        segment_bytes_max: int = 268_435_456,
+        queue_bytes_max: int = 67_108_864,
+    ) -> Recorder:
+        """Locks the folder, makes it if need be, and makes its log ready to be written on.
+
+        What is recorded is made durable after `fsync_records` records or `fsync_ms` at the latest. Raises
+        HistoryLockedError if another recorder writes there, HistoryError if it cannot be read or written.
+        """
+    @property
+    def recovered(self) -> dict[str, Any]:
+        """What opening found and did.
+
+        next_ordinal, end_ordinal (what a market is to be restored to; less than next_ordinal if records that somebody
+        may have read are lost), bytes_cut, frames_cut, indexes_rebuilt, session (the URI of the last one, or None),
+        is_new.
+        """
+    @property
+    def next_ordinal(self) -> int:
+        """Of the next record to be recorded."""
+    def begin(self, market: Market, session: str | None) -> None:
+        """Records this market from now on, and no other.
+
+        A new session of an empty market; or (None) goes on with a market restored to recovered["end_ordinal"]. Raises
+        HistoryError if the market is not where it must be.
+        """
+    def wait_room(self, timeout_s: float) -> bool:
+        """Waits until the queue is at most half full; False if it is not in time."""
+    def flush(self, timeout_s: float) -> bool:
+        """Makes all that was recorded so far durable; False if it is not in time."""
+    def stats(self) -> dict[str, Any]:
+        """What was counted, and the state: "recording", "failing" (with the error) or "closed"."""
+    def close(self, timeout_s: float) -> bool:
+        """Ends the recording; False if not everything became durable in time."""
+
+@final
+class Log:
+    """The durable part of the log in a history's folder. Needs no lock: another process may write it."""
+
+    def __new__(cls, directory: str | PathLike[str]) -> Log: ...
+    def refresh(self) -> None:
+        """Sees what became durable since, and what was removed."""
+    def segments(self) -> list[dict[str, Any]]:
+        """The files, by ordinal.
+
+        path, dataset, day, first_ordinal, end_ordinal, bytes, frames, ts_event_min and _max, ts_recv_min and _max (None
+        without records).
+        """
+    def sessions(self) -> list[dict[str, Any]]:
+        """Uninterrupted histories, the newest last.
+
+        ordinal, first_ordinal (more than ordinal where its beginning was removed), end_ordinal, uri, ts_event_min and
+        _max, ts_recv_min and _max.
+        """
+    def holes(self) -> list[dict[str, Any]]:
+        """What is missing in between: first, end, reason."""
+    @property
+    def first_ordinal(self) -> int:
+        """Of the first record."""
+    @property
+    def end_ordinal(self) -> int:
+        """After the last record's."""
+    def verify(self, progress: Callable[[int, int], object] | None = None) -> dict[str, Any]:
+        """Reads everything and says whether it is what was written.
+
+        good, segments, frames, records, bytes, damage (None, or path, offset, ordinal, what). `progress(bytes,
+        bytes_in_all)` is called now and then; what it raises ends the reading.
+        """
+    def read(self, ordinal: int, records_max: int) -> tuple[int, bytes]:
+        """MBO records of 56 bytes from an ordinal on, up to so many or the next hole; and the ordinal of the first."""
+    def dbn(self, start_ordinal: int, end_ordinal: int) -> DbnReader:
+        """A DBN stream of the records from an ordinal on to another (which is not in it), with the mappings."""
+    def restore(self, ordinal: int | None = None, *, watch: bool = False, epoch: int = 0) -> Market:
+        """The market as it was right before the record of an ordinal (None: the log's end), with all marks before that.
+
+        From the nearest checkpoint before it, or the session's beginning; damaged checkpoints are passed over. Its books'
+        epochs begin at `epoch`. With `watch`, it knows where its books stand in their stream: `disconnected()` and a resumed
+        stream follow. Raises NotRecordedError.
+        """
+
+@final
+class Past:
+    """Any book of a history as of any time. Thread-safe; sees what is recorded meanwhile; touches no live market.
+
+    "As of" a time means all events complete at or before it, by ts_event, as `Market(until=...)` has them that is fed the whole
+    session: the newest one that reaches back so far.
+    """
+
+    def __new__(cls, directory: str | PathLike[str]) -> Past: ...
+    def book_json(
+        self, instrument: _InstrumentRef, at: int, *, level: Literal[1, 2, 3] = 2, depth: int | None = 10
+    ) -> bytes:
+        """One book as of `at` (ts_event, ns), in the shape of Market.book_json.
+
+        Later than the end, it is the last state. Raises UnknownInstrumentError, AmbiguousInstrumentError, and
+        NotRecordedError before the beginning and in a hole.
+        """
+    def book_msgpack(
+        self, instrument: _InstrumentRef, at: int, *, level: Literal[1, 2, 3] = 2, depth: int | None = 10
+    ) -> bytes:
+        """The same object as a MessagePack map."""
+    def snapshot(
+        self, instrument: _InstrumentRef, at: int, depth: int | None = 10, *, level: Literal[2, 3] = 2
+    ) -> BookSnapshot:
+        """The same book as an object: `depth` levels a side (None = all), at level 3 with their orders."""
+    def ordinal_at(self, at: int) -> int:
+        """The ordinal of the first record of its session that is later than `at` (ts_event, ns), or that after the last.
+
+        Raises NotRecordedError.
+        """
+    def state_hash(self, ordinal: int) -> str:
+        """The state hash of the market right before the record of an ordinal. Raises NotRecordedError."""
+    def range(self) -> list[dict[str, Any]]:
+        """The sessions as Log.sessions has them, with `ts_begin`: from when on (ts_event, ns) books can be asked for."""
+    def stats(self) -> dict[str, int]:
+        """damaged_checkpoints: so often one was passed over in favour of an older one."""
+
+@final
+class Replay:
+    """A market of its own that is moved along a history: to any time, forwards by ts_recv, by events of one book.
+
+    Thread-safe. At the log's end it goes on with what is recorded meanwhile.
+    """
+
+    def __new__(cls, directory: str | PathLike[str], at: int | None = None) -> Replay:
+        """Begins at `at` (ts_event, ns), or with the newest session. Raises HistoryError, NotRecordedError."""
+    @property
+    def market(self) -> Market:
+        """Always the same object; follow it by `market.stream(...)`."""
+    def seek(self, at: int) -> None:
+        """Goes to a time (ts_event, ns): before the first record that is later.
+
+        Every book begins another epoch, which it never had before; one that was not there then is empty. Raises
+        NotRecordedError, with everything where it was.
+        """
+    def advance(self, ts_recv: int, records_max: int) -> int:
+        """Applies what was received until `ts_recv` (ns), at most so many records; returns how many."""
+    def step(self, instrument: _InstrumentRef, events: int) -> int:
+        """Goes on until one book has completed so many more events, or back (negative) by so many.
+
+        Returns how many they were: fewer at the log's end or the session's beginning. Back is a seek. Raises
+        UnknownInstrumentError, AmbiguousInstrumentError.
+        """
+    @property
+    def ts_recv(self) -> int:
+        """Of the last record, ns; 0 before the first."""
+    @property
+    def ts_event(self) -> int:
+        """Of the last record, ns; 0 before the first."""
+    @property
+    def ordinal(self) -> int:
+        """Of the next record."""
+    @property
+    def ended(self) -> bool:
+        """Whether the log had nothing more when the market was last moved."""
+    @property
+    def next_ts(self) -> int | None:
+        """ts_recv of the next record, ns; None at the end."""
+
+@final
+class DbnReader:
+    """A DBN stream in pieces: metadata, then records and symbol mappings, without marks."""
+
+    def read(self, bytes_max: int) -> bytes:
+        """The next piece, somewhat longer than `bytes_max` where a run of records is; b"" at the end."""
 
 @final
 class LiveStream:

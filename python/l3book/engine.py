@@ -13,6 +13,7 @@ from l3book.sources.connection import ConnectionLost, Refused
 
 if TYPE_CHECKING:
     from l3book.feed.supervisor import Feed
+    from l3book.history.recording import Recording
 
 SourceState: TypeAlias = Literal["starting", "connecting", "running", "reconnecting", "ended", "failed"]
 
@@ -24,16 +25,26 @@ class Engine:
 
     A source that ends or fails leaves the books as they are, and they go on being served. The loop runs once
     per chunk of thousands of records; the records themselves are applied in Rust, without the GIL. A source that is
-    connected to needs a Market that watches (`watch=True`).
+    connected to needs a Market that watches (`watch=True`). Given a `recording`, a source waits while that is behind.
+    A market that goes on after a restart was `disconnected` before it is given, and stood still for `lost_s`.
     """
 
-    def __init__(self, source: AnySource, market: Market, options: FeedOptions | None = None) -> None:
+    def __init__(
+        self,
+        source: AnySource,
+        market: Market,
+        options: FeedOptions | None = None,
+        *,
+        recording: "Recording | None" = None,
+        lost_s: float | None = None,
+    ) -> None:
         self._market = market
+        self._recording = recording
         self._thread = Thread(target=self._run, name="l3book-engine", daemon=True)
         self._stopping = False
         self.uri = source.uri
         """The URI of the source."""
-        self.state: SourceState = "starting"
+        self.state: SourceState = "starting" if lost_s is None else "reconnecting"
         self.error: str | None = None
         """What was wrong with the source, once its state is failed."""
         self.bytes = 0
@@ -44,14 +55,14 @@ class Engine:
         """What keeps the connection, where there is one."""
         self._source: Source | None = None
         if is_connector(source):
-            self.feed = self._open_feed(source, options or FeedOptions())
+            self.feed = self._open_feed(source, options or FeedOptions(), lost_s)
         else:
             self._source = source
 
-    def _open_feed(self, connector: Connector, options: FeedOptions) -> "Feed":
+    def _open_feed(self, connector: Connector, options: FeedOptions, lost_s: float | None) -> "Feed":
         from l3book.feed.supervisor import Feed
 
-        return Feed(connector, self._market, self._take, self._tell, options)
+        return Feed(connector, self._market, self._take, self._tell, options, lost_s)
 
     @property
     def messages(self) -> int:
@@ -107,6 +118,11 @@ class Engine:
         received_ns = time.monotonic_ns()
         self._market.feed(chunk)
         self.applied.add(time.monotonic_ns() - received_ns)
+        if self._recording is not None:
+            self._recording.wait_room(self._is_stopping)
+
+    def _is_stopping(self) -> bool:
+        return self._stopping
 
     def _tell(self, state: Literal["connecting", "reconnecting", "running"]) -> None:
         self.state = state

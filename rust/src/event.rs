@@ -270,8 +270,12 @@ impl EventBook {
     }
 
     /// Forgets the unfinished event, as if none of its records had arrived; `pending` are those of them that are never
-    /// held, by action. What completed before stays.
-    pub(crate) fn drop_unfinished(&mut self, pending: &[u32; 8]) {
+    /// held, by action. What completed before stays. Says whether there was anything to forget.
+    pub(crate) fn drop_unfinished(&mut self, pending: &[u32; 8]) -> bool {
+        let is_unfinished = !self.held.is_empty()
+            || self.verdict.is_some()
+            || self.is_loading
+            || pending.iter().any(|pending| *pending > 0);
         let arrived = &mut self.book.counters.by_action;
         for record in &self.held {
             arrived[Action::of(record) as usize] -= 1;
@@ -284,6 +288,7 @@ impl EventBook {
         self.verdict = None;
         self.is_loading = false;
         self.settle();
+        is_unfinished
     }
 
     /// Lets somebody listen to the events that complete from now on.
@@ -304,18 +309,28 @@ impl EventBook {
         self.settle();
     }
 
-    /// Makes the book suspect, now and, if an event is unfinished, when that completes.
-    pub(crate) fn doubt(&mut self) {
+    /// Makes the book suspect, now and, if an event is unfinished, when that completes; says whether it was not yet.
+    pub(crate) fn doubt(&mut self) -> bool {
+        let before = (self.is_suspect, self.verdict);
         self.is_suspect = true;
         if !self.held.is_empty() || self.verdict.is_some() {
             self.verdict = Some(true);
         }
         self.settle();
+        before != (self.is_suspect, self.verdict)
     }
 
     /// Takes a doubt back.
     pub(crate) fn trust(&mut self) {
         self.is_suspect = false;
+    }
+
+    /// Becomes another moment of the same book; who listens has missed what lies between.
+    pub(crate) fn become_other(&mut self, moment: EventBook) {
+        let mut taps = std::mem::take(&mut self.taps);
+        taps.overflow();
+        *self = Self { taps, ..moment };
+        self.settle();
     }
 
     fn drop_held(&mut self) {

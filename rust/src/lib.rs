@@ -16,6 +16,7 @@
 //! - [`view`]: immutable pictures; [`encode`]: as JSON and MessagePack; [`stream`]: what changes, for all who follow a
 //!   book; [`checkpoint`]: a whole market to and from bytes
 //! - [`derive`](mod@derive): rows of Databento's other schemas, made from MBO
+//! - [`history`]: the log of what a market applied, on disk; [`journal`]: how it gets there
 //! - [`fingerprint`]: a hash of all books' state; [`verify`]: a whole file's books, proven against [`naive`]'s
 //! - [`gateway`]: the bytes of a live session, made from recorded files
 //! - [`reader`]: a file in chunks of whole records; [`sim`]: a synthetic market; [`latency`]: percentiles
@@ -35,8 +36,10 @@ pub mod event;
 pub mod feed;
 pub mod fingerprint;
 pub mod gateway;
+pub mod history;
 mod id_map;
 mod inflate;
+pub mod journal;
 pub mod latency;
 mod levels;
 pub mod market;

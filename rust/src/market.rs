@@ -8,9 +8,11 @@ use crate::{
     book::Broken,
     decode::{BLOCK_RECORDS_MAX, Position, Sink},
     event::{COUNTER_NAMES, EventBook, Rules},
+    history::Mark,
     id_map::{IdMap, Tag},
+    journal::Journal,
     latency::Latency,
-    record::{MboMsg, Reject, mbo_records},
+    record::{MBO_BYTES, MboMsg, Reject, mbo_records},
     symbols::Symbols,
 };
 
@@ -26,7 +28,7 @@ const NEAR_BOOKS_MAX: usize = 8;
 const NEAR_ORDERS_MAX: usize = 30_000;
 
 /// The key of a book.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// Databento's number of the venue and dataset.
     pub publisher_id: u16,
@@ -146,6 +148,8 @@ pub struct Market {
     records_since_sample: u32,
     /// Whether the books are more than the processor's cache holds.
     is_wide: bool,
+    /// Who is told what is applied.
+    journal: Option<Box<Journal>>,
     /// How long one record took, of every 64th.
     pub apply_latency: Latency,
 }
@@ -165,6 +169,7 @@ impl Market {
             records_taken: 0,
             records_since_sample: 0,
             is_wide: false,
+            journal: None,
             apply_latency: Latency::default(),
         }
     }
@@ -211,10 +216,6 @@ impl Market {
         &self.books[at]
     }
 
-    pub(crate) fn book_at_mut(&mut self, at: usize) -> &mut EventBook {
-        &mut self.books[at]
-    }
-
     #[inline(always)]
     fn push(&mut self, way: Way, record: &MboMsg, position: impl FnOnce() -> Position) {
         if let Err(reason) = self.books[way.book as usize].push_tagged(way.tag, record) {
@@ -239,6 +240,9 @@ impl Market {
         first: Position,
         mut book_of: impl FnMut(&mut Self, usize, &MboMsg) -> usize,
     ) {
+        if self.journal.is_some() {
+            self.tell(|journal, market| journal.records(market, records, stride));
+        }
         let mut ways = [Way::default(); BLOCK_RECORDS_MAX];
         for (i, (way, record)) in ways.iter_mut().zip(records).enumerate() {
             let at = book_of(self, i, record);
@@ -277,6 +281,107 @@ impl Market {
     #[inline(never)]
     pub(crate) fn records_at(&mut self, records: &[MboMsg], books: &[u32], stride: usize, first: Position) {
         self.records(records, stride, first, |_, i, _| books[i] as usize);
+    }
+
+    /// Takes records as they lie in memory; `first` is where they lie in their stream.
+    pub(crate) fn take_records(&mut self, records: &[MboMsg], first: Position) {
+        let mut last = (None, 0);
+        for (i, block) in records.chunks(BLOCK_RECORDS_MAX).enumerate() {
+            let position = Position { record: first.record + (i * BLOCK_RECORDS_MAX) as u64, ..first };
+            self.records(block, MBO_BYTES, position, |market, _, record| {
+                let key = Key::of(record);
+                if last.0 != Some(key) {
+                    last = (Some(key), market.find_or_add(key));
+                }
+                last.1
+            });
+        }
+    }
+
+    /// Lets epochs begin anew from another: of books, what they have cleared since is added to it.
+    pub(crate) fn rebase(&mut self, epoch: u64) {
+        for book in &mut self.books {
+            book.epoch = book.epoch.wrapping_sub(self.rules.epoch).wrapping_add(epoch);
+        }
+        self.rules.epoch = epoch;
+    }
+
+    /// The latest epoch of any book, that of the next one included.
+    pub(crate) fn latest_epoch(&self) -> u64 {
+        self.books.iter().map(|book| book.epoch).fold(self.rules.epoch, u64::max)
+    }
+
+    /// Becomes another moment of the same books. A book that the other market does not have is empty in it; whoever listens to
+    /// one has missed what lies between.
+    pub(crate) fn become_other(&mut self, mut other: Market) {
+        (self.rules, self.records_taken, self.stream) = (other.rules, other.records_taken, other.stream);
+        self.symbols.extend(&other.symbols);
+        for at in 0..self.books.len() {
+            let found = other.find(self.keys[at]).map(|at| &mut other.books[at]);
+            let moment = found.map_or_else(
+                || EventBook::new(&self.rules),
+                |book| std::mem::replace(book, EventBook::new(&other.rules)),
+            );
+            self.books[at].become_other(moment);
+        }
+        for (key, book) in other.keys.into_iter().zip(other.books) {
+            if self.find(key).is_none() {
+                self.add(key, book);
+            }
+        }
+    }
+
+    /// From now on, this journal is told what is applied; returns the one that was until now.
+    pub fn set_journal(&mut self, journal: Option<Journal>) -> Option<Journal> {
+        std::mem::replace(&mut self.journal, journal.map(Box::new)).map(|journal| *journal)
+    }
+
+    /// Tells the journal, which may look at the market as it is.
+    #[cold]
+    #[inline(never)]
+    fn tell(&mut self, what: impl FnOnce(&mut Journal, &Self)) {
+        if let Some(mut journal) = self.journal.take() {
+            what(&mut journal, self);
+            self.journal = Some(journal);
+        }
+    }
+
+    /// Makes a book suspect; `is_news` if the reason is a new one, also where the book was suspect already.
+    pub(crate) fn doubt(&mut self, at: usize, reason: &str, is_news: bool) {
+        if (self.books[at].doubt() || is_news) && self.journal.is_some() {
+            let mark = Mark::Doubt { key: self.keys[at], reason: reason.into() };
+            self.tell(|journal, market| journal.mark(&mark, market.books[at].moment().ts_event));
+        }
+    }
+
+    /// Makes a book suspect because its stream broke.
+    pub(crate) fn pause(&mut self, at: usize) {
+        self.books[at].doubt();
+        let mark = Mark::Pause { key: self.keys[at] };
+        self.tell(|journal, market| journal.mark(&mark, market.books[at].moment().ts_event));
+    }
+
+    /// Every book waits for its snapshot.
+    pub(crate) fn await_snapshots(&mut self) {
+        self.tell(|journal, market| {
+            let ts_event = market.books.iter().map(|book| book.moment().ts_event).max();
+            journal.mark(&Mark::Await, ts_event.unwrap_or(0));
+        });
+    }
+
+    /// Takes a book's doubt back.
+    pub(crate) fn trust(&mut self, at: usize) {
+        self.books[at].trust();
+        let mark = Mark::Trust { key: self.keys[at] };
+        self.tell(|journal, market| journal.mark(&mark, market.books[at].moment().ts_event));
+    }
+
+    /// Forgets a book's unfinished event; `pending` are those of its records that are never held back, by action.
+    pub(crate) fn drop_unfinished(&mut self, at: usize, pending: &[u32; 8]) {
+        if self.books[at].drop_unfinished(pending) {
+            let mark = Mark::Drop { key: self.keys[at], counts: std::array::from_fn(|i| pending[4 + i]) };
+            self.tell(|journal, market| journal.mark(&mark, market.books[at].moment().ts_event));
+        }
     }
 
     /// Number of books.
@@ -391,6 +496,7 @@ impl Sink for Market {
     fn metadata(&mut self, metadata: &Metadata) {
         self.stream.metadata_headers += 1;
         self.symbols.add_metadata(metadata);
+        self.tell(|journal, market| journal.metadata(metadata, &market.symbols));
     }
 
     fn mbo(&mut self, block: &[u8], stride: usize, first: Position) {
@@ -408,6 +514,7 @@ impl Sink for Market {
     fn symbol_mapping(&mut self, record: &[u8]) {
         self.stream.symbol_mappings += 1;
         self.symbols.add_record(record);
+        self.tell(|journal, _| journal.mapping(record));
     }
 
     fn other(&mut self, _rtype: u8) {

@@ -208,3 +208,10 @@ pub fn mbo_bytes(record: &MboMsg) -> &[u8; MBO_BYTES] {
     // SAFETY: MboMsg is `repr(C)`, MBO_BYTES long and without padding, so each of its bytes is initialised.
     unsafe { &*std::ptr::from_ref(record).cast() }
 }
+
+/// The bytes of records that follow each other; see [`mbo_bytes`].
+#[must_use]
+pub fn mbo_slice_bytes(records: &[MboMsg]) -> &[u8] {
+    // SAFETY: as above, and a slice has no gaps between its records.
+    unsafe { std::slice::from_raw_parts(records.as_ptr().cast(), size_of_val(records)) }
+}

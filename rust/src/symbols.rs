@@ -8,9 +8,18 @@ use std::{
     sync::Arc,
 };
 
-use dbn::{Metadata, SType};
+use dbn::{MappingInterval, Metadata, SType, SYMBOL_CSTR_LEN, SymbolMapping};
+use time::Date;
 
 const NS_PER_S: i64 = 1_000_000_000;
+const NS_PER_DAY: i64 = 86_400 * NS_PER_S;
+
+/// The UTC date of a time (ns).
+fn date_of(ts_ns: u64) -> Date {
+    let day = i32::try_from(ts_ns / (NS_PER_DAY as u64)).expect("u64 nanoseconds are 213,504 days");
+    let epoch = Date::from_ordinal_date(1970, 1).expect("a date").to_julian_day();
+    Date::from_julian_day(epoch + day).expect("a date before the year 2555")
+}
 
 #[derive(Clone, Default)]
 pub(crate) struct Symbols {
@@ -62,6 +71,20 @@ impl Symbols {
             .flat_map(|(id, intervals)| intervals.iter().map(|((start, end), symbol)| (*id, *start..*end, &**symbol)))
     }
 
+    /// Takes over all mappings of others.
+    pub(crate) fn extend(&mut self, others: &Self) {
+        for (id, interval, symbol) in others.iter() {
+            self.insert(id, interval, symbol);
+        }
+    }
+
+    /// Takes over the mappings that others have of one instrument.
+    pub(crate) fn extend_by(&mut self, others: &Self, instrument_id: u32) {
+        for ((start, end), symbol) in others.by_id.get(&instrument_id).into_iter().flatten() {
+            self.insert(instrument_id, *start..*end, symbol);
+        }
+    }
+
     pub(crate) fn insert(&mut self, instrument_id: u32, interval: Range<u64>, symbol: &str) {
         if symbol.is_empty() {
             return;
@@ -83,12 +106,31 @@ impl Symbols {
                 if let Ok(id) = id {
                     let [start, end] = [interval.start_date, interval.end_date].map(|date| {
                         let seconds = date.midnight().assume_utc().unix_timestamp();
-                        u64::try_from(seconds.saturating_mul(NS_PER_S)).unwrap_or(0)
+                        // A date that u64 nanoseconds do not reach is without end, as live mappings are.
+                        seconds.checked_mul(NS_PER_S).map_or(u64::MAX, |ns| u64::try_from(ns).unwrap_or(0))
                     });
                     self.insert(id, start..end, symbol);
                 }
             }
         }
+    }
+
+    /// Every mapping, as the metadata of a stream names them.
+    pub(crate) fn mappings(&self) -> Vec<SymbolMapping> {
+        let mut by_symbol: BTreeMap<&str, Vec<MappingInterval>> = BTreeMap::new();
+        for (id, at, symbol) in self.iter().filter(|(_, _, symbol)| symbol.len() < SYMBOL_CSTR_LEN) {
+            let interval = MappingInterval {
+                start_date: date_of(at.start),
+                end_date: if at.end == u64::MAX { Date::MAX } else { date_of(at.end) },
+                symbol: id.to_string(),
+            };
+            by_symbol.entry(symbol).or_default().push(interval);
+        }
+        let mapping = |(symbol, mut intervals): (&str, Vec<MappingInterval>)| {
+            intervals.sort_unstable_by(|a, b| (a.start_date, &a.symbol).cmp(&(b.start_date, &b.symbol)));
+            SymbolMapping { raw_symbol: symbol.to_owned(), intervals }
+        };
+        by_symbol.into_iter().map(mapping).collect()
     }
 
     /// Takes over a live stream's mapping record, of either length that DBN has known.
@@ -106,6 +148,26 @@ impl Symbols {
             self.insert(instrument_id, 0..u64::MAX, symbol);
         }
     }
+}
+
+/// A live stream's mapping as DBN 3 has it, without `ts_out`; nothing if it is none.
+pub(crate) fn mapping_record(record: &[u8]) -> Option<[u8; size_of::<dbn::SymbolMappingMsg>()]> {
+    use dbn::{SymbolMappingMsg as V2, v1::SymbolMappingMsg as V1};
+    let mut out = [0; size_of::<V2>()];
+    if record.len() >= size_of::<V2>() {
+        out.copy_from_slice(&record[..size_of::<V2>()]);
+    } else if record.len() >= size_of::<V1>() {
+        let mut copy = |from: Range<usize>, to: usize| out[to..to + from.len()].copy_from_slice(&record[from]);
+        copy(0..16, 0);
+        copy(offset_of!(V1, stype_in_symbol)..offset_of!(V1, stype_out_symbol), offset_of!(V2, stype_in_symbol));
+        copy(offset_of!(V1, stype_out_symbol)..offset_of!(V1, _dummy), offset_of!(V2, stype_out_symbol));
+        copy(offset_of!(V1, start_ts)..size_of::<V1>(), offset_of!(V2, start_ts));
+        (out[offset_of!(V2, stype_in)], out[offset_of!(V2, stype_out)]) = (u8::MAX, u8::MAX);
+    } else {
+        return None;
+    }
+    out[0] = (out.len() / 4) as u8;
+    Some(out)
 }
 
 #[cfg(test)]

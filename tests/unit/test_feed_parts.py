@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
+from l3book import Market
+from l3book._core import Simulator
 from l3book.feed import snapshots
+from l3book.feed.options import FeedOptions
 from l3book.feed.snapshots import Snapshots
 from l3book.feed.status import OVERLOAD_BYTES, FeedStatus
+from l3book.feed.supervisor import Feed
 from l3book.feed.transitions import KEPT, LINES_PER_WINDOW, Transitions
 from l3book.loop_lag import LoopLag
+from l3book.sources.connection import Ask, Connection, Receive
 
 if TYPE_CHECKING:
     import pytest
@@ -123,3 +128,31 @@ def test_a_loop_that_is_held_up_shows_it() -> None:
     assert measured["count"] >= 3
     assert measured["lag_max_ms"] >= 200
     assert measured["lag_p50_ms"] <= measured["lag_p99_ms"] <= measured["lag_max_ms"]
+
+
+class Never:
+    """A connector that is never connected to."""
+
+    uri = "live://X.Y"
+    can_resume = True
+    reconnects_at_end = False
+    silence_max_s = None
+
+    async def connect(self, ask: Ask, receive: Receive) -> Connection:
+        raise AssertionError(ask, receive)
+
+
+def asked_first(market: Market, lost_s: float | None) -> Ask:
+    options = FeedOptions(replay_range_s=100)
+    return Feed(Never(), market, lambda _: None, lambda _: None, options, lost_s)._next_ask()
+
+
+def test_a_market_from_before_a_restart_is_gone_on_with_as_after_a_loss() -> None:
+    simulator, market = Simulator(seed=1), Market(watch=True)
+    assert asked_first(market, None) == Ask("first")
+    assert asked_first(market, 5.0) == Ask("first"), "nothing was applied before the restart either"
+    market.feed(simulator.header() + simulator.read(1000))
+    market.disconnected()
+    assert asked_first(market, 5.0) == Ask("resume", market.resume_ts())
+    assert asked_first(market, 99.0).how == "resume"
+    assert asked_first(market, 101.0).how == "snapshot", "a service does not replay that far back"

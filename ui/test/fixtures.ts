@@ -32,6 +32,7 @@ export function metrics(changes: Partial<Metrics> = {}): Metrics {
   return {
     version: "0.1.0",
     source: { uri: "synthetic:", state: "running", error: null },
+    recording: { state: "recording", warning: null },
     uptimeS: 100,
     messagesPerS: 50_000,
     eventsPerS: 40_000,
@@ -67,6 +68,7 @@ export const WIRE_BOOK = {
 export const WIRE_METRICS = {
   version: "0.1.0",
   source: { uri: "synthetic:", state: "running", error: null },
+  history: { state: "recording", warning: null, recorder: null, indexing: null },
   uptime_s: 12.3,
   throughput: { messages_per_s: 50000.5, events_per_s: 40000, bytes_per_s: 2800000, window_s: 1.0 },
   totals: { messages: 1000, events: 800, bytes: 56000 },

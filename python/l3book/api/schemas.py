@@ -13,7 +13,6 @@ from l3book.wire import (
     Epoch,
     InstrumentId,
     Nanoseconds,
-    OrderId,
     Price,
     PriceLevel,
     PublisherId,
@@ -95,26 +94,6 @@ class BookRow(Answer):
     orders: Annotated[list[QueueEntry], Meta(description="level 3 only")] | UnsetType = UNSET
 
 
-class Order(Answer):
-    """One resting order and its place in the queue of its price."""
-
-    instrument_id: InstrumentId
-    publisher_id: PublisherId
-    symbol: Symbol
-    epoch: Epoch
-    seq: Seq
-    order_id: OrderId
-    status: Literal["resting"]
-    side: Side
-    price: Price
-    size: Size
-    ts_event: Nanoseconds
-    orders_ahead: Annotated[int, Meta(ge=0, description="orders to be filled before it")]
-    size_ahead: Size
-    orders_behind: Count
-    size_behind: Size
-
-
 class Disconnect(Answer):
     """The last loss of a live feed's connection."""
 
@@ -164,6 +143,7 @@ class WebSockets(Answer):
     snapshots: Count
     slow_closed: Annotated[int, Meta(ge=0, description="sockets closed with 1008 for being too slow")]
     errors: Annotated[int, Meta(ge=0, description="error messages")]
+    limited_ops: Annotated[int, Meta(ge=0, description="of them, for operations beyond a rate")]
     late_ticks: Annotated[int, Meta(ge=0, description="polls left out because those before came too late")]
     polls: Annotated[int, Meta(ge=0, description="of groups, on the event loop")]
     poll_total_ms: Rate
@@ -178,6 +158,75 @@ class Access(Answer):
     insufficient_scopes: Count
     wrong_origins: Count
     limited_requests: Annotated[int, Meta(ge=0, description="beyond requests_per_s_max")]
+
+
+class Recorder(Answer):
+    """What was written to the log since the start."""
+
+    records: Count
+    next_ordinal: Annotated[
+        int, Meta(ge=0, description="of the next record: so many are in the history, holes counted")
+    ]
+    durable_ordinal: Annotated[
+        int, Meta(ge=0, description="of the first record that a crash of the machine could lose")
+    ]
+    queue_bytes: Annotated[int, Meta(ge=0, description="that wait to be written, now")]
+    queue_bytes_max: Count
+    bytes_plain: Annotated[int, Meta(ge=0, description="before compression")]
+    bytes_written: Count
+    frames: Count
+    segments: Count
+    fsyncs: Count
+    fsync_p50_ns: Count
+    fsync_p99_ns: Count
+    holes: Count
+    records_lost: Annotated[int, Meta(ge=0, description="that lie in holes")]
+    write_errors: Count
+    error: Annotated[str | None, Meta(description="of the last write, while it fails")]
+
+
+class Indexing(Answer):
+    """What is derived from the log: tables, filters and checkpoints."""
+
+    state: Literal["indexing", "failing", "stopped"]
+    error: str | None
+    store: str
+    position: Annotated[int, Meta(ge=0, description="ordinal up to which the tables are complete")]
+    lag_records: Annotated[int, Meta(ge=0, description="durable records that are not in the tables yet")]
+    lag_s: Annotated[float, Meta(ge=0, description="since when the tables have not been at the end of the log")]
+    batches: Count
+    rows: Count
+    errors: Count
+    restarts: Count
+    pruned_segments: Count
+    pruned_bytes: Count
+
+
+RecordingState: TypeAlias = Annotated[
+    Literal["off", "taken", "unavailable", "recording", "failing", "closed"],
+    Meta(description="off: by a setting; taken: another server has the default folder; unavailable: it cannot be used"),
+]
+
+
+class History(Answer):
+    """What becomes of the records once they are applied."""
+
+    state: RecordingState
+    warning: str | None
+    recorder: Recorder | None
+    indexing: Indexing | None
+
+
+class Connections(Answer):
+    """TCP connections, of HTTP and WebSockets; all but the first two are counted since the start."""
+
+    open: Count
+    idle: Annotated[int, Meta(ge=0, description="of them, those without a request under way")]
+    accepted: Count
+    refused: Annotated[int, Meta(ge=0, description="beyond connections_max or connections_per_address_max")]
+    displaced: Annotated[int, Meta(ge=0, description="idle ones closed so that another could come")]
+    stalled: Annotated[int, Meta(ge=0, description="ended because the client did not read its answer")]
+    bad_requests: Annotated[int, Meta(ge=0, description="refused as no HTTP, too long or too slow")]
 
 
 class Throughput(Answer):
@@ -223,7 +272,9 @@ class Metrics(Answer):
     feed: Annotated[dict[str, Any] | None, Meta(description="what the watch of a live feed has counted")]
     event_loop: EventLoop
     websocket: WebSockets
+    history: History
     access: Access
+    connections: Connections
     uptime_s: Rate
     throughput: Throughput
     totals: Totals
@@ -262,9 +313,11 @@ class Live(Answer):
 
 
 class Ready(Answer):
-    """There is a book, and the source has not failed."""
+    """There is a book, and the source has not failed. That nothing is recorded keeps no book from being served."""
 
     status: Literal["ready"]
+    recording: RecordingState
+    warning: Annotated[str, Meta(description="what somebody should see to")] | UnsetType = UNSET
 
 
 class Ticket(Answer):

@@ -2,12 +2,13 @@
 
 import argparse
 import contextlib
+import logging
 import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError
+from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError, cannot_use
 from l3book.cli.settings import add_settings_arguments, load_settings
 
 if TYPE_CHECKING:
@@ -15,9 +16,13 @@ if TYPE_CHECKING:
 
     from l3book.access.guard import Guard
     from l3book.config import Loaded, Settings
+    from l3book.history.past import History
+    from l3book.history.recording import AnyRecording, Beginning
     from l3book.reloading import Reloading
     from l3book.shutdown import Shutdown
     from l3book.sources import AnySource
+
+log = logging.getLogger(__name__)
 
 NS_PER_MS = 1_000_000
 
@@ -127,20 +132,27 @@ def _serve(
     listener: "socket",
     guard: "Guard",
 ) -> int:
-    from l3book import Market, __version__, telemetry
+    from l3book import __version__, telemetry
     from l3book.api.app import create_app
     from l3book.api.server import Server
     from l3book.engine import Engine
     from l3book.feed.options import FeedOptions
     from l3book.hub import Hub
     from l3book.listening import address_of
-    from l3book.sources import is_connector
 
     url = f"{scheme(settings)}://{address_of(listener)}"
-    # Clients notice a restart by the epoch, so it must be one that no earlier run had.
-    market = Market(epoch=time.time_ns() // NS_PER_MS, watch=is_connector(source))
-    engine = Engine(source, market, FeedOptions(settings.reconnect_budget_s, settings.replay_range_s))
-    hub = Hub(market, engine, settings.ready_lag_ms_max)
+    _make_room(guard, settings)
+    beginning = _begin(settings, source)
+    recording = beginning.recording
+    engine = Engine(
+        source,
+        beginning.market,
+        FeedOptions(settings.reconnect_budget_s, settings.replay_range_s),
+        recording=recording,
+        lost_s=beginning.lost_s,
+    )
+    history = _history(settings, recording)
+    hub = Hub(beginning.market, engine, settings.ready_lag_ms_max, recording, history)
 
     def on_accepting() -> None:
         hub.loop_lag.start()
@@ -151,6 +163,7 @@ def _serve(
         create_app(hub, reloading.in_force, guard, _hosts(settings, listener)),
         listener,
         settings,
+        guard.connections,
         on_accepting=on_accepting,
         on_tick=reloading.reload_if_requested,
     )
@@ -163,10 +176,12 @@ def _serve(
         telemetry.set_level(changed.log_level)
         hub.ready_lag_ms_max = changed.ready_lag_ms_max
         guard.reload(changed)
+        _make_room(guard, changed)
         server.take_over(changed)
 
     shutdown.call(on_signal)
     reloading.call(on_reload)
+    recording.start()
     engine.start()
     hub.start()
     try:
@@ -174,12 +189,52 @@ def _serve(
     finally:
         hub.stop()
         engine_ended = engine.stop(ENGINE_JOIN_TIMEOUT_S)
+        if history is not None:
+            history.close()
+        unwritten = recording.stop()
+    if unwritten:
+        raise CommandError(f"history {recording.folder}: {unwritten}", EXIT_ANSWER_IS_NO)
     if not engine_ended:
         raise CommandError(
             f"source {source.uri}: still busy {ENGINE_JOIN_TIMEOUT_S:g} s after it was closed",
             EXIT_ANSWER_IS_NO,
         )
     return 0
+
+
+def _begin(settings: "Settings", source: "AnySource") -> "Beginning":
+    from l3book._core import HistoryError
+    from l3book.history.recording import begin
+
+    try:
+        # Clients notice a restart by the epoch, so it must be one that no earlier run had.
+        beginning = begin(settings, source, epoch=time.time_ns() // NS_PER_MS)
+    except HistoryError as error:
+        raise CommandError(f"history {settings.history}: {error}") from None
+    except OSError as error:
+        raise cannot_use(f"history {settings.history}", error) from None
+    if beginning.recording.warning:
+        print(f"l3book: warning: {beginning.recording.warning}", file=sys.stderr)
+    return beginning
+
+
+def _history(settings: "Settings", recording: "AnyRecording") -> "History | None":
+    """Open what is recorded, to be asked."""
+    if recording.folder is None:
+        return None
+    from l3book.history.past import History
+
+    return History(recording.folder, recording.store, settings)
+
+
+def _make_room(guard: "Guard", settings: "Settings") -> None:
+    """See to it that as many connections as are allowed have a file descriptor each, or that fewer are let in."""
+    from l3book.open_files import make_room
+
+    room = guard.connections.room = make_room(settings.connections_max)
+    if room is not None and room < settings.connections_max:
+        wanted = settings.connections_max
+        log.warning("at most %d connections, not %d: the process may not open more files", room, wanted)
 
 
 def _hosts(settings: "Settings", listener: "socket") -> tuple[str, ...] | None:

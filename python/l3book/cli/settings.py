@@ -11,7 +11,7 @@ from l3book.cli.sources_help import SOURCES
 if TYPE_CHECKING:
     from l3book.config import Loaded
 
-FLAGS = ("source", "gateway", "host", "port", "log_level", "state_dir", "tls_cert", "tls_key")
+FLAGS = ("source", "gateway", "host", "port", "log_level", "state_dir", "history", "no_history", "tls_cert", "tls_key")
 
 
 def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +24,10 @@ def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", help="TCP port, 0 for any free one (default: 8000)")
     parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error (default: info)")
     parser.add_argument("--state-dir", metavar="DIR", help="keys and stored answers (default: the platform's place)")
+    parser.add_argument(
+        "--history", metavar="DIR", help="folder to record to (default: one a source, in the platform's)"
+    )
+    parser.add_argument("--no-history", action="store_true", default=None, help="record nothing")
     parser.add_argument("--tls-cert", metavar="FILE", help="certificate chain in PEM: serve https")
     parser.add_argument("--tls-key", metavar="FILE", help="its private key in PEM")
     add_layer_arguments(parser)

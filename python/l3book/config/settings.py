@@ -16,6 +16,7 @@ from l3book.telemetry import LOG_LEVELS
 PORT_MAX = 65_535
 DEPTH_LIMIT = 10_000
 BUDGET_S_MAX = 31 * 86_400
+DISK_BYTES_MAX = 1 << 50
 TIMEOUT_S_MAX = 3600
 ANY = "*"
 
@@ -159,6 +160,10 @@ class Settings(BaseSettings):
     """A request's head has to be complete within this time."""
     request_body_timeout_s: Whole = Field(10, ge=1, le=TIMEOUT_S_MAX)
     """A request's body has to be complete within this time."""
+    connections_max: Whole = Field(10_000, ge=1, le=1_000_000)
+    """Connections open at once, of HTTP and of WebSockets; for one more the longest idle one is closed."""
+    connections_per_address_max: Whole = Field(4000, ge=1, le=1_000_000)
+    """Of them, those of one address."""
     idempotency_hours: Whole = Field(24, ge=1, le=8760)
     """How long the answer to a request with an Idempotency-Key is kept."""
 
@@ -172,6 +177,8 @@ class Settings(BaseSettings):
     """Subscriptions of one key, over all its WebSockets."""
     whole_books_per_key_max: Whole = Field(256, ge=1, le=100_000)
     """Of them, those that keep a whole book: orders, dbn, and depth of more than 100 levels."""
+    socket_ops_per_s_max: Whole = Field(1000, ge=0, le=1_000_000)
+    """Operations a second of one WebSocket; 0: any number. Each also counts as a request of its key or address."""
     message_bytes_max: Whole = Field(65_536, ge=1024, le=16_777_216)
     """The longest message of a client."""
     socket_queue_messages_max: Whole = Field(64, ge=1, le=65_536)
@@ -180,6 +187,40 @@ class Settings(BaseSettings):
     """Bytes that wait for one client."""
     slow_consumer_timeout_s: Whole = Field(10, ge=1, le=TIMEOUT_S_MAX)
     """A client that stays behind for so long is closed with 1008."""
+
+    history: OptionalPath = None
+    """Folder of the history; unless given, one for each source in the platform's place for data."""
+    no_history: Flag = False
+    """Record nothing."""
+    history_store: Text = "sqlite:"
+    """Where the tables derived from the log are kept: docs/history.md."""
+    history_fsync_ms: Whole = Field(500, ge=1, le=60_000)
+    """What was recorded is on disk after so long at most."""
+    history_fsync_records: Whole = Field(65_536, ge=1, le=16_777_216)
+    """It is also written to disk after so many records."""
+    history_queue_bytes_max: Whole = Field(67_108_864, ge=1_048_576, le=4_294_967_296)
+    """Bytes that wait to be written; beyond them, the log has a hole."""
+    history_wait_ms: Whole = Field(200, ge=0, le=60_000)
+    """A live source waits so long for a slow disk before there is a hole; others wait until there is room."""
+    history_segment_bytes_max: Whole = Field(268_435_456, ge=65_536, le=DISK_BYTES_MAX)
+    """The longest file of the log."""
+    history_checkpoint_records: Whole = Field(1_000_000, ge=1000, le=1_000_000_000)
+    """Records between two checkpoints: what has to be read for a book of the past, at most."""
+    history_days_max: Whole = Field(0, ge=0, le=36_500)
+    """Older segments are deleted; 0: none for its age."""
+    history_bytes_max: Whole = Field(20_000_000_000, ge=0, le=DISK_BYTES_MAX)
+    """Of a larger history, the oldest segments are deleted; 0: none for its size."""
+
+    replays_max: Whole = Field(16, ge=0, le=1000)
+    """Replays that run at once, each with a copy of all books."""
+    replays_per_key_max: Whole = Field(4, ge=0, le=1000)
+    """Replays of one key, or of one address without a key."""
+    replay_idle_timeout_s: Whole = Field(300, ge=1, le=86_400)
+    """A replay that no socket is in and nobody asks for ends after so long."""
+    exports_max: Whole = Field(16, ge=1, le=1000)
+    """Exported files that are kept; beyond, the oldest is removed."""
+    export_bytes_max: Whole = Field(1_073_741_824, ge=1024, le=1_099_511_627_776)
+    """The longest file of an export."""
 
     ready_lag_ms_max: Whole = Field(0, ge=0, le=86_400_000)
     """A live source further behind than this makes the server not ready; 0: never."""
@@ -208,6 +249,8 @@ class Settings(BaseSettings):
     def _check_between_settings(self) -> "Settings":
         if self.depth_default > self.depth_max:
             raise _contradiction("depth_default", f"at most depth_max ({self.depth_max})")
+        if self.no_history and self.history:
+            raise _contradiction("no_history", "false where history names a folder")
         if self.tls_cert and not self.tls_key:
             raise _contradiction("tls_cert", "tls_key with it")
         if self.tls_key and not self.tls_cert:
@@ -245,11 +288,14 @@ RELOADABLE = frozenset(
         "body_bytes_max",
         "request_header_timeout_s",
         "request_body_timeout_s",
+        "connections_max",
+        "connections_per_address_max",
         "sockets_max",
         "sockets_per_key_max",
         "subscriptions_per_socket_max",
         "subscriptions_per_key_max",
         "whole_books_per_key_max",
+        "socket_ops_per_s_max",
         "message_bytes_max",
         "socket_queue_messages_max",
         "socket_queue_bytes_max",

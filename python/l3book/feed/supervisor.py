@@ -65,7 +65,9 @@ class Feed:
         take: Callable[[memoryview], None],
         tell: Callable[[LineState], None],
         options: FeedOptions,
+        lost_s: float | None = None,
     ) -> None:
+        """`lost_s`: the market goes on from before a restart, and has been `disconnected` for so long."""
         self._connector = connector
         self._market = market
         self._take = take
@@ -84,8 +86,9 @@ class Feed:
         self._verdict: ConnectionLost | Refused | None = None
         self._wants_snapshot = False
         self._may_ask_snapshots = connector.can_resume
-        self._lost_at_s: float | None = None
-        self._lost_ts_recv = 0
+        self._is_restored = lost_s is not None
+        self._lost_at_s = None if lost_s is None else time.monotonic() - lost_s
+        self._lost_ts_recv = 0 if lost_s is None else market.watch_stats()["last_ts_recv"]
         self._connected_at_s = 0.0
         self._last_doubts = 0
 
@@ -146,7 +149,7 @@ class Feed:
 
     async def _session(self) -> None:
         """One connection from its beginning to its end; returns if that is the end of the stream."""
-        self._tell("reconnecting" if self.status.connects else "connecting")
+        self._tell("reconnecting" if self.status.connects or self._is_restored else "connecting")
         self.status.attempts += 1
         self._ask, self._is_first_chunk, self._verdict = self._next_ask(), True, None
         self._snapshots.restart()
@@ -195,7 +198,7 @@ class Feed:
     def _receive(self, data: memoryview) -> None:
         if self._is_first_chunk:
             self._is_first_chunk = False
-            if self.status.losses:
+            if self.status.losses or self._is_restored:
                 self._market.reconnected("resume" if self._ask.how == "first" else self._ask.how)
             self._tell("running")
         try:
@@ -278,7 +281,7 @@ class Feed:
             state.outcome.exception() if state.outcome else None,
             state.upcoming_sleep,
         )
-        self._tell("reconnecting" if self.status.connects else "connecting")
+        self._tell("reconnecting" if self.status.connects or self._is_restored else "connecting")
 
     def _drain(self) -> bool:
         """Take what the market has to tell; -> whether books have become suspect."""

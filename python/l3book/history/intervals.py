@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import TypeVar
 
 from l3book.history.store import BboRow, LevelRow
@@ -26,6 +27,13 @@ def interval_range(start: int, end: int, interval_ns: int, after: int | None = N
     if after is not None:
         start = max(start, after + 1)
     return -(-start // interval_ns) * interval_ns, -(-end // interval_ns) * interval_ns
+
+
+def thinned(rows: Iterable[LevelRow], interval_ns: int) -> Iterator[LevelRow]:
+    """Give the last row of each level in each interval, with the interval's begin as its ts, by (ts, side, price)."""
+    for ts, of_interval in groupby(rows, key=lambda row: row.ts - row.ts % interval_ns):
+        last = {row[1:3]: row._replace(ts=ts) for row in of_interval}
+        yield from sorted(last.values())
 
 
 def in_force(sessions: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -58,7 +66,8 @@ def filled(
     last = before
     waiting = iter(rows)
     row = next(waiting, None)
-    for ts in range(begin, min(end, newest_ts + 1), interval_ns):
+    ts, end = begin, min(end, newest_ts + 1)
+    while ts < end:
         while row is not None and row.ts < ts + interval_ns:
             last = row
             row = next(waiting, None)
@@ -66,3 +75,9 @@ def filled(
         begun = bisect_left(sessions, (ts + interval_ns, 0))
         if last is not None and (not begun or last.ordinal >= sessions[begun - 1][1]):
             yield last._replace(ts=ts)
+            ts += interval_ns
+        elif row is None:
+            return
+        else:
+            # Not step by step: there may be years between.
+            ts = row.ts - row.ts % interval_ns

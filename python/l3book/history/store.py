@@ -22,6 +22,8 @@ All queries share these rules:
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
+from l3book._core import L3BookError
+
 Book: TypeAlias = tuple[int, int]
 """(publisher_id, instrument_id)."""
 
@@ -151,7 +153,7 @@ class Batch(Protocol):
         """Sessions that begin in it, as SessionStart."""
 
 
-class StoreError(Exception):
+class StoreError(L3BookError):
     """A store cannot be read or written; the text says which, and why. Whether to try again is the caller's to say."""
 
 

@@ -10,7 +10,10 @@ use pyo3::{
     types::{PyDict, PyTuple, PyType},
 };
 
-use crate::{book::Broken, checkpoint::CheckpointError, decode::DecodeError, market::LookupError, pieces::PieceError};
+use crate::{
+    book::Broken, checkpoint::CheckpointError, decode::DecodeError, history::HistoryError, market::LookupError,
+    pieces::PieceError,
+};
 
 struct Exceptions {
     decode: Py<PyType>,
@@ -19,6 +22,9 @@ struct Exceptions {
     ambiguous: Py<PyType>,
     unknown_order: Py<PyType>,
     checkpoint: Py<PyType>,
+    history: Py<PyType>,
+    history_locked: Py<PyType>,
+    not_recorded: Py<PyType>,
 }
 
 static EXCEPTIONS: PyOnceLock<Exceptions> = PyOnceLock::new();
@@ -48,7 +54,19 @@ pub(super) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let unknown_order = make(module, "UnknownOrderError", bases, "No order rests under that id.")?;
     // KeyError's own would show the message in quotes, as if it were the key.
     unknown_order.setattr("__str__", py.get_type::<PyException>().getattr("__str__")?)?;
+    let history = make(module, "HistoryError", vec![base.clone()], "A history cannot be read or recorded.")?;
+    let locked_doc = "Another recorder writes to that folder: `pid` is its process, or None.";
+    let history_locked = make(module, "HistoryLockedError", vec![history.clone()], locked_doc)?;
     let exceptions = Exceptions {
+        not_recorded: make(
+            module,
+            "NotRecordedError",
+            vec![history.clone()],
+            "The history has nothing of that time or ordinal: before its beginning, in a hole, or removed since.",
+        )?
+        .unbind(),
+        history: history.unbind(),
+        history_locked: history_locked.unbind(),
         decode: make(
             module,
             "DecodeError",
@@ -81,7 +99,7 @@ pub(super) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
         checkpoint: make(
             module,
             "CheckpointError",
-            vec![base, py.get_type::<PyValueError>()],
+            vec![base.clone(), py.get_type::<PyValueError>()],
             "These bytes are no checkpoint, or none can be made inside a record or zstd frame.",
         )?
         .unbind(),
@@ -129,6 +147,20 @@ impl From<CheckpointError> for PyErr {
 
 pub(super) fn checkpoint_error(what: String) -> PyErr {
     raise(|e| &e.checkpoint, what, vec![])
+}
+
+impl From<HistoryError> for PyErr {
+    fn from(error: HistoryError) -> Self {
+        let message = error.to_string();
+        match error {
+            HistoryError::Locked { pid, .. } => {
+                let pid = Python::attach(|py| object(py, pid));
+                raise(|e| &e.history_locked, message, vec![("pid", pid)])
+            }
+            HistoryError::NotRecorded { .. } => raise(|e| &e.not_recorded, message, vec![]),
+            _ => raise(|e| &e.history, message, vec![]),
+        }
+    }
 }
 
 impl From<LookupError> for PyErr {

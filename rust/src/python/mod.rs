@@ -4,6 +4,7 @@ mod book;
 mod compressor;
 mod deriver;
 mod errors;
+mod history;
 mod live_stream;
 mod market;
 mod reader;
@@ -39,6 +40,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<sim::Simulator>()?;
     module.add_class::<compressor::Compressor>()?;
     module.add_class::<deriver::Deriver>()?;
+    history::add_to(module)?;
     module.add_class::<verify::VerifyReport>()?;
     module.add_function(wrap_pyfunction!(verify::verify, module)?)?;
     Ok(())

@@ -59,6 +59,7 @@ export interface Latency {
 export interface Metrics {
   readonly version: string;
   readonly source: { readonly uri: string; readonly state: SourceState; readonly error: string | null };
+  readonly recording: { readonly state: string; readonly warning: string | null };
   readonly uptimeS: number;
   readonly messagesPerS: number;
   readonly eventsPerS: number;
@@ -132,6 +133,7 @@ function parseLatency(value: unknown, where: string): Latency {
 export function parseMetrics(value: unknown): Metrics {
   const metrics = fields(value, "metrics");
   const source = fields(metrics["source"], "metrics.source");
+  const history = fields(metrics["history"], "metrics.history");
   const throughput = fields(metrics["throughput"], "metrics.throughput");
   const totals = fields(metrics["totals"], "metrics.totals");
   const latency = fields(metrics["latency"], "metrics.latency");
@@ -142,6 +144,10 @@ export function parseMetrics(value: unknown): Metrics {
       uri: text(source["uri"], "metrics.source.uri"),
       state: oneOf(source["state"], "metrics.source.state", SOURCE_STATES),
       error: nullable(source["error"], "metrics.source.error", text),
+    },
+    recording: {
+      state: text(history["state"], "metrics.history.state"),
+      warning: nullable(history["warning"], "metrics.history.warning", text),
     },
     uptimeS: number(metrics["uptime_s"], "metrics.uptime_s"),
     messagesPerS: number(throughput["messages_per_s"], "metrics.throughput.messages_per_s"),

@@ -30,6 +30,7 @@ export class HealthPane {
   readonly #resting = byTestId("resting-orders", HTMLElement);
   readonly #totalMessages = byTestId("total-messages", HTMLElement);
   readonly #totalEvents = byTestId("total-events", HTMLElement);
+  readonly #recording = byTestId("recording", HTMLElement);
   readonly #version = byTestId("version", HTMLElement);
   readonly #counters = byTestId("counters", HTMLDetailsElement);
   readonly #counterList = byTestId("counter-list", HTMLElement);
@@ -62,6 +63,9 @@ export class HealthPane {
     setText(this.#resting, formatInteger(metrics?.orders));
     setText(this.#totalMessages, formatInteger(metrics?.totalMessages));
     setText(this.#totalEvents, formatInteger(metrics?.totalEvents));
+    setText(this.#recording, metrics?.recording.state ?? MISSING);
+    setTitle(this.#recording, metrics?.recording.warning ?? "");
+    setData(this.#recording, "tone", (metrics?.recording.warning ?? null) === null ? "" : "warn");
     setText(this.#version, metrics === null ? "" : metrics.version);
     if (this.#counters.open) this.#writeCounters(metrics?.counters ?? []);
   }

@@ -1,0 +1,186 @@
+"""The thread that derives everything else from the log: it follows its end, and writes a store.
+
+It holds nothing that the log does not have. Whatever fails, it begins anew where the store says, after a while.
+"""
+
+import logging
+import time
+from pathlib import Path
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from l3book._core import Indexer, L3BookError, Log
+from l3book.history.catalogue import Catalogue
+from l3book.history.retention import Limits, Retention
+from l3book.history.sqlite import SqliteStore
+from l3book.history.store import Store, StoreError
+
+if TYPE_CHECKING:
+    from l3book._core import Batch
+
+IndexingState: TypeAlias = Literal["indexing", "failing", "stopped"]
+
+BATCH_RECORDS_MAX = 262_144
+"""Bounds memory, and how long a transaction takes."""
+BATCH_INTERVAL_S = 0.5
+"""Between two batches once the end of the log is reached: each writes the rows of the unfinished second anew."""
+HOUSEKEEPING_INTERVAL_S = 10.0
+"""Between two looks at what is to be removed, and at whether the catalogue is right."""
+RETRY_FIRST_S = 0.5
+RETRY_LAST_S = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class Indexing:
+    """Keeps a store up with the log of a folder, and the folder within its limits."""
+
+    def __init__(
+        self,
+        folder: Path,
+        store: Store,
+        *,
+        checkpoint_records: int = 1_000_000,
+        days_max: int = 0,
+        bytes_max: int = 0,
+    ) -> None:
+        self.store = store
+        """Opened by the thread; any other may ask it."""
+        self._folder = folder
+        self._checkpoint_records = checkpoint_records
+        self._retention = Retention(folder, store, Limits(days_max, bytes_max))
+        self._housekeeping_due_s = 0.0
+        self._thread = Thread(target=self._run, name="l3book-indexing", daemon=True)
+        self._stopping = Event()
+        self._until_s = 0.0
+        self._state: IndexingState = "indexing"
+        self._error: str | None = None
+        self._position = 0
+        self._batches = self._rows = self._errors = self._restarts = 0
+        # All that was durable at this time is in the store.
+        self._reached_s = time.monotonic()
+        self._is_behind = False
+
+    def start(self) -> None:
+        """Start the thread. What cannot be used is in `stats`, and tried again."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Write what the log has now, end the thread, close the store; -> whether all that was done in time."""
+        self._until_s = time.monotonic() + timeout_s
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            return False
+        self._state = "stopped"
+        self.store.close()
+        return True
+
+    def stats(self) -> dict[str, int | str | float | None]:
+        """Tell how it goes. `lag_s`: how old the oldest durable record may be that is not in the store."""
+        return {
+            "state": self._state,
+            "error": self._error,
+            "store": self.store.name,
+            "position": self._position,
+            "batches": self._batches,
+            "rows": self._rows,
+            "errors": self._errors,
+            "restarts": self._restarts,
+            "lag_s": time.monotonic() - self._reached_s if self._is_behind else 0.0,
+            "pruned_segments": self._retention.removed.segments,
+            "pruned_bytes": self._retention.removed.bytes,
+        }
+
+    def _run(self) -> None:
+        wait_s = RETRY_FIRST_S
+        while not self._stopping.is_set():
+            batches = self._batches
+            try:
+                self._follow()
+            except (StoreError, L3BookError, OSError) as error:
+                self._fail(str(error))
+            # Anything else is a bug, of which the log has to tell where; the recording goes on meanwhile.
+            except Exception as error:
+                log.exception("history %s: indexing failed", self._folder)
+                self._fail(f"internal error: {type(error).__name__}: {error}")
+            if self._batches > batches:
+                wait_s = RETRY_FIRST_S
+            if self._stopping.wait(wait_s):
+                break
+            wait_s = min(2 * wait_s, RETRY_LAST_S)
+
+    def _follow(self) -> None:
+        """Write batch after batch, until it is told to stop. Raises what made it impossible to go on."""
+        self.store.open()
+        history = Log(self._folder)
+        position = self._position = self.store.position()
+        if position > history.end_ordinal:
+            raise StoreError(
+                f"{self.store.name}: its rows are of {position} records, the log in {self._folder} has "
+                f"{history.end_ordinal}: expected the store of this log, or an empty one"
+            )
+        catalogue = Catalogue(self.store) if isinstance(self.store, SqliteStore) else None
+        indexer = Indexer(
+            self._folder,
+            ordinal=max(position, history.first_ordinal),
+            checkpoint_records=self._checkpoint_records,
+            keep_checkpoints=True,
+        )
+        while True:
+            is_last = self._stopping.is_set()
+            started_s = time.monotonic()
+            batch = indexer.advance(BATCH_RECORDS_MAX)
+            if batch is not None:
+                self._is_behind = True
+                self._write(batch)
+            if batch is None or batch.end_ordinal - batch.first_ordinal < BATCH_RECORDS_MAX:
+                self._reached_s = started_s
+                self._is_behind = False
+            self._recover()
+            if is_last and (not self._is_behind or time.monotonic() > self._until_s):
+                self._keep_house(history, catalogue)
+                return
+            if time.monotonic() >= self._housekeeping_due_s:
+                self._keep_house(history, catalogue)
+            if not self._is_behind:
+                self._stopping.wait(max(0.0, BATCH_INTERVAL_S - (time.monotonic() - started_s)))
+
+    def _write(self, batch: "Batch") -> None:
+        self.store.write(batch)
+        self._position = batch.resume_ordinal
+        self._batches += 1
+        self._rows += _rows_of(batch)
+
+    def _keep_house(self, history: Log, catalogue: Catalogue | None) -> None:
+        self._housekeeping_due_s = time.monotonic() + HOUSEKEEPING_INTERVAL_S
+        history.refresh()
+        if self._retention.apply(history):
+            history.refresh()
+        if catalogue is not None:
+            catalogue.follow(history)
+
+    def _fail(self, error: str) -> None:
+        self._errors += 1
+        self._restarts += 1
+        if error != self._error:
+            log.warning("history %s: not indexed at the moment, tried again: %s", self._folder, error)
+        self._error = error
+        self._is_behind = True
+        self._state = "failing"
+
+    def _recover(self) -> None:
+        if self._state == "failing":
+            log.warning("history %s: indexed again", self._folder)
+            self._state = "indexing"
+            self._error = None
+
+
+def _rows_of(batch: "Batch") -> int:
+    from l3book.history.rows import BBO, LEVEL, TRADE
+
+    return sum(
+        len(packed) // dtype.itemsize
+        for packed, dtype in ((batch.trades, TRADE), (batch.bbo, BBO), (batch.levels, LEVEL))
+    )

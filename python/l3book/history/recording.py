@@ -1,0 +1,263 @@
+"""What a running server does with its history: records it, goes on with it after a restart, and says how that goes."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from l3book._core import HistoryError, HistoryLockedError, Log, Market, Recorder
+from l3book.history.folder import default_folder, identity_of
+from l3book.sources import AnySource, is_connector
+
+if TYPE_CHECKING:
+    from l3book.config import Settings
+    from l3book.history.indexing import Indexing
+
+log = logging.getLogger(__name__)
+
+RecordingState: TypeAlias = Literal["off", "taken", "unavailable", "recording", "failing", "closed"]
+
+MS_PER_S = 1000
+NS_PER_MS = 1_000_000
+ROOM_POLL_S = 0.1
+"""A source that waits for the recorder looks so often whether it is to stop."""
+STOP_TIMEOUT_S = 10.0
+"""What was recorded gets so long to be written at the end, and what is derived from it to stand still."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unrecorded:
+    """Nothing is recorded, by a setting or for a reason."""
+
+    state: Literal["off", "taken", "unavailable"]
+    warning: str | None = None
+    """Why, unless nobody wanted it."""
+
+    @property
+    def folder(self) -> None:
+        """There is none."""
+        return
+
+    def start(self) -> None:
+        """Nothing follows a log that is not there."""
+
+    def wait_room(self, is_stopping: Callable[[], bool]) -> None:
+        """Nothing is waited for."""
+
+    def look(self) -> None:
+        """Nothing changes."""
+
+    def stop(self) -> None:
+        """Nothing is left to be written."""
+
+    def condition(self) -> tuple[RecordingState, str | None]:
+        """Tell what is recorded, and what somebody should see to, if anything."""
+        return self.state, self.warning
+
+    def metrics(self) -> dict[str, Any]:
+        """For the wire."""
+        return {"state": self.state, "warning": self.warning, "recorder": None, "indexing": None}
+
+
+class Recording:
+    """One folder, recorded to from the market's beginning until `stop`.
+
+    `open_recording` makes it. A market that goes on with what is recorded has all its books in doubt, and has to be
+    fed as after a lost connection.
+    """
+
+    def __init__(self, folder: Path, recorder: Recorder, settings: "Settings", *, is_live: bool) -> None:
+        self.folder = folder
+        self._recorder = recorder
+        self._settings = settings
+        # A live source cannot be held up for long; others wait for as long as it takes.
+        self._wait_s_max = settings.history_wait_ms / MS_PER_S if is_live else None
+        self._is_short = False
+        self._last_state: str | None = None
+        self._indexing: Indexing | None = None
+
+    def condition(self) -> tuple[RecordingState, str | None]:
+        """Whether records are being written, and what somebody should see to, if anything."""
+        recorder = self._recorder.stats()
+        indexing = self._indexing.stats() if self._indexing is not None else None
+        return recorder["state"], _warning_of(recorder, indexing)
+
+    def start(self) -> None:
+        """Start what derives tables and checkpoints from the log."""
+        from l3book.history.indexing import Indexing
+
+        settings = self._settings
+        self._indexing = Indexing(
+            self.folder,
+            settings.history_store,
+            checkpoint_records=settings.history_checkpoint_records,
+            days_max=settings.history_days_max,
+            bytes_max=settings.history_bytes_max,
+        )
+        self._indexing.start()
+
+    def wait_room(self, is_stopping: Callable[[], bool]) -> None:
+        """Hold up the source, outside of all locks, while the recorder is behind.
+
+        Not while the disk fails, since books go on without it, and not twice for the same shortage of a live source:
+        a disk that stays too slow makes holes in the log, and must not hold up the line as well.
+        """
+        if self._recorder.wait_room(0.0):
+            self._is_short = False
+            return
+        if self._is_short:
+            return
+        give_up_s = None if self._wait_s_max is None else time.monotonic() + self._wait_s_max
+        while not is_stopping() and self._recorder.stats()["state"] == "recording":
+            left_s = ROOM_POLL_S if give_up_s is None else min(ROOM_POLL_S, give_up_s - time.monotonic())
+            if left_s <= 0:
+                self._is_short = True
+                return
+            if self._recorder.wait_room(left_s):
+                return
+
+    def look(self) -> None:
+        """Log a change of the state; called now and then."""
+        stats = self._recorder.stats()
+        state = stats["state"]
+        if state == self._last_state:
+            return
+        if state == "failing":
+            log.warning("history %s: not recorded at the moment: %s", self.folder, stats["error"])
+        elif self._last_state == "failing":
+            log.warning(
+                "history %s: recorded again: %d records in all are missing, in %d holes",
+                self.folder,
+                stats["records_lost"],
+                stats["holes"],
+            )
+        self._last_state = state
+
+    def metrics(self) -> dict[str, Any]:
+        """For the wire."""
+        recorder = self._recorder.stats()
+        indexing = self._indexing.stats() if self._indexing is not None else None
+        if indexing is not None:
+            indexing["lag_records"] = max(0, recorder["durable_ordinal"] - int(indexing["position"]))
+        warning = _warning_of(recorder, indexing)
+        return {"state": recorder.pop("state"), "warning": warning, "recorder": recorder, "indexing": indexing}
+
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> str | None:
+        """Write what waits, once nothing more is fed; -> what was not done within the time, if anything."""
+        until_s = time.monotonic() + timeout_s
+        is_written = self._recorder.close(timeout_s)
+        stats = self._recorder.stats()
+        lost = stats["next_ordinal"] - stats["durable_ordinal"]
+        left_s = max(0.0, until_s - time.monotonic())
+        is_still = self._indexing is None or self._indexing.stop(left_s)
+        if not is_written:
+            because = f" ({stats['error']})" if stats["error"] else ""
+            return f"{lost} records were not written within {timeout_s:g} s{because}"
+        if not is_still:
+            return f"what is derived from it was still busy after {timeout_s:g} s"
+        log.info("history %s: %d records, all written", self.folder, stats["next_ordinal"])
+        return None
+
+
+AnyRecording: TypeAlias = Recording | Unrecorded
+OFF = Unrecorded("off")
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a server begins with."""
+
+    market: Market
+    recording: AnyRecording
+    lost_s: float | None = None
+    """How long ago the market stood still, where it is one that goes on."""
+
+
+def begin(settings: "Settings", source: AnySource, epoch: int) -> Beginning:
+    """Make the market of a source, recorded as the settings say. It has read nothing yet, or goes on.
+
+    Raises HistoryError or OSError where the folder was named and cannot be used; another is done without.
+    """
+    is_live = is_connector(source)
+    if settings.no_history:
+        return Beginning(Market(epoch=epoch, watch=is_live), OFF)
+    folder = settings.history or default_folder(settings.state_dir, source.uri, settings.gateway)
+    # Before the recorder looks at the log: it may have to cut the end of it.
+    silent_s = _silent_s(folder)
+    try:
+        recorder = Recorder(
+            folder,
+            fsync_records=settings.history_fsync_records,
+            fsync_ms=settings.history_fsync_ms,
+            segment_bytes_max=settings.history_segment_bytes_max,
+            queue_bytes_max=settings.history_queue_bytes_max,
+        )
+    except (HistoryError, OSError) as error:
+        if settings.history is not None:
+            raise
+        state: Literal["taken", "unavailable"] = "taken" if isinstance(error, HistoryLockedError) else "unavailable"
+        warning = f"not recorded: {error}"
+        return Beginning(Market(epoch=epoch, watch=is_live), Unrecorded(state, warning))
+    _say_what_was_found(folder, recorder.recovered)
+    identity = identity_of(source.uri, settings.gateway)
+    market = None
+    if is_connector(source) and source.can_resume and recorder.recovered["session"] == identity:
+        market = _restored(folder, epoch)
+    recording = Recording(folder, recorder, settings, is_live=is_live)
+    if market is None:
+        market = Market(epoch=epoch, watch=is_live)
+        recorder.begin(market, identity)
+        return Beginning(market, recording)
+    recorder.begin(market, None)
+    # Nobody knows what happened meanwhile: the books are in doubt, and the log says so.
+    market.disconnected()
+    return Beginning(market, recording, silent_s)
+
+
+def _warning_of(recorder: dict[str, Any], indexing: dict[str, Any] | None) -> str | None:
+    """Say what is wrong: records that are lost first, since tables can be made again from the log."""
+    if recorder["state"] == "failing":
+        return f"not recorded at the moment: {recorder['error']}"
+    if indexing is not None and indexing["state"] == "failing":
+        return f"recorded, and tables are not made from it at the moment: {indexing['error']}"
+    return None
+
+
+def _say_what_was_found(folder: Path, recovered: dict[str, Any]) -> None:
+    if recovered["is_new"]:
+        log.info("history %s: begun", folder)
+        return
+    cut = recovered["bytes_cut"]
+    log.log(
+        logging.WARNING if cut else logging.INFO,
+        "history %s: goes on at record %d%s",
+        folder,
+        recovered["next_ordinal"],
+        f"; the last {cut} bytes were not whole and are cut off" if cut else "",
+    )
+
+
+def _restored(folder: Path, epoch: int) -> Market | None:
+    started_s = time.monotonic()
+    try:
+        market = Log(folder).restore(watch=True, epoch=epoch)
+    except (HistoryError, OSError) as error:
+        log.warning("history %s: the books cannot be restored, a new session begins: %s", folder, error)
+        return None
+    took_s = time.monotonic() - started_s
+    log.info(
+        "history %s: restored %d books as of record %d in %.1f s",
+        folder,
+        len(market),
+        market.stats()["records"],
+        took_s,
+    )
+    return market
+
+
+def _silent_s(folder: Path) -> float:
+    """How long ago anything was written to the log; 0 where no file tells."""
+    times_s = [path.stat().st_mtime for path in folder.glob("log/*/*/*.dbn.zst")]
+    return max(0.0, time.time() - max(times_s)) if times_s else 0.0

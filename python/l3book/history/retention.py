@@ -1,0 +1,189 @@
+"""How long a history is kept: the oldest segments go, with all that only they could be asked for.
+
+What is left can always be replayed: nothing is removed beyond a checkpoint or the begin of a session, and the newest
+segment stays whatever its size. The order makes a crash harmless at any point. Checkpoints go first, since one without
+the records behind it would be chosen and fail; then segments, oldest first, so that what is left has no gap; rows last,
+and again at the next start, by what the log then has.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from l3book.history.catalogue import checkpoints
+from l3book.history.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from l3book._core import Log
+    from l3book.history.store import Store
+
+DAY_S = 86_400
+_SIDECARS = (".index", ".orders")
+_SEGMENT_ENDING = ".dbn.zst"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is kept; 0: all."""
+
+    days_max: int = 0
+    """Since the last record of a segment was recorded, whatever times its records have."""
+    bytes_max: int = 0
+    """Of the folder: log, checkpoints, and what SQLite and Parquet files hold."""
+
+
+@dataclass(slots=True)
+class Removed:
+    """What was removed, in all."""
+
+    segments: int = 0
+    checkpoints: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    path: Path
+    first_ordinal: int
+    end_ordinal: int
+    bytes: int
+    ts_recv_min: int | None
+    ts_recv_max: int | None
+    age_s: float
+
+    @classmethod
+    def from_listed(cls, listed: dict[str, Any], folder: Path) -> "_Segment":
+        path = folder / listed["path"]
+        files = [path, *_sidecars(path)]
+        return cls(
+            path,
+            listed["first_ordinal"],
+            listed["end_ordinal"],
+            sum(file.stat().st_size for file in files if file.exists()),
+            listed["ts_recv_min"],
+            listed["ts_recv_max"],
+            time.time() - path.stat().st_mtime,
+        )
+
+
+class Retention:
+    """Applies the limits to one folder, now and then, on one thread."""
+
+    def __init__(self, folder: Path, store: "Store", limits: Limits) -> None:
+        self._folder = folder
+        self._store = store
+        self._limits = limits
+        self._kept_from: int | None = None
+        self._has_complained = False
+        self.removed = Removed()
+
+    def apply(self, history: "Log") -> bool:
+        """Remove what is over the limits; -> whether anything was. Raises HistoryError, OSError or StoreError."""
+        if self._limits == Limits():
+            return False
+        was_any = False
+        # Again: what leaves a store's tables makes less room than one would think, or more.
+        while self._remove_once(history):
+            was_any = True
+            history.refresh()
+        return was_any
+
+    def _remove_once(self, history: "Log") -> bool:
+        segments = [_Segment.from_listed(listed, self._folder) for listed in history.segments()]
+        if not segments:
+            return False
+        saved = checkpoints(self._folder)
+        starts = [one["ordinal"] for one in (*saved, *history.sessions())]
+        count, aged = self._how_many(segments, saved, starts)
+        if count:
+            self._remove(segments[:count], segments[count].first_ordinal, saved)
+        if segments[count].first_ordinal != self._kept_from:
+            # Also at a start: whoever was at it before may not have come to this.
+            self._remove_orphans(segments[count].first_ordinal)
+            self._prune(segments, count, aged)
+            self._kept_from = segments[count].first_ordinal
+        return count > 0
+
+    def _how_many(self, segments: list[_Segment], saved: list[dict[str, Any]], starts: list[int]) -> tuple[int, int]:
+        """How many of the oldest segments go; and how many of those for their age."""
+        position = self._store.position()
+        age_s_max = self._limits.days_max * DAY_S or float("inf")
+        rows_bytes = self._store.bytes_used() if isinstance(self._store, SqliteStore) else 0
+        used = sum(segment.bytes for segment in segments) + sum(one["bytes"] for one in saved) + rows_bytes
+        over = used - (self._limits.bytes_max or float("inf"))
+        records = max(1, segments[-1].end_ordinal - segments[0].first_ordinal)
+        count = aged = 0
+        for number, segment in enumerate(segments[:-1], 1):
+            is_old = segment.age_s > age_s_max
+            if not is_old and over <= 0:
+                return count, aged
+            # Rows of records that are not derived yet could never be.
+            if segment.end_ordinal > position:
+                return count, aged
+            over -= segment.bytes + rows_bytes * (segment.end_ordinal - segment.first_ordinal) / records
+            over -= sum(one["bytes"] for one in saved if segment.first_ordinal <= one["ordinal"] < segment.end_ordinal)
+            if any(segment.end_ordinal <= start <= position for start in starts):
+                count = number
+                aged = number if is_old else aged
+        if over > 0 and not self._has_complained:
+            self._has_complained = True
+            log.warning(
+                "history %s: larger than allowed, and nothing more can be removed: "
+                "expected the newest segment, a checkpoint and the records after it to fit",
+                self._folder,
+            )
+        return count, aged
+
+    def _remove(self, segments: list[_Segment], kept_from: int, saved: list[dict[str, Any]]) -> None:
+        useless = [one for one in saved if one["ordinal"] < kept_from]
+        for one in useless:
+            Path(one["path"]).unlink(missing_ok=True)
+        for segment in segments:
+            segment.path.unlink(missing_ok=True)
+            for sidecar in _sidecars(segment.path):
+                sidecar.unlink(missing_ok=True)
+            _remove_if_empty(segment.path.parent)
+        freed = sum(segment.bytes for segment in segments) + sum(one["bytes"] for one in useless)
+        self.removed.segments += len(segments)
+        self.removed.checkpoints += len(useless)
+        self.removed.bytes += freed
+        log.info(
+            "history %s: removed %d segments and %d checkpoints, %d bytes: it begins at record %d now",
+            self._folder,
+            len(segments),
+            len(useless),
+            freed,
+            kept_from,
+        )
+
+    def _remove_orphans(self, kept_from: int) -> None:
+        for ending in _SIDECARS:
+            for sidecar in self._folder.glob(f"log/*/*/*{ending}"):
+                if sidecar.stem.isdigit() and int(sidecar.stem) < kept_from:
+                    sidecar.unlink(missing_ok=True)
+                    _remove_if_empty(sidecar.parent)
+
+    def _prune(self, segments: list[_Segment], count: int, aged: int) -> None:
+        if isinstance(self._store, SqliteStore):
+            times = [segment.ts_recv_min for segment in segments[count:] if segment.ts_recv_min is not None]
+            if times:
+                self._store.prune(min(times))
+            return
+        # A store elsewhere may keep what this disk has no room for, but nothing that is too old.
+        times = [segment.ts_recv_max for segment in segments[:aged] if segment.ts_recv_max is not None]
+        if times:
+            self._store.prune(max(times))
+
+
+def _sidecars(segment: Path) -> list[Path]:
+    stem = segment.name.removesuffix(_SEGMENT_ENDING)
+    return [segment.with_name(stem + ending) for ending in _SIDECARS]
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if not any(folder.iterdir()):
+        folder.rmdir()

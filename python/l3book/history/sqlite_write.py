@@ -1,0 +1,192 @@
+"""Writing rows to history.sqlite, inside a transaction that the caller has begun."""
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from l3book.history.rows import BBO, LEVEL, TRADE
+from l3book.history.sqlite_rows import MINUTE_S, SIGNED_MAX
+from l3book.times import NS_PER_S
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from l3book.history.store import Batch, Book
+
+MINUTES_KNOWN_MAX = 200_000
+"""Entries of level_minutes that are remembered: those of the last minutes, 100 bytes each."""
+
+_INSERT_TRADE = "INSERT OR REPLACE INTO trades VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_BBO = """
+INSERT INTO bbo VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+    ordinal = excluded.ordinal, bid_px = excluded.bid_px, ask_px = excluded.ask_px, bid_size = excluded.bid_size,
+    ask_size = excluded.ask_size, bid_count = excluded.bid_count, ask_count = excluded.ask_count, state = excluded.state
+    WHERE excluded.ordinal >= bbo.ordinal
+"""
+_INSERT_LEVEL = """
+INSERT INTO levels VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+    size = excluded.size, count = excluded.count, ordinal = excluded.ordinal
+    WHERE excluded.ordinal >= levels.ordinal
+"""
+_INSERT_BOOK = """
+INSERT INTO books (publisher_id, instrument_id, symbol) VALUES (?, ?, ?)
+    ON CONFLICT DO UPDATE SET symbol = excluded.symbol
+"""
+_NEWEST_SECOND = """
+SELECT max(max(
+    ifnull((SELECT max(second) FROM bbo WHERE bbo.book = books.book), -1),
+    ifnull((SELECT max(second) FROM levels WHERE levels.book = books.book), -1),
+    ifnull((SELECT max(ts_recv) FROM trades WHERE trades.book = books.book) / 1000000000, -1)
+)) FROM books
+"""
+
+
+class Progress:
+    """What a writer remembers of the tables, so that it need not ask or write it again."""
+
+    def __init__(self) -> None:
+        self.books: dict[Book, int] = {}
+        self.minutes: set[tuple[int, str, int, int]] = set()
+
+
+class Columns:
+    """Rows of one table, with the number of each one's book."""
+
+    def __init__(self, rows: "NDArray[np.void]") -> None:
+        self.rows = rows
+        self._keys = rows["publisher_id"].astype(np.int64) << 32 | rows["instrument_id"]
+
+    def books(self) -> "list[Book]":
+        """Return all books of which there are rows."""
+        return [(key >> 32, key & 0xFFFF_FFFF) for key in np.unique(self._keys).tolist()]
+
+    def numbers(self, books: "dict[Book, int]") -> list[int]:
+        """Return the number of each row's book."""
+        numbers = {
+            publisher_id << 32 | instrument_id: number for (publisher_id, instrument_id), number in books.items()
+        }
+        return [numbers[key] for key in self._keys.tolist()]
+
+    def signed(self, name: str) -> "list[Any]":
+        """Return a column of u64 as SQLite can hold it, by its bits."""
+        return self.rows[name].view("<i8").tolist()  # type: ignore[no-any-return]
+
+    def listed(self, name: str) -> "list[Any]":
+        """Return a column of anything smaller; letters as text."""
+        column = self.rows[name]
+        return (column.astype("U1") if column.dtype.kind == "S" else column).tolist()  # type: ignore[no-any-return]
+
+    def seconds(self) -> list[int]:
+        """Return the time of each row, in seconds; before 1970 for a trade without one."""
+        name = "ts" if "ts" in (self.rows.dtype.names or ()) else "ts_recv"
+        return (self.rows[name].view("<i8") // NS_PER_S).tolist()  # type: ignore[no-any-return]
+
+
+def earliest_ts(batch: "Batch") -> int | None:
+    """Return the earliest time (ns) at which it changes anything; None of one without rows."""
+    times = [ts_recv for _, _, ts_recv in batch.sessions]
+    for packed, dtype, name in ((batch.trades, TRADE, "ts_recv"), (batch.bbo, BBO, "ts"), (batch.levels, LEVEL, "ts")):
+        if packed:
+            times.append(int(np.frombuffer(packed, dtype)[name].min()))
+    return min(times, default=None)
+
+
+def write(connection: sqlite3.Connection, batch: "Batch", progress: Progress) -> None:
+    """Write all rows of a batch, what it puts out of force, and the position."""
+    tables = {"trades": (batch.trades, TRADE), "bbo": (batch.bbo, BBO), "levels": (batch.levels, LEVEL)}
+    if batch.instruments:
+        progress.books = _books(connection, batch.instruments)
+    write_rows(connection, {name: np.frombuffer(packed, dtype) for name, (packed, dtype) in tables.items()}, progress)
+    connection.execute("UPDATE position SET ordinal = ?", (batch.resume_ordinal,))
+    for session in batch.sessions:
+        _begin_session(connection, session, progress)
+
+
+def write_rows(connection: sqlite3.Connection, rows: "dict[str, NDArray[np.void]]", progress: Progress) -> None:
+    """Write rows by the names of their tables."""
+    tables = {name: Columns(of_table) for name, of_table in rows.items() if len(of_table)}
+    if not progress.books:
+        progress.books = _books(connection, [])
+    if unknown := {book for columns in tables.values() for book in columns.books()} - progress.books.keys():
+        progress.books = _books(connection, [(*book, None) for book in sorted(unknown)])
+    newest = -1
+    for name, columns in tables.items():
+        _WRITERS[name](connection, columns, progress)
+        newest = max(newest, *columns.seconds())
+    connection.execute("UPDATE position SET newest_second = max(newest_second, ?)", (newest,))
+
+
+def prune_book(connection: sqlite3.Connection, book: int, second: int) -> None:
+    """Delete a book's rows from before this second."""
+    connection.execute("DELETE FROM trades WHERE book = ? AND ts_recv < ?", (book, second * NS_PER_S))
+    connection.execute("DELETE FROM bbo WHERE book = ? AND second < ?", (book, second))
+    connection.execute("DELETE FROM levels WHERE book = ? AND second < ?", (book, second))
+
+
+def prune_rest(connection: sqlite3.Connection, second: int) -> None:
+    """Delete what is not of one book."""
+    connection.execute("DELETE FROM level_minutes WHERE minute < ?", (second // MINUTE_S,))
+    connection.execute(f"UPDATE position SET newest_second = ifnull(({_NEWEST_SECOND}), -1)")
+
+
+def _books(connection: sqlite3.Connection, told: "Sequence[tuple[int, int, str | None]]") -> "dict[Book, int]":
+    connection.executemany(_INSERT_BOOK, told)
+    found = connection.execute("SELECT publisher_id, instrument_id, book FROM books")
+    return {(publisher_id, instrument_id): book for publisher_id, instrument_id, book in found}
+
+
+def _write_trades(connection: sqlite3.Connection, trades: Columns, progress: Progress) -> None:
+    columns = (
+        trades.numbers(progress.books),
+        *map(trades.signed, ("ts_recv", "ordinal", "ts_event", "order_id")),
+        *map(trades.listed, ("price", "size", "sequence", "side", "flags")),
+    )
+    connection.executemany(_INSERT_TRADE, zip(*columns, strict=True))
+
+
+def _write_bbo(connection: sqlite3.Connection, bbo: Columns, progress: Progress) -> None:
+    columns = (
+        bbo.numbers(progress.books),
+        bbo.seconds(),
+        *map(bbo.signed, ("ordinal", "bid_px", "ask_px", "bid_size", "ask_size")),
+        *map(bbo.listed, ("bid_count", "ask_count", "state")),
+    )
+    connection.executemany(_INSERT_BBO, zip(*columns, strict=True))
+
+
+def _write_levels(connection: sqlite3.Connection, levels: Columns, progress: Progress) -> None:
+    books, seconds = levels.numbers(progress.books), levels.seconds()
+    sides, prices = levels.listed("side"), levels.listed("price")
+    columns = (books, seconds, sides, prices, levels.signed("size"), levels.listed("count"), levels.signed("ordinal"))
+    connection.executemany(_INSERT_LEVEL, zip(*columns, strict=True))
+    minutes = {
+        (book, side, price, second // MINUTE_S)
+        for book, side, price, second in zip(books, sides, prices, seconds, strict=True)
+    }
+    connection.executemany("INSERT OR IGNORE INTO level_minutes VALUES (?, ?, ?, ?)", minutes - progress.minutes)
+    if len(progress.minutes) > MINUTES_KNOWN_MAX:
+        progress.minutes = set()
+    progress.minutes |= minutes
+
+
+_WRITERS = {"trades": _write_trades, "bbo": _write_bbo, "levels": _write_levels}
+
+
+def _begin_session(connection: sqlite3.Connection, session: tuple[int, str, int], progress: Progress) -> None:
+    ordinal, uri, ts_recv = session
+    # A recording whose records have no time says so by the largest u64.
+    ts_recv = min(ts_recv, SIGNED_MAX)
+    connection.execute("INSERT OR REPLACE INTO session_starts VALUES (?, ?, ?)", (ordinal, uri, ts_recv))
+    second = ts_recv // NS_PER_S
+    for book in progress.books.values():
+        connection.execute(
+            "DELETE FROM trades WHERE book = ? AND ts_recv >= ? AND ordinal < ?", (book, ts_recv, ordinal)
+        )
+        connection.execute("DELETE FROM bbo WHERE book = ? AND second >= ? AND ordinal < ?", (book, second, ordinal))
+        connection.execute("DELETE FROM levels WHERE book = ? AND second >= ? AND ordinal < ?", (book, second, ordinal))
+    # All that is left of earlier sessions is older.
+    connection.execute(f"UPDATE position SET newest_second = max(ifnull(({_NEWEST_SECOND}), -1), ?)", (second,))

@@ -1,0 +1,142 @@
+//! All of a log from an ordinal on, item by item.
+
+use std::ops::Range;
+
+use dbn::Metadata;
+
+use super::{
+    error::HistoryError,
+    frame::{Plain, Run, records_of},
+    log::{Frame, Log},
+    mark::Mark,
+};
+use crate::record::{MBO_BYTES, MboMsg};
+
+/// What stands next in a log.
+#[derive(Debug)]
+pub enum Item<'a> {
+    /// What the segment begins with that now follows: all symbols known then.
+    Metadata(&'a Metadata),
+    /// Records that follow each other.
+    Records {
+        /// Ordinal of the first.
+        first_ordinal: u64,
+        /// At least one.
+        records: &'a [MboMsg],
+    },
+    /// A symbol mapping: 176 bytes, as DBN 3 has them.
+    Mapping(&'a [u8]),
+    /// Something that moved books without a record.
+    Mark(Mark),
+}
+
+/// A place in a log. Stays where it is at the log's end, and goes on from there once the log has been refreshed.
+#[derive(Debug)]
+pub struct Cursor {
+    /// The segment (by its first ordinal) and offset at or behind which the next frame begins.
+    next: (u64, u64),
+    /// The segment whose metadata was handed out last, by its first ordinal.
+    segment: Option<u64>,
+    metadata: Option<Box<Metadata>>,
+    plain: Plain,
+    /// What of the plain bytes is still to come.
+    rest: Range<usize>,
+    ordinal: u64,
+    /// What comes before this record is passed over.
+    start: u64,
+}
+
+/// As [`Item`], in places of the cursor's buffer.
+enum Found {
+    Metadata,
+    Records(u64, Range<usize>),
+    Mapping(Range<usize>),
+    Mark(Mark),
+}
+
+impl Cursor {
+    pub(super) fn new(log: &Log, ordinal: u64) -> Self {
+        let behind_last = |frame: &Frame| (place_of(log, frame).0, frame.entry.end_offset());
+        let next = match log.frames().get(log.frame_behind(ordinal)) {
+            Some(frame) => place_of(log, frame),
+            None => log.frames().last().map_or((0, 0), behind_last),
+        };
+        Self { next, segment: None, metadata: None, plain: Plain::default(), rest: 0..0, ordinal, start: ordinal }
+    }
+
+    /// Ordinal of the next record that will be handed out.
+    #[must_use]
+    pub fn ordinal(&self) -> u64 {
+        self.ordinal.max(self.start)
+    }
+
+    /// The next item; nothing at the log's end.
+    ///
+    /// # Errors
+    /// If a frame cannot be read or is damaged; the next call tries the same again.
+    pub fn next<'a>(&'a mut self, log: &Log) -> Result<Option<Item<'a>>, HistoryError> {
+        let Some(found) = self.find(log)? else { return Ok(None) };
+        Ok(Some(match found {
+            Found::Metadata => Item::Metadata(self.metadata.as_deref().expect("just read")),
+            Found::Records(first_ordinal, at) => Item::Records { first_ordinal, records: records_of(&self.plain[at]) },
+            Found::Mapping(at) => Item::Mapping(&self.plain[at]),
+            Found::Mark(mark) => Item::Mark(mark),
+        }))
+    }
+
+    /// Takes so many of the records back that were just handed out: they come again.
+    pub(crate) fn give_back(&mut self, records: usize) {
+        self.rest.start -= records * MBO_BYTES;
+        self.ordinal -= records as u64;
+    }
+
+    fn find(&mut self, log: &Log) -> Result<Option<Found>, HistoryError> {
+        loop {
+            if self.rest.is_empty() {
+                let at = log.frames().partition_point(|frame| place_of(log, frame) < self.next);
+                let Some(frame) = log.frames().get(at) else { return Ok(None) };
+                let segment = &log.segments()[frame.segment];
+                if self.segment != Some(segment.first_ordinal) {
+                    self.metadata = Some(Box::new(log.metadata(frame.segment)?));
+                    self.segment = Some(segment.first_ordinal);
+                    return Ok(Some(Found::Metadata));
+                }
+                log.read_frame_into(at, &mut self.plain)?;
+                self.rest = 0..self.plain.len();
+                self.ordinal = frame.entry.first_ordinal;
+                self.next = (segment.first_ordinal, frame.entry.end_offset());
+            }
+            if let Some(found) = self.take(log)? {
+                return Ok(Some(found));
+            }
+        }
+    }
+
+    /// Takes the next run from the buffer; nothing if it lies before the start.
+    fn take(&mut self, log: &Log) -> Result<Option<Found>, HistoryError> {
+        let begin = self.rest.start;
+        let run = Run::of(&self.plain[self.rest.clone()]).map_err(|what| HistoryError::Refused {
+            dir: log.dir().into(),
+            what: format!("the frame of ordinal {} holds {what}", self.ordinal),
+        })?;
+        let end = begin + run.bytes().len();
+        let found = match run {
+            Run::Records(records) => {
+                let count = (records.len() / MBO_BYTES) as u64;
+                let passed = self.start.saturating_sub(self.ordinal).min(count);
+                let first = self.ordinal + passed;
+                self.ordinal += count;
+                (passed < count).then(|| Found::Records(first, begin + passed as usize * MBO_BYTES..end))
+            }
+            Run::Mapping(_) => (self.ordinal >= self.start).then_some(Found::Mapping(begin..end)),
+            Run::System(record) => Mark::of(record).filter(|_| self.ordinal >= self.start).map(Found::Mark),
+        };
+        self.rest.start = end;
+        Ok(found)
+    }
+}
+
+/// Where a frame is, in a way that stays true when segments are removed.
+fn place_of(log: &Log, frame: &Frame) -> (u64, u64) {
+    (log.segments()[frame.segment].first_ordinal, frame.entry.offset)
+}

@@ -1,0 +1,274 @@
+//! Reading a log, also while it is written.
+
+use std::{
+    fs,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use dbn::Metadata;
+
+use super::{
+    cursor::Cursor,
+    error::HistoryError,
+    frame::Plain,
+    index::{Entry, Span, flags},
+    mark::Mark,
+    segment::Segment,
+};
+
+/// A frame of records.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame {
+    /// Position of its segment in [`Log::segments`].
+    pub segment: usize,
+    /// What the index says of it.
+    pub entry: Entry,
+}
+
+/// One uninterrupted history of a market.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Ordinal at which it began. Its beginning may be gone from the log: see `first_ordinal`.
+    pub ordinal: u64,
+    /// Ordinal of its first record that is in the log.
+    pub first_ordinal: u64,
+    /// Ordinal after its last record's.
+    pub end_ordinal: u64,
+    /// Its source.
+    pub uri: String,
+    /// ts_event of its records in the log, ns.
+    pub ts_event: Span,
+    /// ts_recv of its records in the log, ns.
+    pub ts_recv: Span,
+    /// Positions of its frames in [`Log::frames`].
+    pub frames: Range<usize>,
+}
+
+/// Records that are not in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hole {
+    /// Ordinal of the first.
+    pub first: u64,
+    /// Ordinal of the first that is there again.
+    pub end: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// Which of a record's times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// ts_event.
+    Event,
+    /// ts_recv.
+    Receive,
+}
+
+/// What is durable of a log. Needs no lock; another process may write meanwhile.
+#[derive(Clone, Debug)]
+pub struct Log {
+    dir: PathBuf,
+    segments: Vec<Segment>,
+    frames: Vec<Frame>,
+}
+
+impl Log {
+    /// The log in a history's folder; an empty one if nothing was recorded there.
+    ///
+    /// # Errors
+    /// If the folder or an index cannot be read.
+    pub fn open(dir: &Path) -> Result<Self, HistoryError> {
+        fs::metadata(dir).map_err(HistoryError::io(dir))?;
+        let mut log = Self { dir: dir.into(), segments: Vec::new(), frames: Vec::new() };
+        log.refresh()?;
+        Ok(log)
+    }
+
+    /// Sees what became durable since, and what was removed.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); what was known stays.
+    pub fn refresh(&mut self) -> Result<(), HistoryError> {
+        let listed = Segment::list(&self.dir)?;
+        let is_same = |(ours, theirs): (&Segment, &Segment)| ours.path == theirs.path;
+        let same = self.segments.iter().zip(&listed).take_while(|pair| is_same(*pair)).count();
+        // Only the last segment grows. What retention removes is at the beginning, and then all is read again.
+        let more = if same == self.segments.len() { self.more_of_last()? } else { None };
+        let kept = if more.is_some() { same } else { 0 };
+        let mut loaded = Vec::new();
+        for mut segment in listed.into_iter().skip(kept) {
+            let frames = segment.load()?;
+            loaded.push((segment, frames));
+        }
+        if kept == 0 {
+            self.segments.clear();
+            self.frames.clear();
+        }
+        let segment = self.segments.len().saturating_sub(1);
+        self.frames.extend(more.into_iter().flatten().map(|entry| Frame { segment, entry }));
+        for (segment, frames) in loaded {
+            let at = self.segments.len();
+            self.frames.extend(frames.into_iter().map(|entry| Frame { segment: at, entry }));
+            self.segments.push(segment);
+        }
+        Ok(())
+    }
+
+    /// What the last segment has beyond what is known; nothing if it must be read from its beginning.
+    fn more_of_last(&self) -> Result<Option<Vec<Entry>>, HistoryError> {
+        let Some(segment) = self.segments.last().filter(|segment| !segment.is_scanned) else { return Ok(None) };
+        let frames = self.frames_of(self.segments.len() - 1);
+        let Some(last) = frames.clone().next_back() else { return Ok(None) };
+        segment.load_more(frames.len(), &self.frames[last].entry)
+    }
+
+    /// The history's folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The files, by ordinal.
+    #[must_use]
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// All frames of records, by ordinal.
+    #[must_use]
+    pub fn frames(&self) -> &[Frame] {
+        &self.frames
+    }
+
+    /// Positions of a segment's frames in [`frames`](Self::frames).
+    #[must_use]
+    pub fn frames_of(&self, segment: usize) -> Range<usize> {
+        let start = self.frames.partition_point(|frame| frame.segment < segment);
+        start..self.frames.partition_point(|frame| frame.segment <= segment)
+    }
+
+    /// Ordinal of the first record.
+    #[must_use]
+    pub fn first_ordinal(&self) -> u64 {
+        self.frames.first().map_or(0, |frame| frame.entry.first_ordinal)
+    }
+
+    /// Ordinal after the last record's.
+    #[must_use]
+    pub fn end_ordinal(&self) -> u64 {
+        self.frames.last().map_or(0, |frame| frame.entry.end_ordinal())
+    }
+
+    /// Sessions, the newest last.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<Session> {
+        let mut sessions: Vec<Session> = Vec::new();
+        for (at, segment) in self.segments.iter().enumerate() {
+            let frames = self.frames_of(at);
+            let Some(last) = frames.clone().next_back() else { continue };
+            let begun = segment.opening.iter().find_map(|mark| match mark {
+                Mark::Session { uri } => Some((segment.first_ordinal, uri)),
+                Mark::Continues { ordinal, uri } => Some((*ordinal, uri)),
+                _ => None,
+            });
+            let known = sessions.last().map(|session| session.ordinal);
+            if let Some((ordinal, uri)) = begun.filter(|(ordinal, _)| known != Some(*ordinal)) {
+                sessions.push(Session {
+                    ordinal,
+                    first_ordinal: segment.first_ordinal,
+                    end_ordinal: segment.first_ordinal,
+                    uri: uri.clone(),
+                    ts_event: Span::default(),
+                    ts_recv: Span::default(),
+                    frames: frames.start..frames.start,
+                });
+            }
+            let Some(session) = sessions.last_mut() else { continue };
+            session.end_ordinal = self.frames[last].entry.end_ordinal();
+            session.frames.end = frames.end;
+            for frame in &self.frames[frames] {
+                session.ts_event = session.ts_event.union(frame.entry.ts_event);
+                session.ts_recv = session.ts_recv.union(frame.entry.ts_recv);
+            }
+        }
+        sessions
+    }
+
+    /// What is missing between the first record and the last.
+    #[must_use]
+    pub fn holes(&self) -> Vec<Hole> {
+        let mut holes = Vec::new();
+        for (at, segment) in self.segments.iter().enumerate().skip(1) {
+            let before = self.frames_of(at - 1).next_back();
+            let first = before.map_or(self.segments[at - 1].first_ordinal, |i| self.frames[i].entry.end_ordinal());
+            if first == segment.first_ordinal {
+                continue;
+            }
+            let said = segment.opening.iter().find_map(|mark| match mark {
+                Mark::Hole { reason, .. } => Some(reason.clone()),
+                _ => None,
+            });
+            let reason = said.unwrap_or_else(|| "the segment is missing or damaged".into());
+            holes.push(Hole { first, end: segment.first_ordinal, reason });
+        }
+        holes
+    }
+
+    /// The frame with this record, or the first one after it; as many as there are if there is none.
+    #[must_use]
+    pub fn find_ordinal(&self, ordinal: u64) -> usize {
+        self.frames.partition_point(|frame| frame.entry.end_ordinal() <= ordinal)
+    }
+
+    /// The frame in which what follows the record before this ordinal begins.
+    pub(crate) fn frame_behind(&self, ordinal: u64) -> usize {
+        let start = self.frames.partition_point(|frame| frame.entry.end_ordinal() < ordinal);
+        let is_behind = |frame: &&Frame| frame.entry.end_ordinal() == ordinal && !frame.entry.has(flags::TRAILING);
+        start + self.frames[start..].iter().take_while(is_behind).count()
+    }
+
+    /// Of a session's frames, those that may hold records on both sides of a time (ns): all before them are not later
+    /// than it, all after them are later.
+    #[must_use]
+    pub fn frames_around(&self, session: &Session, clock: Clock, ts: u64) -> Range<usize> {
+        let frames = &self.frames[session.frames.clone()];
+        let span = |frame: &Frame| match clock {
+            Clock::Event => frame.entry.ts_event,
+            Clock::Receive => frame.entry.ts_recv,
+        };
+        let start = frames.iter().take_while(|frame| span(frame).max <= ts).count();
+        let later = frames[start..].iter().rev().take_while(|frame| span(frame).min > ts).count();
+        session.frames.start + start..session.frames.end - later
+    }
+
+    /// The metadata of a segment.
+    ///
+    /// # Errors
+    /// If it cannot be read or is damaged.
+    pub fn metadata(&self, segment: usize) -> Result<Metadata, HistoryError> {
+        self.segments[segment].metadata()
+    }
+
+    /// The whole records of a frame.
+    ///
+    /// # Errors
+    /// If they cannot be read, or are not what was written.
+    pub fn read_frame(&self, at: usize) -> Result<Plain, HistoryError> {
+        let mut plain = Plain::default();
+        self.read_frame_into(at, &mut plain)?;
+        Ok(plain)
+    }
+
+    pub(crate) fn read_frame_into(&self, at: usize, plain: &mut Plain) -> Result<(), HistoryError> {
+        let Frame { segment, entry } = &self.frames[at];
+        let segment = &self.segments[*segment];
+        segment.read(&segment.open()?, entry, plain)
+    }
+
+    /// Everything that follows the record before this ordinal, marks between the two included.
+    #[must_use]
+    pub fn cursor(&self, ordinal: u64) -> Cursor {
+        Cursor::new(self, ordinal)
+    }
+}

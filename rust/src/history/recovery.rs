@@ -1,0 +1,142 @@
+//! What a restart makes of the log that it finds.
+//!
+//! Whatever an index vouched for was durable, and somebody may have read it: its ordinals are never given out again,
+//! even if it is damaged now. What lies behind the last entry of the last segment was not: whole frames there are kept,
+//! the rest is cut off.
+
+use std::{
+    fs::{self, OpenOptions},
+    path::Path,
+};
+
+use super::{
+    error::HistoryError,
+    files::{replace, sync_folder},
+    frame::Plain,
+    index::{self, Entry, flags},
+    layout::beside,
+    log::{Log, Session},
+    segment::Segment,
+};
+
+/// What was found and done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Ordinal of the next record.
+    pub next_ordinal: u64,
+    /// Ordinal after the last record that is good: what a market must be restored to. Less than `next_ordinal` if
+    /// records were lost that somebody may have read.
+    pub end_ordinal: u64,
+    /// Bytes cut off the last segment.
+    pub bytes_cut: u64,
+    /// Frames among them that an index had vouched for.
+    pub frames_cut: u64,
+    /// Indexes made anew.
+    pub indexes_rebuilt: u64,
+    /// The newest session; nothing if there is none.
+    pub session: Option<Session>,
+    /// The dataset of the last segment.
+    pub dataset: Option<String>,
+    /// Whether nothing was recorded yet.
+    pub is_new: bool,
+}
+
+/// Makes the log of a locked history ready to be written on.
+pub(crate) fn recover(dir: &Path) -> Result<Recovered, HistoryError> {
+    let mut recovered = Recovered::default();
+    let mut segments = Segment::list(dir)?;
+    // The last one that holds records decides; what was begun behind it and holds none is removed.
+    while let Some(segment) = segments.pop() {
+        if recover_last(&segment, &mut recovered)? {
+            break;
+        }
+    }
+    for segment in &segments {
+        rebuild_index_if_damaged(segment, &mut recovered)?;
+    }
+    let log = Log::open(dir)?;
+    recovered.end_ordinal = log.end_ordinal();
+    recovered.next_ordinal = recovered.next_ordinal.max(recovered.end_ordinal);
+    recovered.session = log.sessions().pop();
+    recovered.dataset = log.segments().last().map(|segment| segment.dataset.clone());
+    recovered.is_new = log.frames().is_empty() && recovered.next_ordinal == 0;
+    Ok(recovered)
+}
+
+/// Cuts the last segment down to its whole frames; false if none of them holds a record, and it was removed.
+fn recover_last(segment: &Segment, recovered: &mut Recovered) -> Result<bool, HistoryError> {
+    let (known, is_whole) = segment.indexed()?;
+    let good = good_frames(segment, &known)?;
+    let scan = segment.scan(&known[..good])?;
+    let end = scan.entries.last().map_or(0, Entry::end_offset);
+    let len = fs::metadata(&segment.path).map_err(HistoryError::io(&segment.path))?.len();
+    // What an index vouched for keeps its ordinals.
+    let vouched = known.last().map_or(segment.first_ordinal, Entry::end_ordinal);
+    recovered.next_ordinal = recovered.next_ordinal.max(vouched);
+    recovered.frames_cut += known.len().saturating_sub(scan.entries.len()) as u64;
+    recovered.bytes_cut += len.saturating_sub(end);
+    if scan.entries.iter().all(|entry| entry.records == 0) {
+        remove(segment)?;
+        return Ok(false);
+    }
+    if end < len {
+        let cut = || {
+            let file = OpenOptions::new().write(true).open(&segment.path)?;
+            file.set_len(end)?;
+            file.sync_all()
+        };
+        cut().map_err(HistoryError::io(&segment.path))?;
+    }
+    if !is_whole || scan.entries != known {
+        recovered.indexes_rebuilt += 1;
+        write_index(segment, &scan.entries)?;
+    }
+    Ok(true)
+}
+
+/// How many of the frames that an index knows are what it says they are.
+fn good_frames(segment: &Segment, known: &[Entry]) -> Result<usize, HistoryError> {
+    let file = segment.open()?;
+    let mut plain = Plain::default();
+    for (good, entry) in known.iter().enumerate() {
+        match segment.read(&file, entry, &mut plain) {
+            Ok(()) => {}
+            Err(HistoryError::Damaged { .. }) => return Ok(good),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(known.len())
+}
+
+fn rebuild_index_if_damaged(segment: &Segment, recovered: &mut Recovered) -> Result<(), HistoryError> {
+    let (known, is_whole) = segment.indexed()?;
+    let len = fs::metadata(&segment.path).map_err(HistoryError::io(&segment.path))?.len();
+    if is_whole && known.last().is_some_and(|entry| entry.end_offset() >= len) {
+        return Ok(());
+    }
+    let scan = segment.scan(&known)?;
+    if !is_whole || scan.entries != known {
+        recovered.indexes_rebuilt += 1;
+        write_index(segment, &scan.entries)?;
+    }
+    Ok(())
+}
+
+fn write_index(segment: &Segment, entries: &[Entry]) -> Result<(), HistoryError> {
+    debug_assert!(entries.first().is_none_or(|entry| entry.has(flags::METADATA)));
+    let mut bytes = index::header().to_vec();
+    entries.iter().for_each(|entry| bytes.extend_from_slice(&entry.to_bytes()));
+    replace(&segment.index_path(), &bytes)
+}
+
+fn remove(segment: &Segment) -> Result<(), HistoryError> {
+    for extension in ["index", "orders"] {
+        let path = beside(&segment.path, extension);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(HistoryError::io(&path)(error)),
+            _ => {}
+        }
+    }
+    fs::remove_file(&segment.path).map_err(HistoryError::io(&segment.path))?;
+    sync_folder(segment.path.parent().expect("in a folder"))
+}

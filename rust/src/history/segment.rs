@@ -1,0 +1,225 @@
+//! One file of the log, and what is known of its frames.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use dbn::Metadata;
+
+use super::{
+    error::HistoryError,
+    frame::{self, PLAIN_BYTES_MAX, Plain, Run, describe, unpack},
+    index::{self, Entry, flags},
+    layout::{SEGMENT_SUFFIX, beside, log_path, ordinal_of},
+    mark::Mark,
+};
+use crate::decode::METADATA_BYTES_MAX;
+
+/// One file of the log.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// The file.
+    pub path: PathBuf,
+    /// Whose records these are; the name of the folder.
+    pub dataset: String,
+    /// `2025-09-30`: the UTC day of the first record's ts_recv; the name of the folder.
+    pub day: String,
+    /// Ordinal of its first record.
+    pub first_ordinal: u64,
+    /// The marks it opens with: its session, and the hole before it.
+    pub opening: Vec<Mark>,
+    /// The frame with the metadata.
+    pub(crate) head: Entry,
+    /// Whether there was no good index, and the file itself was read instead.
+    pub(crate) is_scanned: bool,
+}
+
+/// What a segment without a good index holds.
+pub(crate) struct Scan {
+    pub(crate) entries: Vec<Entry>,
+    /// What follows them, if anything does.
+    pub(crate) damage: Option<String>,
+}
+
+impl Segment {
+    /// A segment whose frames are not read yet.
+    pub(crate) fn at(path: PathBuf) -> Option<Self> {
+        let folder = |path: &Path| Some(path.file_name()?.to_str()?.to_owned());
+        let day = path.parent()?;
+        Some(Self {
+            first_ordinal: ordinal_of(&path)?,
+            dataset: folder(day.parent()?)?,
+            day: folder(day)?,
+            opening: Vec::new(),
+            head: Entry::default(),
+            is_scanned: false,
+            path,
+        })
+    }
+
+    /// All segments below a history's folder, by ordinal.
+    pub(crate) fn list(dir: &Path) -> Result<Vec<Self>, HistoryError> {
+        let mut segments = Vec::new();
+        for dataset in folders(&log_path(dir))? {
+            for day in folders(&dataset)? {
+                let names = entries(&day)?.into_iter();
+                let paths =
+                    names.filter(|path| path.as_os_str().as_encoded_bytes().ends_with(SEGMENT_SUFFIX.as_bytes()));
+                segments.extend(paths.filter_map(Segment::at));
+            }
+        }
+        segments.sort_unstable_by_key(|segment| segment.first_ordinal);
+        Ok(segments)
+    }
+
+    pub(crate) fn index_path(&self) -> PathBuf {
+        beside(&self.path, "index")
+    }
+
+    pub(crate) fn damaged(&self, entry: &Entry, what: impl Into<String>) -> HistoryError {
+        let Entry { offset, first_ordinal: ordinal, .. } = *entry;
+        HistoryError::Damaged { path: self.path.clone(), offset, ordinal, what: what.into() }
+    }
+
+    /// What its index says, and whether that is whole.
+    pub(crate) fn indexed(&self) -> Result<(Vec<Entry>, bool), HistoryError> {
+        let path = self.index_path();
+        match fs::read(&path) {
+            Ok(bytes) => Ok(index::read(&bytes, self.first_ordinal)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((Vec::new(), false)),
+            Err(error) => Err(HistoryError::io(&path)(error)),
+        }
+    }
+
+    /// Reads what there is to know of it; returns its frames of records.
+    pub(crate) fn load(&mut self) -> Result<Vec<Entry>, HistoryError> {
+        let (mut entries, is_whole) = self.indexed()?;
+        if entries.is_empty() && !is_whole {
+            entries = self.scan(&[])?.entries;
+            self.is_scanned = true;
+        }
+        if entries.is_empty() {
+            return Ok(entries);
+        }
+        self.head = entries.remove(0);
+        if let Some(first) = entries.first() {
+            self.read_opening(first)?;
+        }
+        Ok(entries)
+    }
+
+    /// The frames that its index has beyond these, of which there is at least one; nothing if it has fewer.
+    pub(crate) fn load_more(&self, frames: usize, last: &Entry) -> Result<Option<Vec<Entry>>, HistoryError> {
+        let path = self.index_path();
+        let known = (index::HEADER_BYTES + (1 + frames) * index::ENTRY_BYTES) as u64;
+        let read = || -> io::Result<Option<Vec<u8>>> {
+            let file = File::open(&path)?;
+            let Some(more) = file.metadata()?.len().checked_sub(known) else { return Ok(None) };
+            let mut bytes = vec![0; more as usize / index::ENTRY_BYTES * index::ENTRY_BYTES];
+            file.read_exact_at(&mut bytes, known)?;
+            Ok(Some(bytes))
+        };
+        let bytes = read().map_err(HistoryError::io(&path))?;
+        Ok(bytes.map(|bytes| index::read_on(&bytes, self.first_ordinal, Some(last)).0))
+    }
+
+    /// Finds the frames in the file itself, from these known ones on.
+    pub(crate) fn scan(&self, known: &[Entry]) -> Result<Scan, HistoryError> {
+        let bytes = fs::read(&self.path).map_err(HistoryError::io(&self.path))?;
+        let mut entries = known.to_vec();
+        let mut plain = Plain::default();
+        loop {
+            let last = entries.last();
+            let (offset, ordinal) = last.map_or((0, self.first_ordinal), |e| (e.end_offset(), e.end_ordinal()));
+            let rest = bytes.get(offset as usize..).unwrap_or_default();
+            if rest.is_empty() {
+                let is_short = offset as usize > bytes.len();
+                let what = || format!("the file ends at {}, expected at least {offset} bytes", bytes.len());
+                return Ok(Scan { entries, damage: is_short.then(what) });
+            }
+            match entry_at(rest, offset, ordinal, &mut plain) {
+                Ok(entry) => entries.push(entry),
+                Err(what) => return Ok(Scan { entries, damage: Some(what) }),
+            }
+        }
+    }
+
+    /// The plain bytes of a frame.
+    pub(crate) fn read(&self, file: &File, entry: &Entry, plain: &mut Plain) -> Result<(), HistoryError> {
+        let mut frame = vec![0; entry.frame_bytes as usize];
+        match file.read_exact_at(&mut frame, entry.offset) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(self.damaged(entry, "the file ends inside this frame"));
+            }
+            Err(error) => return Err(HistoryError::io(&self.path)(error)),
+        }
+        frame::unpack_entry(&frame, entry, plain).map_err(|what| self.damaged(entry, what))
+    }
+
+    pub(crate) fn open(&self) -> Result<File, HistoryError> {
+        File::open(&self.path).map_err(HistoryError::io(&self.path))
+    }
+
+    /// Reads the metadata, which is the first frame.
+    pub(crate) fn metadata(&self) -> Result<Metadata, HistoryError> {
+        let mut plain = Plain::default();
+        self.read(&self.open()?, &self.head, &mut plain)?;
+        crate::decode::decode_metadata(&plain, 0).map_err(|error| self.damaged(&self.head, error.to_string()))
+    }
+
+    /// Reads the marks that it opens with from its first frame of records.
+    pub(crate) fn read_opening(&mut self, entry: &Entry) -> Result<(), HistoryError> {
+        let mut plain = Plain::default();
+        if entry.has(flags::SESSION | flags::HOLE) {
+            self.read(&self.open()?, entry, &mut plain)?;
+        }
+        let mut rest = &plain[..];
+        while let Ok(Run::System(record)) = Run::of(rest) {
+            self.opening.extend(Mark::of(record));
+            rest = &rest[record.len()..];
+        }
+        Ok(())
+    }
+}
+
+/// The entry of the frame that these bytes begin with, if it is whole.
+fn entry_at(bytes: &[u8], offset: u64, ordinal: u64, plain: &mut Plain) -> Result<Entry, String> {
+    let is_metadata = offset == 0;
+    let (frame_bytes, plain_bytes) = frame::measure(bytes)?;
+    let bytes_max = if is_metadata { METADATA_BYTES_MAX } else { PLAIN_BYTES_MAX };
+    if plain_bytes > bytes_max {
+        return Err(format!("a frame of {plain_bytes} plain bytes, expected at most {bytes_max}"));
+    }
+    let frame = &bytes[..frame_bytes];
+    unpack(frame, plain_bytes, plain)?;
+    let entry = if is_metadata {
+        crate::decode::decode_metadata(plain, 0).map_err(|error| error.to_string())?;
+        Entry { first_ordinal: ordinal, flags: flags::METADATA, ..Entry::default() }
+    } else {
+        describe(plain, ordinal)?
+    };
+    Ok(Entry {
+        offset,
+        frame_bytes: frame_bytes as u32,
+        plain_bytes: plain_bytes as u32,
+        xxh3: twox_hash::XxHash3_64::oneshot(frame),
+        ..entry
+    })
+}
+
+fn entries(dir: &Path) -> Result<Vec<PathBuf>, HistoryError> {
+    let listed = match fs::read_dir(dir) {
+        // A day that retention has just removed, or a history that nothing was recorded to.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        listed => listed.map_err(HistoryError::io(dir))?,
+    };
+    listed.map(|entry| entry.map(|entry| entry.path()).map_err(HistoryError::io(dir))).collect()
+}
+
+fn folders(dir: &Path) -> Result<Vec<PathBuf>, HistoryError> {
+    Ok(entries(dir)?.into_iter().filter(|path| path.is_dir()).collect())
+}

@@ -1,0 +1,63 @@
+//! `DbnReader`: a part of a log as a DBN stream.
+
+use parking_lot::Mutex;
+use pyo3::{prelude::*, types::PyBytes};
+
+use crate::{
+    history::{Cursor, HistoryError, Item, Log},
+    metadata,
+    record::mbo_slice_bytes,
+};
+
+/// A DBN stream in pieces: metadata, then records and symbol mappings, without marks.
+#[pyclass(frozen, module = "l3book")]
+pub(super) struct DbnReader(Mutex<State>);
+
+struct State {
+    log: Log,
+    cursor: Cursor,
+    end_ordinal: u64,
+    has_metadata: bool,
+}
+
+impl DbnReader {
+    pub(super) fn new(log: Log, start_ordinal: u64, end_ordinal: u64) -> Self {
+        let cursor = log.cursor(start_ordinal);
+        Self(Mutex::new(State { log, cursor, end_ordinal, has_metadata: false }))
+    }
+}
+
+#[pymethods]
+impl DbnReader {
+    /// The next piece, somewhat longer than `bytes_max` where a run of records is; b"" at the end.
+    fn read<'py>(&self, py: Python<'py>, bytes_max: usize) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = py.detach(|| self.0.lock().read(bytes_max))?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+}
+
+impl State {
+    fn read(&mut self, bytes_max: usize) -> Result<Vec<u8>, HistoryError> {
+        let mut out = Vec::new();
+        while out.len() < bytes_max.max(1) && self.cursor.ordinal() < self.end_ordinal {
+            match self.cursor.next(&self.log)? {
+                None => break,
+                // A stream has one; what a later segment knows beyond it came as mappings, or is another stream.
+                Some(Item::Metadata(metadata)) => {
+                    if !std::mem::replace(&mut self.has_metadata, true) {
+                        let dir = self.log.dir().to_owned();
+                        let refuse = |error: dbn::Error| HistoryError::Refused { dir, what: error.to_string() };
+                        out.extend(metadata::bytes(metadata).map_err(refuse)?);
+                    }
+                }
+                Some(Item::Records { first_ordinal, records }) => {
+                    let wanted = (self.end_ordinal.saturating_sub(first_ordinal) as usize).min(records.len());
+                    out.extend_from_slice(mbo_slice_bytes(&records[..wanted]));
+                }
+                Some(Item::Mapping(mapping)) => out.extend_from_slice(mapping),
+                Some(Item::Mark(_)) => {}
+            }
+        }
+        Ok(out)
+    }
+}
