@@ -26,11 +26,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
+from streams_made import RESULTS
 
 from l3book._core import Indexer, Log, Market, Past, Recorder, Simulator
 from l3book.history import rows
 from l3book.history.sqlite import SqliteStore
-from streams_made import RESULTS
 
 if TYPE_CHECKING:
     from l3book.history.store import Book, Store
@@ -242,9 +242,9 @@ def postgres(_recorded: Recorded, _folder: Path) -> Iterator[tuple[Store, Callab
     """A PostgreSQL server of its own, by loopback."""
     _need("psycopg", "psycopg_pool", "pytest")
     import pytest
-    from running_postgres import DATABASE, RunningPostgres
 
     from l3book.history.postgres import PostgresStore
+    from running_postgres import DATABASE, RunningPostgres
 
     try:
         server = RunningPostgres(fsync="on", shared_buffers="512MB", max_wal_size="4GB")

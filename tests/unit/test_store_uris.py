@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from l3book.history.uri import PASSWORD_VARIABLE, check_store_uri, store_of
 
-
 SECRET = "s3cr3t-h0rse"  # noqa: S105
 FOLDER = Path("/nowhere")
 
