@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from l3book.access.guard import Guard
     from l3book.config import Loaded, Settings
-    from l3book.history.recording import Beginning
+    from l3book.history.beginning import Beginning
     from l3book.reloading import Reloading
     from l3book.shutdown import Shutdown
     from l3book.sources import AnySource
@@ -194,7 +194,7 @@ def _serve(
 
 def _begin(settings: "Settings", source: "AnySource") -> "Beginning":
     from l3book._core import HistoryError
-    from l3book.history.recording import begin
+    from l3book.history.beginning import begin
 
     try:
         # Clients notice a restart by the epoch, so it must be one that no earlier run had.
