@@ -59,7 +59,7 @@ class Unrecorded:
 
 
 class Recording:
-    """What a market applies goes to the log in a folder, from its beginning until `stop`; tables are made from the log."""
+    """What a market applies goes to the log in a folder, until `stop`; tables are made from the log."""
 
     def __init__(
         self, folder: Path, recorder: Recorder, indexing: Indexing, settings: "Settings", *, is_live: bool
