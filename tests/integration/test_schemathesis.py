@@ -63,7 +63,11 @@ def test_nothing_is_found_on_a_recording(serve: Callable[..., RunningServer], tm
 def test_nothing_is_found_in_the_past(serve: Callable[..., RunningServer], tmp_path: Path) -> None:
     """With times and bodies of its own making, and names that there are."""
     server = serve_recorded(
-        serve, simulated(tmp_path / "sim.dbn", RECORDS), tmp_path / "history", replays_per_key_max=1000, replays_max=1000
+        serve,
+        simulated(tmp_path / "sim.dbn", RECORDS),
+        tmp_path / "history",
+        replays_per_key_max=1000,
+        replays_max=1000,
     )
     book = server.get("/v1/books/SYN0?level=3&depth=all").json()
     made = {
