@@ -41,7 +41,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
         server.wait_for_state("ended")
         wait_until_recorded(server)
         checkpoints = len(list((folder / "history" / "checkpoints").glob("*.l3ck")))
-        print(f"{arguments.records:,} records, {arguments.instruments} books, {checkpoints} checkpoints")
+        say(f"{arguments.records:,} records, {arguments.instruments} books, {checkpoints} checkpoints")
         chosen = random.Random(1)
         for name, query in QUERIES.items():
             took_ms = []
@@ -51,7 +51,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
                 answer = server.get(f"/v1/books/SYN{number % arguments.instruments}?{query}at={at}")
                 took_ms.append((time.perf_counter() - began_s) * 1000)
                 assert answer.status_code == 200, answer.text
-            print(f"{name}: {told(took_ms)}")
+            say(f"{name}: {told(took_ms)}")
     finally:
         server.kill()
 
@@ -64,6 +64,12 @@ def write(path: Path, records: int, instruments: int) -> tuple[int, int]:
         while simulator.records < records:
             file.write(simulator.read(CHUNK_RECORDS))
     return ends_of(path)
+
+
+def say(line: str) -> None:
+    """One line, at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def told(took_ms: list[float]) -> str:
