@@ -5,6 +5,7 @@
 //! - [`checkpoint_file`]: a market of one moment, from which the log goes on
 //! - [`Recorder`]: writing, by a thread of its own; what a restart makes of what it finds
 //! - [`Log`]: reading, also beside the writer and in another process; [`Cursor`]: all of it from an ordinal on
+//! - [`Shadow`]: the market as it was at an ordinal; [`Past`]: one book as of a time; [`Replay`]: a market moved along the log
 //!
 //! A segment is a `.dbn.zst` file that any DBN tool reads: a zstd frame with the metadata, then frames of whole
 //! records. Each frame has a checksum of its own and is the unit of durability: first its bytes are on disk, then its
@@ -23,14 +24,14 @@ pub mod mark;
 mod names;
 mod past;
 mod queue;
-mod replay;
 mod recorder;
 mod recovery;
+mod replay;
 mod segment;
 mod shadow;
 mod stats;
-mod walk;
 mod verdict;
+mod walk;
 mod writer;
 
 pub use cursor::{Cursor, Item};
@@ -38,11 +39,11 @@ pub use error::HistoryError;
 pub use frame::Plain;
 pub use log::{Clock, Frame, Hole, Log, Session};
 pub use mark::Mark;
-pub use past::{Past, PastError};
+pub use past::{Past, PastError, Reach};
 pub(crate) use queue::Queue;
-pub use replay::Replay;
 pub use recorder::{FRAME_RECORDS_MAX, QUEUE_BYTES_MIN, Recorder, Settings};
 pub use recovery::Recovered;
+pub use replay::{Lender, Replay};
 pub use segment::Segment;
 pub use shadow::{Shadow, restore};
 pub use stats::Stats;
