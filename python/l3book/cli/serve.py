@@ -209,12 +209,15 @@ def _begin(settings: "Settings", source: "AnySource") -> "Beginning":
     try:
         # Clients notice a restart by the epoch, so it must be one that no earlier run had.
         beginning = begin(settings, source, epoch=time.time_ns() // NS_PER_MS)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
     except HistoryError as error:
         raise CommandError(f"history {settings.history}: {error}") from None
     except OSError as error:
         raise cannot_use(f"history {settings.history}", error) from None
-    if beginning.recording.warning:
-        print(f"l3book: warning: {beginning.recording.warning}", file=sys.stderr)
+    _, warning = beginning.recording.condition()
+    if warning:
+        print(f"l3book: warning: {warning}", file=sys.stderr)
     return beginning
 
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from l3book._core import HistoryError, HistoryLockedError, Log, Market, Recorder
 from l3book.history.folder import default_folder, identity_of
+from l3book.history.indexing import Indexing
+from l3book.history.uri import store_of
 from l3book.sources import AnySource, is_connector
 
 if TYPE_CHECKING:
     from l3book.config import Settings
-    from l3book.history.indexing import Indexing
 
 log = logging.getLogger(__name__)
 
@@ -68,34 +69,26 @@ class Recording:
     fed as after a lost connection.
     """
 
-    def __init__(self, folder: Path, recorder: Recorder, settings: "Settings", *, is_live: bool) -> None:
+    def __init__(
+        self, folder: Path, recorder: Recorder, indexing: Indexing, settings: "Settings", *, is_live: bool
+    ) -> None:
         self.folder = folder
+        self.store = indexing.store
+        """Where the tables made from the log can be asked for."""
         self._recorder = recorder
-        self._settings = settings
+        self._indexing = indexing
         # A live source cannot be held up for long; others wait for as long as it takes.
         self._wait_s_max = settings.history_wait_ms / MS_PER_S if is_live else None
         self._is_short = False
         self._last_state: str | None = None
-        self._indexing: Indexing | None = None
 
     def condition(self) -> tuple[RecordingState, str | None]:
         """Whether records are being written, and what somebody should see to, if anything."""
         recorder = self._recorder.stats()
-        indexing = self._indexing.stats() if self._indexing is not None else None
-        return recorder["state"], _warning_of(recorder, indexing)
+        return recorder["state"], _warning_of(recorder, self._indexing.stats())
 
     def start(self) -> None:
         """Start what derives tables and checkpoints from the log."""
-        from l3book.history.indexing import Indexing
-
-        settings = self._settings
-        self._indexing = Indexing(
-            self.folder,
-            settings.history_store,
-            checkpoint_records=settings.history_checkpoint_records,
-            days_max=settings.history_days_max,
-            bytes_max=settings.history_bytes_max,
-        )
         self._indexing.start()
 
     def wait_room(self, is_stopping: Callable[[], bool]) -> None:
@@ -137,10 +130,7 @@ class Recording:
 
     def metrics(self) -> dict[str, Any]:
         """For the wire."""
-        recorder = self._recorder.stats()
-        indexing = self._indexing.stats() if self._indexing is not None else None
-        if indexing is not None:
-            indexing["lag_records"] = max(0, recorder["durable_ordinal"] - int(indexing["position"]))
+        recorder, indexing = self._recorder.stats(), self._indexing.stats()
         warning = _warning_of(recorder, indexing)
         return {"state": recorder.pop("state"), "warning": warning, "recorder": recorder, "indexing": indexing}
 
@@ -151,7 +141,7 @@ class Recording:
         stats = self._recorder.stats()
         lost = stats["next_ordinal"] - stats["durable_ordinal"]
         left_s = max(0.0, until_s - time.monotonic())
-        is_still = self._indexing is None or self._indexing.stop(left_s)
+        is_still = self._indexing.stop(left_s)
         if not is_written:
             because = f" ({stats['error']})" if stats["error"] else ""
             return f"{lost} records were not written within {timeout_s:g} s{because}"
@@ -178,12 +168,14 @@ class Beginning:
 def begin(settings: "Settings", source: AnySource, epoch: int) -> Beginning:
     """Make the market of a source, recorded as the settings say. It has read nothing yet, or goes on.
 
-    Raises HistoryError or OSError where the folder was named and cannot be used; another is done without.
+    Raises HistoryError or OSError where the folder was named and cannot be used; another is done without. Raises
+    ValueError for a store that cannot be.
     """
     is_live = is_connector(source)
     if settings.no_history:
         return Beginning(Market(epoch=epoch, watch=is_live), OFF)
     folder = settings.history or default_folder(settings.state_dir, source.uri, settings.gateway)
+    store = store_of(settings.history_store, folder)
     # Before the recorder looks at the log: it may have to cut the end of it.
     silent_s = _silent_s(folder)
     try:
@@ -205,7 +197,14 @@ def begin(settings: "Settings", source: AnySource, epoch: int) -> Beginning:
     market = None
     if is_connector(source) and source.can_resume and recorder.recovered["session"] == identity:
         market = _restored(folder, epoch)
-    recording = Recording(folder, recorder, settings, is_live=is_live)
+    indexing = Indexing(
+        folder,
+        store,
+        checkpoint_records=settings.history_checkpoint_records,
+        days_max=settings.history_days_max,
+        bytes_max=settings.history_bytes_max,
+    )
+    recording = Recording(folder, recorder, indexing, settings, is_live=is_live)
     if market is None:
         market = Market(epoch=epoch, watch=is_live)
         recorder.begin(market, identity)
@@ -216,11 +215,11 @@ def begin(settings: "Settings", source: AnySource, epoch: int) -> Beginning:
     return Beginning(market, recording, silent_s)
 
 
-def _warning_of(recorder: dict[str, Any], indexing: dict[str, Any] | None) -> str | None:
+def _warning_of(recorder: dict[str, Any], indexing: dict[str, Any]) -> str | None:
     """Say what is wrong: records that are lost first, since tables can be made again from the log."""
     if recorder["state"] == "failing":
         return f"not recorded at the moment: {recorder['error']}"
-    if indexing is not None and indexing["state"] == "failing":
+    if indexing["state"] == "failing":
         return f"recorded, and tables are not made from it at the moment: {indexing['error']}"
     return None
 
