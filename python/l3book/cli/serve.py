@@ -225,9 +225,13 @@ def _history(settings: "Settings", recording: "AnyRecording") -> "History | None
     """Open what is recorded, to be asked."""
     if recording.folder is None:
         return None
+    from l3book._core import HistoryError
     from l3book.history.past import History
 
-    return History(recording.folder, recording.store, settings)
+    try:
+        return History(recording.folder, recording.store, settings)
+    except HistoryError as error:
+        raise CommandError(f"history {recording.folder}: {error}") from None
 
 
 def _make_room(guard: "Guard", settings: "Settings") -> None:

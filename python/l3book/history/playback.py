@@ -94,30 +94,30 @@ class Playback:
     @property
     def ts(self) -> int:
         """The recorded time (ts_recv clock, ns) that it shows: between two records, it goes on with the clock."""
-        self._reach()
+        if self._pacer is not None:
+            self._reached_ts = self._pacer.reached_ts_ns(time.monotonic_ns())
         next_ts = self._position.next_ts
         return self._reached_ts if next_ts is not None and next_ts > self._reached_ts else self._position.ts_recv
 
     def play(self, speed: float | None = None) -> None:
         """Go on, `speed` times as fast as it was recorded; None: as before."""
-        self._reach()
+        self._stop_clock()
+        self.error = None
         self.speed = speed or self.speed
         self.is_paused = False
         self._start_clock()
 
     def set_speed(self, speed: float) -> None:
         """Change the speed; paused stays paused."""
-        self._reach()
+        self._stop_clock()
         self.speed = speed
         if not self.is_paused:
             self._start_clock()
 
     def pause(self) -> None:
         """Stand still."""
-        self._reach()
+        self._stop_clock()
         self.is_paused = True
-        self._pacer = None
-        self._is_playing.clear()
 
     async def seek(self, at: int, then: Callable[[], None] | None = None) -> None:
         """Go to where all events complete at or before `at` (ts_event, ns) are applied, and no others.
@@ -157,10 +157,11 @@ class Playback:
             if then is not None:
                 then()
 
-    def _reach(self) -> None:
-        """Take over from the clock how far recorded time has come."""
-        if self._pacer is not None:
-            self._reached_ts = self._pacer.reached_ts_ns(time.monotonic_ns())
+    def _stop_clock(self) -> None:
+        """Stay at the time shown: what was due, but was too much to be applied, is not due any more."""
+        self._reached_ts = self.ts
+        self._pacer = None
+        self._is_playing.clear()
 
     def _start_clock(self) -> None:
         self._pacer = ReplayPacer(self.speed, self._reached_ts, time.monotonic_ns())
@@ -173,8 +174,8 @@ class Playback:
                 wait_s = await self._take_turn()
             except Exception as error:
                 log.exception("replay %s failed", self.playback_id)
-                self.error = str(error)
                 self.pause()
+                self.error = str(error)
                 continue
             await asyncio.sleep(wait_s)
 
@@ -183,8 +184,7 @@ class Playback:
         async with self._turn:
             if self._pacer is None:
                 return 0.0
-            self._reach()
-            due_ts, next_ts = self._reached_ts, self._position.next_ts
+            due_ts, next_ts = self._pacer.reached_ts_ns(time.monotonic_ns()), self._position.next_ts
             if next_ts is None or next_ts <= due_ts:
                 applied = await self._pool.run(self._advance, due_ts)
                 if applied == TURN_RECORDS_MAX:
