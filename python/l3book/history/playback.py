@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -124,7 +125,10 @@ class Playback:
 
         `then` is called before anybody is told. Raises NotRecordedError, and stays where it is.
         """
-        await self._move(lambda: self._replay.seek(at), then, at)
+        async with self._moved(lambda: self._replay.seek(at), then):
+            self._reached_ts = max(at, self._position.ts_recv)
+            if not self.is_paused:
+                self._start_clock()
 
     async def step(
         self, instrument: str | tuple[int, int], events: int, then: Callable[[], None] | None = None
@@ -133,8 +137,9 @@ class Playback:
 
         `then` is called before anybody is told. Raises UnknownInstrumentError or AmbiguousInstrumentError.
         """
-        self.pause()
-        await self._move(lambda: self._replay.step(instrument, events), then, 0)
+        async with self._moved(lambda: self._replay.step(instrument, events), then):
+            self._pacer = None
+            self.pause()
 
     async def end(self) -> None:
         """Stop playing, and say so to who is still in it."""
@@ -143,7 +148,10 @@ class Playback:
         for tell in tuple(self.followers):
             tell()
 
-    async def _move(self, move: Callable[[], object], then: Callable[[], None] | None, at: int) -> None:
+    @asynccontextmanager
+    async def _moved(self, move: Callable[[], object], then: Callable[[], None] | None) -> AsyncIterator[None]:
+        """Move it in a thread; the block is for what depends on where it is then, and comes before `then`."""
+
         def moved() -> Position:
             move()
             return _position(self._replay)
@@ -151,9 +159,7 @@ class Playback:
         async with self._turn, self.streams.held():
             self._position = await self._pool.run(moved)
             self.error = None
-            self._reached_ts = max(at, self._position.ts_recv)
-            if not self.is_paused:
-                self._start_clock()
+            yield
             if then is not None:
                 then()
 
