@@ -138,7 +138,7 @@ class Playback:
         `then` is called before anybody is told. Raises UnknownInstrumentError or AmbiguousInstrumentError.
         """
         async with self._moved(lambda: self._replay.step(instrument, events), then):
-            self._pacer = None
+            self._pacer, self._reached_ts = None, self._position.ts_recv
             self.pause()
 
     async def end(self) -> None:
