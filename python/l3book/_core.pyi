@@ -32,10 +32,13 @@ __all__ = [
     "Log",
     "Market",
     "Message",
+    "NotRecordedError",
     "Order",
     "OrderBook",
+    "Past",
     "QueuePosition",
     "Recorder",
+    "Replay",
     "Simulator",
     "Stream",
     "UnknownInstrumentError",
@@ -90,6 +93,10 @@ class HistoryLockedError(HistoryError):
     """Another recorder writes to that folder."""
 
     pid: int | None
+
+class NotRecordedError(HistoryError):
+    """The history has nothing of that time or ordinal: before its beginning, in a hole, or removed since."""
+
     """Its process, if known."""
 
 @final
@@ -533,6 +540,92 @@ class Log:
         """MBO records of 56 bytes from an ordinal on, up to so many or the next hole; and the ordinal of the first."""
     def dbn(self, start_ordinal: int, end_ordinal: int) -> DbnReader:
         """A DBN stream of the records from an ordinal on to another (which is not in it), with the mappings."""
+    def restore(self, ordinal: int | None = None, *, watch: bool = False, epoch: int = 0) -> Market:
+        """The market as it was right before the record of an ordinal (None: the log's end), with all marks before that.
+
+        From the nearest checkpoint before it, or the session's beginning; damaged checkpoints are passed over. Its books'
+        epochs begin at `epoch`. With `watch`, it knows where its books stand in their stream: `disconnected()` and a resumed
+        stream follow. Raises NotRecordedError.
+        """
+
+@final
+class Past:
+    """Any book of a history as of any time. Thread-safe; sees what is recorded meanwhile; touches no live market.
+
+    "As of" a time means all events complete at or before it, by ts_event, as `Market(until=...)` has them that is fed the whole
+    session: the newest one that reaches back so far.
+    """
+
+    def __new__(cls, directory: str | PathLike[str]) -> Past: ...
+    def book_json(
+        self, instrument: _InstrumentRef, at: int, *, level: Literal[1, 2, 3] = 2, depth: int | None = 10
+    ) -> bytes:
+        """One book as of `at` (ts_event, ns), in the shape of Market.book_json.
+
+        Later than the end, it is the last state. Raises UnknownInstrumentError, AmbiguousInstrumentError, and
+        NotRecordedError before the beginning and in a hole.
+        """
+    def book_msgpack(
+        self, instrument: _InstrumentRef, at: int, *, level: Literal[1, 2, 3] = 2, depth: int | None = 10
+    ) -> bytes:
+        """The same object as a MessagePack map."""
+    def snapshot(
+        self, instrument: _InstrumentRef, at: int, depth: int | None = 10, *, level: Literal[2, 3] = 2
+    ) -> BookSnapshot:
+        """The same book as an object: `depth` levels a side (None = all), at level 3 with their orders."""
+    def ordinal_at(self, at: int) -> int:
+        """The ordinal of the first record of its session that is later than `at` (ts_event, ns), or that after the last.
+
+        Raises NotRecordedError.
+        """
+    def state_hash(self, ordinal: int) -> str:
+        """The state hash of the market right before the record of an ordinal. Raises NotRecordedError."""
+    def range(self) -> list[dict[str, Any]]:
+        """The sessions as Log.sessions has them, with `ts_begin`: from when on (ts_event, ns) books can be asked for."""
+    def stats(self) -> dict[str, int]:
+        """damaged_checkpoints: so often one was passed over in favour of an older one."""
+
+@final
+class Replay:
+    """A market of its own that is moved along a history: to any time, forwards by ts_recv, by events of one book.
+
+    Thread-safe. At the log's end it goes on with what is recorded meanwhile.
+    """
+
+    def __new__(cls, directory: str | PathLike[str], at: int | None = None) -> Replay:
+        """Begins at `at` (ts_event, ns), or with the newest session. Raises HistoryError, NotRecordedError."""
+    @property
+    def market(self) -> Market:
+        """Always the same object; follow it by `market.stream(...)`."""
+    def seek(self, at: int) -> None:
+        """Goes to a time (ts_event, ns): before the first record that is later.
+
+        Every book begins another epoch, which it never had before; one that was not there then is empty. Raises
+        NotRecordedError, with everything where it was.
+        """
+    def advance(self, ts_recv: int, records_max: int) -> int:
+        """Applies what was received until `ts_recv` (ns), at most so many records; returns how many."""
+    def step(self, instrument: _InstrumentRef, events: int) -> int:
+        """Goes on until one book has completed so many more events, or back (negative) by so many.
+
+        Returns how many they were: fewer at the log's end or the session's beginning. Back is a seek. Raises
+        UnknownInstrumentError, AmbiguousInstrumentError.
+        """
+    @property
+    def ts_recv(self) -> int:
+        """Of the last record, ns; 0 before the first."""
+    @property
+    def ts_event(self) -> int:
+        """Of the last record, ns; 0 before the first."""
+    @property
+    def ordinal(self) -> int:
+        """Of the next record."""
+    @property
+    def ended(self) -> bool:
+        """Whether the log had nothing more when the market was last moved."""
+    @property
+    def next_ts(self) -> int | None:
+        """ts_recv of the next record, ns; None at the end."""
 
 @final
 class DbnReader:

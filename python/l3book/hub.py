@@ -1,20 +1,20 @@
 """The hub: what the API may see of the market."""
 
 import logging
-import re
 import time
-import zlib
 from dataclasses import dataclass
 from threading import Event, Thread
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
-
-from l3book._core import Market, __version__
+from l3book._core import Market, UnknownInstrumentError, __version__
 from l3book.engine import Engine
+from l3book.etags import etag_of_json, etag_of_msgpack
 from l3book.history.recording import OFF, AnyRecording
 from l3book.loop_lag import LoopLag
 from l3book.streams.fanout import Fanout
+
+if TYPE_CHECKING:
+    from l3book.history.past import History
 
 log = logging.getLogger(__name__)
 
@@ -23,26 +23,10 @@ SAMPLE_INTERVAL_S = 1.0
 """Rates and latencies are those of the last window of this length."""
 SAMPLER_JOIN_TIMEOUT_S = 2.0
 
-# The head of the core's own encoding. A symbol cannot fake it: quotes inside a string are escaped.
-_VERSION = re.compile(rb'"epoch":"([0-9A-Za-z]+)","seq":([0-9]+)')
-_HEAD_END = b'"bids":['
-
 # What stats() tells beside counters, and what has a place of its own among the metrics.
 _NO_COUNTERS = frozenset({"records", "events", "bytes", "books", "orders", "bid_levels", "ask_levels"})
 
 _NO_LATENCY = {"count": 0, "p50_ns": 0, "p90_ns": 0, "p99_ns": 0, "max_ns": 0}
-
-
-class _Version(msgspec.Struct):
-    epoch: str
-    seq: int
-
-
-_VERSION_DECODER = msgspec.msgpack.Decoder(_Version)
-
-
-def _etag(epoch: str, seq: int, level: int, depth: int | None, checksum: int) -> str:
-    return f'"{epoch}-{seq}-{level}-{"all" if depth is None else depth}-{checksum:08x}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +43,15 @@ class Hub:
     """Answers about the books, already encoded, and how the server is doing."""
 
     def __init__(
-        self, market: Market, engine: Engine, ready_lag_ms_max: int = 0, recording: AnyRecording = OFF
+        self,
+        market: Market,
+        engine: Engine,
+        ready_lag_ms_max: int = 0,
+        recording: AnyRecording = OFF,
+        history: "History | None" = None,
     ) -> None:
+        """`history`: what was recorded, to be asked; whoever made it closes it."""
+        self.history = history
         self._market = market
         self._engine = engine
         self._started_s = time.monotonic()
@@ -117,29 +108,25 @@ class Hub:
     def book_json(
         self, instrument: str | tuple[int, int], level: Literal[1, 2, 3], depth: int | None
     ) -> tuple[bytes, str]:
-        """One book on the wire, and its ETag.
-
-        The tag is read out of the encoded book: asking the book for it would be a second look, later. It ends in
-        a checksum of all that comes before the levels, since a state or a symbol can change without an event.
-        Raises UnknownInstrumentError or AmbiguousInstrumentError.
-        """
+        """One book on the wire, and its ETag. Raises UnknownInstrumentError or AmbiguousInstrumentError."""
         body = self._market.book_json(instrument, level=level, depth=depth)
-        version = _VERSION.search(body)
-        head_bytes = body.find(_HEAD_END)
-        if version is None or head_bytes < 0:
-            raise RuntimeError(f"the encoded book of {instrument!r} has no epoch, seq and bids: {body[:200]!r}")
-        tag = _etag(version[1].decode(), int(version[2]), level, depth, zlib.crc32(body[:head_bytes]))
-        return body, tag
+        return body, etag_of_json(body, level, depth)
 
     def book_msgpack(
         self, instrument: str | tuple[int, int], level: Literal[1, 2, 3], depth: int | None
     ) -> tuple[bytes, str]:
-        """One book as MessagePack, and its ETag, as `book_json`; the checksum is that of all bytes."""
+        """One book as MessagePack, and its ETag, as `book_json`."""
         body = self._market.book_msgpack(instrument, level=level, depth=depth)
-        version = _VERSION_DECODER.decode(body)
-        return body, _etag(version.epoch, version.seq, level, depth, zlib.crc32(body))
+        return body, etag_of_msgpack(body, level, depth)
 
-    def order_json(self, instrument: str, order_id: int) -> bytes:
+    def symbol(self, key: tuple[int, int]) -> str | None:
+        """Tell the symbol of a book, if there is such a book and it has one."""
+        try:
+            return self._market.book(key).symbol
+        except UnknownInstrumentError:
+            return None
+
+    def order_json(self, instrument: str | tuple[int, int], order_id: int) -> bytes:
         """One resting order on the wire.
 
         Raises UnknownOrderError where it does not rest, UnknownInstrumentError or AmbiguousInstrumentError.

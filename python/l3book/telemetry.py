@@ -8,6 +8,8 @@ import time
 from datetime import UTC, datetime
 from typing import TextIO
 
+from l3book.repeats import Repeats
+
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 # What every LogRecord carries; anything beyond these was passed as `extra=` and is a field of the line.
@@ -64,6 +66,7 @@ def setup(level: str, stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(target)
     is_utf8 = (target.encoding or "").lower().replace("-", "") == "utf8"
     handler.setFormatter(HumanFormatter() if target.isatty() else JsonFormatter(ensure_ascii=not is_utf8))
+    handler.addFilter(Repeats())
     logging.basicConfig(handlers=[handler], force=True)
     set_level(level)
 

@@ -4,7 +4,7 @@ Prices are exact decimals and times (ns) and order ids digits, all as text: they
 exactly. MessagePack carries the same maps. The books and their changes are encoded in Rust, in these shapes.
 """
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -12,6 +12,9 @@ from msgspec import Meta, Struct
 U32_MAX = 2**32 - 1
 U16_MAX = 2**16 - 1
 DEPTH_LIMIT = 10_000
+SPEED_MIN = 0.001
+SPEED_MAX = 1_000_000
+STEPS_MAX = 1_000_000
 
 Price: TypeAlias = Annotated[
     str, Meta(pattern=r"^-?[0-9]+\.[0-9]{2,9}$", description="exact decimal", examples=["64.21"])
@@ -79,6 +82,26 @@ InstrumentName: TypeAlias = Annotated[
 ]
 
 
+_DAY = "((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
+_TIME_OF_DAY = r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?"
+TimeText: TypeAlias = Annotated[
+    str,
+    Meta(
+        max_length=40,
+        description="UNIX time in ns, or ISO 8601 (UTC unless it says otherwise)",
+        examples=["1758751200123456789", "2025-09-24T21:47:00.5Z"],
+        # Told, not checked here: l3book.times takes leap days too, and says what is wrong.
+        extra_json_schema={
+            "pattern": f"^([0-9]{{1,19}}|(197[1-9]|19[89][0-9]|2[0-4][0-9][0-9])-{_DAY}({_TIME_OF_DAY})?)$"
+        },
+    ),
+]
+Speed: TypeAlias = Annotated[
+    float, Meta(ge=SPEED_MIN, le=SPEED_MAX, description="so many times as fast as it was recorded")
+]
+Steps: TypeAlias = Annotated[int, Meta(ge=-STEPS_MAX, le=STEPS_MAX, description="events of the book")]
+
+
 class Command(Struct, tag_field="op", forbid_unknown_fields=True, kw_only=True):
     """What a client may ask; anything else is an error."""
 
@@ -106,26 +129,48 @@ class Ping(Command, tag="ping", kw_only=True):
     """Ask for a pong, after everything that waits to be sent."""
 
 
-class HistoryCommand(Struct, tag_field="op", kw_only=True):
-    """Needs a history, which this version has not: it is known, with whatever fields, and refused."""
+class Replay(Command, tag="replay", kw_only=True):
+    """Go into the past: all subscriptions of this socket go over to a replay, each with an ack and a snapshot."""
 
-    id: CommandId | None = None
-
-
-class Replay(HistoryCommand, tag="replay", kw_only=True):
-    """Begin in the past."""
-
-
-class Pause(HistoryCommand, tag="pause", kw_only=True):
-    """Hold a replay."""
+    from_: Annotated[TimeText | None, Meta(description="where it begins, by ts_event")] = msgspec.field(
+        default=None, name="from"
+    )
+    speed: Speed | None = None
+    paused: bool = False
+    replay: Annotated[str | None, Meta(description="be in this one of POST /v1/replays, instead of one's own")] = None
 
 
-class Step(HistoryCommand, tag="step", kw_only=True):
-    """Go on by so much."""
+class Pause(Command, tag="pause", kw_only=True):
+    """Hold the replay."""
 
 
-class Seek(HistoryCommand, tag="seek", kw_only=True):
-    """Go on elsewhere."""
+class Resume(Command, tag="resume", kw_only=True):
+    """Let the replay go on; with a speed, at that speed from now on."""
+
+    speed: Speed | None = None
+
+
+class Play(Resume, tag="play", kw_only=True):
+    """The same as `resume`."""
+
+
+class Step(Command, tag="step", kw_only=True):
+    """Pause, and go on by so many events of one book; a negative number goes back."""
+
+    events: Steps = 1
+    instrument: Annotated[
+        InstrumentName | None, Meta(description="whose events; not needed where only one book is subscribed to")
+    ] = None
+
+
+class Seek(Command, tag="seek", kw_only=True):
+    """Go on elsewhere: a new epoch, and a snapshot of everything subscribed to."""
+
+    at: Annotated[TimeText, Meta(description="all events complete at or before it have happened, by ts_event")]
+
+
+class Live(Command, tag="live", kw_only=True):
+    """Leave the replay: all subscriptions go over to the books as they are now."""
 
 
 ErrorCode: TypeAlias = Annotated[
@@ -134,12 +179,28 @@ ErrorCode: TypeAlias = Annotated[
         "ambiguous_instrument",
         "bad_op",
         "bad_parameter",
+        "history_busy",
+        "history_damaged",
         "history_unavailable",
+        "no_replay",
+        "not_recorded",
         "not_subscribed",
+        "too_many_replays",
+        "too_many_requests",
         "too_many_subscriptions",
         "unknown_instrument",
+        "unknown_replay",
     ],
     Meta(description="a word for programs"),
+]
+
+
+ReplayState: TypeAlias = Annotated[
+    Literal["live", "playing", "paused", "ended", "failed"],
+    Meta(description="ended: at the end of what is recorded, and it goes on if more is; failed: it goes no further"),
+]
+RecordedTime: TypeAlias = Annotated[
+    str, Meta(pattern="^[0-9]{1,20}$", description="the recorded time that a replay shows, by ts_recv, in ns")
 ]
 
 
@@ -148,13 +209,23 @@ class Message(Struct, tag_field="type", kw_only=True, omit_defaults=True):
 
 
 class Ack(Message, tag="ack", kw_only=True):
-    """A subscription begins or has ended."""
+    """A subscription begins or has ended; without an id: from here on its messages carry this name."""
 
     id: AnsweredId = None
     channel: Channel
     instrument: Annotated[str, Meta(description="the name that messages of this subscription carry")]
     publisher_id: PublisherId
     instrument_id: InstrumentId
+
+
+class ReplayAck(Message, tag="ack", kw_only=True):
+    """What the socket shows from here on; without an id: its replay was ended by somebody else."""
+
+    id: AnsweredId = None
+    replay: Annotated[str | None, Meta(description="the replay's id; null: the books as they are now")]
+    state: ReplayState = "live"
+    ts: RecordedTime | None = None
+    speed: float | None = None
 
 
 class Error(Message, tag="error", kw_only=True):
@@ -178,6 +249,10 @@ class Heartbeat(Message, tag="heartbeat", kw_only=True):
     sent: Annotated[int, Meta(ge=0, description="messages sent on this socket")]
     conflated: Annotated[int, Meta(ge=0, description="updates merged away or lost to gaps for this client")]
     lag_ms: Annotated[int, Meta(ge=0, description="how long the oldest waiting message has waited")]
+    replay: Annotated[str | None, Meta(description="the replay that the socket is in; absent: none")] = None
+    state: ReplayState = "live"
+    ts: RecordedTime | None = None
+    speed: float | None = None
 
 
 class Gap(Message, tag="gap", kw_only=True):
@@ -269,15 +344,15 @@ class TradesDelta(_BookHead, tag="delta", kw_only=True):
     trades: list[Trade]
 
 
-AnyCommand: TypeAlias = Subscribe | Unsubscribe | Ping | Replay | Pause | Step | Seek
+AnyCommand: TypeAlias = Subscribe | Unsubscribe | Ping | Replay | Pause | Resume | Play | Step | Seek | Live
 """What the server tells apart by `op`."""
-Answer: TypeAlias = Ack | Error | Pong | Heartbeat | Gap
+Answer: TypeAlias = Ack | ReplayAck | Error | Pong | Heartbeat | Gap
 """What it says beside the messages of the channels, which the core encodes."""
 
-COMMANDS: tuple[type[Command], ...] = (Subscribe, Unsubscribe, Ping)
-"""Those that are carried out."""
+COMMANDS: tuple[type[Command], ...] = get_args(AnyCommand)
 MESSAGES: tuple[type[Message], ...] = (
     Ack,
+    ReplayAck,
     Error,
     Pong,
     Heartbeat,
@@ -292,7 +367,7 @@ MESSAGES: tuple[type[Message], ...] = (
 CLOSE_CODES = {
     1002: "not a WebSocket's frames, as RFC 6455 has them",
     1007: "not JSON or MessagePack, as the subprotocol says",
-    1008: "too slow for too long, or too many errors",
+    1008: "too slow for too long, or too many errors, those of `too_many_requests` among them",
     1009: "a message larger than message_bytes_max",
     1011: "an error of the server's, or no answer to its pings",
     1012: "the server ends or restarts",

@@ -1,22 +1,27 @@
 //! A whole market to and from bytes: resume, ship, compare.
 //!
-//! Layout, little endian: `L3BK`, version u32, CRC-32 of the rest u32, then the market as the functions below write
-//! it, field by field in their order. Orders are written queue by queue in priority order, so equal markets give
-//! equal bytes, and a market read back goes on exactly as the one that was written would have.
+//! Layout, little endian: `L3BK`, version u32, CRC-32 of the rest u32, then the [`Parts`], each behind its length: the
+//! head (rules, counters, symbols, the books' keys), each book, and what a watch knows, or nothing. Numbers are written
+//! seven bits a byte, orders queue by queue in priority order: equal markets give equal bytes, and a market read back
+//! goes on exactly as the one that was written would have. A book can be read without the others.
+
+mod book;
+mod bytes;
+
+pub(crate) use bytes::{In, Out};
 
 use crate::{
-    book::{OrderBook, SameSizeModify},
+    book::SameSizeModify,
     decode::Position,
-    event::{EventBook, Moment, Rules},
+    event::{EventBook, Rules},
     market::{Key, Market, Problem, StreamCounters},
-    record::{Action, MBO_BYTES, Reject, Side, UNDEF_PRICE, mbo_bytes, read_mbo},
+    record::{MBO_BYTES, Reject, mbo_bytes, read_mbo},
+    watch::Watch,
 };
 
 const MAGIC: &[u8; 4] = b"L3BK";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER_BYTES: usize = 12;
-/// No counter gets there in ten years of ten million records a second, and from there none overflows.
-const COUNT_MAX: u64 = 1 << 52;
 
 /// Why bytes are no checkpoint of ours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,13 +33,24 @@ pub struct CheckpointError {
     pub what: String,
 }
 
-type Result<T> = std::result::Result<T, CheckpointError>;
+pub(crate) type Result<T> = std::result::Result<T, CheckpointError>;
 
 /// Writes a market down. What a decoder still holds of an unfinished record is not part of it.
 #[must_use]
 pub fn to_bytes(market: &Market) -> Vec<u8> {
+    to_bytes_watched(market, None)
+}
+
+/// … and what watches it: for a market that goes on with the same stream after a break.
+#[must_use]
+pub fn to_bytes_watched(market: &Market, watch: Option<&Watch>) -> Vec<u8> {
+    let parts = Parts::of(market, watch);
     let mut out = Out(vec![0; HEADER_BYTES]);
-    out.market(market);
+    out.section(&parts.head);
+    for (_, book) in &parts.books {
+        out.section(book);
+    }
+    out.section(parts.watch.as_deref().unwrap_or_default());
     let mut bytes = out.0;
     let crc = crc32fast::hash(&bytes[HEADER_BYTES..]);
     bytes[..4].copy_from_slice(MAGIC);
@@ -48,295 +64,146 @@ pub fn to_bytes(market: &Market) -> Vec<u8> {
 /// # Errors
 /// If these are not exactly the bytes of a checkpoint, or the books in them are not sound.
 pub fn from_bytes(bytes: &[u8]) -> Result<Market> {
-    let mut input = In { bytes, at: 0 };
+    from_bytes_watched(bytes).map(|(market, _)| market)
+}
+
+/// … and what watched it, if that was written too.
+///
+/// # Errors
+/// As [`from_bytes`].
+pub fn from_bytes_watched(bytes: &[u8]) -> Result<(Market, Option<Watch>)> {
+    let mut input = In::new(bytes);
     if input.array::<4>()? != *MAGIC {
         return Err(input.damaged("expected the magic bytes L3BK"));
     }
     let version = input.u32()?;
     if version != VERSION {
-        return Err(input.damaged(format!("version {version}, expected {VERSION}")));
+        return Err(input.damaged(format!(
+            "version {version}, expected {VERSION}: written by another version of l3book, make it anew from its stream"
+        )));
     }
     let crc = input.u32()?;
     if crc != crc32fast::hash(&bytes[HEADER_BYTES..]) {
         return Err(input.damaged("the checksum does not fit the content"));
     }
-    let market = input.market()?;
-    if input.at != bytes.len() {
-        return Err(input.damaged(format!("{} bytes too many", bytes.len() - input.at)));
+    let (mut market, keys) = part(&mut input, read_head)?;
+    for key in keys {
+        let book = part(&mut input, |bytes| read_book(bytes, market.rules()))?;
+        market.add(key, book);
     }
-    market.check().map_err(|broken| input.damaged(broken.to_string()))?;
-    Ok(market)
+    let watch = part(&mut input, |bytes| match bytes {
+        [] => Ok(None),
+        _ => Watch::from_bytes(bytes, &market).map(Some),
+    })?;
+    input.finish()?;
+    Ok((market, watch))
 }
 
-struct Out(Vec<u8>);
+/// Reads a part behind its length; what it finds at fault in itself is told of the whole.
+fn part<T>(input: &mut In<'_>, read: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
+    let bytes = input.section()?;
+    let start = input.at - bytes.len();
+    read(bytes).map_err(|error| CheckpointError { offset: start + error.offset, ..error })
+}
+
+/// A market in parts that can be read one by one.
+pub(crate) struct Parts {
+    pub(crate) head: Vec<u8>,
+    pub(crate) books: Vec<(Key, Vec<u8>)>,
+    pub(crate) watch: Option<Vec<u8>>,
+}
+
+impl Parts {
+    pub(crate) fn of(market: &Market, watch: Option<&Watch>) -> Self {
+        let mut head = Out::default();
+        head.head(market);
+        let book = |book| {
+            let mut out = Out::default();
+            out.event_book(book);
+            out.0
+        };
+        let books = market.books().map(|(key, event_book)| (key, book(event_book))).collect();
+        Self { head: head.0, books, watch: watch.map(|watch| watch.to_bytes(market)) }
+    }
+}
+
+/// Reads a head: the market but for its books, and whose they are, in their order.
+pub(crate) fn read_head(bytes: &[u8]) -> Result<(Market, Vec<Key>)> {
+    let mut input = In::new(bytes);
+    let head = input.head()?;
+    input.finish()?;
+    Ok(head)
+}
+
+/// Reads one book, and looks whether it is sound.
+pub(crate) fn read_book(bytes: &[u8], rules: &Rules) -> Result<EventBook> {
+    let mut input = In::new(bytes);
+    let book = input.event_book(rules)?;
+    input.finish()?;
+    book.book().check().map_err(|broken| input.damaged(broken.to_string()))?;
+    Ok(book)
+}
 
 impl Out {
-    fn u8(&mut self, value: u8) {
-        self.0.push(value);
-    }
-
-    fn u32(&mut self, value: u32) {
-        self.0.extend_from_slice(&value.to_le_bytes());
-    }
-
-    fn u64(&mut self, value: u64) {
-        self.0.extend_from_slice(&value.to_le_bytes());
-    }
-
-    fn len(&mut self, len: usize) {
-        self.u64(len as u64);
-    }
-
-    fn optional(&mut self, value: Option<u64>) {
-        self.u8(u8::from(value.is_some()));
-        self.u64(value.unwrap_or(0));
-    }
-
-    fn market(&mut self, market: &Market) {
+    fn head(&mut self, market: &Market) {
         let rules = market.rules();
-        self.u8(u8::from(rules.same_size == SameSizeModify::ToBack));
-        self.u64(rules.until);
-        self.u64(rules.epoch);
-        self.u64(market.records_taken());
+        self.bits([rules.same_size == SameSizeModify::ToBack]);
+        self.varints([rules.until, rules.epoch, market.records_taken()]);
         let StreamCounters { other_records, symbol_mappings, metadata_headers } = market.stream;
-        for count in [other_records, symbol_mappings, metadata_headers] {
-            self.u64(count);
-        }
+        self.varints([other_records, symbol_mappings, metadata_headers]);
         let mut symbols: Vec<_> = market.symbols.iter().collect();
         symbols.sort_unstable_by_key(|(id, at, _)| (*id, at.start, at.end));
-        self.len(symbols.len());
+        self.varint(symbols.len() as u64);
         for (id, at, symbol) in symbols {
-            self.u32(id);
-            self.u64(at.start);
-            self.u64(at.end);
-            self.len(symbol.len());
-            self.0.extend_from_slice(symbol.as_bytes());
+            self.varints([u64::from(id), at.start, at.end]);
+            self.section(symbol.as_bytes());
         }
-        self.len(market.problems().len());
+        self.varint(market.problems().len() as u64);
         for problem in market.problems() {
             self.u8(problem.reason as u8);
-            self.u64(problem.at.record);
-            self.u64(problem.at.offset);
-            self.0.extend_from_slice(mbo_bytes(&problem.record));
+            self.varints([problem.at.record, problem.at.offset]);
+            self.bytes(mbo_bytes(&problem.record));
         }
-        self.len(market.len());
-        for (key, book) in market.books() {
-            self.u32(u32::from(key.publisher_id));
-            self.u32(key.instrument_id);
-            self.event_book(book);
+        self.varint(market.len() as u64);
+        for (key, _) in market.books() {
+            self.varints([u64::from(key.publisher_id), u64::from(key.instrument_id)]);
         }
     }
-
-    fn event_book(&mut self, book: &EventBook) {
-        let Moment { seq, ts_event, ts_recv, sequence } = book.moment;
-        for value in [seq, ts_event, ts_recv, u64::from(sequence), book.epoch] {
-            self.u64(value);
-        }
-        for is in [book.is_past_end, book.is_loading, book.is_suspect] {
-            self.u8(u8::from(is));
-        }
-        self.optional(book.verdict.map(u64::from));
-        for count in [book.forced_events, book.bad_book_marks] {
-            self.u64(count);
-        }
-        self.optional(book.held_since);
-        self.u64(book.event_ts);
-        self.len(book.held.len());
-        for record in &book.held {
-            self.0.extend_from_slice(mbo_bytes(record));
-        }
-        let c = &book.book.counters;
-        for count in c.by_action {
-            self.u64(count);
-        }
-        for count in [
-            c.unknown_cancels,
-            c.unknown_modifies,
-            c.duplicate_adds,
-            c.over_cancels,
-            c.zero_sizes,
-            c.rejected_side,
-            c.rejected_price,
-        ] {
-            self.u64(count);
-        }
-        for side in Side::BOTH {
-            self.optional(book.book.quote(side).map(|(_, size)| size));
-            self.u64(book.book.quote(side).map_or(0, |(price, _)| price) as u64);
-            self.len(book.book.level_count(side));
-            for (level, queue) in book.book.queues(side) {
-                self.u64(level.price as u64);
-                self.u32(level.count);
-                for order in queue {
-                    self.u64(order.order_id);
-                    self.u64(order.ts_event);
-                    self.u32(order.size);
-                }
-            }
-        }
-    }
-}
-
-struct In<'a> {
-    bytes: &'a [u8],
-    at: usize,
 }
 
 impl In<'_> {
-    fn damaged(&self, what: impl Into<String>) -> CheckpointError {
-        CheckpointError { offset: self.at, what: what.into() }
-    }
-
-    fn take(&mut self, len: usize) -> Result<&[u8]> {
-        let end = self.at.checked_add(len).filter(|end| *end <= self.bytes.len());
-        let Some(end) = end else {
-            return Err(self.damaged(format!("{len} more bytes expected, {} left", self.bytes.len() - self.at)));
-        };
-        let taken = &self.bytes[self.at..end];
-        self.at = end;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        Ok(self.take(N)?.try_into().expect("N bytes"))
-    }
-
-    fn bool(&mut self) -> Result<bool> {
-        match self.array::<1>()? {
-            [value @ (0 | 1)] => Ok(value == 1),
-            [value] => Err(self.damaged(format!("{value}, expected 0 or 1"))),
-        }
-    }
-
-    fn u32(&mut self) -> Result<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Result<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    fn u64s<const N: usize>(&mut self) -> Result<[u64; N]> {
-        let mut values = [0; N];
-        for value in &mut values {
-            *value = self.u64()?;
-        }
-        Ok(values)
-    }
-
-    fn counts<const N: usize>(&mut self) -> Result<[u64; N]> {
-        let counts = self.u64s()?;
-        match counts.iter().find(|count| **count > COUNT_MAX) {
-            Some(count) => Err(self.damaged(format!("a count of {count}, expected at most {COUNT_MAX}"))),
-            None => Ok(counts),
-        }
-    }
-
-    fn optional(&mut self) -> Result<Option<u64>> {
-        let is_some = self.bool()?;
-        let value = self.u64()?;
-        Ok(is_some.then_some(value))
-    }
-
-    fn market(&mut self) -> Result<Market> {
+    fn head(&mut self) -> Result<(Market, Vec<Key>)> {
         let same_size = if self.bool()? { SameSizeModify::ToBack } else { SameSizeModify::KeepsPlace };
-        let [until, epoch] = self.u64s()?;
-        let [records_taken] = self.counts()?;
+        let [until, epoch] = self.varints()?;
         let mut market = Market::new(Rules { same_size, until, epoch });
-        market.records_taken = records_taken;
+        [market.records_taken] = self.counts()?;
         let [other_records, symbol_mappings, metadata_headers] = self.counts()?;
         market.stream = StreamCounters { other_records, symbol_mappings, metadata_headers };
-        for _ in 0..self.u64()? {
-            let id = self.u32()?;
-            let [start, end, len] = self.u64s()?;
-            let symbol = String::from_utf8(self.take(len as usize)?.to_vec())
-                .map_err(|_| self.damaged("a symbol that is not UTF-8"))?;
-            market.symbols.insert(id, start..end, &symbol);
+        for _ in 0..self.varint()? {
+            let id = self.narrow("an instrument_id of")?;
+            let [start, end] = self.varints()?;
+            market.symbols.insert(id, start..end, self.text()?);
         }
-        for _ in 0..self.u64()? {
-            let reason = match self.array::<1>()? {
-                [0] => Reject::Action,
-                [1] => Reject::Side,
-                [2] => Reject::Price,
-                [other] => return Err(self.damaged(format!("reason {other}, expected 0, 1 or 2"))),
+        for _ in 0..self.varint()? {
+            let reason = match self.u8()? {
+                0 => Reject::Action,
+                1 => Reject::Side,
+                2 => Reject::Price,
+                other => return Err(self.damaged(format!("reason {other}, expected 0, 1 or 2"))),
             };
-            let [record, offset] = self.u64s()?;
+            let [record, offset] = self.varints()?;
             let mbo = read_mbo(self.take(MBO_BYTES)?);
             market.problems.push(Problem { reason, at: Position { record, offset }, record: mbo });
         }
-        for _ in 0..self.u64()? {
-            let [publisher_id, instrument_id] = [self.u32()?, self.u32()?];
-            let publisher_id = u16::try_from(publisher_id).map_err(|_| self.damaged("a publisher_id above 65,535"))?;
-            let key = Key { publisher_id, instrument_id };
-            if market.book(key).is_some() {
+        let (mut keys, mut known) = (Vec::new(), std::collections::HashSet::new());
+        for _ in 0..self.varint()? {
+            let publisher_id = self.narrow("a publisher_id of")?;
+            let key = Key { publisher_id, instrument_id: self.narrow("an instrument_id of")? };
+            if !known.insert(key) {
                 return Err(self.damaged(format!("book {key} for the second time")));
             }
-            let book = self.event_book(market.rules())?;
-            market.add(key, book);
+            keys.push(key);
         }
-        Ok(market)
-    }
-
-    fn event_book(&mut self, rules: &Rules) -> Result<EventBook> {
-        let mut book = EventBook::new(rules);
-        let [seq] = self.counts()?;
-        let [ts_event, ts_recv, sequence, epoch] = self.u64s()?;
-        book.moment = Moment { seq, ts_event, ts_recv, sequence: sequence as u32 };
-        book.epoch = epoch;
-        book.is_past_end = self.bool()?;
-        book.is_loading = self.bool()?;
-        book.is_suspect = self.bool()?;
-        book.verdict = self.optional()?.map(|verdict| verdict != 0);
-        [book.forced_events, book.bad_book_marks] = self.counts()?;
-        book.held_since = self.optional()?;
-        book.event_ts = self.u64()?;
-        for _ in 0..self.u64()? {
-            let record = read_mbo(self.take(MBO_BYTES)?);
-            let action = Action::of(&record);
-            if !action.changes_book() || Reject::of(action, &record).is_some() {
-                return Err(self.damaged("a held record that is never held"));
-            }
-            book.held.push(record);
-        }
-        let by_action = self.counts()?;
-        let counters = &mut book.book.counters;
-        counters.by_action = by_action;
-        [
-            counters.unknown_cancels,
-            counters.unknown_modifies,
-            counters.duplicate_adds,
-            counters.over_cancels,
-            counters.zero_sizes,
-            counters.rejected_side,
-            counters.rejected_price,
-        ] = self.counts()?;
-        for side in Side::BOTH {
-            self.side(&mut book.book, side)?;
-        }
-        book.settle();
-        Ok(book)
-    }
-
-    fn side(&mut self, book: &mut OrderBook, side: Side) -> Result<()> {
-        let quote = self.optional()?;
-        let quote_price = self.u64()? as i64;
-        if let Some(size) = quote {
-            if !(1..=u64::from(u32::MAX)).contains(&size) || quote_price == UNDEF_PRICE {
-                return Err(self.damaged(format!("a quote of {size} at {quote_price}, expected a size and a price")));
-            }
-            book.set_quote(side, quote_price, size);
-        }
-        for _ in 0..self.u64()? {
-            let price = self.u64()? as i64;
-            for _ in 0..self.u32()? {
-                let [order_id, ts_event] = self.u64s()?;
-                let size = self.u32()?;
-                if size == 0 || price == UNDEF_PRICE || book.order(order_id).is_some() {
-                    return Err(self.damaged(format!("order {order_id} without size or price, or for the second time")));
-                }
-                book.insert_order(side, price, order_id, ts_event, size);
-            }
-        }
-        Ok(())
+        Ok((market, keys))
     }
 }

@@ -325,6 +325,14 @@ impl EventBook {
         self.is_suspect = false;
     }
 
+    /// Becomes another moment of the same book; who listens has missed what lies between.
+    pub(crate) fn become_other(&mut self, moment: EventBook) {
+        let mut taps = std::mem::take(&mut self.taps);
+        taps.overflow();
+        *self = Self { taps, ..moment };
+        self.settle();
+    }
+
     fn drop_held(&mut self) {
         // A snapshot of a large book must not keep its megabytes for the rest of the day.
         const KEPT_RECORDS: usize = 256;

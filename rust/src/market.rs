@@ -12,7 +12,7 @@ use crate::{
     id_map::{IdMap, Tag},
     journal::Journal,
     latency::Latency,
-    record::{MboMsg, Reject, mbo_records},
+    record::{MBO_BYTES, MboMsg, Reject, mbo_records},
     symbols::Symbols,
 };
 
@@ -281,6 +281,54 @@ impl Market {
     #[inline(never)]
     pub(crate) fn records_at(&mut self, records: &[MboMsg], books: &[u32], stride: usize, first: Position) {
         self.records(records, stride, first, |_, i, _| books[i] as usize);
+    }
+
+    /// Takes records as they lie in memory; `first` is where they lie in their stream.
+    pub(crate) fn take_records(&mut self, records: &[MboMsg], first: Position) {
+        let mut last = (None, 0);
+        for (i, block) in records.chunks(BLOCK_RECORDS_MAX).enumerate() {
+            let position = Position { record: first.record + (i * BLOCK_RECORDS_MAX) as u64, ..first };
+            self.records(block, MBO_BYTES, position, |market, _, record| {
+                let key = Key::of(record);
+                if last.0 != Some(key) {
+                    last = (Some(key), market.find_or_add(key));
+                }
+                last.1
+            });
+        }
+    }
+
+    /// Lets epochs begin anew from another: of books, what they have cleared since is added to it.
+    pub(crate) fn rebase(&mut self, epoch: u64) {
+        for book in &mut self.books {
+            book.epoch = book.epoch.wrapping_sub(self.rules.epoch).wrapping_add(epoch);
+        }
+        self.rules.epoch = epoch;
+    }
+
+    /// The latest epoch of any book, that of the next one included.
+    pub(crate) fn latest_epoch(&self) -> u64 {
+        self.books.iter().map(|book| book.epoch).fold(self.rules.epoch, u64::max)
+    }
+
+    /// Becomes another moment of the same books. A book that the other market does not have is empty in it; whoever listens to
+    /// one has missed what lies between.
+    pub(crate) fn become_other(&mut self, mut other: Market) {
+        (self.rules, self.records_taken, self.stream) = (other.rules, other.records_taken, other.stream);
+        self.symbols.extend(&other.symbols);
+        for at in 0..self.books.len() {
+            let found = other.find(self.keys[at]).map(|at| &mut other.books[at]);
+            let moment = found.map_or_else(
+                || EventBook::new(&self.rules),
+                |book| std::mem::replace(book, EventBook::new(&other.rules)),
+            );
+            self.books[at].become_other(moment);
+        }
+        for (key, book) in other.keys.into_iter().zip(other.books) {
+            if self.find(key).is_none() {
+                self.add(key, book);
+            }
+        }
     }
 
     /// From now on, this journal is told what is applied; returns the one that was until now.

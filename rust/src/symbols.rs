@@ -71,6 +71,20 @@ impl Symbols {
             .flat_map(|(id, intervals)| intervals.iter().map(|((start, end), symbol)| (*id, *start..*end, &**symbol)))
     }
 
+    /// Takes over all mappings of others.
+    pub(crate) fn extend(&mut self, others: &Self) {
+        for (id, interval, symbol) in others.iter() {
+            self.insert(id, interval, symbol);
+        }
+    }
+
+    /// Takes over the mappings that others have of one instrument.
+    pub(crate) fn extend_by(&mut self, others: &Self, instrument_id: u32) {
+        for ((start, end), symbol) in others.by_id.get(&instrument_id).into_iter().flatten() {
+            self.insert(instrument_id, *start..*end, symbol);
+        }
+    }
+
     pub(crate) fn insert(&mut self, instrument_id: u32, interval: Range<u64>, symbol: &str) {
         if symbol.is_empty() {
             return;

@@ -51,12 +51,16 @@ impl Tap {
             return;
         }
         if self.records.len() >= TAP_RECORDS_MAX {
-            self.has_overflown = true;
-            self.records = Vec::new();
-            self.complete = 0;
+            self.overflow();
         } else {
             self.records.push(*record);
         }
+    }
+
+    fn overflow(&mut self) {
+        self.has_overflown = true;
+        self.records = Vec::new();
+        self.complete = 0;
     }
 
     fn take(&mut self) -> Kept {
@@ -111,6 +115,11 @@ impl Taps {
 
     pub(crate) fn note(&mut self, action: Action, record: &MboMsg) {
         self.taps.iter_mut().for_each(|tap| tap.note(action, record));
+    }
+
+    /// What came between was not told to any of them.
+    pub(crate) fn overflow(&mut self) {
+        self.taps.iter_mut().for_each(Tap::overflow);
     }
 
     /// The event is complete.

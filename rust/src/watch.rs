@@ -24,6 +24,7 @@
 mod alert;
 mod book;
 mod channel;
+mod essentials;
 mod feed;
 mod judge;
 mod notice;
@@ -48,6 +49,7 @@ use crate::{
 use alert::Alerts;
 use book::BookWatch;
 use channel::{Channel, channel_key, find_channel};
+use essentials::Observing;
 use overlap::Phase;
 use place::hash_of;
 
@@ -77,6 +79,7 @@ pub struct Watch {
     has_missed: bool,
     /// Positions of the books that the records about to be applied belong to.
     touched: Vec<u32>,
+    observing: Observing,
     alerts: Alerts,
     stats: WatchStats,
 }
@@ -85,10 +88,8 @@ impl Watch {
     /// A watch at the start of a stream into this market.
     #[must_use]
     pub fn new(market: &Market) -> Self {
-        let mut watch = Self { books: Vec::new(), ..Self::default() };
-        for at in 0..market.len() {
-            watch.book_of(market, at);
-        }
+        let mut watch = Self::default();
+        watch.know_books(market);
         watch
     }
 
@@ -142,6 +143,12 @@ impl Watch {
         self.stats.suspicions.values().sum()
     }
 
+    fn know_books(&mut self, market: &Market) {
+        if let Some(last) = market.len().checked_sub(1) {
+            self.book_of(market, last);
+        }
+    }
+
     #[inline(always)]
     fn book_of(&mut self, market: &Market, at: usize) {
         if at >= self.books.len() {
@@ -158,7 +165,12 @@ impl Watch {
 
     fn block(&mut self, market: &mut Market, block: &[u8], stride: usize, first: Position) {
         let mut copies = [const { std::mem::MaybeUninit::uninit() }; BLOCK_RECORDS_MAX];
-        let records = mbo_records(block, stride, &mut copies);
+        self.records(market, mbo_records(block, stride, &mut copies), stride, first);
+    }
+
+    /// At most [`BLOCK_RECORDS_MAX`] records.
+    #[inline(always)]
+    fn records(&mut self, market: &mut Market, records: &[MboMsg], stride: usize, first: Position) {
         let position =
             |i: usize| Position { record: first.record + i as u64, offset: first.offset + (i * stride) as u64 };
         let mut last = (None, 0);
@@ -221,7 +233,10 @@ impl Watch {
         for i in 0..self.touched.len() {
             let at = self.touched[i] as usize;
             let found = self.books[at].contradictions(market.book_at(at));
-            if found > 0 {
+            if found > 0 && self.observing.is_on {
+                // The doubt itself comes as a mark.
+                self.books[at].is_anchored = false;
+            } else if found > 0 {
                 self.stats.contradictions += found;
                 self.doubt_book(market, at, &Reason::Borrowed(reason::CONTRADICTION));
             }
@@ -232,6 +247,9 @@ impl Watch {
     #[cold]
     #[inline(never)]
     fn take_closely(&mut self, market: &mut Market, at: usize, record: &MboMsg, stride: usize, position: Position) {
+        if self.observing.is_on {
+            return self.observe_closely(market, at, record, position);
+        }
         if self.is_repeated(market, at, record) {
             self.stats.already_applied += 1;
             return;

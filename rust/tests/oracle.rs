@@ -287,14 +287,28 @@ fn a_book_that_stopped_is_loading_nothing() {
 fn a_checkpoint_with_an_absurd_count_is_refused() {
     const HEADER_BYTES: usize = 12;
     let empty = checkpoint::to_bytes(&Market::new(Rules::default()));
-    for at in [HEADER_BYTES + 17, HEADER_BYTES + 25] {
+    // Behind the head's length: its rules (a byte, ten for `until`, one for the epoch), then four counts of 0.
+    const COUNTS_AT: usize = HEADER_BYTES + 1 + 12;
+    let absurd = [0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1];
+    for at in COUNTS_AT..COUNTS_AT + 4 {
         let mut bytes = empty.clone();
-        bytes[at..at + 8].copy_from_slice(&u64::MAX.to_le_bytes());
+        bytes.splice(at..at + 1, absurd);
+        bytes[HEADER_BYTES] += absurd.len() as u8 - 1;
         let crc = crc32fast::hash(&bytes[HEADER_BYTES..]);
         bytes[8..HEADER_BYTES].copy_from_slice(&crc.to_le_bytes());
         let refused = checkpoint::from_bytes(&bytes).err().expect("refused").to_string();
         assert!(refused.contains("a count of 18446744073709551615, expected at most 4503599627370496"), "{refused}");
     }
+}
+
+#[test]
+fn a_checkpoint_of_the_first_version_is_refused_in_one_line() {
+    let mut bytes = checkpoint::to_bytes(&Market::new(Rules::default()));
+    bytes[4] = 1;
+    let refused = checkpoint::from_bytes(&bytes).err().expect("refused").to_string();
+    let expected =
+        "checkpoint, byte 8: version 1, expected 2: written by another version of l3book, make it anew from its stream";
+    assert_eq!(refused, expected);
 }
 
 #[test]

@@ -19,7 +19,7 @@ import zstandard
 from dbn_bytes import UNIT, metadata, other_record, record
 from l3book import Deriver, mbp10, to_arrow
 from l3book._core import Simulator
-from l3book.cli.formats import FORMATS
+from l3book.formats import FORMATS
 from running import COMMAND, environment, error_line, run
 
 pytestmark = [

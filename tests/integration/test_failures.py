@@ -46,8 +46,9 @@ def client(tmp_path: Path) -> Iterator[httpx.Client]:
         # The guard's database belongs to the thread that opens it.
         with contextlib.closing(Guard(settings)) as guard:
             app = create_app(cast("Any", BrokenHub()), InForce(settings), guard)
-            servers.append(Server(app, listener, settings, on_accepting=is_accepting.set, on_tick=on_tick))
-            servers[0].serve_until_shutdown()
+            server = Server(app, listener, settings, guard.connections, on_accepting=is_accepting.set, on_tick=on_tick)
+            servers.append(server)
+            server.serve_until_shutdown()
 
     with listen("127.0.0.1", 0, public_refusal=None) as listener:
         thread = threading.Thread(target=serve)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from recorded import serve_recorded, simulated
 from running import RunningServer, environment, run
 
 COMMAND = Path(sys.executable).parent / "schemathesis"
@@ -14,6 +15,7 @@ HOOKS = Path(__file__).parents[1] / "schemathesis_hooks.py"
 BUDGET_S = 20
 OPTIONS = ("--checks=all", "--mode=all", f"--max-time={BUDGET_S}", "--continue-on-failure", "--no-color")
 EXIT_TIMEOUT_S = 150
+RECORDS = 5000
 
 
 def check(server: RunningServer, folder: Path, parameters: dict[str, str], *options: str) -> str:
@@ -32,8 +34,8 @@ def check(server: RunningServer, folder: Path, parameters: dict[str, str], *opti
     )
     assert done.returncode == 0, done.stdout + done.stderr
     # All but the one that gave it the document.
-    paths = server.get("/openapi.json").json()["paths"]
-    assert f"Tested: {len(paths) - 1}" in done.stdout, done.stdout
+    operations = sum(len(methods) for methods in server.get("/openapi.json").json()["paths"].values())
+    assert f"Tested: {operations - 1}" in done.stdout, done.stdout
     return done.stdout
 
 
@@ -55,6 +57,33 @@ def test_nothing_is_found_on_a_recording(serve: Callable[..., RunningServer], tm
     server = serve("--source", f"file:{clx5}")
     server.wait_for_state("ended")
     check(server, tmp_path, {})
+
+
+@pytest.mark.timeout(2 * EXIT_TIMEOUT_S)
+def test_nothing_is_found_in_the_past(serve: Callable[..., RunningServer], tmp_path: Path) -> None:
+    """With times and bodies of its own making, and names that there are."""
+    server = serve_recorded(
+        serve,
+        simulated(tmp_path / "sim.dbn", RECORDS),
+        tmp_path / "history",
+        replays_per_key_max=1000,
+        replays_max=1000,
+    )
+    book = server.get("/v1/books/SYN0?level=3&depth=all").json()
+    made = {
+        what: server.client.post(f"/v1/{what}", json=body).raise_for_status().json()["id"]
+        for what, body in {
+            "replays": {"from": book["ts_event"], "paused": True},
+            "exports": {"start": book["ts_event"], "end": book["ts_event"], "schema": "mbo", "to": "csv"},
+        }.items()
+    }
+    parameters = {
+        "path.instrument": "SYN0",
+        "path.order_id": book["bids"][-1][3][0][0],
+        "path.replay": made["replays"],
+        "path.export": made["exports"],
+    }
+    check(server, tmp_path, parameters)
 
 
 @pytest.mark.timeout(2 * EXIT_TIMEOUT_S)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from l3book.client.book import Book, OutOfStep
 from l3book.client.messages import Delta, Snapshot
-from l3book.client.prices import parse_price
 from l3book.client.session import Session
+from l3book.prices import parse_price
 from stream_model import VECTORS, Stream, Venue, after, vectors
 
 if TYPE_CHECKING:

@@ -91,7 +91,7 @@ class Client:
 
     def subscribe(self) -> None:
         if self.subscription is None:
-            self.subscription = Subscription(self.outbox, "AB")
+            self.subscription = Subscription(self.outbox, "AB", self.key, "AB")
             self.subscription.group = self.fanout.join(self.key, self.subscription)
             self._acknowledge(1)
             self.outbox.begin(self.subscription)
@@ -149,7 +149,7 @@ async def played(steps: list[tuple[Any, ...]], channel: str, limits: Settings, t
                     client.now_s += 1
                     client.behind_s_max = max(client.behind_s_max, client.outbox.behind_s())
             case "heartbeat":
-                clients[arguments[0]].outbox.heartbeat(0)
+                clients[arguments[0]].outbox.heartbeat(0, lambda _heartbeat: None)
             case _:
                 getattr(clients[arguments[0]], name)()
     for client in clients:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from l3book.access import tickets as tickets_module
 from l3book.access.identity import Identity
-from l3book.access.limits import Limits, SocketPlace
+from l3book.access.limits import Limits, Ops, SocketPlace
 from l3book.access.origins import is_allowed
 from l3book.access.rates import BoundedMemory, Quota
 from l3book.access.tickets import Tickets
@@ -253,3 +253,26 @@ def test_every_page_may_where_that_was_said() -> None:
 @given(st.text(), st.text(), st.sampled_from(["http", "https", "ws", "wss"]))
 def test_no_origin_and_no_host_is_an_error(origin: str, host: str, scheme: str) -> None:
     assert is_allowed(origin, host, scheme, []) in {True, False}
+
+
+def test_operations_of_a_socket_against_a_list_of_times() -> None:
+    clock = Clock()
+    limits = Limits(Settings(socket_ops_per_s_max=2, requests_per_s_max=0))
+    one, other = Ops(limits, identity(), clock), Ops(limits, identity(), clock)
+    assert [one.take(), one.take(), other.take()] == [None, None, None]
+    assert "at most 2 operations a second" in (one.take() or "")
+    clock.now_s += 0.9
+    assert one.take()
+    clock.now_s += 0.2
+    assert [one.take(), one.take(), bool(one.take())] == [None, None, True]
+    limits.reconfigure(Settings(socket_ops_per_s_max=3, requests_per_s_max=0))
+    assert one.take() is not None, "the fifth of this window"
+    limits.reconfigure(Settings(socket_ops_per_s_max=0, requests_per_s_max=0))
+    assert one.take() is None
+
+
+def test_operations_of_all_sockets_of_a_key_are_its_requests() -> None:
+    limits = Limits(Settings(requests_per_s_max=2))
+    assert [limits.ops(identity()).take(), limits.ops(identity()).take()] == [None, None]
+    assert "over all its sockets" in (limits.ops(identity()).take() or "")
+    assert limits.ops(identity("b")).take() is None

@@ -6,6 +6,7 @@ import socket
 import pytest
 from starlette.applications import Starlette
 
+from l3book.access.connections import Connections
 from l3book.api.server import Server
 from l3book.config import Settings
 
@@ -22,7 +23,8 @@ def served(settings: Settings) -> tuple[Server, bool]:
         """Nothing to do."""
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = Server(Starlette(), listener, settings, on_accepting=on_accepting, on_tick=on_tick)
+        connections = Connections(settings)
+        server = Server(Starlette(), listener, settings, connections, on_accepting=on_accepting, on_tick=on_tick)
         server.serve_until_shutdown()
     return server, watched[0]
 

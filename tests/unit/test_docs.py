@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from l3book import Market
+from l3book.access.connections import Connections
 from l3book.access.guard import Counts
 from l3book.api.operations import operations
 from l3book.cli import _VERBS
@@ -105,3 +106,8 @@ def test_every_close_code_of_the_websocket() -> None:
 def test_every_count_of_refusals() -> None:
     counted = section("Limits", ACCESS).split("under `access`:", 1)[1]
     assert re.findall(r"`(\w+)`", counted) == [field.name for field in dataclasses.fields(Counts)]
+
+
+def test_every_count_of_connections() -> None:
+    (counted,) = re.findall(r"under `connections`: ([^.]*)\.", CONFIGURATION.replace("\n", " "))
+    assert re.findall(r"`(\w+)`", counted) == list(Connections(Settings()).metrics())

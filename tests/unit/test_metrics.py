@@ -10,6 +10,7 @@ import pytest
 
 from l3book import Market
 from l3book._core import Simulator
+from l3book.access.connections import Connections
 from l3book.access.guard import Counts
 from l3book.api.schemas import Metrics
 from l3book.config import Settings
@@ -21,7 +22,8 @@ from l3book.sources import open_source
 
 def as_told(hub: Hub) -> dict[str, Any]:
     """As /v1/metrics puts it together, read strictly."""
-    metrics = {**hub.metrics(), "access": dataclasses.asdict(Counts())}
+    connections = Connections(Settings()).metrics()
+    metrics = {**hub.metrics(), "access": dataclasses.asdict(Counts()), "connections": connections}
     read: dict[str, Any] = msgspec.to_builtins(msgspec.convert(metrics, Metrics))
     assert read == metrics
     return read

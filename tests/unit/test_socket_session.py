@@ -10,9 +10,10 @@ from typing import Any, cast
 import pytest
 
 from l3book.access.identity import Identity
-from l3book.access.limits import Sockets
+from l3book.access.limits import Limits, Sockets
 from l3book.access.scopes import ALL_SCOPES
 from l3book.api.ws.formats import JSON
+from l3book.api.ws.limits import ERRORS_MAX
 from l3book.api.ws.pulse import Pulse
 from l3book.api.ws.session import Session
 from l3book.config import InForce, Settings
@@ -59,11 +60,14 @@ class Client:
 
 
 @asynccontextmanager
-async def served(in_force: InForce, sockets: Sockets, identity: Identity, pulse: Pulse) -> AsyncIterator[Client]:
+async def served(
+    in_force: InForce, sockets: Sockets, identity: Identity, pulse: Pulse, limits: Limits | None = None
+) -> AsyncIterator[Client]:
     outlet = SmallOutlet()
     outlet.give_room(ROOM_FOR_ALL)
     fanout = Fanout(cast("Any", SmallMarket()))
-    session = Session(fanout, in_force, JSON, outlet, sockets.subscriptions(identity))
+    ops = (limits or Limits(Settings())).ops(identity)
+    session = Session(fanout, None, in_force, JSON, outlet, sockets.subscriptions(identity), ops)
     client = Client(session, outlet)
     pulse.add(session)
     running = asyncio.create_task(session.run(client.receive))
@@ -147,5 +151,23 @@ def test_the_settings_in_force_are_those_of_now() -> None:
             assert (await client.answer())["type"] == "ack"
         assert not sockets._subscribed, "counted out at the end"
         assert not sockets._whole_books
+
+    asyncio.run(run())
+
+
+def test_operations_beyond_a_rate_are_refused_and_then_end_the_socket() -> None:
+    async def run() -> None:
+        limits = Limits(Settings(socket_ops_per_s_max=1))
+        pulse = Pulse(Fanout(cast("Any", None)).counters)
+        async with served(InForce(Settings()), limits.sockets, Keys().identity(), pulse, limits) as client:
+            refused = 0
+            while client.outlet.ended is None and refused <= 2 * ERRORS_MAX:
+                client.say(op="unsubscribe", id=7, channel="bbo", instrument="AB")
+                await client.said.join()
+                heard = [one for one in client.outlet.messages() if one["type"] == "error"]
+                refused += sum((one["code"], one["id"]) == ("too_many_requests", 7) for one in heard)
+                client.outlet.frames.clear()
+            assert client.outlet.ended == (1008, "too many errors")
+            assert 0 < refused <= ERRORS_MAX
 
     asyncio.run(run())

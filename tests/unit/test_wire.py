@@ -59,7 +59,7 @@ def test_every_type_of_message_is_in_the_document() -> None:
 
 @pytest.mark.parametrize("kind", COMMANDS)
 def test_a_command_with_an_unknown_field_is_none(kind: type[msgspec.Struct]) -> None:
-    command: dict[str, Any] = {"op": kind.__name__.lower(), "channel": "depth", "instrument": "AB"}
+    command: dict[str, Any] = {"op": kind.__name__.lower(), "channel": "depth", "instrument": "AB", "at": "5"}
     known = {name: command[name] for name in ("op", *kind.__struct_fields__) if name in command}
     assert isinstance(msgspec.convert(known, kind), kind)
     with pytest.raises(msgspec.ValidationError, match="more"):

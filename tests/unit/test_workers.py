@@ -13,7 +13,7 @@ from l3book.api.rest import Rest
 from l3book.config import Settings
 from l3book.streams.counters import Counters
 from l3book.streams.group import Group, GroupKey
-from l3book.workers import WORKERS, in_worker
+from l3book.workers import WORKERS, BusyError, Pool, in_worker
 
 BOOK = b'{"epoch":"1","seq":1,"bids":[]}'
 
@@ -75,3 +75,46 @@ def test_whole_books_over_rest_are_such_work(query: bytes) -> None:
     response = asyncio.run(Rest(hub, Settings(), hub).book(request))
     assert response.body == BOOK
     assert [name.startswith("l3book-worker") for name in hub.threads] == [True]
+
+
+def test_a_pool_refuses_what_would_wait_too_long() -> None:
+    pool = Pool("l3book-test", 1, 2)
+    is_over = threading.Event()
+
+    async def run() -> None:
+        first = asyncio.create_task(pool.run(is_over.wait))
+        second = asyncio.create_task(pool.run(thread_name))
+        await asyncio.sleep(0)
+        with pytest.raises(BusyError, match="expected at most 2"):
+            await pool.run(thread_name)
+        is_over.set()
+        await first
+        assert (await second).startswith("l3book-test")
+        assert (await pool.run(thread_name)).startswith("l3book-test")
+
+    asyncio.run(run())
+    pool.close()
+
+
+def test_who_gives_up_waiting_makes_no_room() -> None:
+    pool = Pool("l3book-test", 1, 1)
+    is_over = threading.Event()
+
+    async def run() -> None:
+        waiting = asyncio.create_task(pool.run(is_over.wait))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        with pytest.raises(BusyError):
+            await pool.run(thread_name)
+        is_over.set()
+
+    asyncio.run(run())
+    pool.close()
+
+
+def test_what_a_pool_s_work_raises_is_raised() -> None:
+    pool = Pool("l3book-test", 1, 1)
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(pool.run(lambda: 1 / 0))
+    pool.close()

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 
 from l3book.access.answers import AnswerStore
+from l3book.access.connections import Connections
 from l3book.access.key_store import KeyStore, note_used
 from l3book.access.limits import Limits
 from l3book.access.state_file import StateFile, connect_in_memory
@@ -40,8 +41,9 @@ class Guard:
         self._state = StateFile(settings.state_dir)
         self.keys = KeyStore(self._state)
         self.tickets = Tickets(settings.ticket_s)
-        self.limits = Limits(settings)
         self.counts = Counts()
+        self.limits = Limits(settings)
+        self.connections = Connections(settings)
         self.answers = AnswerStore(self._state.connect, settings.idempotency_hours * SECONDS_PER_HOUR)
         # A ticket is a secret that opens sockets, and worthless after its time: kept where a disk, a backup or a copy
         # of the file cannot give it away, and no longer than it is of use. A restart forgets both the ticket and the
@@ -57,6 +59,7 @@ class Guard:
         """Read keys and limits anew. Callable from a signal handler."""
         self.keys.reload()
         self.limits.reconfigure(settings)
+        self.connections.reconfigure(settings)
 
     def close(self) -> None:
         """Write down what is not yet, and let the file go. After the loop has ended."""

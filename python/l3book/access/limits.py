@@ -1,6 +1,8 @@
-"""How much one may do at a time: requests, their bodies, wrong keys, sockets, subscriptions."""
+"""How much one may do at a time: requests, their bodies, wrong keys, sockets, their operations, subscriptions."""
 
+import time
 from collections import Counter
+from collections.abc import Callable
 from types import TracebackType
 
 from l3book.access.identity import Identity
@@ -27,6 +29,7 @@ class Limits:
         amount = settings.requests_per_s_max
         if amount != (self._requests.amount if self._requests else 0):
             self._requests = Quota("requests", amount, 1) if amount else None
+        self.socket_ops_per_s_max = settings.socket_ops_per_s_max
         self.body_bytes_max = settings.body_bytes_max
         self.body_timeout_s = settings.request_body_timeout_s
         self.sockets.reconfigure(settings)
@@ -38,6 +41,34 @@ class Limits:
     def take_failure(self, address: str) -> Taken:
         """Count a wrong key."""
         return self._failures.take(address)
+
+    def ops(self, identity: Identity) -> "Ops":
+        """Count the operations of one socket."""
+        return Ops(self, identity)
+
+
+class Ops:
+    """Operations of one socket, in windows of a second; each is also a request of its key or address."""
+
+    def __init__(self, limits: Limits, identity: Identity, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._limits = limits
+        self._identity = identity
+        self._now_s = now_s
+        self._window_end_s = 0.0
+        self._taken = 0
+
+    def take(self) -> str | None:
+        """Count one; -> why it must not be carried out, None: it may."""
+        now_s, at_most = self._now_s(), self._limits.socket_ops_per_s_max
+        if now_s >= self._window_end_s:
+            self._window_end_s, self._taken = now_s + 1, 0
+        self._taken += 1
+        if at_most and self._taken > at_most:
+            return f"expected at most {at_most} operations a second on this socket"
+        taken = self._limits.take_request(self._identity.counted_as)
+        if taken is not None and not taken.is_allowed:
+            return f"expected fewer requests and operations of {self._identity.name}, over all its sockets"
+        return None
 
 
 class Sockets:

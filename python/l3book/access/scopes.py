@@ -21,6 +21,8 @@ OPEN_FOLDERS = ("/assets/", "/docs/")
 _NEEDED: tuple[tuple[str, Scope, Scope], ...] = (
     ("/v1/keys", "admin", "admin"),
     ("/v1/tickets", "read", "read"),
+    # Whoever may read may choose when: a replay changes nothing for anybody else.
+    ("/v1/replays", "read", "read"),
     ("", "read", "control"),
 )
 

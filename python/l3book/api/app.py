@@ -11,11 +11,15 @@ from l3book.access.guard import Guard
 from l3book.access.idempotency import Idempotency
 from l3book.access.middleware import Access
 from l3book.api import documents, page
+from l3book.api.exports import ExportResources
 from l3book.api.hosts import HostCheck
-from l3book.api.operations import operations
+from l3book.api.operations import operations, without_history
+from l3book.api.past import Past
 from l3book.api.problems import Problem, on_http_exception, on_problem
+from l3book.api.replays import ReplayResources
 from l3book.api.request_ids import RequestIds
 from l3book.api.rest import Rest
+from l3book.api.routes import routes_of
 from l3book.api.ws import endpoint
 from l3book.config import InForce, Settings
 from l3book.hub import Hub
@@ -30,6 +34,7 @@ CORS_REQUEST_HEADERS = (
     "X-Request-Id",
 )
 CORS_ANSWER_HEADERS = (
+    "Content-Disposition",
     "ETag",
     "Idempotency-Replayed",
     "Link",
@@ -45,14 +50,18 @@ def create_app(hub: Hub, in_force: InForce, guard: Guard, hosts: tuple[str, ...]
     """Everything over one hub, for whom the guard lets in, by the names in `hosts` (None: any)."""
     settings = in_force.settings
     every = operations(settings)
+    described = every if hub.history is not None else without_history(every)
     page_routes = page.routes()
     app = Starlette(
         middleware=_middleware(settings, guard, hosts, page.paths(page_routes)),
         routes=[
-            *Rest(hub, settings, guard).routes(every),
+            *routes_of(every, "rest", Rest(hub, settings, guard)),
+            *routes_of(every, "past", Past(hub)),
+            *routes_of(every, "replays", ReplayResources(hub)),
+            *routes_of(every, "exports", ExportResources(hub)),
             *endpoint.routes(hub, in_force, guard),
             *access_endpoints.routes(guard),
-            *documents.routes(every, needs_key=guard.keys.are_needed),
+            *documents.routes(described, needs_key=guard.keys.are_needed),
             *page_routes,
         ],
         exception_handlers={Problem: on_problem, HTTPException: on_http_exception},

@@ -19,8 +19,8 @@ followed by a fresh snapshot; so is every change of `epoch`.
 The subprotocol says how messages are encoded: `l3book.v1.json` as text, `l3book.v1.msgpack` as the same maps in binary.
 On channel `dbn` binary messages carry whole DBN records.
 
-The commands `replay`, `pause`, `step` and `seek` need a history, which this version has not: they are answered with the
-error `history_unavailable`.
+The commands from `replay` to `live` need a history: a server that keeps none answers `history_unavailable`. A socket in
+a replay is told the past by the same messages; each op is acknowledged before what it brings.
 
 A key is sent as `Authorization: Bearer`, or, by browsers, a ticket of POST /v1/tickets as subprotocol
 `l3book.ticket.TICKET`. A refused handshake is an HTTP problem."""

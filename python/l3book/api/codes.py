@@ -55,13 +55,24 @@ _OF_REQUESTS = (
         "The headers are too large",
         "address and headers together, or trailers, are longer than 65,536 bytes",
     ),
+    _code(
+        "too_many_connections",
+        (429, 503),
+        "Too many connections",
+        "429: `connections_per_address_max` of this address are open; 503: `connections_max` are, and none is idle",
+    ),
     _code("internal_error", 500, "The server failed", "a fault of the server; its log has it under the `trace_id`"),
 )
 _OF_BOOKS = (
     _code("unknown_parameter", 400, "The resource does not know that parameter", "a parameter it does not have"),
     _code("repeated_parameter", 400, "A parameter is given more than once", "a parameter appears twice"),
     _code("unknown_instrument", 404, "No book goes by that name", "{instrument} names no book"),
-    _code("unknown_order", 404, "No such order rests", "{order_id} does not rest in the book now"),
+    _code(
+        "unknown_order",
+        404,
+        "No such order is known",
+        "{order_id} does not rest in the book, and no history tells what became of it",
+    ),
     _code(
         "ambiguous_instrument",
         409,
@@ -74,9 +85,25 @@ _OF_BOOKS = (
         "A parameter has a value that it cannot have",
         "a parameter is no number, out of its range, or none of its values",
     ),
-    _code("history_unavailable", 501, "No history", "`at` asks for a book of the past; there is no history yet"),
     _code("no_instruments", 503, "No book yet", "the source has not delivered a book yet"),
     _code("not_ready", 503, "Not ready", "there is no book, the source failed, or the server is shutting down"),
+)
+_OF_HISTORY = (
+    _code("bad_body", (400, 422), "The body is not what is expected", "400: no JSON or MessagePack; 422: its fields"),
+    _code(
+        "not_recorded", 404, "Nothing is recorded of that time", "the time is before all that is recorded, or in a hole"
+    ),
+    _code("unknown_replay", 404, "No such replay runs", "{replay} is none of the caller's, or has ended"),
+    _code("unknown_export", 404, "No such export", "{export} was never made, or has made way for newer ones"),
+    _code("export_too_large", 422, "The export is too large", "the file would be longer than `export_bytes_max`"),
+    _code(
+        "too_many_replays", 429, "Too many replays", "`replays_per_key_max` of this key run, or `replays_max` in all"
+    ),
+    _code("history_damaged", 500, "The history cannot be read", "what is recorded of that time is damaged or gone"),
+    _code("history_unavailable", 501, "No history", "the past is asked for, and this server keeps none"),
+    _code("export_failed", 503, "The export could not be written", "the disk is full, or cannot be written to"),
+    _code("store_unavailable", 503, "Rows cannot be asked for now", "the store of rows cannot be read at the moment"),
+    _code("history_busy", 503, "The past is busy", "more is asked of the past than it can answer at a time"),
 )
 
 _OF_KEYS = (
@@ -148,7 +175,7 @@ _OF_SOCKETS = (
     _code("shutting_down", 503, "The server is shutting down", "a handshake came while the server ends"),
 )
 
-CODES = {code.name: code for code in (*_OF_REQUESTS, *_OF_BOOKS, *_OF_KEYS, *_OF_POSTS, *_OF_SOCKETS)}
+CODES = {code.name: code for code in (*_OF_REQUESTS, *_OF_BOOKS, *_OF_HISTORY, *_OF_KEYS, *_OF_POSTS, *_OF_SOCKETS)}
 
 BY_STATUS = {400: "bad_request", 413: "body_too_large"}
 """What an HTTP error of the framework with that status is called."""

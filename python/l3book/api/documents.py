@@ -13,7 +13,7 @@ from starlette.routing import Route
 from l3book.api.asyncapi import asyncapi
 from l3book.api.docs_page import STYLE_PATH, docs_page
 from l3book.api.openapi import openapi
-from l3book.api.operations import Operation
+from l3book.api.operation import Operation
 from l3book.api.params import etag_matches
 
 STYLE_FILE = Path(__file__).with_name("docs.css")

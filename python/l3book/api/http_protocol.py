@@ -11,6 +11,7 @@ from urllib.parse import quote
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from l3book.access.connections import Connections
 from l3book.api.problems import MEDIA_TYPE, Problem, body, new_id
 
 FIELD_BYTES_MAX = 65_536
@@ -20,10 +21,12 @@ _URI_CHARACTERS = "/%:@!$&'()*+,;=~-._"
 
 
 class ServerConfig(uvicorn.Config):
-    """uvicorn's, and the time-outs that it does not have. They may change at any time."""
+    """uvicorn's, and the time-outs that it does not have, which may change at any time; and all open connections."""
 
     header_timeout_s: float
     body_timeout_s: float
+    read_timeout_s: float
+    connections: Connections
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -38,19 +41,37 @@ class HttpProtocol(HttpToolsProtocol):
     def __init__(self, config: ServerConfig, *arguments: Any, **options: Any) -> None:
         super().__init__(config, *arguments, **options)
         self._timer: asyncio.TimerHandle | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
         self._field_bytes = 0
         self._is_in_head = False
         self._has_got_on = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Wait for a head from now on, not for ever."""
+        """Wait for a head from now on, not for ever, if there is a place."""
         super().connection_made(transport)
-        self._wait_for_head()
+        problem = self.config.connections.enter(transport, self.client[0] if self.client else "")
+        if problem is None:
+            self._wait_for_head()
+        else:
+            transport.write(self._refusal(problem))
+            transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
         self._stop_waiting()
+        self._stop_stalling()
+        self.config.connections.leave(self.transport)
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Wait for the client to read, not for ever."""
+        super().pause_writing()
+        self._watch_stall()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._stop_stalling()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Line breaks before a request are no request, but end uvicorn's wait for one."""
@@ -68,6 +89,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Refuse what the parser could make nothing of. `msg` says no more than that, and is left out."""
         del msg
         detail = "expected HTTP/1.1: a method, an address of printable ASCII, and headers, as RFC 9112 has them"
+        self.config.connections.counts.bad_requests += 1
         self.transport.write(self._refusal(Problem(400, "bad_request", detail)))
         self.transport.close()
 
@@ -92,6 +114,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Body, if there is one: else the message is complete before the next byte is read."""
         self._is_in_head = False
         self._has_got_on = True
+        self.config.connections.set_busy(self.transport)
         self._wait(self.config.body_timeout_s, self._on_body_timeout)
         super().on_headers_complete()
 
@@ -105,6 +128,19 @@ class HttpProtocol(HttpToolsProtocol):
         self._has_got_on = True
         self._stop_waiting()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, if there is one."""
+        if not self.pipeline:
+            self.config.connections.set_idle(self.transport)
+        super().on_response_complete()
+
+    def _should_upgrade(self) -> bool:
+        """As uvicorn does, but not for HTTP/1.0, which knows no upgrades (RFC 9110, 7.8)."""
+        return super()._should_upgrade() and self.parser.get_http_version() == "1.1"
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: a client may offer any protocol, and a server need not take it."""
 
     def _is_idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
@@ -139,8 +175,26 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             self._end()
 
+    def _watch_stall(self) -> None:
+        self._stop_stalling()
+        unsent = self.transport.get_write_buffer_size()
+        self._stall_timer = self.loop.call_later(self.config.read_timeout_s, self._on_stall, unsent)
+
+    def _stop_stalling(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
+    def _on_stall(self, unsent: int) -> None:
+        if self.transport.get_write_buffer_size() < unsent:
+            self._watch_stall()
+        else:
+            self.config.connections.counts.stalled += 1
+            self.transport.abort()
+
     def _refuse(self, problem: Problem) -> None:
         """Answer, unless an answer has begun, and close."""
+        self.config.connections.counts.bad_requests += 1
         if self.cycle is None or not self.cycle.response_started or (self._is_in_head and self._is_idle()):
             self.transport.write(self._refusal(problem))
         self._end()
@@ -164,6 +218,7 @@ class HttpProtocol(HttpToolsProtocol):
             b"content-type: " + MEDIA_TYPE.encode(),
             b"content-length: %d" % len(content),
             b"cache-control: no-store",
+            *(b"%s: %s" % (name.lower().encode(), value.encode()) for name, value in (problem.headers or {}).items()),
             b"x-request-id: " + made.encode(),
             b"connection: close",
         ]

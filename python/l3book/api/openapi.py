@@ -8,8 +8,8 @@ import msgspec
 
 from l3book._core import __version__
 from l3book.api.codes import CODES
-from l3book.api.negotiation import MEDIA_TYPES, OTHER_NAMES
-from l3book.api.operations import ANSWER_HEADERS, COMMON_PROBLEMS, KEY_PROBLEMS, REQUEST_HEADERS, Operation, Parameter
+from l3book.api.negotiation import MEDIA_TYPES, OTHER_NAMES, Form
+from l3book.api.operation import ANSWER_HEADERS, COMMON_PROBLEMS, KEY_PROBLEMS, REQUEST_HEADERS, Operation, Parameter
 from l3book.api.problems import MEDIA_TYPE as PROBLEM_TYPE
 from l3book.api.schemas import ProblemDetails
 
@@ -17,6 +17,8 @@ Json: TypeAlias = dict[str, Any]
 
 REF_TEMPLATE = "#/components/schemas/{name}"
 _BEARER = "apiKey"
+
+BODY_FORMS: tuple[Form, ...] = ("json", "msgpack")
 
 _INTRODUCTION = """Full-depth order books, rebuilt exactly from Databento DBN data.
 
@@ -46,7 +48,7 @@ def openapi(operations: Sequence[Operation], *, needs_key: bool) -> Json:
             "description": _INTRODUCTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "tags": [{"name": "Books"}, {"name": "Server"}, {"name": "Documents"}],
+        "tags": [{"name": "Books"}, {"name": "History"}, {"name": "Server"}, {"name": "Documents"}],
         "paths": paths,
         "components": {
             "schemas": {name: without_names(schema) for name, schema in components.items()},
@@ -120,15 +122,18 @@ class _Writer:
         if operation.text:
             written["description"] = operation.text
         if operation.body is not None:
-            content = {MEDIA_TYPES["json"]: {"schema": self._schemas[id(operation.body)]}}
-            written["requestBody"] = {"required": False, "content": content}
+            schema = without_names(self._schemas[id(operation.body)])
+            content = {MEDIA_TYPES[form]: {"schema": schema} for form in BODY_FORMS}
+            written["requestBody"] = {"required": True, "content": content}
         return written
 
     def _responses(self) -> Json:
         operation = self._operation
         rate = ("RateLimit", "RateLimit-Policy") if operation.needs_key else ()
         headers = _headers(*operation.headers, "X-Request-Id", *rate)
-        good = {"description": operation.summary, "headers": headers, "content": self._content()}
+        good: Json = {"description": operation.summary, "headers": headers}
+        if content := self._content():
+            good["content"] = content
         responses: Json = {str(operation.status): good}
         if operation.is_conditional:
             responses["304"] = {"description": "It has not changed since the ETag", "headers": headers}

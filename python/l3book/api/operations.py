@@ -1,12 +1,26 @@
 """Every operation of the API as a value: the router, the OpenAPI document and the docs page are made from these."""
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAlias
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
 from l3book.api import cursors
-from l3book.api.negotiation import MEDIA_TYPES, Form
+from l3book.api.history_operations import AT, history_operations
+from l3book.api.negotiation import Form
+from l3book.api.operation import (
+    IDEMPOTENCY_KEY,
+    IF_NONE_MATCH,
+    INSTRUMENT,
+    NO_BOOK,
+    NOT_KNOWN,
+    PAST_PROBLEMS,
+    POST_PROBLEMS,
+    Operation,
+    Parameter,
+    types_of,
+)
 from l3book.api.params import INSTRUMENTS_PER_PAGE_MAX
 from l3book.api.schemas import (
     Book,
@@ -15,7 +29,6 @@ from l3book.api.schemas import (
     Instruments,
     Live,
     Metrics,
-    Order,
     QueuedBook,
     Ready,
     Ticket,
@@ -23,115 +36,12 @@ from l3book.api.schemas import (
     Transitions,
 )
 from l3book.config import DEPTH_LIMIT, Settings
-from l3book.wire import BookState, InstrumentName, OrderId
+from l3book.wire import BookState
 
 BOOK_FORMS: tuple[Form, ...] = ("json", "ndjson", "msgpack", "arrow")
 INSTRUMENTS_FORMS: tuple[Form, ...] = ("json", "ndjson", "msgpack", "arrow")
 TRANSITIONS_FORMS: tuple[Form, ...] = ("json", "ndjson", "msgpack")
 METRICS_FORMS: tuple[Form, ...] = ("json", "msgpack")
-
-Owner: TypeAlias = Literal["rest", "documents", "access"]
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """Something a request may carry; `kind` is the type of its value."""
-
-    name: str
-    place: Literal["path", "query", "header"]
-    kind: Any
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One method of one path."""
-
-    path: str
-    name: str
-    """The method of the class that answers it, and its operationId."""
-    summary: str
-    answers: tuple[type, ...] = ()
-    """The types of a good answer; none where it is a document."""
-    text: str = ""
-    method: str = "GET"
-    owner: Owner = "rest"
-    tag: str = "Server"
-    status: int = 200
-    body: type | None = None
-    content_types: tuple[str, ...] = (MEDIA_TYPES["json"],)
-    line: type | None = None
-    """What a line of NDJSON holds."""
-    parameters: tuple[Parameter, ...] = ()
-    headers: tuple[str, ...] = ("Cache-Control",)
-    problems: tuple[str, ...] = ()
-    is_conditional: bool = False
-    """Answers 304 to a matching If-None-Match."""
-    needs_key: bool = True
-
-
-ANSWER_HEADERS = {
-    "Allow": "the methods there are; of 405 and of OPTIONS",
-    "Cache-Control": "`no-cache`: to be asked for again, with the ETag; `no-store`: not to be kept",
-    "ETag": "`epoch-seq-level-depth-checksum` of the book and the representation",
-    "Idempotency-Replayed": "`true`: an answer that was given before; of a POST with an Idempotency-Key",
-    "Link": 'the next page, `rel="next"`; absent on the last',
-    "RateLimit": "what is left of the rate, and until when",
-    "RateLimit-Policy": "the rate allowed",
-    "Retry-After": "seconds until it is worth another try; of 429 and 503",
-    "Vary": "`Accept`: the answer depends on it",
-    "WWW-Authenticate": "`Bearer`; of 401",
-    "X-Request-Id": "the request's own id, or one made here; on every answer",
-}
-
-REQUEST_HEADERS = (
-    Parameter("X-Request-Id", "header", str, "up to 128 of `A-Z a-z 0-9 . _ : / + = @ -`; another is replaced"),
-    Parameter("traceparent", "header", str, "W3C Trace Context; its trace id is that of problems and log lines"),
-)
-IF_NONE_MATCH = Parameter("If-None-Match", "header", str, "an ETag: 304 if the book has not changed since")
-
-COMMON_PROBLEMS = (
-    "bad_request",
-    "request_timeout",
-    "body_too_slow",
-    "body_too_large",
-    "unsupported_media_type",
-    "wrong_host",
-    "headers_too_large",
-    "internal_error",
-)
-"""What any request can be answered with."""
-
-KEY_PROBLEMS = (
-    "key_in_url",
-    "unauthenticated",
-    "invalid_key",
-    "insufficient_scope",
-    "too_many_requests",
-    "too_many_failed_authentications",
-)
-"""What a request that needs a key can be answered with besides."""
-POST_PROBLEMS = (
-    "wrong_origin",
-    "bad_idempotency_key",
-    "idempotency_key_running",
-    "idempotency_key_reused",
-    "too_many_idempotency_keys",
-)
-"""What a POST can be answered with besides."""
-
-_INSTRUMENT = Parameter(
-    "instrument", "path", InstrumentName, "symbol, instrument_id or publisher_id:instrument_id; a slash in it: by id"
-)
-_ORDER_ID = Parameter("order_id", "path", OrderId, "as the venue gave it")
-_IDEMPOTENCY_KEY: TypeAlias = Annotated[str, Meta(pattern=r'^("[!#-\[\]-~]{1,255}"|[!#-\[\]-~]{1,255})$')]
-_NOT_KNOWN = ("unknown_parameter", "repeated_parameter")
-_NO_BOOK = ("unknown_instrument", "ambiguous_instrument")
-_AT = "`at=TIME` asks for a book of the past: 501 until there is history."
-
-
-def _types_of(forms: tuple[Form, ...]) -> tuple[str, ...]:
-    return tuple(MEDIA_TYPES[form] for form in forms)
 
 
 def _book_parameters(settings: Settings) -> tuple[Parameter, ...]:
@@ -142,6 +52,7 @@ def _book_parameters(settings: Settings) -> tuple[Parameter, ...]:
     return (
         Parameter("level", "query", Literal[1, 2, 3], "1 the best, 2 levels, 3 with every order; 2 unless told"),
         Parameter("depth", "query", depth, depth_text),
+        AT,
         IF_NONE_MATCH,
     )
 
@@ -156,28 +67,35 @@ _TICKETS = Operation(
     owner="access",
     status=201,
     headers=("Cache-Control", "Idempotency-Replayed"),
-    parameters=(
-        Parameter("Idempotency-Key", "header", _IDEMPOTENCY_KEY, "the same key and body: the same answer, done once"),
-    ),
+    parameters=(IDEMPOTENCY_KEY,),
     problems=(*POST_PROBLEMS, "unknown_parameter", "too_many_tickets"),
 )
 
 
 def operations(settings: Settings) -> tuple[Operation, ...]:
     """All of them, with the ranges that the settings allow."""
-    return (*_market(settings), _TICKETS, *_server(), *_documents())
+    return (*_market(settings), *history_operations(), _TICKETS, *_server(), *_documents())
+
+
+def without_history(operations: Sequence[Operation]) -> tuple[Operation, ...]:
+    """Leave out what a server that keeps no history answers by 501 only."""
+    return tuple(
+        replace(operation, parameters=tuple(entry for entry in operation.parameters if not entry.needs_history))
+        for operation in operations
+        if not operation.needs_history
+    )
 
 
 def _market(settings: Settings) -> tuple[Operation, ...]:
     book = {
         "answers": (Book, QueuedBook),
         "tag": "Books",
-        "content_types": _types_of(BOOK_FORMS),
+        "content_types": types_of(BOOK_FORMS),
         "line": BookRow,
         "headers": ("Cache-Control", "ETag", "Vary"),
         "is_conditional": True,
     }
-    refusals = (*_NOT_KNOWN, "not_acceptable", "bad_parameter", "history_unavailable")
+    refusals = (*NOT_KNOWN, "not_acceptable", "bad_parameter", "not_recorded", *PAST_PROBLEMS)
     limit = Annotated[int, Meta(ge=1, le=INSTRUMENTS_PER_PAGE_MAX)]
     cursor = Annotated[str, Meta(pattern=cursors.PATTERN)]
     return (
@@ -188,7 +106,7 @@ def _market(settings: Settings) -> tuple[Operation, ...]:
             (Instruments,),
             "In order of publisher_id and instrument_id. Books that come while pages are read move nothing.",
             tag="Books",
-            content_types=_types_of(INSTRUMENTS_FORMS),
+            content_types=types_of(INSTRUMENTS_FORMS),
             line=Instrument,
             parameters=(
                 Parameter("limit", "query", limit, "at most so many; all unless told"),
@@ -196,25 +114,16 @@ def _market(settings: Settings) -> tuple[Operation, ...]:
                 Parameter("state", "query", BookState, "only books in this state"),
             ),
             headers=("Cache-Control", "Link", "Vary"),
-            problems=(*_NOT_KNOWN, "not_acceptable", "bad_parameter"),
+            problems=(*NOT_KNOWN, "not_acceptable", "bad_parameter"),
         ),
         Operation(
             "/v1/books/{instrument}",
             "book",
             "One book",
-            text=f"As NDJSON and Arrow a row a level: side, level, price, size, count, and at level 3 orders. {_AT}",
-            parameters=(_INSTRUMENT, *_book_parameters(settings)),
-            problems=(*_NO_BOOK, *refusals),
+            text="As NDJSON and Arrow a row a level: side, level, price, size, count, and at level 3 orders.",
+            parameters=(INSTRUMENT, *_book_parameters(settings)),
+            problems=(*NO_BOOK, *refusals),
             **book,  # type: ignore[arg-type]
-        ),
-        Operation(
-            "/v1/books/{instrument}/orders/{order_id}",
-            "order",
-            "One resting order and its place in its queue",
-            (Order,),
-            tag="Books",
-            parameters=(_INSTRUMENT, _ORDER_ID),
-            problems=(*_NO_BOOK, "unknown_order", *_NOT_KNOWN, "bad_parameter"),
         ),
         Operation(
             "/get_snapshot",
@@ -235,19 +144,19 @@ def _server() -> tuple[Operation, ...]:
             "metrics",
             "Throughput, latency and counters",
             (Metrics,),
-            content_types=_types_of(METRICS_FORMS),
+            content_types=types_of(METRICS_FORMS),
             headers=("Cache-Control", "Vary"),
-            problems=(*_NOT_KNOWN, "not_acceptable"),
+            problems=("unknown_parameter", "not_acceptable"),
         ),
         Operation(
             "/v1/feed/transitions",
             "transitions",
             "What happened last to a live feed and its books",
             (Transitions,),
-            content_types=_types_of(TRANSITIONS_FORMS),
+            content_types=types_of(TRANSITIONS_FORMS),
             line=Transition,
             headers=("Cache-Control", "Vary"),
-            problems=(*_NOT_KNOWN, "not_acceptable"),
+            problems=("unknown_parameter", "not_acceptable"),
         ),
         Operation("/livez", "livez", "The process runs", (Live,), needs_key=False),
         Operation(

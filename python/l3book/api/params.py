@@ -9,6 +9,7 @@ from l3book.api.cursors import key_of_cursor
 from l3book.api.problems import Problem
 from l3book.config import DEPTH_LIMIT, Settings
 from l3book.digits import whole_number
+from l3book.times import parse_time_ns
 
 Level = Literal[1, 2, 3]
 
@@ -31,16 +32,36 @@ def check_known(request: HTTPConnection, *known: str) -> None:
             raise Problem(400, "repeated_parameter", detail)
 
 
-def level_and_depth(request: Request, settings: Settings) -> tuple[Level, int | None]:
-    """Read the parameters of a book: level (2 unless told) and depth (None for all levels)."""
+@dataclass(frozen=True, slots=True)
+class BookQuery:
+    """Which picture of a book was asked for: depth None for all levels; `at` (ts_event, ns) None for now."""
+
+    level: Level
+    depth: int | None
+    at: int | None
+
+
+def book_query(request: Request, settings: Settings) -> BookQuery:
+    """Read the parameters of a book."""
     check_known(request, "level", "depth", "at")
-    if (at := request.query_params.get("at")) is not None:
-        detail = f"history is not in this version: leave at={at} away for the book as it is now"
-        raise Problem(501, "history_unavailable", detail)
     level_text = request.query_params.get("level", "2")
     if level_text not in _LEVELS:
         raise Problem(422, "bad_parameter", f"level is {level_text!r}: expected 1, 2 or 3")
-    return _LEVELS[level_text], _depth(request, settings)
+    return BookQuery(_LEVELS[level_text], _depth(request, settings), time_of(request, "at"))
+
+
+def time_of(request: Request, name: str) -> int | None:
+    """Read a time in ns; None where it is not given."""
+    text = request.query_params.get(name)
+    return None if text is None else parsed_time(name, text)
+
+
+def parsed_time(name: str, text: str) -> int:
+    """Read a time in ns, wherever it stood."""
+    try:
+        return parse_time_ns(text)
+    except ValueError as error:
+        raise Problem(422, "bad_parameter", f"{name}: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

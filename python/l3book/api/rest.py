@@ -1,37 +1,34 @@
 """The REST resources."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from l3book._core import AmbiguousInstrumentError, UnknownInstrumentError, UnknownOrderError
+from l3book._core import AmbiguousInstrumentError, UnknownInstrumentError
 from l3book.access.guard import Guard
 from l3book.api import tables
 from l3book.api.cursors import cursor_of_key
 from l3book.api.negotiation import MEDIA_TYPES, Form, negotiated
-from l3book.api.operations import BOOK_FORMS, INSTRUMENTS_FORMS, METRICS_FORMS, TRANSITIONS_FORMS, Operation
+from l3book.api.operations import BOOK_FORMS, INSTRUMENTS_FORMS, METRICS_FORMS, TRANSITIONS_FORMS
 from l3book.api.params import (
-    ORDER_ID_MAX,
+    BookQuery,
     InstrumentsQuery,
-    Level,
+    book_query,
     check_known,
     etag_matches,
     instruments_query,
-    level_and_depth,
-    order_id,
 )
+from l3book.api.past_problems import asked, known
 from l3book.api.problems import Problem
 from l3book.api.schemas import Instrument, Instruments, Live, Metrics, Ready, Transition, Transitions
 from l3book.config import Settings
 from l3book.hub import Hub
 from l3book.workers import in_worker
 
-Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 Key: TypeAlias = tuple[int, int]
 Answered = TypeVar("Answered")
 
@@ -39,6 +36,10 @@ RETRY_AFTER_S = 1
 INLINE_DEPTH_MAX = 100
 """Books up to this depth are encoded on the event loop, in microseconds; deeper ones, those with queues and those
 that become tables in a thread, so that one large answer does not hold up all others."""
+
+PAST_CACHING = "private, max-age=300"
+"""Of a book of the past to which nothing that is yet to be recorded can be added. No longer, since a later recording
+of the same time takes its place."""
 
 _NO_STORE = {"Cache-Control": "no-store"}
 _VARIES = {**_NO_STORE, "Vary": "Accept"}
@@ -55,14 +56,6 @@ class Rest:
         self._hub = hub
         self._guard = guard
         self._settings = settings
-
-    def routes(self, operations: Sequence[Operation]) -> list[Route]:
-        """Make those of the operations that are this class's, each by the method of its name."""
-        return [
-            Route(operation.path, getattr(self, operation.name), methods=[operation.method])
-            for operation in operations
-            if operation.owner == "rest"
-        ]
 
     async def instruments(self, request: Request) -> Response:
         """Every book there is, with its state."""
@@ -82,17 +75,17 @@ class Rest:
             body = tables.lines(page)
         else:
             answer = Instruments(instruments=page, next_cursor=next_cursor or msgspec.UNSET)
-            body = _encoded(answer, form)
+            body = encoded(answer, form)
         return Response(body, headers=headers, media_type=content_type)
 
     async def book(self, request: Request) -> Response:
         """One book: `level` 1, 2 or 3, `depth` levels a side."""
-        level, depth = level_and_depth(request, self._settings)
-        return await self._book(request, request.path_params["instrument"], level, depth)
+        query = book_query(request, self._settings)
+        return await self._book(request, request.path_params["instrument"], query)
 
     async def get_snapshot(self, request: Request) -> Response:
         """Answer with the book of the only instrument, for clients that know no other."""
-        level, depth = level_and_depth(request, self._settings)
+        query = book_query(request, self._settings)
         keys = self._hub.keys()
         if not keys:
             headers = {"Retry-After": str(RETRY_AFTER_S)}
@@ -101,35 +94,26 @@ class Rest:
         if len(keys) > 1:
             detail = f"there are {len(keys)} books: expected /v1/books/ with one of the choices"
             raise Problem(409, "ambiguous_instrument", detail, choices=_names(keys))
-        return await self._book(request, keys[0], level, depth)
+        return await self._book(request, keys[0], query)
 
-    async def order(self, request: Request) -> Response:
-        """One resting order and its place in its queue."""
-        check_known(request)
-        number = order_id(request)
-        instrument: str = request.path_params["instrument"]
-        detail = f"no order {number} rests in {instrument!r} now; what became of it, only history will tell"
-        unknown = Problem(404, "unknown_order", detail)
-        if number > ORDER_ID_MAX:
-            # No order has such an id, but there may be no such book either, which the caller should hear first.
-            found(self._hub.book_json, instrument, 1, 1)
-            raise unknown
-        try:
-            body = found(self._hub.order_json, instrument, number)
-        except UnknownOrderError:
-            raise unknown from None
-        return Response(body, headers=_NO_STORE, media_type=_JSON)
-
-    async def _book(self, request: Request, instrument: str | Key, level: Level, depth: int | None) -> Response:
+    async def _book(self, request: Request, instrument: str | Key, query: BookQuery) -> Response:
+        level, depth = query.level, query.depth
         form, content_type = negotiated(request, BOOK_FORMS)
-        encode = self._hub.book_msgpack if form == "msgpack" else self._hub.book_json
-        if level < 3 and depth is not None and depth <= INLINE_DEPTH_MAX:
-            body, etag = found(encode, instrument, level, depth)
+        caching = "no-cache"
+        if query.at is not None:
+            history = known(self._hub.history)
+            past = history.book_msgpack if form == "msgpack" else history.book_json
+            body, etag, is_final = await asked(history.run(past, instrument, query.at, level, depth), instrument)
+            caching = PAST_CACHING if is_final else caching
         else:
-            body, etag = await in_worker(found, encode, instrument, level, depth)
+            encode = self._hub.book_msgpack if form == "msgpack" else self._hub.book_json
+            if level < 3 and depth is not None and depth <= INLINE_DEPTH_MAX:
+                body, etag = found(encode, instrument, level, depth)
+            else:
+                body, etag = await in_worker(found, encode, instrument, level, depth)
         if form != "json":
             etag = f'{etag[:-1]}-{form}"'
-        headers = {"Cache-Control": "no-cache", "ETag": etag, "Vary": "Accept"}
+        headers = {"Cache-Control": caching, "ETag": etag, "Vary": "Accept"}
         if etag_matches(request, etag):
             return Response(status_code=304, headers=headers)
         if form in {"ndjson", "arrow"}:
@@ -141,25 +125,25 @@ class Rest:
         """Throughput, latency and counters."""
         check_known(request)
         form, content_type = negotiated(request, METRICS_FORMS)
-        metrics = msgspec.convert({**self._hub.metrics(), "access": asdict(self._guard.counts)}, Metrics)
-        return Response(_encoded(metrics, form), headers=_VARIES, media_type=content_type)
+        guard = self._guard
+        own = {"access": asdict(guard.counts), "connections": guard.connections.metrics()}
+        metrics = msgspec.convert({**self._hub.metrics(), **own}, Metrics)
+        return Response(encoded(metrics, form), headers=_VARIES, media_type=content_type)
 
     async def transitions(self, request: Request) -> Response:
         """List the last connections, losses and changes of books' states of a live feed."""
         check_known(request)
         form, content_type = negotiated(request, TRANSITIONS_FORMS)
         entries = msgspec.convert(self._hub.transitions(), list[Transition])
-        body = tables.lines(entries) if form == "ndjson" else _encoded(Transitions(transitions=entries), form)
+        body = tables.lines(entries) if form == "ndjson" else encoded(Transitions(transitions=entries), form)
         return Response(body, headers=_VARIES, media_type=content_type)
 
-    async def livez(self, request: Request) -> Response:
+    async def livez(self, _request: Request) -> Response:
         """Say that the process runs."""
-        check_known(request)
         return Response(_encode_json(Live(status="live")), headers=_NO_STORE, media_type=_JSON)
 
-    async def readyz(self, request: Request) -> Response:
+    async def readyz(self, _request: Request) -> Response:
         """There are books to be served, and the source has not failed."""
-        check_known(request)
         if reason := self._hub.not_ready():
             raise Problem(503, "not_ready", reason, headers={"Retry-After": str(RETRY_AFTER_S)})
         recording, warning = self._hub.recording.condition()
@@ -196,7 +180,8 @@ def _next_page(query: InstrumentsQuery, cursor: str) -> str:
     return f"/v1/instruments?limit={query.limit}&cursor={cursor}{state}"
 
 
-def _encoded(answer: msgspec.Struct, form: Form) -> bytes:
+def encoded(answer: msgspec.Struct, form: Form) -> bytes:
+    """Encode an answer as JSON or MessagePack."""
     return _encode_msgpack(answer) if form == "msgpack" else _encode_json(answer)
 
 

@@ -13,7 +13,6 @@ from l3book.wire import (
     Epoch,
     InstrumentId,
     Nanoseconds,
-    OrderId,
     Price,
     PriceLevel,
     PublisherId,
@@ -95,26 +94,6 @@ class BookRow(Answer):
     orders: Annotated[list[QueueEntry], Meta(description="level 3 only")] | UnsetType = UNSET
 
 
-class Order(Answer):
-    """One resting order and its place in the queue of its price."""
-
-    instrument_id: InstrumentId
-    publisher_id: PublisherId
-    symbol: Symbol
-    epoch: Epoch
-    seq: Seq
-    order_id: OrderId
-    status: Literal["resting"]
-    side: Side
-    price: Price
-    size: Size
-    ts_event: Nanoseconds
-    orders_ahead: Annotated[int, Meta(ge=0, description="orders to be filled before it")]
-    size_ahead: Size
-    orders_behind: Count
-    size_behind: Size
-
-
 class Disconnect(Answer):
     """The last loss of a live feed's connection."""
 
@@ -164,6 +143,7 @@ class WebSockets(Answer):
     snapshots: Count
     slow_closed: Annotated[int, Meta(ge=0, description="sockets closed with 1008 for being too slow")]
     errors: Annotated[int, Meta(ge=0, description="error messages")]
+    limited_ops: Annotated[int, Meta(ge=0, description="of them, for operations beyond a rate")]
     late_ticks: Annotated[int, Meta(ge=0, description="polls left out because those before came too late")]
     polls: Annotated[int, Meta(ge=0, description="of groups, on the event loop")]
     poll_total_ms: Rate
@@ -236,6 +216,18 @@ class History(Answer):
     indexing: Indexing | None
 
 
+class Connections(Answer):
+    """TCP connections, of HTTP and WebSockets; all but the first two are counted since the start."""
+
+    open: Count
+    idle: Annotated[int, Meta(ge=0, description="of them, those without a request under way")]
+    accepted: Count
+    refused: Annotated[int, Meta(ge=0, description="beyond connections_max or connections_per_address_max")]
+    displaced: Annotated[int, Meta(ge=0, description="idle ones closed so that another could come")]
+    stalled: Annotated[int, Meta(ge=0, description="ended because the client did not read its answer")]
+    bad_requests: Annotated[int, Meta(ge=0, description="refused as no HTTP, too long or too slow")]
+
+
 class Throughput(Answer):
     """Of the last window."""
 
@@ -281,6 +273,7 @@ class Metrics(Answer):
     websocket: WebSockets
     history: History
     access: Access
+    connections: Connections
     uptime_s: Rate
     throughput: Throughput
     totals: Totals

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from l3book.access.connections import Connections
 from l3book.api.http_protocol import HttpProtocol, ServerConfig
 from l3book.api.ws.connection import Connection
 from l3book.config import Settings
@@ -36,6 +37,8 @@ _SECURITY_HEADERS = [
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
 ]
+_TLS_HEADERS = [("Strict-Transport-Security", "max-age=31536000")]
+"""A browser that has been here once never comes without TLS again. Of this name only: others are not ours to bind."""
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +53,7 @@ class Server(uvicorn.Server):
         app: ASGIApp,
         listener: socket.socket,
         settings: Settings,
+        connections: Connections,
         *,
         on_accepting: Callable[[], None],
         on_tick: Callable[[], Awaitable[None]],
@@ -68,13 +72,14 @@ class Server(uvicorn.Server):
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            headers=_SECURITY_HEADERS,
+            headers=[*_SECURITY_HEADERS, *(_TLS_HEADERS if settings.tls_cert else [])],
             backlog=LISTEN_BACKLOG,
             timeout_keep_alive=KEEP_ALIVE_TIMEOUT_S,
             timeout_graceful_shutdown=settings.shutdown_timeout_s,
             ssl_certfile=settings.tls_cert,
             ssl_keyfile=settings.tls_key,
         )
+        config.connections = connections
         super().__init__(config)
         self._settings = settings
         self._listener = listener
@@ -87,6 +92,7 @@ class Server(uvicorn.Server):
         """Use what can change while it runs: time-outs, and what the certificate's files hold now."""
         self.config.header_timeout_s = settings.request_header_timeout_s
         self.config.body_timeout_s = settings.request_body_timeout_s
+        self.config.read_timeout_s = settings.slow_consumer_timeout_s
         self.config.ws_max_size = settings.message_bytes_max
         if self.config.loaded and self.config.ssl and settings.tls_cert and settings.tls_key:
             try:
@@ -108,10 +114,24 @@ class Server(uvicorn.Server):
             self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn does, then tell."""
-        await super().startup(sockets)
-        if self.started and not self.should_exit:
+        """As uvicorn does, but wait for a TLS handshake no longer than for a head; then tell."""
+        del sockets
+        # Of the lifespan of the application, which is off, nothing is needed.
+        handshake_timeout_s = self._settings.request_header_timeout_s if self.config.ssl else None
+        server = await asyncio.get_running_loop().create_server(
+            self._protocol,
+            sock=self._listener,
+            ssl=self.config.ssl,
+            backlog=self.config.backlog,
+            ssl_handshake_timeout=handshake_timeout_s,
+        )
+        self.servers = [server]
+        self.started = True
+        if not self.should_exit:
             self._on_accepting()
+
+    def _protocol(self) -> HttpProtocol:
+        return HttpProtocol(self.config, self.server_state, self.lifespan.state)
 
     async def on_tick(self, counter: int) -> bool:
         """As uvicorn does, ten times a second; -> whether to end."""

@@ -65,6 +65,29 @@ def instruments_arrow(instruments: Sequence[Instrument]) -> bytes:
     return _stream(pa.table(columns))
 
 
+def rows_arrow(entries: Sequence[Any], kind: type[msgspec.Struct]) -> bytes:
+    """Write rows of the past as an Arrow stream, with a column for each field of their type."""
+    import pyarrow as pa
+
+    columns = {name: _column(name, [getattr(entry, name) for entry in entries]) for name in kind.__struct_fields__}
+    return _stream(pa.table(columns))
+
+
+def _column(name: str, values: list[Any]) -> "pa.Array":
+    import pyarrow as pa
+
+    if name.startswith("ts"):
+        return pa.array([_ts(value) for value in values], pa.timestamp("ns", tz="UTC"))
+    if name.endswith("price"):
+        prices = [None if value is None else Decimal(value) for value in values]
+        return pa.array(prices, pa.decimal128(PRICE_DIGITS, PRICE_DECIMALS))
+    if name in {"side", "state"}:
+        return pa.array(values, pa.string())
+    if name.endswith("count") or name == "sequence":
+        return pa.array(values, pa.uint32())
+    return pa.array(list(map(int, values)), pa.uint64())
+
+
 def lines(entries: Sequence[Any]) -> bytes:
     """Write entries as NDJSON, a line each."""
     return _ENCODER.encode_lines(entries)

@@ -18,11 +18,11 @@ from l3book.cli.errors import (
     check_input_file,
     check_other_file,
 )
-from l3book.cli.formats import FORMATS
+from l3book.formats import FORMATS
 
 if TYPE_CHECKING:
     from l3book import Deriver
-    from l3book.cli.formats import Writer
+    from l3book.formats import Writer
 
 PIPE_CHUNK_BYTES = 256 * 1024
 STANDARD_OUTPUT = Path("-")
@@ -176,8 +176,8 @@ def _output(path: Path) -> Iterator[BinaryIO]:
 
 
 def _writer(kind: str, stream: BinaryIO, deriver: "Deriver", arguments: argparse.Namespace) -> "Writer":
+    from l3book import formats
     from l3book.arrow import ArrowBatches
-    from l3book.cli import formats
 
     output: Path = arguments.output
     compress = output.suffix == ".zst"

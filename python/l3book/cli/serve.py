@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import logging
 import sys
 import time
 from collections.abc import Callable
@@ -16,9 +17,13 @@ if TYPE_CHECKING:
     from l3book.access.guard import Guard
     from l3book.config import Loaded, Settings
     from l3book.history.beginning import Beginning
+    from l3book.history.past import History
+    from l3book.history.recording import AnyRecording
     from l3book.reloading import Reloading
     from l3book.shutdown import Shutdown
     from l3book.sources import AnySource
+
+log = logging.getLogger(__name__)
 
 NS_PER_MS = 1_000_000
 
@@ -137,6 +142,7 @@ def _serve(
     from l3book.listening import address_of
 
     url = f"{scheme(settings)}://{address_of(listener)}"
+    _make_room(guard, settings)
     beginning = _begin(settings, source)
     recording = beginning.recording
     engine = Engine(
@@ -146,7 +152,8 @@ def _serve(
         recording=recording,
         lost_s=beginning.lost_s,
     )
-    hub = Hub(beginning.market, engine, settings.ready_lag_ms_max, recording)
+    history = _history(settings, recording)
+    hub = Hub(beginning.market, engine, settings.ready_lag_ms_max, recording, history)
 
     def on_accepting() -> None:
         hub.loop_lag.start()
@@ -157,6 +164,7 @@ def _serve(
         create_app(hub, reloading.in_force, guard, _hosts(settings, listener)),
         listener,
         settings,
+        guard.connections,
         on_accepting=on_accepting,
         on_tick=reloading.reload_if_requested,
     )
@@ -169,6 +177,7 @@ def _serve(
         telemetry.set_level(changed.log_level)
         hub.ready_lag_ms_max = changed.ready_lag_ms_max
         guard.reload(changed)
+        _make_room(guard, changed)
         server.take_over(changed)
 
     shutdown.call(on_signal)
@@ -181,6 +190,8 @@ def _serve(
     finally:
         hub.stop()
         engine_ended = engine.stop(ENGINE_JOIN_TIMEOUT_S)
+        if history is not None:
+            history.close()
         unwritten = recording.stop()
     if unwritten:
         raise CommandError(f"history {recording.folder}: {unwritten}", EXIT_ANSWER_IS_NO)
@@ -209,6 +220,29 @@ def _begin(settings: "Settings", source: "AnySource") -> "Beginning":
     if warning:
         print(f"l3book: warning: {warning}", file=sys.stderr)
     return beginning
+
+
+def _history(settings: "Settings", recording: "AnyRecording") -> "History | None":
+    """Open what is recorded, to be asked."""
+    if recording.folder is None:
+        return None
+    from l3book._core import HistoryError
+    from l3book.history.past import History
+
+    try:
+        return History(recording.folder, recording.store, settings)
+    except HistoryError as error:
+        raise CommandError(f"history {recording.folder}: {error}") from None
+
+
+def _make_room(guard: "Guard", settings: "Settings") -> None:
+    """See to it that as many connections as are allowed have a file descriptor each, or that fewer are let in."""
+    from l3book.open_files import make_room
+
+    room = guard.connections.room = make_room(settings.connections_max)
+    if room is not None and room < settings.connections_max:
+        wanted = settings.connections_max
+        log.warning("at most %d connections, not %d: the process may not open more files", room, wanted)
 
 
 def _hosts(settings: "Settings", listener: "socket") -> tuple[str, ...] | None:

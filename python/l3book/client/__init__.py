@@ -6,10 +6,11 @@ for anew. Connections that are lost come back, with everything subscribed to.
 
 from l3book.client.aio import AsyncClient, AsyncSubscription
 from l3book.client.book import Book, Level, Order
-from l3book.client.errors import ClientError, ConnectionLostError, RefusedError, SubscriptionError
+from l3book.client.errors import ClientError, ConnectionLostError, RefusedError, ReplayError, SubscriptionError
 from l3book.client.session import Counters
 from l3book.client.subscription import Trade, Update
 from l3book.client.sync import Client, Subscription
+from l3book.client.travel import ReplayState
 
 __all__ = [
     "AsyncClient",
@@ -22,6 +23,8 @@ __all__ = [
     "Level",
     "Order",
     "RefusedError",
+    "ReplayError",
+    "ReplayState",
     "Subscription",
     "SubscriptionError",
     "Trade",

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from l3book._render import ladder_text
 from l3book.client.messages import Add, Cancel, Delta, Modify, Quote, Side, Snapshot, WireLevel
-from l3book.client.prices import parse_price
+from l3book.prices import parse_price
 
 CRC_LEVELS_MAX = 10
 """The checksum covers so many levels of each side."""

@@ -27,3 +27,12 @@ class SubscriptionError(ClientError):
         super().__init__(f"{detail} ({code})")
         self.code = code
         """As the server tells it: `unknown_instrument`, `already_subscribed`, …"""
+
+
+class ReplayError(ClientError):
+    """The server refused what was asked of a replay."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{detail} ({code})")
+        self.code = code
+        """As the server tells it: `not_recorded`, `no_replay`, …"""

@@ -2,7 +2,7 @@
 
 from typing import Literal, TypeAlias
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 Encoding: TypeAlias = Literal["msgpack", "json"]
 Channel: TypeAlias = Literal["bbo", "depth", "orders", "trades", "dbn"]
@@ -124,12 +124,18 @@ class Gap(Struct, tag_field="type", tag="gap", frozen=True):
 
 
 class Ack(Struct, tag_field="type", tag="ack", frozen=True):
-    """A subscription, or its end, is accepted."""
+    """A request is accepted. Without an id: a book has another name from here on, or a replay was ended."""
 
-    id: int
+    id: int | None = None
+    channel: str = ""
     instrument: str | None = None
     publisher_id: int = 0
     instrument_id: int = 0
+    replay: str | UnsetType | None = UNSET
+    """The replay that the connection is in, null for none; of requests about replays only."""
+    state: str = "live"
+    ts: str = "0"
+    speed: float = 1.0
 
 
 class Error(Struct, tag_field="type", tag="error", frozen=True):
@@ -151,6 +157,11 @@ class Heartbeat(Struct, tag_field="type", tag="heartbeat", frozen=True):
     """Updates that were merged away, or lost to gaps, because this client was slow."""
     lag_ms: float
     """How long the oldest waiting message has waited at the server."""
+    replay: str | None = None
+    """The replay that the connection is in; its `state`, `ts` and `speed` follow."""
+    state: str = "live"
+    ts: str = "0"
+    speed: float = 1.0
 
 
 class Pong(Struct, tag_field="type", tag="pong", frozen=True):

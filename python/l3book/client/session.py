@@ -12,6 +12,7 @@ from l3book.client.errors import ClientError, SubscriptionError
 from l3book.client.messages import Ack, Channel, Delta, Encoding, Error, Gap, Heartbeat, Message, Snapshot
 from l3book.client.records import key_of_records
 from l3book.client.subscription import State
+from l3book.client.travel import Travel
 
 RESYNC_INTERVAL_MIN_S = 0.5
 RESYNC_INTERVAL_MAX_S = 30.0
@@ -48,6 +49,8 @@ class Session:
         coder = msgspec.json if encoding == "json" else msgspec.msgpack
         self._encode = coder.encode
         self._decoder = coder.Decoder(Message)
+        self.travel = Travel(self._ask_for)
+        """Its place in the past."""
 
     def add(self, channel: Channel, instrument: str, options: dict[str, Any]) -> State:
         """Subscribe."""
@@ -67,6 +70,7 @@ class Session:
         """Ask for everything again: a new connection knows nothing."""
         self._outgoing.clear()
         self.counters.reconnects += 1
+        self.travel.reopened()
         for state in self.states:
             state.forget()
             state.lost_at_s = self._now() if state.name else None
@@ -94,6 +98,7 @@ class Session:
         match message:
             case Heartbeat():
                 self.heartbeat = message
+                self.travel.beaten(message)
             case Ack():
                 self._acknowledge(message)
             case Error():
@@ -118,16 +123,26 @@ class Session:
             self._resync(state)
 
     def _acknowledge(self, ack: Ack) -> None:
+        if self.travel.acknowledged(ack):
+            return
         for state in self.states:
-            if state.phase == "asked" and state.request_id == ack.id:
+            if ack.id is None:
+                if (state.channel, state.key) == (ack.channel, (ack.publisher_id, ack.instrument_id)):
+                    state.name = ack.instrument or state.name
+            elif state.phase == "asked" and state.request_id == ack.id:
                 state.phase = "live"
                 state.name = ack.instrument or state.instrument
                 state.key = (ack.publisher_id, ack.instrument_id)
                 state.lost_at_s = None
 
     def _refuse(self, error: Error) -> None:
+        if self.travel.refused(error):
+            return
         for state in self.states:
             if state.phase == "asked" and state.request_id == error.id:
+                if error.code == "too_many_requests" and state.lost_at_s is None:
+                    # Not refused, only too soon.
+                    state.lost_at_s = self._now()
                 lost_s = None if state.lost_at_s is None else self._now() - state.lost_at_s
                 if lost_s is None or lost_s > self._budget_s:
                     state.error = SubscriptionError(error.code, error.detail)
@@ -171,8 +186,11 @@ class Session:
             self._send("unsubscribe", state.channel, state.name or state.instrument, {})
 
     def _send(self, op: str, channel: Channel, instrument: str, options: dict[str, Any]) -> int:
+        return self._ask_for({"op": op, "channel": channel, "instrument": instrument, **options})
+
+    def _ask_for(self, request: dict[str, Any]) -> int:
         request_id, self._next_id = self._next_id, self._next_id + 1
-        frame = self._encode({"op": op, "id": request_id, "channel": channel, "instrument": instrument, **options})
+        frame = self._encode({"id": request_id, **request})
         self._outgoing.append(frame.decode() if self._encoding == "json" else frame)
         return request_id
 

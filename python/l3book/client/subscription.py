@@ -9,7 +9,7 @@ from l3book._core import UNDEF_PRICE
 from l3book.client.book import CRC_LEVELS_MAX, Book, OutOfStep
 from l3book.client.errors import ClientError
 from l3book.client.messages import BookMessage, Channel, Delta, Gap, Side, Snapshot, WireTrade
-from l3book.client.prices import parse_price
+from l3book.prices import parse_price
 
 PENDING_MESSAGES_MAX = 4096
 """Messages that wait here to be read, while another subscription is read; beyond it they make way for a snapshot."""

@@ -4,7 +4,7 @@ import random
 import time
 from ssl import SSLContext
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from tenacity import Retrying
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
@@ -14,9 +14,10 @@ from l3book.client import connecting
 from l3book.client.book import Book
 from l3book.client.errors import ClientError, ConnectionLostError
 from l3book.client.messages import Channel, Encoding, Heartbeat
-from l3book.client.options import subscribe_options
+from l3book.client.options import instrument_name, subscribe_options
 from l3book.client.session import Counters, Session
 from l3book.client.subscription import State, Update
+from l3book.client.travel import ReplayState
 
 
 class Subscription:
@@ -96,6 +97,11 @@ class Client:
         """The newest one read."""
         return self._session.heartbeat
 
+    @property
+    def replayed(self) -> ReplayState | None:
+        """Where the replay is, as of the last message that told; None: the books are those of now."""
+        return self._session.travel.state
+
     def connect(self) -> None:
         """Open the connection; one attempt."""
         self._open()
@@ -139,6 +145,45 @@ class Client:
             raise state.error
         return Subscription(self, state)
 
+    def replay(
+        self,
+        start: int | str | None = None,
+        *,
+        speed: float | None = None,
+        paused: bool = False,
+        replay_id: str | None = None,
+    ) -> ReplayState:
+        """Go into the past: every subscription goes on there, beginning with a snapshot.
+
+        `start`: where, in ns or ISO 8601, by ts_event; or `replay_id`, to be in one of POST /v1/replays. Raises
+        ReplayError if the server refuses; then nothing has changed. So do the methods below.
+        """
+        begin = None if start is None else str(start)
+        state = self._travel("replay", **{"from": begin}, speed=speed, paused=paused or None, replay=replay_id)
+        assert state is not None  # noqa: S101  # the server has just said where it is
+        return state
+
+    def pause(self) -> ReplayState | None:
+        """Hold the replay."""
+        return self._travel("pause")
+
+    def resume(self, speed: float | None = None) -> ReplayState | None:
+        """Let the replay go on, at another speed if one is given."""
+        return self._travel("resume", speed=speed)
+
+    def step(self, events: int = 1, instrument: str | int | tuple[int, int] | None = None) -> ReplayState | None:
+        """Pause, and go on by so many events of the instrument, or of the only one subscribed to."""
+        name = None if instrument is None else instrument_name(instrument)
+        return self._travel("step", events=events, instrument=name)
+
+    def seek(self, at: int | str) -> ReplayState | None:
+        """Go on elsewhere: snapshots of a new epoch follow."""
+        return self._travel("seek", at=str(at))
+
+    def live(self) -> None:
+        """Leave the replay: every subscription goes on with the book as it is now, beginning with a snapshot."""
+        self._travel("live")
+
     def __iter__(self) -> Self:
         return self
 
@@ -163,6 +208,16 @@ class Client:
                 return None
             if not any(state.has_pending for state in wanted):
                 self._read(deadline_s)
+
+    def _travel(self, op: str, **options: Any) -> ReplayState | None:
+        request = self._session.travel.ask(op, **options)
+        self._flush()
+        while not request.is_answered:
+            self._raise_if_closed()
+            self._read()
+        if request.error is not None:
+            raise request.error
+        return self.replayed
 
     def _unsubscribe(self, state: State) -> None:
         self._session.remove(state)

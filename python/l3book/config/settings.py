@@ -160,6 +160,10 @@ class Settings(BaseSettings):
     """A request's head has to be complete within this time."""
     request_body_timeout_s: Whole = Field(10, ge=1, le=TIMEOUT_S_MAX)
     """A request's body has to be complete within this time."""
+    connections_max: Whole = Field(10_000, ge=1, le=1_000_000)
+    """Connections open at once, of HTTP and of WebSockets; for one more the longest idle one is closed."""
+    connections_per_address_max: Whole = Field(4000, ge=1, le=1_000_000)
+    """Of them, those of one address."""
     idempotency_hours: Whole = Field(24, ge=1, le=8760)
     """How long the answer to a request with an Idempotency-Key is kept."""
 
@@ -173,6 +177,8 @@ class Settings(BaseSettings):
     """Subscriptions of one key, over all its WebSockets."""
     whole_books_per_key_max: Whole = Field(256, ge=1, le=100_000)
     """Of them, those that keep a whole book: orders, dbn, and depth of more than 100 levels."""
+    socket_ops_per_s_max: Whole = Field(1000, ge=0, le=1_000_000)
+    """Operations a second of one WebSocket; 0: any number. Each also counts as a request of its key or address."""
     message_bytes_max: Whole = Field(65_536, ge=1024, le=16_777_216)
     """The longest message of a client."""
     socket_queue_messages_max: Whole = Field(64, ge=1, le=65_536)
@@ -204,6 +210,17 @@ class Settings(BaseSettings):
     """Older segments are deleted; 0: none for its age."""
     history_bytes_max: Whole = Field(20_000_000_000, ge=0, le=DISK_BYTES_MAX)
     """Of a larger history, the oldest segments are deleted; 0: none for its size."""
+
+    replays_max: Whole = Field(16, ge=0, le=1000)
+    """Replays that run at once, each with a copy of all books."""
+    replays_per_key_max: Whole = Field(4, ge=0, le=1000)
+    """Replays of one key, or of one address without a key."""
+    replay_idle_timeout_s: Whole = Field(300, ge=1, le=86_400)
+    """A replay that no socket is in and nobody asks for ends after so long."""
+    exports_max: Whole = Field(16, ge=1, le=1000)
+    """Exported files that are kept; beyond, the oldest is removed."""
+    export_bytes_max: Whole = Field(1_073_741_824, ge=1024, le=1_099_511_627_776)
+    """The longest file of an export."""
 
     ready_lag_ms_max: Whole = Field(0, ge=0, le=86_400_000)
     """A live source further behind than this makes the server not ready; 0: never."""
@@ -271,11 +288,14 @@ RELOADABLE = frozenset(
         "body_bytes_max",
         "request_header_timeout_s",
         "request_body_timeout_s",
+        "connections_max",
+        "connections_per_address_max",
         "sockets_max",
         "sockets_per_key_max",
         "subscriptions_per_socket_max",
         "subscriptions_per_key_max",
         "whole_books_per_key_max",
+        "socket_ops_per_s_max",
         "message_bytes_max",
         "socket_queue_messages_max",
         "socket_queue_bytes_max",

@@ -39,6 +39,11 @@ _INTERVAL = "ts - ts % $interval"
 _OF_BOOK = "FROM read_parquet($files) WHERE publisher_id = $publisher_id AND instrument_id = $instrument_id"
 
 
+def day_name(day: int) -> str:
+    """Return the date of a day since 1970."""
+    return str(date(1970, 1, 1) + timedelta(days=day))
+
+
 def compacted_days(connection: sqlite3.Connection) -> list[int]:
     """All compacted days, as days since 1970, in order."""
     return [day for (day,) in connection.execute("SELECT day FROM compacted_days ORDER BY day")]
@@ -60,7 +65,7 @@ class Archive:
 
     def path(self, table: str, day: int) -> Path:
         """Where a table's rows of a day are, in folders as Hive names them."""
-        return self.folder / table / f"day={date(1970, 1, 1) + timedelta(days=day)}" / "rows.parquet"
+        return self.folder / table / f"day={day_name(day)}" / "rows.parquet"
 
     def rows(self, book: Book, days: list[int]) -> "ParquetRows":
         """Return the rows of a book on these days. Raises StoreError without DuckDB."""

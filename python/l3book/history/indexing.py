@@ -140,8 +140,10 @@ class Indexing:
                 self._is_behind = False
             self._recover()
             if is_last and (not self._is_behind or time.monotonic() > self._until_s):
+                self._keep_house(history, catalogue)
                 return
-            self._keep_house(history, catalogue)
+            if time.monotonic() >= self._housekeeping_due_s:
+                self._keep_house(history, catalogue)
             if not self._is_behind:
                 self._stopping.wait(max(0.0, BATCH_INTERVAL_S - (time.monotonic() - started_s)))
 
@@ -152,8 +154,6 @@ class Indexing:
         self._rows += _rows_of(batch)
 
     def _keep_house(self, history: Log, catalogue: Catalogue | None) -> None:
-        if time.monotonic() < self._housekeeping_due_s:
-            return
         self._housekeeping_due_s = time.monotonic() + HOUSEKEEPING_INTERVAL_S
         history.refresh()
         if self._retention.apply(history):

@@ -82,9 +82,19 @@ class Retention:
         self.removed = Removed()
 
     def apply(self, history: "Log") -> bool:
-        """Remove what is over the limits; -> whether anything was. Raises OSError or StoreError."""
+        """Remove what is over the limits; -> whether anything was. Raises HistoryError, OSError or StoreError."""
+        if self._limits == Limits():
+            return False
+        was_any = False
+        # Again: what leaves a store's tables makes less room than one would think, or more.
+        while self._remove_once(history):
+            was_any = True
+            history.refresh()
+        return was_any
+
+    def _remove_once(self, history: "Log") -> bool:
         segments = [_Segment.from_listed(listed, self._folder) for listed in history.segments()]
-        if not segments or self._limits == Limits():
+        if not segments:
             return False
         saved = checkpoints(self._folder)
         starts = [one["ordinal"] for one in (*saved, *history.sessions())]

@@ -11,7 +11,7 @@ from l3book.history import compaction, sqlite_write
 from l3book.history.answers import Answers, Place
 from l3book.history.archive import Archive, compacted_days, compacted_until
 from l3book.history.intervals import in_force
-from l3book.history.lives import life_rows
+from l3book.history.order_rows import life_rows
 from l3book.history.sqlite_rows import SIGNED_MAX, SqliteRows
 from l3book.history.sqlite_schema import BUSY_TIMEOUT_S, NewerFileError, prepare
 from l3book.history.store import Batch, BboRow, Book, InstrumentRow, LevelRow, LifeRow, StoreError, TradeRow, VolumeRow

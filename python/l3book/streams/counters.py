@@ -29,6 +29,8 @@ class Counters:
     slow_closed: int = 0
     errors: int = 0
     """Error messages sent."""
+    limited_ops: int = 0
+    """Of them, for operations beyond a rate."""
     late_ticks: int = 0
     """Left out, because the loop came back more than an interval late, or the poll before had not ended."""
     polls: int = 0

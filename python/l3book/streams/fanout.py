@@ -1,5 +1,8 @@
 """The fan-out: which groups there are, and who is in them."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from l3book.streams.counters import Counters
@@ -13,11 +16,13 @@ if TYPE_CHECKING:
 class Fanout:
     """Groups by what they tell. For the event loop's thread alone."""
 
-    def __init__(self, market: "Market") -> None:
+    def __init__(self, market: "Market", counters: Counters | None = None) -> None:
+        """`counters`: those of another fan-out, to be counted together."""
         self._market = market
         self._groups: dict[GroupKey, Group] = {}
         self._tickers: dict[int, Ticker] = {}
-        self.counters = Counters()
+        self._is_held = False
+        self.counters = counters or Counters()
 
     def resolve(self, instrument: str) -> tuple[int, int]:
         """Find the (publisher_id, instrument_id) of a name. Raises as Market.book does."""
@@ -46,6 +51,18 @@ class Fanout:
             if self._groups.get(group.key) is group:
                 del self._groups[group.key]
 
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Tell nobody anything inside of the block: what is said at its end comes before what it has changed."""
+        self._hold(is_held=True)
+        try:
+            polls = {poll for ticker in self._tickers.values() for poll in ticker.polls}
+            if polls:
+                await asyncio.wait(polls)
+            yield
+        finally:
+            self._hold(is_held=False)
+
     def metrics(self) -> dict[str, Any]:
         """Count sockets, messages and what went wrong."""
         return self.counters.as_dict()
@@ -59,4 +76,10 @@ class Fanout:
         interval_ms = group.key.interval_ms
         if interval_ms not in self._tickers:
             self._tickers[interval_ms] = Ticker(interval_ms, self.counters)
+            self._tickers[interval_ms].is_held = self._is_held
         return self._tickers[interval_ms]
+
+    def _hold(self, *, is_held: bool) -> None:
+        self._is_held = is_held
+        for ticker in self._tickers.values():
+            ticker.is_held = is_held

@@ -26,7 +26,10 @@ class Ticker:
         self._counters = counters
         self._slots: list[dict[Group, None]] = [{} for _ in range(min(interval_ms // SLOT_MS_MIN, SLOTS_MAX))]
         self._task: asyncio.Task[None] | None = None
-        self._in_threads: set[asyncio.Task[None]] = set()
+        self.polls: set[asyncio.Task[None]] = set()
+        """Those under way in threads."""
+        self.is_held = False
+        """Polls are left out for now."""
 
     def add(self, group: Group) -> None:
         """Poll the group from the next tick of the slot with the fewest on."""
@@ -60,7 +63,7 @@ class Ticker:
     async def _poll_all(self, slot: dict[Group, None]) -> None:
         polled, began_s = 0, perf_counter()
         for group in tuple(slot):
-            if group.is_closed:
+            if group.is_closed or self.is_held:
                 continue
             if group.is_light:
                 self._poll(group)
@@ -82,12 +85,12 @@ class Ticker:
 
     def _poll_in_thread(self, group: Group) -> None:
         def done(task: asyncio.Task[None]) -> None:
-            self._in_threads.discard(task)
+            self.polls.discard(task)
             if not task.cancelled() and (error := task.exception()) is not None:
                 _fail(group, error)
 
         task = group.poll_in_thread()
-        self._in_threads.add(task)
+        self.polls.add(task)
         task.add_done_callback(done)
 
 

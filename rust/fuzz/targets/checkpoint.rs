@@ -5,13 +5,14 @@ mod memory;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
-use l3book::{checkpoint, feed::Feed};
+use l3book::{checkpoint, feed::Feed, watch::Resumption};
 use libfuzzer_sys::fuzz_target;
 use support::hostile::{BYTES_PER_RECORD, KEYS, records, to_bytes};
 
 const HEADER_BYTES: usize = 12;
 const FIXED_BYTES: usize = 1 << 20;
-/// An empty book is written in some 300 bytes and takes some 2 KiB; an order is written in 20 and takes 60.
+/// An empty book is written in some 40 bytes and takes some 2 KiB; an order is written in 3 and takes 60, and a level as much
+/// again.
 const PER_BYTE: usize = 200;
 /// Records that a market read back must take, whatever is in it.
 const RECORDS_AFTER: usize = 32;
@@ -29,7 +30,7 @@ fuzz_target!(|data: &[u8]| {
 
 /// The content under a good header: a random checksum would fit once in four thousand million times.
 fn sealed(content: &[u8]) -> Vec<u8> {
-    let mut bytes = b"L3BK\x01\0\0\0".to_vec();
+    let mut bytes = b"L3BK\x02\0\0\0".to_vec();
     bytes.extend_from_slice(&crc32fast::hash(content).to_le_bytes());
     bytes.extend_from_slice(content);
     assert!(bytes.len() >= HEADER_BYTES);
@@ -37,11 +38,16 @@ fn sealed(content: &[u8]) -> Vec<u8> {
 }
 
 fn run(bytes: &[u8], after: &[u8]) {
-    let Ok(market) = checkpoint::from_bytes(bytes) else { return };
+    let Ok((mut market, watch)) = checkpoint::from_bytes_watched(bytes) else { return };
     market.check().expect("sound books");
-    let written = checkpoint::to_bytes(&market);
-    let again = checkpoint::from_bytes(&written).expect("our own bytes");
-    assert!(checkpoint::to_bytes(&again) == written, "written down twice, it differs");
+    let written = checkpoint::to_bytes_watched(&market, watch.as_ref());
+    let (again, watch_again) = checkpoint::from_bytes_watched(&written).expect("our own bytes");
+    let written_again = checkpoint::to_bytes_watched(&again, watch_again.as_ref());
+    assert!(written_again == written, "written down twice, it differs");
+    if let Some(mut watch) = watch {
+        watch.disconnected(&mut market);
+        watch.reconnected(&mut market, Resumption::Resume);
+    }
     let mut feed = Feed::resume(market);
     feed.feed(&to_bytes(&records(after, KEYS.len()))).expect("good records");
     feed.market.check().expect("sound books");

@@ -84,6 +84,12 @@ impl Cursor {
         }))
     }
 
+    /// Takes so many of the records back that were just handed out: they come again.
+    pub(crate) fn give_back(&mut self, records: usize) {
+        self.rest.start -= records * MBO_BYTES;
+        self.ordinal -= records as u64;
+    }
+
     fn find(&mut self, log: &Log) -> Result<Option<Found>, HistoryError> {
         loop {
             if self.rest.is_empty() {

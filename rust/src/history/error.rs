@@ -36,6 +36,14 @@ pub enum HistoryError {
         /// Who, if known.
         pid: Option<u32>,
     },
+    /// What was asked for was not recorded, or is there no more.
+    #[error("{}: {what}", dir.display())]
+    NotRecorded {
+        /// The folder.
+        dir: PathBuf,
+        /// What is missing.
+        what: String,
+    },
     /// What was asked for cannot be done.
     #[error("{}: {what}", dir.display())]
     Refused {

@@ -2,13 +2,16 @@
 //!
 //! - [`mark`]: what moves books without a record, in the same stream
 //! - [`layout`]: names of folders and files; [`index`]: where the frames of a segment are
+//! - [`checkpoint_file`]: a market of one moment, from which the log goes on
 //! - [`Recorder`]: writing, by a thread of its own; what a restart makes of what it finds
 //! - [`Log`]: reading, also beside the writer and in another process; [`Cursor`]: all of it from an ordinal on
+//! - [`Shadow`]: the market as it was at an ordinal; [`Past`]: one book as of a time; [`Replay`]: a market moved along the log
 //!
 //! A segment is a `.dbn.zst` file that any DBN tool reads: a zstd frame with the metadata, then frames of whole
 //! records. Each frame has a checksum of its own and is the unit of durability: first its bytes are on disk, then its
 //! entry is in the index. A reader sees a frame once it has an entry.
 
+pub mod checkpoint_file;
 mod cursor;
 mod error;
 mod files;
@@ -18,12 +21,17 @@ pub mod layout;
 mod lock;
 mod log;
 pub mod mark;
+mod names;
+mod past;
 mod queue;
 mod recorder;
 mod recovery;
+mod replay;
 mod segment;
+mod shadow;
 mod stats;
 mod verdict;
+mod walk;
 mod writer;
 
 pub use cursor::{Cursor, Item};
@@ -31,9 +39,12 @@ pub use error::HistoryError;
 pub use frame::Plain;
 pub use log::{Clock, Frame, Hole, Log, Session};
 pub use mark::Mark;
+pub use past::{Past, PastError, Reach};
 pub(crate) use queue::Queue;
 pub use recorder::{FRAME_RECORDS_MAX, QUEUE_BYTES_MIN, Recorder, Settings};
 pub use recovery::Recovered;
+pub use replay::{Lender, Replay};
 pub use segment::Segment;
+pub use shadow::{Shadow, restore};
 pub use stats::Stats;
 pub use verdict::{Damage, Verdict};

@@ -24,6 +24,7 @@ struct Exceptions {
     checkpoint: Py<PyType>,
     history: Py<PyType>,
     history_locked: Py<PyType>,
+    not_recorded: Py<PyType>,
 }
 
 static EXCEPTIONS: PyOnceLock<Exceptions> = PyOnceLock::new();
@@ -57,6 +58,13 @@ pub(super) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let locked_doc = "Another recorder writes to that folder: `pid` is its process, or None.";
     let history_locked = make(module, "HistoryLockedError", vec![history.clone()], locked_doc)?;
     let exceptions = Exceptions {
+        not_recorded: make(
+            module,
+            "NotRecordedError",
+            vec![history.clone()],
+            "The history has nothing of that time or ordinal: before its beginning, in a hole, or removed since.",
+        )?
+        .unbind(),
         history: history.unbind(),
         history_locked: history_locked.unbind(),
         decode: make(
@@ -149,6 +157,7 @@ impl From<HistoryError> for PyErr {
                 let pid = Python::attach(|py| object(py, pid));
                 raise(|e| &e.history_locked, message, vec![("pid", pid)])
             }
+            HistoryError::NotRecorded { .. } => raise(|e| &e.not_recorded, message, vec![]),
             _ => raise(|e| &e.history, message, vec![]),
         }
     }

@@ -27,6 +27,7 @@ use crate::{
     decode::Decoder,
     encode::{self, OrderView},
     event::Rules,
+    history::Shadow,
     latency::{Latency, Percentiles},
     market::{self, Key, LookupError, Name},
     pieces::{PieceError, Pieces},
@@ -63,8 +64,19 @@ pub(super) fn parse_name(instrument: &Bound<'_, PyAny>) -> PyResult<Name> {
 pub(super) struct Market(Arc<Shared>);
 
 impl Market {
-    fn of(market: market::Market, watch: bool) -> Self {
+    fn of(market: market::Market, is_watched: bool) -> Self {
+        let watch = is_watched.then(|| Watch::new(&market));
         Self(Arc::new(Shared::new(market, watch)))
+    }
+
+    pub(super) fn of_shared(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
+    /// A market that was restored; its books' epochs begin anew at `epoch`.
+    pub(super) fn of_shadow(mut shadow: Shadow, epoch: u64) -> Self {
+        shadow.market.rebase(epoch);
+        Self(Arc::new(Shared::new(shadow.market, shadow.watch)))
     }
 
     pub(super) fn shared(&self) -> Arc<Shared> {

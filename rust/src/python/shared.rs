@@ -60,8 +60,8 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(market: Market, is_watched: bool) -> Self {
-        let watch = is_watched.then(|| Box::new(Watch::new(&market)));
+    pub(super) fn new(market: Market, watch: Option<Watch>) -> Self {
+        let (is_watched, watch) = (watch.is_some(), watch.map(Box::new));
         Self {
             books: Mutex::new(Books { market, watch, is_torn: false }),
             decoder: Mutex::new(new_decoder(is_watched)),

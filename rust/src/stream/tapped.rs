@@ -90,7 +90,13 @@ impl Tapped {
             Taken::Begun(copy) => {
                 let mirror = match &mut self.teller {
                     Teller::Orders { mirror, .. } | Teller::Records { mirror, .. } => Some(mirror),
-                    Teller::Trades(_) => None,
+                    Teller::Trades(last) => {
+                        // Of a book that was moved to another time, its last trades may be yet to come.
+                        if told.is_some_and(|told| told.epoch != head.epoch) {
+                            last.clear();
+                        }
+                        None
+                    }
                 };
                 if let (Some(mirror), Some(copy)) = (mirror, copy) {
                     *mirror = *copy;

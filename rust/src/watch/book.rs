@@ -7,6 +7,7 @@ use super::{
     place::{Place, Recent},
 };
 use crate::{
+    checkpoint::{self, In, Out},
     event::EventBook,
     record::{Action, MboMsg, flags},
 };
@@ -28,6 +29,16 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
+    fn write(self, out: &mut Out) {
+        out.bits([self.has_records, self.has_older, self.has_own_times]);
+        out.varint(self.clear_ts);
+    }
+
+    fn read(input: &mut In<'_>) -> checkpoint::Result<Self> {
+        let [has_records, has_older, has_own_times] = input.bits()?;
+        Ok(Self { has_records, has_older, clear_ts: input.varint()?, has_own_times })
+    }
+
     pub(super) fn add(&mut self, action: Action, ts_event: u64, start: Option<u64>) {
         self.has_records = true;
         self.has_older |= start.is_some_and(|start| ts_event < start);
@@ -128,6 +139,47 @@ impl BookWatch {
         }
     }
 
+    /// What must be known of it after a restart, which is a break of the stream: without what a break forgets anyway.
+    pub(super) fn write(&self, out: &mut Out) {
+        out.bits([self.is_anchored, self.was_anchored, self.is_short, self.is_place_certain, self.has_begun]);
+        out.bits([self.event_has_clear, self.event_has_mark, self.is_paused, self.doubt.is_some()]);
+        out.section(self.doubt.as_deref().unwrap_or_default().as_bytes());
+        out.varints([u64::from(self.refuted), self.anchored_seq, u64::from(self.channel.wrapping_add(1))]);
+        out.varints([self.contradictions, self.forced_events, u64::from(self.pending)]);
+        for count in &self.pending_by_action()[4..] {
+            out.varint(u64::from(*count));
+        }
+        out.varint(self.pending_ts.wrapping_add(1));
+        for place in &self.places {
+            place.write(out);
+        }
+        self.snapshot.write(out);
+    }
+
+    pub(super) fn read(input: &mut In<'_>, book: &EventBook) -> checkpoint::Result<Self> {
+        let mut read = Self::new(book);
+        [read.is_anchored, read.was_anchored, read.is_short, read.is_place_certain, read.has_begun] = input.bits()?;
+        let [event_has_clear, event_has_mark, is_paused, is_doubted] = input.bits()?;
+        (read.event_has_clear, read.event_has_mark, read.is_paused) = (event_has_clear, event_has_mark, is_paused);
+        let doubt = input.text()?;
+        read.doubt = is_doubted.then(|| Reason::Owned(doubt.to_owned()));
+        read.refuted = input.narrow("a number of refutations of")?;
+        [read.anchored_seq] = input.counts()?;
+        read.channel = input.narrow::<u32>("a channel of")?.wrapping_sub(1);
+        [read.contradictions, read.forced_events] = input.counts()?;
+        read.pending = input.narrow("a number of records of")?;
+        for lane in 0..4 {
+            read.pending_by_action |= u128::from(input.narrow::<u32>("a number of records of")?) << (32 * lane);
+        }
+        read.pending_ts = input.varint()?.wrapping_sub(1);
+        read.places = [Place::read(input)?, Place::read(input)?];
+        read.snapshot = Snapshot::read(input)?;
+        if read.contradictions > contradictions_of(book) || read.anchored_seq > book.moment().seq {
+            return Err(input.damaged("a watch that is ahead of its book"));
+        }
+        Ok(read)
+    }
+
     /// Moves on by a record that the market is about to take. Without a branch: whether a record shares its ts_recv
     /// with the one before, and whether it completes an event, is guessed wrong too often.
     #[inline(always)]
@@ -176,12 +228,6 @@ impl BookWatch {
         &self.places[1]
     }
 
-    /// Goes back to where the last event was complete.
-    pub(super) fn forget_run(&mut self) {
-        self.places[0] = self.places[1];
-        self.recent = Recent::default();
-    }
-
     /// Is nowhere.
     pub(super) fn forget_place(&mut self) {
         self.places = [Place::default(); 2];
@@ -193,10 +239,21 @@ impl BookWatch {
         std::array::from_fn(|i| i.checked_sub(4).map_or(0, |lane| (self.pending_by_action >> (32 * lane)) as u32))
     }
 
-    pub(super) fn forget_pending(&mut self) {
+    /// The stream broke, `last_ts_recv` being the latest of it that was believed: goes back to the last complete event.
+    pub(super) fn forget_event(&mut self, last_ts_recv: u64) {
+        // A snapshot's ts_recv is not vouched for. If the stream had not come so far, it cannot tell what was applied.
+        let is_ahead = last_ts_recv > 0 && self.done().ts_recv > last_ts_recv;
+        self.is_place_certain &= !(self.done().has_snapshot && self.done().records == 0 && is_ahead);
         self.pending = 0;
         self.pending_by_action = 0;
         self.pending_ts = u64::MAX;
+        (self.taint, self.event_doubt) = (None, None);
+        (self.event_has_clear, self.event_has_mark) = (false, false);
+        self.snapshot = Snapshot::default();
+        self.places[0] = self.places[1];
+        self.recent = Recent::default();
+        self.overlap = None;
+        self.asked_snapshot = false;
     }
 
     /// Whether anything was completed whose repetition can be told.

@@ -1,6 +1,9 @@
 //! One channel of a venue: do its sequence numbers and times go on?
 
-use crate::record::MboMsg;
+use crate::{
+    checkpoint::{self, In, Out},
+    record::MboMsg,
+};
 
 /// So many steps of one without a larger make a channel dense. A stream of one instrument has runs of hundreds by
 /// chance (the ES recording jumps once in forty events), never of thousands.
@@ -47,6 +50,20 @@ pub(super) struct Channel {
 impl Channel {
     pub(super) fn new(key: u32) -> Self {
         Self { key, ..Self::default() }
+    }
+
+    pub(super) fn write(&self, out: &mut Out) {
+        out.varints([self.key, self.sequence].map(u64::from));
+        out.bits([self.has_begun]);
+        out.varints([self.ts_recv, self.steps, self.far_ts_recv]);
+    }
+
+    pub(super) fn read(input: &mut In<'_>) -> checkpoint::Result<Self> {
+        let (key, sequence) = (input.narrow("a channel of")?, input.narrow("a sequence of")?);
+        let has_begun = input.bool()?;
+        let ts_recv = input.varint()?;
+        let [steps] = input.counts()?;
+        Ok(Self { key, ts_recv, sequence, has_begun, steps, far_ts_recv: input.varint()? })
     }
 
     /// Takes a record that says nothing new; false (and takes nothing) if it needs a closer look.

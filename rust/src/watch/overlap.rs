@@ -3,7 +3,6 @@
 use super::{
     BAD_TS_RECV, Watch,
     alert::{Alert, Reason, reason},
-    book::Snapshot,
     place::{Place, hash_of},
 };
 use crate::{
@@ -43,58 +42,59 @@ pub(super) enum Phase {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     /// The latest ts_recv of any record.
-    until: u64,
+    pub(super) until: u64,
     /// The latest ts_recv of a complete event, or nothing if none was.
-    done: Option<u64>,
+    pub(super) done: Option<u64>,
 }
 
 impl Phase {
     pub(super) fn is_overlap(self) -> bool {
         matches!(self, Phase::Overlap { .. })
     }
+
+    /// How far the stream had come, if it broke and has not come so far again.
+    pub(super) fn seen(self) -> Option<Seen> {
+        match self {
+            Phase::Steady => None,
+            Phase::Lost(seen) | Phase::Overlap { seen, .. } => Some(seen),
+        }
+    }
 }
 
 impl Watch {
     /// The stream broke: unfinished events are forgotten, every book is suspect. Where to resume is kept.
     pub fn disconnected(&mut self, market: &mut Market) {
+        self.observe_completed(market);
         self.stats.disconnections += 1;
+        self.know_books(market);
+        self.note_break(market);
+        for at in 0..market.len() {
+            self.pause(market, at);
+        }
+    }
+
+    /// Keeps how far the stream had come, and where to resume.
+    pub(super) fn note_break(&mut self, market: &Market) {
         self.has_missed = true;
-        let earlier = match self.phase {
-            Phase::Steady => (Seen::default(), None),
-            Phase::Lost(seen) | Phase::Overlap { seen, .. } => (seen, self.resume_ts),
-        };
+        let earlier = self.phase.seen();
         let needed = self.needed_ts(market);
         // Whoever asked for an earlier time than that has not got everything from there yet.
-        self.resume_ts = match (needed, earlier.1) {
+        self.resume_ts = match (needed, self.resume_ts.filter(|_| earlier.is_some())) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        for at in 0..market.len() {
-            self.book_of(market, at);
-            self.pause(market, at);
-        }
         let done = self.books.iter().filter(|book| book.has_place()).map(|book| book.done().ts_recv).max();
-        let until = self.stats.last_ts_recv.max(earlier.0.until).max(done.unwrap_or(0));
+        let until = self.stats.last_ts_recv.max(earlier.unwrap_or_default().until).max(done.unwrap_or(0));
         self.phase = Phase::Lost(Seen { until, done });
         self.is_close = true;
     }
 
     fn pause(&mut self, market: &mut Market, at: usize) {
         let was_loading = market.book_at(at).is_loading;
-        let last_ts_recv = self.stats.last_ts_recv;
         let book = &mut self.books[at];
-        // A snapshot's ts_recv is not vouched for. If the stream had not come so far, it cannot tell what was applied.
-        let is_ahead = last_ts_recv > 0 && book.done().ts_recv > last_ts_recv;
-        book.is_place_certain &= !(book.done().has_snapshot && book.done().records == 0 && is_ahead);
         self.stats.unfinished_dropped += u64::from(book.pending);
         market.drop_unfinished(at, &book.pending_by_action());
-        book.forget_pending();
-        (book.taint, book.event_doubt) = (None, None);
-        (book.event_has_clear, book.event_has_mark) = (false, false);
-        book.snapshot = Snapshot::default();
-        book.forget_run();
-        book.overlap = None;
-        book.asked_snapshot = false;
+        book.forget_event(self.stats.last_ts_recv);
         if was_loading {
             self.doubt_book(market, at, &Reason::Borrowed(reason::UNFINISHED_SNAPSHOT));
             return;
@@ -158,7 +158,7 @@ impl Watch {
     }
 
     /// Every book waits for its snapshot; times and sequence numbers begin anew.
-    fn expect_snapshots(&mut self) {
+    pub(super) fn expect_snapshots(&mut self) {
         for book in &mut self.books {
             book.doubt.get_or_insert(Reason::Borrowed(reason::DISCONNECTED));
             book.is_paused = false;

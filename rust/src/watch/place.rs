@@ -1,6 +1,9 @@
 //! Where a book stands in its stream: what of a repeated stream it has applied already.
 
-use crate::record::{MboMsg, mbo_bytes};
+use crate::{
+    checkpoint::{self, In, Out},
+    record::{MboMsg, mbo_bytes},
+};
 
 /// Records of a book that are remembered to find one that comes twice.
 const REMEMBERED_RECORDS: usize = 8;
@@ -19,6 +22,18 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn at(ts_recv: u64) -> Self {
         Self { ts_recv, ..Self::default() }
+    }
+
+    pub(super) fn write(&self, out: &mut Out) {
+        out.varints([self.ts_recv, u64::from(self.records)]);
+        out.bytes(&self.hash.to_le_bytes());
+        out.bits([self.has_snapshot]);
+    }
+
+    pub(super) fn read(input: &mut In<'_>) -> checkpoint::Result<Self> {
+        let (ts_recv, records) = (input.varint()?, input.narrow("a number of records of")?);
+        let hash = u64::from_le_bytes(input.array()?);
+        Ok(Self { ts_recv, records, hash, has_snapshot: input.bool()? })
     }
 
     #[inline(always)]

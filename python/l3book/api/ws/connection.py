@@ -23,10 +23,11 @@ from l3book.api.ws.outlet import SCOPE_KEY
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
-    from uvicorn.config import Config
     from uvicorn.server import ServerState
     from websockets.frames import Frame
     from websockets.typing import StatusLike
+
+    from l3book.api.http_protocol import ServerConfig
 
 CLOSE_TIMEOUT_S = 3.0
 """A peer that was told good-bye gets so long to say it too; less than what a server that ends waits for connections."""
@@ -75,9 +76,11 @@ class Handshake(ServerProtocol):
 class Connection(WebSocketsSansIOProtocol):
     """One connection, and the `Outlet` of its socket."""
 
+    config: "ServerConfig"
+
     def __init__(
         self,
-        config: "Config",
+        config: "ServerConfig",
         server_state: "ServerState",
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
@@ -130,6 +133,7 @@ class Connection(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the peer."""
         super().connection_lost(exc)
+        self.config.connections.leave(self.transport)
         self._unparsed.clear()
         for handle in (self._parser, self._cut_off):
             if handle is not None:

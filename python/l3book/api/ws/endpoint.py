@@ -27,7 +27,7 @@ class WebSocketEndpoint:
     def __init__(self, hub: Hub, in_force: InForce, guard: Guard) -> None:
         self._hub = hub
         self._in_force = in_force
-        self._sockets = guard.limits.sockets
+        self._limits = guard.limits
         self._pulse = Pulse(hub.streams.counters)
         guard.keys.on_change(self._pulse.check)
 
@@ -44,8 +44,9 @@ class WebSocketEndpoint:
         with place:
             await receive()
             await send({"type": "websocket.accept", "subprotocol": selected})
-            subscribed = self._sockets.subscriptions(identity)
-            session = Session(self._hub.streams, self._in_force, form, scope[SCOPE_KEY], subscribed)
+            subscribed, ops = self._limits.sockets.subscriptions(identity), self._limits.ops(identity)
+            streams, history = self._hub.streams, self._hub.history
+            session = Session(streams, history, self._in_force, form, scope[SCOPE_KEY], subscribed, ops)
             self._pulse.add(session)
             try:
                 await session.run(receive)
@@ -53,7 +54,7 @@ class WebSocketEndpoint:
                 self._pulse.remove(session)
 
     def _take_place(self, identity: Identity) -> SocketPlace:
-        place = self._sockets.acquire(identity)
+        place = self._limits.sockets.acquire(identity)
         if isinstance(place, Problem):
             raise place
         return place

@@ -71,11 +71,13 @@ class Outbox:
         if not self._outlet.is_over:
             self._push(self._form.answer(answer), None)
 
-    def heartbeat(self, seq: int) -> None:
-        """Tell how things stand, unless the client has enough to read without it."""
+    def heartbeat(self, seq: int, mark: Callable[[Heartbeat], None]) -> None:
+        """Tell how things stand, and what `mark` adds, unless the client has enough to read without it."""
         if len(self._waiting) < self._in_force.settings.socket_queue_messages_max:
             lag_ms = int(self.lag_s() * MS_PER_S)
-            self.answer(Heartbeat(seq=seq, sent=self.sent, conflated=self.conflated, lag_ms=lag_ms))
+            heartbeat = Heartbeat(seq=seq, sent=self.sent, conflated=self.conflated, lag_ms=lag_ms)
+            mark(heartbeat)
+            self.answer(heartbeat)
 
     def begin(self, subscription: Subscription) -> None:
         """Send a snapshot as soon as there is room, and from there on every update."""

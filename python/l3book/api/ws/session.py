@@ -4,19 +4,38 @@ import asyncio
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from l3book._core import AmbiguousInstrumentError, UnknownInstrumentError
-from l3book.access.limits import Subscriptions
+from l3book.access.limits import Ops, Subscriptions
 from l3book.api.ws.formats import BadOpError, Format, MalformedError
 from l3book.api.ws.limits import ERRORS_MAX, OPS_PER_TURN
 from l3book.api.ws.outbox import Outbox
 from l3book.api.ws.outlet import Outlet
+from l3book.api.ws.refusal import Refusal
 from l3book.api.ws.subscription import Subscription
+from l3book.api.ws.traveller import Traveller
 from l3book.config import InForce
 from l3book.streams.fanout import Fanout
 from l3book.streams.group import GroupKey
-from l3book.wire import Ack, AnyCommand, Error, ErrorCode, Ping, Pong, Subscribe, Unsubscribe
+from l3book.wire import (
+    Ack,
+    AnyCommand,
+    Error,
+    ErrorCode,
+    Live,
+    Pause,
+    Ping,
+    Pong,
+    Replay,
+    Resume,
+    Seek,
+    Step,
+    Subscribe,
+    Unsubscribe,
+)
 
 if TYPE_CHECKING:
     from starlette.types import Receive
+
+    from l3book.history.past import History
 
 POLICY_VIOLATION = 1008
 INVALID_DATA = 1007
@@ -26,29 +45,34 @@ SubscriptionKey: TypeAlias = tuple[str, int, int]
 """channel, publisher_id, instrument_id."""
 
 
-class Refusal(Exception):  # noqa: N818  # an answer, no fault of ours
-    """An op that is not carried out."""
-
-    def __init__(self, code: ErrorCode, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail
-
-
 class Session:
     """From the accepted handshake to the end of the connection."""
 
     def __init__(
-        self, streams: Fanout, in_force: InForce, form: Format, outlet: Outlet, subscribed: Subscriptions
+        self,
+        streams: Fanout,
+        history: "History | None",
+        in_force: InForce,
+        form: Format,
+        outlet: Outlet,
+        subscribed: Subscriptions,
+        ops: Ops,
     ) -> None:
-        """Count subscriptions into `subscribed`, beside those of the client's other sockets."""
+        """Count subscriptions into `subscribed`, beside those of its other sockets, and operations into `ops`."""
         self.outbox = Outbox(outlet, form, in_force, streams.counters)
+        self._live = streams
         self._streams = streams
+        """Those of the replay that the socket is in, or the live ones."""
+        owner = subscribed.identity.counted_as
+        self._traveller = Traveller(history, owner, streams.counters, lambda: self._go_over(self._live, None))
         self._in_force = in_force
         self._form = form
         self._outlet = outlet
         self._subscribed = subscribed
+        self._ops = ops
         self._subscriptions: dict[SubscriptionKey, Subscription] = {}
+        self._absent: dict[SubscriptionKey, None] = {}
+        """Subscriptions to books that there are not, or not yet, at the time that the socket shows."""
         self._errors = 0
 
     async def run(self, receive: "Receive") -> None:
@@ -61,11 +85,13 @@ class Session:
             for key in tuple(self._subscriptions):
                 self._leave(key)
             await asyncio.wait([sender])
+            await self._traveller.leave()
 
     def beat(self) -> None:
         """Send a heartbeat."""
-        books = {key[1:]: subscription.group.book for key, subscription in self._subscriptions.items()}
-        self.outbox.heartbeat(sum(book.seq for book in books.values()))
+        joined = (subscription for key, subscription in self._subscriptions.items() if key not in self._absent)
+        books = {subscription.key[1:3]: subscription.group.book for subscription in joined}
+        self.outbox.heartbeat(sum(book.seq for book in books.values()), self._traveller.mark)
 
     def check(self) -> None:
         """End the socket of a key that is no longer good, or of a client that has been too slow for too long."""
@@ -78,6 +104,8 @@ class Session:
         if slow_s > timeout_s and not self._outlet.is_over:
             self._streams.counters.slow_closed += 1
             self._outlet.end(POLICY_VIOLATION, f"too slow for {timeout_s} s")
+        for key in tuple(self._absent):
+            self._join(key)
 
     async def _take_ops(self, receive: "Receive") -> None:
         taken = 0
@@ -85,18 +113,18 @@ class Session:
             event = await receive()
             if event["type"] == "websocket.disconnect" or self._outlet.is_over:
                 return
-            self._take(event)
+            await self._take(event)
             taken += 1
             if taken % OPS_PER_TURN == 0:
                 await asyncio.sleep(0)
             await self.outbox.room()
 
-    def _take(self, event: Any) -> None:
+    async def _take(self, event: Any) -> None:
         op_id: int | None = None
         try:
             op = self._form.op(event["text"] if event.get("text") is not None else event["bytes"])
             op_id = op.id
-            self._carry_out(op)
+            await self._carry_out(op)
         except MalformedError as error:
             self._outlet.end(INVALID_DATA, _short(str(error)))
         except BadOpError as error:
@@ -114,7 +142,10 @@ class Session:
             return
         self.outbox.answer(Error(code=code, detail=detail, id=op_id))
 
-    def _carry_out(self, op: AnyCommand) -> None:
+    async def _carry_out(self, op: AnyCommand) -> None:
+        if too_many := self._ops.take():
+            self._streams.counters.limited_ops += 1
+            raise Refusal("too_many_requests", too_many)
         match op:
             case Subscribe():
                 self._subscribe(op)
@@ -123,7 +154,7 @@ class Session:
             case Ping():
                 self.outbox.answer(Pong(id=op.id))
             case _:
-                raise Refusal("history_unavailable", "history is not in this version")
+                await self._travel(op)
 
     def _subscribe(self, op: Subscribe) -> None:
         book_key = self._resolve(op.instrument)
@@ -132,15 +163,14 @@ class Session:
             raise Refusal("already_subscribed", f"{op.channel} of {op.instrument!r}: expected unsubscribe before")
         group_key = GroupKey(op.channel, *book_key, self._depth(op), op.level, op.interval_ms)
         self._admit(group_key)
-        subscription = Subscription(self.outbox, op.instrument)
+        subscription = Subscription(self.outbox, op.instrument, group_key, op.instrument)
+        self._subscriptions[key] = subscription
         try:
-            subscription.group = self._streams.join(group_key, subscription)
+            self._join(key, op)
         except BaseException:
+            del self._subscriptions[key]
             self._subscribed.remove(1, group_key.is_whole_book)
             raise
-        self._subscriptions[key] = subscription
-        self._acknowledge(op, subscription)
-        self.outbox.begin(subscription)
 
     def _unsubscribe(self, op: Unsubscribe) -> None:
         key = self._key_of(op)
@@ -148,32 +178,101 @@ class Session:
         if key is None or subscription is None:
             raise Refusal("not_subscribed", f"{op.channel} of {op.instrument!r} is not subscribed to on this socket")
         self._leave(key)
-        self._acknowledge(op, subscription)
+        self._acknowledge(op.id, subscription)
 
     def _key_of(self, op: Unsubscribe) -> SubscriptionKey | None:
         # By the name that was subscribed to first: it may belong to another book by now.
         for key, subscription in self._subscriptions.items():
-            if key[0] == op.channel and op.instrument in {subscription.requested, subscription.group.instrument}:
+            if key[0] == op.channel and op.instrument in {subscription.requested, subscription.instrument}:
                 return key
         return (op.channel, *self._resolve(op.instrument))
 
-    def _leave(self, key: SubscriptionKey) -> None:
-        subscription = self._subscriptions.pop(key)
-        self._subscribed.remove(1, subscription.group.key.is_whole_book)
+    def _join(self, key: SubscriptionKey, op: Subscribe | None = None) -> None:
+        """Have the subscription follow its book, if there is one now; acknowledge what the client does not know yet."""
+        subscription = self._subscriptions[key]
+        try:
+            subscription.group = self._streams.join(subscription.key, subscription)
+        except UnknownInstrumentError:
+            self._absent[key] = None
+            if op is not None:
+                self._acknowledge(op.id, subscription)
+            return
+        self._absent.pop(key, None)
+        name = subscription.group.instrument
+        is_news = op is not None or name != subscription.instrument
+        subscription.instrument = name
+        if is_news:
+            self._acknowledge(op.id if op is not None else None, subscription)
+        self.outbox.begin(subscription)
+
+    def _part(self, key: SubscriptionKey) -> None:
+        """Have the subscription follow nothing."""
+        subscription = self._subscriptions[key]
+        if key in self._absent:
+            del self._absent[key]
+            return
         self.outbox.forget(subscription)
         self._streams.leave(subscription.group, subscription)
 
-    def _acknowledge(self, op: Subscribe | Unsubscribe, subscription: Subscription) -> None:
-        group = subscription.group
+    def _leave(self, key: SubscriptionKey) -> None:
+        self._part(key)
+        self._subscribed.remove(1, self._subscriptions.pop(key).key.is_whole_book)
+
+    def _acknowledge(self, op_id: int | None, subscription: Subscription) -> None:
+        key = subscription.key
         self.outbox.answer(
             Ack(
-                id=op.id,
-                channel=op.channel,
-                instrument=group.instrument,
-                publisher_id=group.key.publisher_id,
-                instrument_id=group.key.instrument_id,
+                id=op_id,
+                channel=key.channel,
+                instrument=subscription.instrument,
+                publisher_id=key.publisher_id,
+                instrument_id=key.instrument_id,
             )
         )
+
+    async def _travel(self, op: AnyCommand) -> None:
+        """Carry out an op on the past. What it is answered with comes before what it brings."""
+        traveller = self._traveller
+
+        def acknowledge() -> None:
+            self.outbox.answer(traveller.ack(op.id))
+
+        match op:
+            case Replay():
+                await traveller.begin(op, lambda playback: self._go_over(playback.streams, op.id), acknowledge)
+            case Live():
+                await traveller.end(lambda: self._go_over(self._live, op.id))
+            case Seek():
+                await traveller.seek(op.at, acknowledge)
+            case Step():
+                await traveller.step(self._book_of(op), op.events, acknowledge)
+            case Pause():
+                traveller.known_playback().pause()
+                acknowledge()
+            case Resume():
+                traveller.known_playback().play(op.speed)
+                acknowledge()
+
+    def _book_of(self, op: Step) -> str | tuple[int, int]:
+        """Choose whose events are counted."""
+        self._traveller.known_playback()
+        if op.instrument is not None:
+            return self._resolve(op.instrument)
+        books = {subscription.key[1:3] for subscription in self._subscriptions.values()}
+        if len(books) != 1:
+            raise Refusal("bad_parameter", f"{len(books)} books are subscribed to: expected instrument, to count by")
+        return books.pop()
+
+    def _go_over(self, streams: Fanout, op_id: int | None) -> None:
+        """Have every subscription follow its book of another market; the answer comes before the snapshots."""
+        for key in self._subscriptions:
+            self._part(key)
+        self._streams = streams
+        self.outbox.answer(self._traveller.ack(op_id))
+        for key, old in tuple(self._subscriptions.items()):
+            # Another object: what is still being made for the old one belongs to the market that it leaves.
+            self._subscriptions[key] = Subscription(self.outbox, old.requested, old.key, old.instrument)
+            self._join(key)
 
     def _admit(self, group_key: GroupKey) -> None:
         at_most = self._in_force.settings.subscriptions_per_socket_max
@@ -198,7 +297,11 @@ class Session:
 
     def _resolve(self, instrument: str) -> tuple[int, int]:
         try:
-            return self._streams.resolve(instrument)
+            try:
+                return self._streams.resolve(instrument)
+            except UnknownInstrumentError:
+                # A book that a replay has not come to yet goes by its name of today.
+                return self._live.resolve(instrument)
         except UnknownInstrumentError:
             raise Refusal("unknown_instrument", f"no book goes by {instrument!r}: see /v1/instruments") from None
         except AmbiguousInstrumentError as error:

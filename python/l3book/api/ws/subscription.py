@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from l3book.streams.group import Group
+from l3book.streams.group import Group, GroupKey
 from l3book.streams.update import Update
 
 if TYPE_CHECKING:
@@ -12,12 +12,17 @@ if TYPE_CHECKING:
 class Subscription:
     """A subscriber of its group, which passes everything on to the outbox of its socket."""
 
-    __slots__ = ("_outbox", "epoch", "group", "held", "is_behind", "requested", "seq", "waiting")
+    __slots__ = ("_outbox", "epoch", "group", "held", "instrument", "is_behind", "key", "requested", "seq", "waiting")
 
     group: Group
+    """Its group, once it has joined one."""
 
-    def __init__(self, outbox: "Outbox", requested: str) -> None:
+    def __init__(self, outbox: "Outbox", requested: str, key: GroupKey, instrument: str) -> None:
         self._outbox = outbox
+        self.key = key
+        """Of the group that it joins as soon as there is such a book."""
+        self.instrument = instrument
+        """The name that the client was told its messages carry."""
         self.requested = requested
         """The name the client calls the book by."""
         self.epoch: str | None = None

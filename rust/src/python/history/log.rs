@@ -11,7 +11,7 @@ use pyo3::{
 use super::dbn_reader::DbnReader;
 use crate::{
     history::{self, Damage, HistoryError, Item, Verdict},
-    python::shared::with_lock,
+    python::{market::Market, shared::with_lock},
     record::mbo_slice_bytes,
 };
 
@@ -63,14 +63,7 @@ impl Log {
     fn sessions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let list = PyList::empty(py);
         for session in with_lock(py, &self.0, |log| log.sessions()) {
-            let dict = PyDict::new(py);
-            dict.set_item("ordinal", session.ordinal)?;
-            dict.set_item("first_ordinal", session.first_ordinal)?;
-            dict.set_item("end_ordinal", session.end_ordinal)?;
-            dict.set_item("uri", session.uri)?;
-            set_span(&dict, "ts_event", session.ts_event)?;
-            set_span(&dict, "ts_recv", session.ts_recv)?;
-            list.append(dict)?;
+            list.append(session_dict(py, session)?)?;
         }
         Ok(list)
     }
@@ -152,11 +145,32 @@ impl Log {
         Ok(DbnReader::new(log, start_ordinal, end_ordinal))
     }
 
+    /// The market as it was right before the record of an ordinal (None: the log's end), with all marks before that; its
+    /// books' epochs begin at `epoch`. With `watch`, ready for `disconnected()` and a resumed stream. Raises
+    /// NotRecordedError.
+    #[pyo3(signature = (ordinal=None, *, watch=false, epoch=0))]
+    fn restore(&self, py: Python<'_>, ordinal: Option<u64>, watch: bool, epoch: u64) -> PyResult<Market> {
+        let log = with_lock(py, &self.0, |log| log.clone());
+        let shadow = py.detach(|| history::restore(&log, ordinal.unwrap_or(log.end_ordinal()), watch))?;
+        Ok(Market::of_shadow(shadow, epoch))
+    }
+
     fn __repr__(&self, py: Python<'_>) -> String {
         let (dir, first, end) =
             with_lock(py, &self.0, |log| (log.dir().to_owned(), log.first_ordinal(), log.end_ordinal()));
         format!("<Log: {}, ordinals {first} to {end}>", dir.display())
     }
+}
+
+pub(super) fn session_dict(py: Python<'_>, session: history::Session) -> PyResult<Bound<'_, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("ordinal", session.ordinal)?;
+    dict.set_item("first_ordinal", session.first_ordinal)?;
+    dict.set_item("end_ordinal", session.end_ordinal)?;
+    dict.set_item("uri", session.uri)?;
+    set_span(&dict, "ts_event", session.ts_event)?;
+    set_span(&dict, "ts_recv", session.ts_recv)?;
+    Ok(dict)
 }
 
 fn set_span(dict: &Bound<'_, PyDict>, name: &str, span: history::index::Span) -> PyResult<()> {

@@ -2,7 +2,9 @@
 
 mod dbn_reader;
 mod log;
+mod past;
 mod recorder;
+mod replay;
 
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use pyo3::{exceptions::PyValueError, prelude::*};
 pub(super) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<recorder::Recorder>()?;
     module.add_class::<log::Log>()?;
+    module.add_class::<past::Past>()?;
+    module.add_class::<replay::Replay>()?;
     module.add_class::<dbn_reader::DbnReader>()
 }
 

@@ -15,3 +15,10 @@ def parse_price(text: str) -> int:
 
 def _is_digits(text: str) -> bool:
     return text.isascii() and text.isdigit()
+
+
+def price_text(price: int) -> str:
+    """Write a price as the wire does: exact, with at least two decimals and no more than it needs."""
+    whole, fraction = divmod(abs(price), UNIT)
+    decimals = f"{fraction:0{DECIMALS}d}".rstrip("0").ljust(2, "0")
+    return f"{'-' if price < 0 else ''}{whole}.{decimals}"

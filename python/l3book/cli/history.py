@@ -1,0 +1,232 @@
+"""Look into the recorded past, prove it, compact it, write parts of it to files."""
+
+import argparse
+import contextlib
+import itertools
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError, cannot_use
+from l3book.cli.output import write_standard_output
+from l3book.times import parse_time_ns
+
+if TYPE_CHECKING:
+    from l3book import Deriver
+    from l3book.formats import Writer
+
+FORMATS = ("dbn", "csv", "parquet")
+_NAME_WIDTH = 12
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """One sub-verb each."""
+    actions = parser.add_subparsers(title="actions", dest="action", metavar="ACTION", required=True)
+    info = actions.add_parser("info", help="what is there: records, times, sessions, holes, files, tables")
+    verify = actions.add_parser("verify", help="read everything, compare all checksums; exit 1 at the first damage")
+    compact = actions.add_parser("compact", help="move the rows of closed days from history.sqlite to Parquet files")
+    export = actions.add_parser("export", help="write a stretch of the log, or rows derived from it, to a file")
+    for action in (info, verify, compact, export):
+        action.add_argument("folder", type=Path, metavar="DIR", help="the folder of a history (`serve --history DIR`)")
+    for action in (info, verify):
+        action.add_argument("--json", action="store_true", help="as one JSON object; times in ns")
+    _add_export_arguments(export)
+
+
+def _add_export_arguments(export: argparse.ArgumentParser) -> None:
+    from l3book.rows import SCHEMAS
+
+    time_help = "from the books as of TIME on (ts_event): ns since 1970, or ISO 8601 (UTC); default: the beginning"
+    export.add_argument("--start", type=_time, metavar="TIME", help=time_help)
+    export.add_argument("--end", type=_time, metavar="TIME", help="to the books as of TIME; default: the end")
+    export.add_argument("--instrument", metavar="ID", help="this one only: instrument_id, publisher:id or symbol")
+    export.add_argument("--schema", choices=SCHEMAS, default="mbo", metavar="SCHEMA", help=", ".join(SCHEMAS))
+    export.add_argument(
+        "--to", choices=FORMATS, metavar="FORMAT", help=f"{', '.join(FORMATS)} (default: what the name of -o ends in)"
+    )
+    export.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FILE", help="write here; compressed if it ends in .zst"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do it; -> 0 if the answer is good."""
+    from l3book._core import HistoryError
+    from l3book.history.inspection import NoHistoryError
+    from l3book.history.store import StoreError
+
+    actions = {"info": _info, "verify": _verify, "compact": _compact, "export": _export}
+    try:
+        actions[arguments.action](arguments)
+    except NoHistoryError as error:
+        raise CommandError(str(error)) from None
+    except (HistoryError, StoreError) as error:
+        raise CommandError(str(error), EXIT_ANSWER_IS_NO) from None
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise cannot_use(error.filename or arguments.folder, error) from None
+    return 0
+
+
+def _info(arguments: argparse.Namespace) -> None:
+    from l3book.history.inspection import describe
+
+    found = describe(arguments.folder)
+    text = json.dumps(found, indent=2) if arguments.json else "\n".join(_info_lines(found))
+    write_standard_output(text.encode() + b"\n")
+
+
+def _info_lines(found: dict[str, Any]) -> Iterator[str]:
+    records, log, saved, tables = found["records"], found["log"], found["checkpoints"], found["tables"]
+    yield _line("records", f"{records:,}, ordinals {found['first_ordinal']:,} to {found['end_ordinal']:,}")
+    if records:
+        yield _line("captured", f"{_iso(found['ts_recv_min'])} to {_iso(found['ts_recv_max'])}")
+    each = f", {log['bytes_per_record']:.1f} a record" if records else ""
+    files = f"{log['bytes']:,} bytes in {log['segments']:,} segments of {log['frames']:,} frames"
+    yield _line("log", f"{files}{each}; {', '.join(log['datasets']) or 'no dataset'}")
+    for number, session in enumerate(found["sessions"]):
+        times = (
+            f"{_iso(session['ts_event_min'])} to {_iso(session['ts_event_max'])}"
+            if session["ts_event_min"] is not None
+            else "nothing yet"
+        )
+        span = f"records {session['ordinal']:,} to {session['end_ordinal']:,}"
+        yield _line("sessions" if number == 0 else "", f"{session['uri']}: {span}, {times}")
+    for number, hole in enumerate(found["holes"]):
+        missing = f"{hole['end'] - hole['first']:,} records from {hole['first']:,} on are missing: {hole['reason']}"
+        yield _line("holes" if number == 0 else "", missing)
+    if not found["holes"]:
+        yield _line("holes", "none")
+    newest = f", the newest of record {saved['newest']:,}" if saved["count"] else ""
+    yield _line("checkpoints", f"{saved['count']:,}, {saved['bytes']:,} bytes{newest}")
+    if tables is None:
+        yield _line("tables", "none in history.sqlite")
+        return
+    behind = f", {tables['records_behind']:,} behind" if tables["records_behind"] else ""
+    yield _line("tables", f"{tables['books']:,} books, up to record {tables['position']:,}{behind}")
+    compacted = f", and {tables['compacted_bytes']:,} in {tables['compacted_days']:,} compacted days"
+    yield _line("", f"{tables['bytes']:,} bytes in SQLite{compacted if tables['compacted_days'] else ''}")
+
+
+def _verify(arguments: argparse.Namespace) -> None:
+    from l3book.cli.progress import bytes_progress
+    from l3book.history.inspection import find_damage, open_log
+
+    size = sum(segment["bytes"] for segment in open_log(arguments.folder).segments())
+    with bytes_progress(str(arguments.folder), size) as progress:
+        found = find_damage(arguments.folder, progress)
+    good = (
+        f"{found['records']:,} records in {found['segments']:,} segments, {found['checkpoints']:,} checkpoints, "
+        f"{found['days']:,} compacted days"
+    )
+    text = (
+        json.dumps(found, indent=2) if arguments.json else f"{'all good' if found['good'] else 'good so far'}: {good}"
+    )
+    write_standard_output(text.encode() + b"\n")
+    if damage := found["damage"]:
+        where = [f"{name} {damage[name]:,}" for name in ("offset", "ordinal") if damage[name] is not None]
+        place = f"{damage['path']}: {', '.join(where)}" if where else damage["path"]
+        raise CommandError(f"{place}: {damage['what']}", EXIT_ANSWER_IS_NO)
+
+
+def _compact(arguments: argparse.Namespace) -> None:
+    from l3book.cli.progress import rows_progress
+    from l3book.history.archive import day_name
+    from l3book.history.compaction import compact
+    from l3book.history.inspection import open_log
+    from l3book.history.sqlite import FILE_NAME, SqliteStore
+
+    open_log(arguments.folder)
+    if not (arguments.folder / FILE_NAME).exists():
+        raise CommandError(f"{arguments.folder}: no {FILE_NAME}: expected a history whose tables are in SQLite")
+    store = SqliteStore(arguments.folder)
+    store.open()
+    with contextlib.closing(store), rows_progress("compact") as progress:
+        days = 0
+        for made in compact(store, progress):
+            days += 1
+            rows = f"{made.trades:,} trades, {made.bbo:,} best prices, {made.levels:,} levels"
+            print(f"{day_name(made.day)}: {rows}, {made.bytes:,} bytes", file=sys.stderr)
+    if not days:
+        print("nothing to compact: a day is closed an hour after its end (UTC)", file=sys.stderr)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from l3book import Deriver, UnknownInstrumentError
+    from l3book._core import Past
+    from l3book.cli.output import output_file
+    from l3book.history.inspection import open_log
+    from l3book.history.stretch import rows_of
+
+    kind = _format(arguments)
+    log = open_log(arguments.folder)
+    past = Past(arguments.folder)
+    first = log.first_ordinal if arguments.start is None else past.ordinal_at(arguments.start)
+    end = log.end_ordinal if arguments.end is None else past.ordinal_at(arguments.end)
+    deriver = Deriver(arguments.schema, instrument=arguments.instrument)
+    rows = rows_of(log, first, max(first, end), deriver)
+    try:
+        begun = next(rows, b"")
+    except UnknownInstrumentError:
+        begun = b""
+    if arguments.instrument is not None and not deriver.stats()["instruments"]:
+        expected = "expected a symbol, instrument_id or publisher:id that was recorded"
+        raise CommandError(f"{arguments.folder}: no instrument goes by {arguments.instrument!r}: {expected}")
+    count = 0
+    with output_file(arguments.output) as stream:
+        writer = _writer(kind, stream, deriver, arguments.output)
+        try:
+            for piece in itertools.chain([begun], rows):
+                count += len(piece) // deriver.row_bytes
+                if piece:
+                    writer.write(piece)
+            writer.finish()
+        except BaseException:
+            writer.abandon()
+            raise
+    print(f"{arguments.output}: {count:,} {arguments.schema} rows", file=sys.stderr)
+
+
+def _format(arguments: argparse.Namespace) -> str:
+    output: Path = arguments.output
+    is_compressed = output.suffix == ".zst"
+    ending = Path(output.stem if is_compressed else output.name).suffix.removeprefix(".")
+    kind: str | None = arguments.to or (ending if ending in FORMATS else None)
+    if kind is None:
+        raise CommandError(f"{output}: no format: expected --to, or a name ending in one of {', '.join(FORMATS)}")
+    if kind == "parquet" and is_compressed:
+        raise CommandError(f"{output}: parquet compresses by itself: expected a name without .zst")
+    return kind
+
+
+def _writer(kind: str, stream: BinaryIO, deriver: "Deriver", output: Path) -> "Writer":
+    from l3book import formats
+
+    compress = output.suffix == ".zst"
+    if kind == "dbn":
+        return formats.BytesWriter(stream, deriver.header() or b"", compress=compress)
+    if kind == "csv":
+        return formats.CsvWriter(stream, deriver, compress=compress, pretty_px=True, pretty_ts=True, map_symbols=True)
+    from l3book.arrow import ArrowBatches
+
+    return formats.ParquetWriter(stream, ArrowBatches(deriver))
+
+
+def _time(text: str) -> int:
+    try:
+        return parse_time_ns(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _iso(ns: int) -> str:
+    from l3book._verification import iso
+
+    return iso(ns)
+
+
+def _line(name: str, text: str) -> str:
+    return f"{name:<{_NAME_WIDTH}} {text}"

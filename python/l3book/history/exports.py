@@ -1,0 +1,207 @@
+"""Exports: stretches of the recorded past as files, made on request and kept for a while."""
+
+import contextlib
+import itertools
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal, TypeAlias, cast
+
+from l3book._core import Deriver, Log, NotRecordedError, Past, UnknownInstrumentError
+from l3book.config import Settings
+from l3book.formats import BytesWriter, CsvWriter, ParquetWriter, Writer
+from l3book.history.stretch import rows_of
+from l3book.workers import Pool
+
+ExportFormat: TypeAlias = Literal["dbn", "csv", "parquet"]
+ExportSchema: TypeAlias = Literal[
+    "mbo",
+    "mbp-10",
+    "mbp-1",
+    "tbbo",
+    "bbo-1s",
+    "bbo-1m",
+    "trades",
+    "ohlcv-1s",
+    "ohlcv-1m",
+    "ohlcv-1h",
+    "ohlcv-1d",
+]
+
+FOLDER = "exports"
+ENDINGS: dict[ExportFormat, str] = {"dbn": "dbn.zst", "csv": "csv", "parquet": "parquet"}
+MEDIA_TYPES: dict[str, str] = {
+    "dbn.zst": "application/zstd",
+    "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+}
+ID_BYTES = 8
+THREADS = 1
+PENDING_MAX = 4
+"""Exports that are being made or wait for it."""
+
+_FILE_NAME = re.compile(r"([0-9a-f]{16})\.(dbn\.zst|csv|parquet)")
+_PART = ".part"
+
+
+class ExportTooLargeError(Exception):
+    """The file would be longer than it may; the text is for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is wanted: the records that lead from the books as of `start` to those as of `end` (ts_event, ns)."""
+
+    instrument: str | None
+    start: int
+    end: int
+    schema: ExportSchema
+    to: ExportFormat
+    with_snapshot: bool
+    """Schema mbo: begin with the books as of `start`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """One file that is there."""
+
+    export_id: str
+    path: Path
+    rows: int
+
+    @property
+    def media_type(self) -> str:
+        """What it holds."""
+        return media_type_of(self.path)
+
+
+class Exports:
+    """For the event loop's thread; the work is done in one of their own."""
+
+    def __init__(self, directory: Path, settings: Settings) -> None:
+        self._directory = directory
+        self._folder = directory / FOLDER
+        self._settings = settings
+        self._pool = Pool("l3book-export", THREADS, PENDING_MAX)
+
+    async def make(self, request: Request) -> Export:
+        """Write the file; older ones make way where there are too many.
+
+        Raises ExportTooLargeError, SeveralSessionsError, UnknownInstrumentError, AmbiguousInstrumentError, NotRecordedError, HistoryError,
+        OSError and BusyError.
+        """
+        return await self._pool.run(self._make, request)
+
+    def find(self, export_id: str) -> Path | None:
+        """Find a file that is still there."""
+        for ending in MEDIA_TYPES:
+            path = self._folder / f"{export_id}.{ending}"
+            if _FILE_NAME.fullmatch(path.name) and path.is_file():
+                return path
+        return None
+
+    def close(self) -> None:
+        """Wait for the thread."""
+        self._pool.close()
+
+    def _make(self, request: Request) -> Export:
+        self._folder.mkdir(exist_ok=True)
+        self._make_room()
+        export_id = secrets.token_hex(ID_BYTES)
+        path = self._folder / f"{export_id}.{ENDINGS[request.to]}"
+        part = path.with_name(path.name + _PART)
+        try:
+            with part.open("wb") as stream:
+                rows = _write(self._directory, request, _Bounded(stream, self._settings.export_bytes_max))
+            part.rename(path)
+        finally:
+            part.unlink(missing_ok=True)
+        return Export(export_id, path, rows)
+
+    def _make_room(self) -> None:
+        """Remove the oldest, so that one more is not too many; and what a process that was killed left unfinished."""
+        kept: list[tuple[int, Path]] = []
+        for path in self._folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if path.name.endswith(_PART):
+                    path.unlink()
+                elif _FILE_NAME.fullmatch(path.name):
+                    kept.append((path.stat().st_mtime_ns, path))
+        kept.sort()
+        for _, path in kept[: max(0, len(kept) + 1 - self._settings.exports_max)]:
+            path.unlink(missing_ok=True)
+
+
+def media_type_of(path: Path) -> str:
+    """Tell what a file holds by its name."""
+    return MEDIA_TYPES[path.name.partition(".")[2]]
+
+
+class _Bounded:
+    """A stream that takes so many bytes and no more; the writers need no more of a stream than this."""
+
+    def __init__(self, stream: BinaryIO, bytes_max: int) -> None:
+        self._stream = stream
+        self._left = bytes_max
+        self._bytes_max = bytes_max
+        self.closed = False
+
+    def write(self, data: bytes) -> int:
+        self._left -= len(data)
+        if self._left < 0:
+            raise ExportTooLargeError(f"the file is longer than {self._bytes_max} bytes (export_bytes_max)")
+        return self._stream.write(data)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+
+def _write(directory: Path, request: Request, stream: _Bounded) -> int:
+    """Write everything; -> how many rows."""
+    past, log = Past(directory), Log(directory)
+    first = _ordinal_at(past, log, request.start)
+    end = max(first, _ordinal_at(past, log, request.end))
+    deriver = Deriver(request.schema, instrument=request.instrument)
+    pieces = rows_of(log, first, end, deriver, with_snapshot=request.with_snapshot)
+    # The first piece, before anything is written: only then the deriver knows whether anybody goes by the name.
+    begun = next(pieces)
+    if request.instrument is not None and not deriver.stats()["instruments"]:
+        raise UnknownInstrumentError(request.instrument)
+    writer = _writer(request.to, stream, deriver)
+    row_bytes, count = deriver.row_bytes, 0
+    try:
+        for piece in itertools.chain([begun], pieces):
+            count += len(piece) // row_bytes
+            if piece:
+                writer.write(piece)
+        writer.finish()
+    except BaseException:
+        writer.abandon()
+        raise
+    return count
+
+
+def _ordinal_at(past: Past, log: Log, at: int) -> int:
+    """Find where a time lies; before everything is the beginning."""
+    try:
+        return past.ordinal_at(at)
+    except NotRecordedError:
+        begins = [session["ts_begin"] for session in past.range() if session["ts_begin"] is not None]
+        if begins and at < min(begins):
+            return log.first_ordinal
+        raise
+
+
+def _writer(to: ExportFormat, stream: _Bounded, deriver: Deriver) -> Writer:
+    target = cast("BinaryIO", stream)
+    if to == "dbn":
+        return BytesWriter(target, deriver.header() or b"", compress=True)
+    if to == "csv":
+        return CsvWriter(target, deriver, compress=False, pretty_px=True, pretty_ts=True, map_symbols=True)
+    from l3book.arrow import ArrowBatches
+
+    return ParquetWriter(target, ArrowBatches(deriver, price_type="fixed", pretty_ts=True, map_symbols=True))

@@ -1,0 +1,187 @@
+"""What a history's folder holds, and whether all of it is what was written. Reads only: a server may be recording."""
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from l3book._core import CheckpointError, HistoryError, Log, check_checkpoint
+from l3book.history.archive import TABLES, Archive, compacted_days
+from l3book.history.catalogue import checkpoints
+from l3book.history.sqlite import FILE_NAME
+from l3book.history.sqlite_schema import MIGRATIONS
+
+Progress: TypeAlias = Callable[[int, int], object]
+
+
+class NoHistoryError(HistoryError):
+    """The folder holds no history."""
+
+
+def open_log(folder: Path) -> Log:
+    """Open the log of a folder that holds one. Raises NoHistoryError or HistoryError."""
+    if not (folder / "log").is_dir():
+        what = "no such folder" if not folder.exists() else "no history in it"
+        raise NoHistoryError(f"{folder}: {what}: expected the folder of `l3book serve --history`, with log/ in it")
+    return Log(folder)
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """Tell what is there. Times are ns or None, sizes bytes; raises HistoryError or OSError.
+
+    {"folder", "first_ordinal", "end_ordinal", "records", "ts_recv_min", "ts_recv_max", "ts_event_min", "ts_event_max",
+    "log": {"segments", "frames", "bytes", "bytes_per_record", "datasets"}, "sessions": […], "holes": […],
+    "checkpoints": {"count", "bytes", "newest"}, "tables": {…} or None}
+    """
+    history = open_log(folder)
+    segments = history.segments()
+    saved = checkpoints(folder)
+    size = sum(segment["bytes"] for segment in segments)
+    records = sum(segment["end_ordinal"] - segment["first_ordinal"] for segment in segments)
+    return {
+        "folder": str(folder),
+        "first_ordinal": history.first_ordinal,
+        "end_ordinal": history.end_ordinal,
+        "records": records,
+        **_times(segments),
+        "log": {
+            "segments": len(segments),
+            "frames": sum(segment["frames"] for segment in segments),
+            "bytes": size,
+            "bytes_per_record": size / records if records else None,
+            "datasets": sorted({segment["dataset"] for segment in segments}),
+        },
+        "sessions": history.sessions(),
+        "holes": history.holes(),
+        "checkpoints": {
+            "count": len(saved),
+            "bytes": sum(one["bytes"] for one in saved),
+            "newest": saved[-1]["ordinal"] if saved else None,
+        },
+        "tables": _tables(folder, history.end_ordinal),
+    }
+
+
+def find_damage(folder: Path, progress: Progress | None = None) -> dict[str, Any]:
+    """Read everything up to the first damage.
+
+    {"good", "segments", "frames", "records", "bytes", "checkpoints", "days", "damage"}: how many were good, `days`
+    being those that were compacted; damage is None or {"path", "offset", "ordinal", "what"}, None where it has no such
+    place.
+    Raises HistoryError or OSError where something cannot be read at all.
+    """
+    history = open_log(folder)
+    report = history.verify(progress) | {"checkpoints": 0, "days": 0}
+    if report["damage"] is None:
+        report["damage"] = next(_other_damage(folder, history, report), None)
+    else:
+        report["damage"]["path"] = str(report["damage"]["path"])
+    report["good"] = report["damage"] is None
+    return report
+
+
+def _other_damage(folder: Path, history: Log, report: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for saved in checkpoints(folder):
+        try:
+            check_checkpoint(saved["path"])
+        except FileNotFoundError:
+            # A server removed it this moment.
+            continue
+        except CheckpointError as error:
+            yield _damage(saved["path"], str(error), ordinal=saved["ordinal"])
+        if saved["ordinal"] > history.end_ordinal:
+            what = f"a checkpoint of record {saved['ordinal']}: the log ends at {history.end_ordinal}"
+            yield _damage(saved["path"], what, ordinal=saved["ordinal"])
+        report["checkpoints"] += 1
+    path = folder / FILE_NAME
+    if path.exists():
+        try:
+            with _reading(path) as connection:
+                yield from _damage_in_tables(connection, folder, history)
+                yield from _damage_in_days(connection, folder, report)
+        except sqlite3.Error as error:
+            yield _damage(path, f"{error}: expected to be deleted, it is made anew from the log")
+
+
+def _damage_in_tables(connection: sqlite3.Connection, folder: Path, history: Log) -> Iterator[dict[str, Any]]:
+    path = folder / FILE_NAME
+    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        yield _damage(path, f"{found}: expected to be deleted, it is made anew from the log")
+    history.refresh()
+    (position,) = connection.execute("SELECT ordinal FROM position").fetchone()
+    if position > history.end_ordinal:
+        what = f"rows of {position} records, the log has {history.end_ordinal}: expected the tables of this log"
+        yield _damage(path, what, ordinal=history.end_ordinal)
+    # The log itself shows what is missing in its middle, but not at its end.
+    there = {segment["first_ordinal"] for segment in history.segments()}
+    listed = connection.execute("SELECT path, first_ordinal, end_ordinal FROM segments ORDER BY first_ordinal")
+    for segment, first, end in listed:
+        if first not in there and end > max(first, history.first_ordinal):
+            yield _damage(folder / segment, f"missing: records {first} to {end} were in it", offset=0, ordinal=first)
+
+
+def _damage_in_days(connection: sqlite3.Connection, folder: Path, report: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    archive = Archive(folder)
+    for day, *expected in connection.execute("SELECT day, trades, bbo, levels FROM compacted_days ORDER BY day"):
+        for table, rows in zip(TABLES, expected, strict=True):
+            path = archive.path(table, day)
+            if what := _damage_in_file(path, rows):
+                yield _damage(path, what)
+        report["days"] += 1
+
+
+def _damage_in_file(path: Path, rows: int) -> str | None:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        return None if path.is_file() else "missing"
+    try:
+        with pq.ParquetFile(path) as file:
+            found = sum(batch.num_rows for batch in file.iter_batches())
+    except (OSError, pa.ArrowException) as error:
+        return f"{error}: expected the rows of a compacted day"
+    return None if found == rows else f"{found} rows, expected {rows}"
+
+
+def _tables(folder: Path, end_ordinal: int) -> dict[str, Any] | None:
+    path = folder / FILE_NAME
+    if not path.exists():
+        return None
+    try:
+        with _reading(path) as connection:
+            (position,) = connection.execute("SELECT ordinal FROM position").fetchone()
+            (books,) = connection.execute("SELECT count(*) FROM books").fetchone()
+            days = len(compacted_days(connection))
+    except sqlite3.Error as error:
+        raise HistoryError(f"{path}: {error}: expected to be deleted, it is made anew from the log") from None
+    return {
+        "position": position,
+        "records_behind": max(0, end_ordinal - position),
+        "books": books,
+        "bytes": path.stat().st_size,
+        "compacted_days": days,
+        "compacted_bytes": Archive(folder).bytes_used(),
+    }
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version != len(MIGRATIONS):
+            raise sqlite3.DatabaseError(f"version {version}, expected {len(MIGRATIONS)}")
+        yield connection
+
+
+def _times(segments: list[dict[str, Any]]) -> dict[str, int | None]:
+    times: dict[str, int | None] = {}
+    for name, which in (("ts_recv_min", min), ("ts_recv_max", max), ("ts_event_min", min), ("ts_event_max", max)):
+        times[name] = which((segment[name] for segment in segments if segment[name] is not None), default=None)
+    return times
+
+
+def _damage(path: Path | str, what: str, *, offset: int | None = None, ordinal: int | None = None) -> dict[str, Any]:
+    return {"path": str(path), "offset": offset, "ordinal": ordinal, "what": what}

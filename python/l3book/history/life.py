@@ -1,0 +1,49 @@
+"""The life of an order, read off its records."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from l3book.history.store import LifeRow
+
+Status: TypeAlias = Literal["resting", "filled", "cancelled", "removed"]
+
+ADD, MODIFY, CANCEL, FILL = "A", "M", "C", "F"
+
+
+class Life(NamedTuple):
+    """What the records of one session say of one order."""
+
+    records: list["LifeRow"]
+    status: Status
+    side: str
+    price: int
+    """Both as last told, the price in units of 1e-9."""
+    size: int
+    """What was left of it; 0: nothing."""
+    filled: int
+
+
+def life_of(records: Sequence["LifeRow"], session_starts: Sequence[int], end_ordinal: int | None) -> Life | None:
+    """Read the last session in which the order has records before `end_ordinal` (None: all); None: it has none."""
+    told = [record for record in records if end_ordinal is None or record.ordinal < end_ordinal]
+    if not told:
+        return None
+    start = max((ordinal for ordinal in session_starts if ordinal <= told[-1].ordinal), default=0)
+    told = [record for record in told if record.ordinal >= start]
+    side, price, size, filled = "N", told[0].price, 0, 0
+    last_fill: LifeRow | None = None
+    status: Status = "resting"
+    for record in told:
+        if record.action in {ADD, MODIFY}:
+            side, price, size = record.side, record.price, record.size
+            status = "resting" if size else "cancelled"
+        elif record.action == FILL:
+            filled += record.size
+            last_fill = record
+        elif record.action == CANCEL:
+            size = max(0, size - record.size)
+            if size == 0:
+                is_fill = last_fill is not None and last_fill.sequence == record.sequence
+                status = "filled" if is_fill else "cancelled"
+    return Life(told, status, side, price, size, filled)

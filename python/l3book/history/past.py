@@ -1,0 +1,105 @@
+"""What the API offers of the past: books as they were, lives of orders, rows, replays and exports over one folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, TypeVar
+
+from l3book._core import AmbiguousInstrumentError, Past, UnknownInstrumentError
+from l3book.config import Settings
+from l3book.digits import whole_number
+from l3book.etags import etag_of_json, etag_of_msgpack
+from l3book.history.exports import Exports
+from l3book.history.life import Life, life_of
+from l3book.history.replays import Replays
+from l3book.workers import WORKERS, Pool
+
+if TYPE_CHECKING:
+    from l3book.history.store import Book, InstrumentRow, Store
+
+Result = TypeVar("Result")
+Level: TypeAlias = Literal[1, 2, 3]
+InstrumentRef: TypeAlias = str | tuple[int, int]
+
+PENDING_MAX = 64
+"""Questions about the past that are being answered or wait for it; beyond, callers are told to come again."""
+
+
+class PastBook(NamedTuple):
+    """A book as it was, encoded."""
+
+    body: bytes
+    etag: str
+    is_final: bool
+    """Whether nothing that is yet to be recorded can change it."""
+
+
+class History:
+    """Whoever makes it closes it, after the event loop has ended. Methods but `run` are for the pool's threads."""
+
+    def __init__(self, directory: Path, store: "Store | None", settings: Settings) -> None:
+        self.store = store
+        """Where rows are asked for; None: there are none."""
+        self.replays = Replays(directory, settings)
+        self.exports = Exports(directory, settings)
+        self._past = Past(directory)
+        self._pool = Pool("l3book-past", WORKERS, PENDING_MAX)
+
+    async def run(self, work: Callable[..., Result], *arguments: object) -> Result:
+        """Ask in a thread for the past, in turn. Raises what the work raises, and BusyError."""
+        return await self._pool.run(work, *arguments)
+
+    def book_json(self, instrument: InstrumentRef, at: int, level: Level, depth: int | None) -> PastBook:
+        """One book after all events complete at or before `at` (ts_event, ns), as Hub.book_json writes it.
+
+        Raises UnknownInstrumentError, AmbiguousInstrumentError, NotRecordedError and HistoryError.
+        """
+        body = self._past.book_json(instrument, at, level=level, depth=depth)
+        return PastBook(body, etag_of_json(body, level, depth), self._is_final(at))
+
+    def book_msgpack(self, instrument: InstrumentRef, at: int, level: Level, depth: int | None) -> PastBook:
+        """Do the same as `book_json`, as MessagePack."""
+        body = self._past.book_msgpack(instrument, at, level=level, depth=depth)
+        return PastBook(body, etag_of_msgpack(body, level, depth), self._is_final(at))
+
+    def resolve(self, instrument: str) -> "Book":
+        """Find the (publisher_id, instrument_id) of a book that was recorded, be it gone by now.
+
+        Raises UnknownInstrumentError or AmbiguousInstrumentError.
+        """
+        rows = self.store.instruments() if self.store is not None else []
+        keys = [(row.publisher_id, row.instrument_id) for row in rows if _goes_by(row, instrument)]
+        if not keys:
+            raise UnknownInstrumentError(instrument)
+        if len(keys) > 1:
+            error = AmbiguousInstrumentError(instrument)
+            error.choices = keys
+            raise error
+        return keys[0]
+
+    def life(self, book: "Book", order_id: int, at: int | None) -> Life | None:
+        """Tell what became of an order, in the newest session that knows it, up to `at`; None: none knows it."""
+        if self.store is None:
+            return None
+        end_ordinal = None if at is None else self._past.ordinal_at(at)
+        return life_of(
+            self.store.order_life(book, order_id), [session["ordinal"] for session in self._past.range()], end_ordinal
+        )
+
+    def close(self) -> None:
+        """Wait for the threads."""
+        self.replays.close()
+        self.exports.close()
+        self._pool.close()
+
+    def _is_final(self, at: int) -> bool:
+        newest = next((session["ts_event_max"] for session in reversed(self._past.range())), None)
+        return newest is not None and at < newest
+
+
+def _goes_by(row: "InstrumentRow", name: str) -> bool:
+    publisher, _, instrument = name.rpartition(":")
+    if row.symbol == name:
+        return True
+    if whole_number(instrument) != row.instrument_id:
+        return False
+    return not publisher or whole_number(publisher) == row.publisher_id

@@ -1,0 +1,210 @@
+"""One replay: the recorded past on a market and a clock of its own."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from l3book.sources.pacing import ReplayPacer
+from l3book.streams.fanout import Fanout
+
+if TYPE_CHECKING:
+    from l3book._core import Replay
+    from l3book.streams.counters import Counters
+    from l3book.workers import Pool
+
+log = logging.getLogger(__name__)
+
+PlaybackState: TypeAlias = Literal["playing", "paused", "ended", "failed"]
+
+TURN_RECORDS_MAX = 16_384
+"""Applied in one go, in milliseconds: then another replay has the thread."""
+TURN_S_MIN = 0.01
+"""As often as a subscription can be told anything."""
+TURN_S_MAX = 0.1
+END_TURN_S = 0.25
+"""At the end of what is recorded: whether more has been since."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a replay stands in the log. Times are UNIX ns; 0 before the first record."""
+
+    ordinal: int
+    ts_event: int
+    ts_recv: int
+    """Both of the last record applied."""
+    next_ts: int | None
+    """ts_recv of the next one; None: nothing is recorded after this."""
+
+
+class Playback:
+    """Plays, stands still, goes elsewhere. For the event loop's thread; the records are applied in the pool's."""
+
+    def __init__(
+        self,
+        playback_id: str,
+        owner: str,
+        replay: "Replay",
+        start: int,
+        pool: "Pool",
+        counters: "Counters",
+        *,
+        is_private: bool,
+    ) -> None:
+        """`start` (ts_event) is where `replay` stands; `is_private`: of one socket, with which it ends."""
+        self.playback_id = playback_id
+        self.owner = owner
+        """Whose limits it counts against, and who may see it."""
+        self.is_private = is_private
+        self.streams = Fanout(replay.market, counters)
+        self.speed = 1.0
+        self.is_paused = True
+        self.error: str | None = None
+        """Why it goes no further, once that is so."""
+        self.followers: dict[Callable[[], None], None] = {}
+        """Of the sockets that are in it: what is called when it is ended."""
+        self.used_s = time.monotonic()
+        """When somebody last asked for it."""
+        self._replay = replay
+        self._pool = pool
+        self._position = _position(replay)
+        self._reached_ts = max(start, self._position.ts_recv)
+        self._pacer: ReplayPacer | None = None
+        self._turn = asyncio.Lock()
+        self._is_playing = asyncio.Event()
+        self._task = asyncio.create_task(self._run(), name="l3book-replay")
+
+    @property
+    def state(self) -> PlaybackState:
+        """What it does."""
+        if self.error is not None:
+            return "failed"
+        if self.is_paused:
+            return "paused"
+        return "ended" if self._position.next_ts is None else "playing"
+
+    @property
+    def position(self) -> Position:
+        """Where it stands."""
+        return self._position
+
+    @property
+    def ts(self) -> int:
+        """The recorded time (ts_recv clock, ns) that it shows: between two records, it goes on with the clock."""
+        if self._pacer is not None:
+            self._reached_ts = self._pacer.reached_ts_ns(time.monotonic_ns())
+        next_ts = self._position.next_ts
+        return self._reached_ts if next_ts is not None and next_ts > self._reached_ts else self._position.ts_recv
+
+    def play(self, speed: float | None = None) -> None:
+        """Go on, `speed` times as fast as it was recorded; None: as before."""
+        self._stop_clock()
+        self.error = None
+        self.speed = speed or self.speed
+        self.is_paused = False
+        self._start_clock()
+
+    def set_speed(self, speed: float) -> None:
+        """Change the speed; paused stays paused."""
+        self._stop_clock()
+        self.speed = speed
+        if not self.is_paused:
+            self._start_clock()
+
+    def pause(self) -> None:
+        """Stand still."""
+        self._stop_clock()
+        self.is_paused = True
+
+    async def seek(self, at: int, then: Callable[[], None] | None = None) -> None:
+        """Go to where all events complete at or before `at` (ts_event, ns) are applied, and no others.
+
+        `then` is called before anybody is told. Raises NotRecordedError, and stays where it is.
+        """
+        async with self._moved(lambda: self._replay.seek(at), then):
+            self._reached_ts = max(at, self._position.ts_recv)
+            if not self.is_paused:
+                self._start_clock()
+
+    async def step(
+        self, instrument: str | tuple[int, int], events: int, then: Callable[[], None] | None = None
+    ) -> None:
+        """Pause, and go on until that book has completed so many more events; a negative number goes back.
+
+        `then` is called before anybody is told. Raises UnknownInstrumentError or AmbiguousInstrumentError.
+        """
+        async with self._moved(lambda: self._replay.step(instrument, events), then):
+            self._pacer, self._reached_ts = None, self._position.ts_recv
+            self.pause()
+
+    async def end(self) -> None:
+        """Stop playing, and say so to who is still in it."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        for tell in tuple(self.followers):
+            tell()
+
+    @asynccontextmanager
+    async def _moved(self, move: Callable[[], object], then: Callable[[], None] | None) -> AsyncIterator[None]:
+        """Move it in a thread; the block is for what depends on where it is then, and comes before `then`."""
+
+        def moved() -> Position:
+            move()
+            return _position(self._replay)
+
+        async with self._turn, self.streams.held():
+            self._position = await self._pool.run(moved)
+            self.error = None
+            yield
+            if then is not None:
+                then()
+
+    def _stop_clock(self) -> None:
+        """Stay at the time shown: what was due, but was too much to be applied, is not due any more."""
+        self._reached_ts = self.ts
+        self._pacer = None
+        self._is_playing.clear()
+
+    def _start_clock(self) -> None:
+        self._pacer = ReplayPacer(self.speed, self._reached_ts, time.monotonic_ns())
+        self._is_playing.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._is_playing.wait()
+            try:
+                wait_s = await self._take_turn()
+            except Exception as error:
+                log.exception("replay %s failed", self.playback_id)
+                self.pause()
+                self.error = str(error)
+                continue
+            await asyncio.sleep(wait_s)
+
+    async def _take_turn(self) -> float:
+        """Apply what is due; -> how long nothing will be."""
+        async with self._turn:
+            if self._pacer is None:
+                return 0.0
+            due_ts, next_ts = self._pacer.reached_ts_ns(time.monotonic_ns()), self._position.next_ts
+            if next_ts is None or next_ts <= due_ts:
+                applied = await self._pool.run(self._advance, due_ts)
+                if applied == TURN_RECORDS_MAX:
+                    return 0.0
+                next_ts = self._position.next_ts
+            if next_ts is None:
+                return END_TURN_S
+            return min(max((next_ts - due_ts) / self.speed / 1e9, TURN_S_MIN), TURN_S_MAX)
+
+    def _advance(self, due_ts: int) -> int:
+        applied = self._replay.advance(due_ts, TURN_RECORDS_MAX)
+        self._position = _position(self._replay)
+        return applied
+
+
+def _position(replay: "Replay") -> Position:
+    return Position(replay.ordinal, replay.ts_event, replay.ts_recv, replay.next_ts)

@@ -1,0 +1,256 @@
+//! A market of its own that is moved along the log, forwards at any pace, and to any time.
+//!
+//! The market belongs to whoever lets others follow it; it is lent for each change, so that others may look in between.
+
+use std::path::Path;
+
+use super::{
+    Log,
+    cursor::{Cursor, Item},
+    error::HistoryError,
+    past::{Past, PastError},
+    shadow::{Shadow, restore},
+};
+use crate::{
+    market::{Key, Market, Name},
+    record::MboMsg,
+};
+
+/// Records that are applied while the market is lent once.
+const LENT_RECORDS_MAX: usize = 1024;
+
+/// Who lends the market.
+pub trait Lender {
+    /// Lends it for one change.
+    fn lend(&mut self, change: &mut dyn FnMut(&mut Market));
+}
+
+impl Lender for Market {
+    fn lend(&mut self, change: &mut dyn FnMut(&mut Market)) {
+        change(self);
+    }
+}
+
+/// Where in the log a market is.
+pub struct Replay {
+    past: Past,
+    log: Log,
+    cursor: Cursor,
+    /// Its market is a stand-in, but while the true one is lent.
+    shadow: Shadow,
+    next_ts: Option<u64>,
+}
+
+impl Replay {
+    /// A replay that begins at a time (ts_event, ns), or with the newest session; the market, which must be new, becomes what
+    /// it was then. `epoch` is the first that its books have.
+    ///
+    /// # Errors
+    /// If the log has nothing of that time.
+    pub fn open(dir: &Path, at: Option<u64>, epoch: u64, market: &mut impl Lender) -> Result<Self, HistoryError> {
+        let past = Past::open(dir)?;
+        let log = Log::open(dir)?;
+        let begin = log.sessions().last().map_or(0, |session| session.first_ordinal);
+        let ordinal = at.map_or(Ok(begin), |at| past.ordinal_at(at))?;
+        let mut shadow = restore(&log, ordinal, false)?;
+        shadow.market.rebase(epoch);
+        market.lend(&mut |market| std::mem::swap(market, &mut shadow.market));
+        shadow.is_followed = true;
+        let cursor = log.cursor(ordinal);
+        let mut replay = Self { past, log, cursor, shadow, next_ts: None };
+        replay.look_ahead(market)?;
+        Ok(replay)
+    }
+
+    /// Ordinal of the next record.
+    #[must_use]
+    pub fn ordinal(&self) -> u64 {
+        self.shadow.head().ordinal
+    }
+
+    /// ts_event of the last record, ns; 0 before the first.
+    #[must_use]
+    pub fn ts_event(&self) -> u64 {
+        self.shadow.head().ts_event
+    }
+
+    /// ts_recv of the last record, ns; 0 before the first.
+    #[must_use]
+    pub fn ts_recv(&self) -> u64 {
+        self.shadow.head().ts_recv
+    }
+
+    /// ts_recv of the next record, ns; nothing at the log's end, as it was when this was last moved.
+    #[must_use]
+    pub fn next_ts(&self) -> Option<u64> {
+        self.next_ts
+    }
+
+    /// Goes to a time (ts_event, ns): before the first record that is later. Every book begins another epoch.
+    ///
+    /// # Errors
+    /// If the log has nothing of that time; the market is then where it was.
+    pub fn seek(&mut self, market: &mut impl Lender, at: u64) -> Result<(), HistoryError> {
+        let ordinal = self.past.ordinal_at(at)?;
+        self.log.refresh()?;
+        let shadow = restore(&self.log, ordinal, false)?;
+        self.go_to(market, shadow)
+    }
+
+    fn go_to(&mut self, market: &mut impl Lender, mut shadow: Shadow) -> Result<(), HistoryError> {
+        let cursor = self.log.cursor(shadow.head().ordinal);
+        market.lend(&mut |market| {
+            let mut moment = std::mem::replace(&mut shadow.market, Market::new(*market.rules()));
+            moment.rebase(market.latest_epoch() + 1);
+            market.become_other(moment);
+        });
+        shadow.is_followed = true;
+        (self.shadow, self.cursor) = (shadow, cursor);
+        self.look_ahead(market)
+    }
+
+    /// Applies what was received until `ts_recv` (ns), at most so many records; says how many.
+    ///
+    /// # Errors
+    /// If the log cannot be read there; what came before is applied.
+    pub fn advance(
+        &mut self,
+        market: &mut impl Lender,
+        ts_recv: u64,
+        records_max: usize,
+    ) -> Result<usize, HistoryError> {
+        let mut taken = 0;
+        self.walk(market, |records| {
+            let wanted = &records[..records.len().min(records_max - taken)];
+            let due = wanted.iter().position(|record| record.ts_recv > ts_recv).unwrap_or(wanted.len());
+            taken += due;
+            due
+        })?;
+        Ok(taken)
+    }
+
+    /// Goes on until one book has completed so many more events, or back by so many; says how many it were.
+    ///
+    /// # Errors
+    /// If no single book goes by that name, or the log cannot be read there.
+    pub fn step(&mut self, market: &mut impl Lender, name: &Name, events: i64) -> Result<i64, PastError> {
+        let mut found = None;
+        market.lend(&mut |market| {
+            let key = market.lookup(name);
+            found = Some(key.map(|key| (key, market.book(key).map_or(0, |book| book.moment().seq))));
+        });
+        let (key, seq) = found.expect("lent")?;
+        if events < 0 {
+            return Ok(self.step_back(market, key, seq, events.unsigned_abs())?);
+        }
+        let (mut seq, mut done) = (seq, 0);
+        while done < events {
+            let mut is_there = false;
+            // Up to the next record of the book: whether that completed an event, only the book can tell.
+            self.walk(market, |records| {
+                if is_there {
+                    return 0;
+                }
+                let own = records.iter().position(|record| Key::of(record) == key);
+                is_there = own.is_some();
+                own.map_or(records.len(), |at| at + 1)
+            })?;
+            let mut now = 0;
+            market.lend(&mut |market| now = market.book(key).map_or(0, |book| book.moment().seq));
+            // A session that begins counts anew.
+            done += i64::from(now > seq);
+            seq = now;
+            if !is_there {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
+    fn step_back(&mut self, market: &mut impl Lender, key: Key, seq: u64, events: u64) -> Result<i64, HistoryError> {
+        let target = seq.saturating_sub(events);
+        let (ordinal, session) = (self.ordinal(), self.shadow.head().session);
+        self.log.refresh()?;
+        let mut shadow = Shadow::before_if(&self.log, ordinal, false, |file| {
+            let rules = *file.frame()?.rules();
+            let before = file.book(key, &rules)?.map_or(0, |book| book.moment().seq);
+            Ok(before < target)
+        })?;
+        let mut cursor = self.log.cursor(shadow.head().ordinal);
+        let seq_of = |shadow: &Shadow| shadow.market.book(key).map_or(0, |book| book.moment().seq);
+        while seq_of(&shadow) < target && shadow.head().ordinal < ordinal {
+            let Some(item) = cursor.next(&self.log)? else { break };
+            let Item::Records { first_ordinal, records } = item else {
+                shadow.apply(&item);
+                continue;
+            };
+            let mut first = first_ordinal;
+            for run in records.split_inclusive(|record| Key::of(record) == key) {
+                shadow.records(first, run);
+                first += run.len() as u64;
+                if seq_of(&shadow) >= target {
+                    break;
+                }
+            }
+        }
+        debug_assert_eq!(shadow.head().session, session);
+        let reached = seq_of(&shadow);
+        self.go_to(market, shadow)?;
+        Ok(-((seq - reached) as i64))
+    }
+
+    /// Goes on as long as all records at hand are wanted; `wanted` says how many of the next ones are.
+    fn walk(
+        &mut self,
+        market: &mut impl Lender,
+        mut wanted: impl FnMut(&[MboMsg]) -> usize,
+    ) -> Result<(), HistoryError> {
+        let mut has_refreshed = false;
+        loop {
+            let Self { log, cursor, shadow, .. } = self;
+            match cursor.next(log)? {
+                None if has_refreshed => {
+                    self.next_ts = None;
+                    return Ok(());
+                }
+                None => {
+                    log.refresh()?;
+                    has_refreshed = true;
+                }
+                Some(Item::Records { first_ordinal, records }) => {
+                    let mut done = 0;
+                    while done < records.len() {
+                        let rest = &records[done..records.len().min(done + LENT_RECORDS_MAX)];
+                        let due = wanted(rest);
+                        let first = first_ordinal + done as u64;
+                        if due > 0 {
+                            lent(market, shadow, |shadow| shadow.records(first, &rest[..due]));
+                        }
+                        done += due;
+                        if due < rest.len() {
+                            self.next_ts = Some(rest[due].ts_recv);
+                            let left = records.len() - done;
+                            cursor.give_back(left);
+                            return Ok(());
+                        }
+                    }
+                }
+                Some(item) => lent(market, shadow, |shadow| shadow.apply(&item)),
+            }
+        }
+    }
+
+    /// Applies the marks that stand before the next record, and sees when that is.
+    fn look_ahead(&mut self, market: &mut impl Lender) -> Result<(), HistoryError> {
+        self.walk(market, |_| 0)
+    }
+}
+
+/// Lets the shadow work on the true market.
+fn lent(market: &mut impl Lender, shadow: &mut Shadow, mut work: impl FnMut(&mut Shadow)) {
+    market.lend(&mut |market| {
+        std::mem::swap(market, &mut shadow.market);
+        work(shadow);
+        std::mem::swap(market, &mut shadow.market);
+    });
+}

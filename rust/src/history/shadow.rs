@@ -1,0 +1,240 @@
+//! A market that is moved along a log, as the live one was.
+
+use std::path::PathBuf;
+
+use super::{
+    checkpoint_file::{self, CheckpointFile, CheckpointFileError, Head},
+    cursor::{Cursor, Item},
+    error::HistoryError,
+    log::{Log, Session},
+    mark::Mark,
+};
+use crate::{decode::Position, event::Rules, market::Market, record::MboMsg, symbols::Symbols, watch::Watch};
+
+/// Why books are suspect behind a hole whose checkpoint is not there.
+const HOLE: &str = "hole in the history";
+
+/// What the live market was at some ordinal, and what watched it, if that is wanted.
+pub struct Shadow {
+    /// The books.
+    pub market: Market,
+    /// What must be known of them when a live stream goes on.
+    pub watch: Option<Watch>,
+    head: Head,
+    /// Of the segment that is read: those that a session begins with.
+    symbols: Symbols,
+    dir: PathBuf,
+    damaged: u64,
+    /// Whether somebody follows the market's books: then they stay, whatever becomes of them, and each time in another epoch.
+    pub(super) is_followed: bool,
+}
+
+impl Shadow {
+    /// The nearest moment at or before an ordinal that nothing must be replayed for: a checkpoint, or the session's
+    /// beginning. Checkpoints that are damaged are passed over, and counted.
+    ///
+    /// # Errors
+    /// [`HistoryError::NotRecorded`] if there is none.
+    pub fn before(log: &Log, ordinal: u64, is_watched: bool) -> Result<Self, HistoryError> {
+        Self::before_if(log, ordinal, is_watched, |_| Ok(true))
+    }
+
+    /// … of the checkpoints that are good for something.
+    pub(super) fn before_if(
+        log: &Log,
+        ordinal: u64,
+        is_watched: bool,
+        mut is_good: impl FnMut(&mut CheckpointFile) -> Result<bool, CheckpointFileError>,
+    ) -> Result<Self, HistoryError> {
+        let sessions = log.sessions();
+        let session = sessions.iter().rev().find(|session| session.ordinal <= ordinal);
+        let (begin, first) = session.map_or((0, 0), |session| (session.ordinal, session.first_ordinal));
+        let mut damaged = 0;
+        let checkpoints = checkpoint_file::list(log.dir())?;
+        for (at, path) in checkpoints.iter().rev().filter(|(at, _)| (first..=ordinal).contains(at)) {
+            let loaded = CheckpointFile::open(path).and_then(|mut file| {
+                let head = *file.head();
+                if (head.ordinal, head.session) != (*at, begin) || !is_good(&mut file)? {
+                    return Ok(None);
+                }
+                let market = file.market()?;
+                let watch = if is_watched { file.watch(&market)? } else { None };
+                Ok(Some((head, market, watch)))
+            });
+            match loaded {
+                Ok(Some((head, market, watch))) => {
+                    let watch = is_watched.then(|| watch.unwrap_or_else(|| Watch::new(&market)));
+                    let mut shadow = Self::at(log, head, market, watch);
+                    shadow.damaged = damaged;
+                    return Ok(shadow);
+                }
+                Ok(None) => {}
+                Err(_) => damaged += 1,
+            }
+        }
+        if session.is_some_and(|session| session.first_ordinal != session.ordinal) {
+            let what =
+                format!("ordinal {ordinal}: the log has no checkpoint before it, and its session's beginning is gone");
+            return Err(HistoryError::NotRecorded { dir: log.dir().into(), what });
+        }
+        let mut shadow = Self::beginning(log, session, Rules::default(), is_watched);
+        shadow.damaged = damaged;
+        Ok(shadow)
+    }
+
+    fn beginning(log: &Log, session: Option<&Session>, rules: Rules, is_watched: bool) -> Self {
+        let ordinal = session.map_or(0, |session| session.ordinal);
+        let mut market = Market::new(rules);
+        market.records_taken = ordinal;
+        Self::at(log, Head { ordinal, session: ordinal, ..Head::default() }, market, is_watched.then(Watch::default))
+    }
+
+    fn at(log: &Log, head: Head, mut market: Market, watch: Option<Watch>) -> Self {
+        market.records_taken = head.ordinal;
+        Self { market, watch, head, symbols: Symbols::default(), dir: log.dir().into(), damaged: 0, is_followed: false }
+    }
+
+    /// Of which moment it is.
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Checkpoints that were damaged or missing, so that something else had to do.
+    #[must_use]
+    pub fn damaged(&self) -> u64 {
+        self.damaged
+    }
+
+    /// Goes along the log, up to the record of this ordinal and without it, but with all marks before it.
+    ///
+    /// # Errors
+    /// If the log cannot be read there, or does not have that ordinal.
+    pub fn advance(&mut self, log: &Log, cursor: &mut Cursor, ordinal: u64) -> Result<(), HistoryError> {
+        while let Some(item) = cursor.next(log)? {
+            match item {
+                Item::Records { first_ordinal, records } => {
+                    let due = ordinal.saturating_sub(first_ordinal).min(records.len() as u64) as usize;
+                    self.records(first_ordinal, &records[..due]);
+                    let left = records.len() - due;
+                    if left > 0 {
+                        cursor.give_back(left);
+                        break;
+                    }
+                }
+                Item::Mark(Mark::Hole { end, .. }) if end > ordinal => break,
+                item => self.apply(&item),
+            }
+        }
+        if self.head.ordinal != ordinal {
+            let (first, end) = (log.first_ordinal(), log.end_ordinal());
+            let what = format!("ordinal {ordinal} is not in the log, which has {first} to {end} and its holes");
+            return Err(HistoryError::NotRecorded { dir: self.dir.clone(), what });
+        }
+        Ok(())
+    }
+
+    /// Applies the next item of the log.
+    pub fn apply(&mut self, item: &Item<'_>) {
+        match item {
+            Item::Metadata(metadata) => {
+                self.market.symbols.add_metadata(metadata);
+                self.symbols = Symbols::default();
+                self.symbols.add_metadata(metadata);
+            }
+            Item::Records { first_ordinal, records } => self.records(*first_ordinal, records),
+            Item::Mapping(record) => {
+                self.market.symbols.add_record(record);
+                self.market.stream.symbol_mappings += 1;
+            }
+            Item::Mark(Mark::Session { .. }) => self.begin_session(),
+            Item::Mark(Mark::Hole { end, .. }) => self.jump(*end),
+            Item::Mark(mark) => match &mut self.watch {
+                Some(watch) => watch.observe_mark(&mut self.market, mark),
+                None => mark.apply(&mut self.market),
+            },
+        }
+    }
+
+    pub(super) fn records(&mut self, first_ordinal: u64, records: &[MboMsg]) {
+        let Some(last) = records.last() else { return };
+        if first_ordinal > self.head.ordinal {
+            // A segment is missing that no mark speaks of.
+            self.jump(first_ordinal);
+        }
+        let first = Position { record: first_ordinal, offset: 0 };
+        match &mut self.watch {
+            Some(watch) => watch.observe(&mut self.market, records, first),
+            None => self.market.take_records(records, first),
+        }
+        let latest = records.iter().map(|record| record.hd.ts_event).max().unwrap_or(0);
+        self.head = Head {
+            ordinal: first_ordinal + records.len() as u64,
+            ts_event_max: self.head.ts_event_max.max(latest),
+            ts_event: last.hd.ts_event,
+            ts_recv: last.ts_recv,
+            ..self.head
+        };
+    }
+
+    /// Takes another market for its own.
+    pub(super) fn replace(&mut self, mut market: Market) {
+        if self.is_followed {
+            market.rebase(self.market.latest_epoch() + 1);
+            self.market.become_other(market);
+        } else {
+            self.market = market;
+        }
+    }
+
+    fn begin_session(&mut self) {
+        let ordinal = self.head.ordinal;
+        let mut market = Market::new(*self.market.rules());
+        market.symbols = self.symbols.clone();
+        market.records_taken = ordinal;
+        self.replace(market);
+        self.watch = self.watch.as_ref().map(|_| Watch::default());
+        self.head = Head { ordinal, session: ordinal, ..Head::default() };
+    }
+
+    /// Goes on behind a hole, from the checkpoint at its end. Without one, books are what they were, and suspect.
+    fn jump(&mut self, end: u64) {
+        if self.head.ordinal == end {
+            return;
+        }
+        let path = checkpoint_file::path_of(&self.dir, end);
+        let loaded = CheckpointFile::open(&path).and_then(|mut file| {
+            let market = file.market()?;
+            let watch = if self.watch.is_some() { file.watch(&market)? } else { None };
+            Ok((*file.head(), market, watch))
+        });
+        if let Ok((head, market, watch)) = loaded {
+            self.watch = self.watch.take().map(|_| watch.unwrap_or_else(|| Watch::new(&market)));
+            let symbols = std::mem::take(&mut self.market.symbols);
+            self.replace(market);
+            self.market.symbols.extend(&symbols);
+            self.head = Head { session: self.head.session, ..head };
+        } else {
+            self.damaged += 1;
+            let keys: Vec<_> = self.market.books().map(|(key, _)| key).collect();
+            for key in keys {
+                for mark in [Mark::Drop { key, counts: [0; 4] }, Mark::Doubt { key, reason: HOLE.into() }] {
+                    self.apply(&Item::Mark(mark));
+                }
+            }
+            self.head.ordinal = end;
+        }
+        self.market.records_taken = end;
+    }
+}
+
+/// The market as it was right before the record of an ordinal, with all marks before that.
+///
+/// # Errors
+/// [`HistoryError::NotRecorded`] if it cannot be known; or if the log cannot be read.
+pub fn restore(log: &Log, ordinal: u64, is_watched: bool) -> Result<Shadow, HistoryError> {
+    let mut shadow = Shadow::before(log, ordinal, is_watched)?;
+    let mut cursor = log.cursor(shadow.head.ordinal);
+    shadow.advance(log, &mut cursor, ordinal)?;
+    Ok(shadow)
+}

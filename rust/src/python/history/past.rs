@@ -1,0 +1,134 @@
+//! `Past`: books as they were.
+
+use std::path::PathBuf;
+
+use pyo3::{
+    prelude::*,
+    types::{PyBytes, PyDict, PyList},
+};
+
+use super::log::session_dict;
+use crate::{
+    encode,
+    history::{self, PastError},
+    python::{market::parse_name, snapshot::BookSnapshot, snapshot::extent},
+    view::View,
+};
+
+/// Any book of a history as of any time. Thread-safe; sees what is recorded meanwhile; touches no live market.
+#[pyclass(frozen, module = "l3book")]
+pub(super) struct Past(history::Past);
+
+impl Past {
+    fn view(
+        &self,
+        py: Python<'_>,
+        instrument: &Bound<'_, PyAny>,
+        at: u64,
+        level: u8,
+        depth: Option<i64>,
+    ) -> PyResult<View> {
+        let name = parse_name(instrument)?;
+        let extent = if level == 1 { extent(Some(1), 2)? } else { extent(depth, level)? };
+        py.detach(|| self.0.view(&name, at, extent)).map_err(past_error)
+    }
+}
+
+#[pymethods]
+impl Past {
+    /// Of the history in a folder. Raises HistoryError if it cannot be read.
+    #[new]
+    fn new(py: Python<'_>, directory: PathBuf) -> PyResult<Self> {
+        Ok(Self(py.detach(|| history::Past::open(&directory))?))
+    }
+
+    /// One book as of `at` (ts_event, ns): all events complete at or before it; in its wire shape. Raises
+    /// UnknownInstrumentError, AmbiguousInstrumentError, NotRecordedError.
+    #[pyo3(
+        signature = (instrument, at, *, level=2, depth=Some(10)),
+        text_signature = "($self, instrument, at, *, level=2, depth=10)"
+    )]
+    fn book_json<'py>(
+        &self,
+        py: Python<'py>,
+        instrument: &Bound<'py, PyAny>,
+        at: u64,
+        level: u8,
+        depth: Option<i64>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let view = self.view(py, instrument, at, level, depth)?;
+        let mut out = Vec::new();
+        py.detach(|| encode::push_view(&mut out, &view));
+        Ok(PyBytes::new(py, &out))
+    }
+
+    /// The same object as a MessagePack map.
+    #[pyo3(
+        signature = (instrument, at, *, level=2, depth=Some(10)),
+        text_signature = "($self, instrument, at, *, level=2, depth=10)"
+    )]
+    fn book_msgpack<'py>(
+        &self,
+        py: Python<'py>,
+        instrument: &Bound<'py, PyAny>,
+        at: u64,
+        level: u8,
+        depth: Option<i64>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let view = self.view(py, instrument, at, level, depth)?;
+        let mut out = Vec::new();
+        py.detach(|| encode::push_view_message_pack(&mut out, &view));
+        Ok(PyBytes::new(py, &out))
+    }
+
+    /// The same book as an object: `depth` levels a side (None = all), at level 3 with their orders.
+    #[pyo3(
+        signature = (instrument, at, depth=Some(10), *, level=2),
+        text_signature = "($self, instrument, at, depth=10, *, level=2)"
+    )]
+    fn snapshot(
+        &self,
+        py: Python<'_>,
+        instrument: &Bound<'_, PyAny>,
+        at: u64,
+        depth: Option<i64>,
+        level: u8,
+    ) -> PyResult<BookSnapshot> {
+        Ok(BookSnapshot(self.view(py, instrument, at, level, depth)?))
+    }
+
+    /// Where a time (ts_event, ns) lies: the ordinal of the first record that is later. Raises NotRecordedError.
+    fn ordinal_at(&self, py: Python<'_>, at: u64) -> PyResult<u64> {
+        Ok(py.detach(|| self.0.ordinal_at(at))?)
+    }
+
+    /// The hash of all books right before the record of an ordinal. Raises NotRecordedError.
+    fn state_hash(&self, py: Python<'_>, ordinal: u64) -> PyResult<String> {
+        Ok(py.detach(|| self.0.fingerprint(ordinal))?.to_string())
+    }
+
+    /// The sessions as Log.sessions has them, with `ts_begin`: from when on their books can be asked for (None: never).
+    fn range<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let list = PyList::empty(py);
+        for reach in py.detach(|| self.0.range())? {
+            let dict = session_dict(py, reach.session)?;
+            dict.set_item("ts_begin", (reach.begin < u64::MAX).then_some(reach.begin))?;
+            list.append(dict)?;
+        }
+        Ok(list)
+    }
+
+    /// What was counted: damaged_checkpoints, passed over in favour of older ones.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let dict = PyDict::new(py);
+        dict.set_item("damaged_checkpoints", self.0.damaged_checkpoints())?;
+        Ok(dict)
+    }
+}
+
+pub(super) fn past_error(error: PastError) -> PyErr {
+    match error {
+        PastError::History(error) => error.into(),
+        PastError::Lookup(error) => error.into(),
+    }
+}

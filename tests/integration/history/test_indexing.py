@@ -1,0 +1,163 @@
+"""The thread that keeps a store up with the log: what it does when something fails, and that it says so."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from histories import record
+from l3book.history import indexing
+from l3book.history.indexing import Indexing
+from l3book.history.sqlite import SqliteStore
+from l3book.history.store import StoreError
+from naive_store import NaiveStore
+from store_batches import RandomBatches
+from store_conformance import everything
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from store_batches import MadeBatch
+
+WAIT_S = 60
+BATCHES = RandomBatches(5, 20).batches
+
+
+class MadeIndexer:
+    """Gives made-up batches, as the core's Indexer gives those of a log."""
+
+    begun_at: list[int]
+    batches: list[MadeBatch]
+
+    def __init__(self, _folder: Path, *, ordinal: int, **_options: object) -> None:
+        self.begun_at.append(ordinal)
+        self._left = [made for made in self.batches if made.end_ordinal > ordinal]
+
+    def advance(self, _records_max: int) -> MadeBatch | None:
+        return self._left.pop(0) if self._left else None
+
+
+class FaultyStore(SqliteStore):
+    """Fails as often as it is told to."""
+
+    faults: list[Exception]
+
+    def write(self, batch: MadeBatch) -> None:
+        if self.faults:
+            raise self.faults.pop()
+        super().write(batch)
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[MadeIndexer]:
+    """A log that is long enough, and made-up batches in the place of those of its records."""
+    monkeypatch.setattr(MadeIndexer, "begun_at", [], raising=False)
+    monkeypatch.setattr(MadeIndexer, "batches", list(BATCHES), raising=False)
+    monkeypatch.setattr(indexing, "Indexer", MadeIndexer)
+    monkeypatch.setattr(indexing, "BATCH_INTERVAL_S", 0.01)
+    monkeypatch.setattr(indexing, "RETRY_FIRST_S", 0.01)
+    assert record(tmp_path, pieces=1) >= BATCHES[-1].end_ordinal
+    return MadeIndexer
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[SqliteStore], Indexing]]:
+    started: list[Indexing] = []
+
+    def start(store: SqliteStore) -> Indexing:
+        made = Indexing(tmp_path, store)
+        started.append(made)
+        made.start()
+        return made
+
+    yield start
+    for one in started:
+        assert one.stop(WAIT_S)
+
+
+def wait_until(condition: Callable[[], bool], what: Indexing) -> None:
+    until_s = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < until_s, what.stats()
+        time.sleep(0.01)
+
+
+def expected() -> dict:
+    naive = NaiveStore()
+    for one in BATCHES:
+        naive.write(one)
+    return everything(naive)
+
+
+def test_it_writes_all_there_is_and_tells_how_far_it_is(made: type[MadeIndexer], start, tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path)
+    running = start(store)
+    wait_until(lambda: running.stats()["position"] == BATCHES[-1].resume_ordinal, running)
+    wait_until(lambda: running.stats()["lag_s"] == 0.0, running)
+    stats = running.stats()
+    assert everything(store) == expected()
+    rows = sum(len(one.trades_made) + len(one.bbo_made) + len(one.levels_made) for one in BATCHES)
+    assert (stats["state"], stats["error"], stats["store"]) == ("indexing", None, "sqlite")
+    assert (stats["batches"], stats["rows"], stats["errors"]) == (len(BATCHES), rows, 0)
+    with store.reading() as connection:
+        assert connection.execute("SELECT count(*) FROM segments").fetchone() == (1,)
+    assert running.stop(WAIT_S)
+    assert running.stats()["state"] == "stopped"
+
+
+def test_what_fails_is_told_and_tried_again_from_where_the_store_is(
+    made: type[MadeIndexer], start, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = FaultyStore(tmp_path)
+    store.faults = [StoreError("the disk is full"), StoreError("the disk is full"), KeyError("a bug")]
+    store.open()
+    store_position = BATCHES[7].resume_ordinal
+    for one in BATCHES[:8]:
+        SqliteStore.write(store, one)
+    running = start(store)
+    wait_until(lambda: running.stats()["position"] == BATCHES[-1].resume_ordinal, running)
+    assert everything(store) == expected()
+    assert made.begun_at == [store_position] * 4
+    stats = running.stats()
+    assert (stats["state"], stats["error"], stats["errors"], stats["restarts"]) == ("indexing", None, 3, 3)
+    assert caplog.text.count("tried again: the disk is full") == 1
+    assert "KeyError" in caplog.text
+    assert "indexed again" in caplog.text
+
+
+def test_while_it_fails_its_state_says_why_and_it_can_be_stopped(
+    made: type[MadeIndexer], start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "RETRY_FIRST_S", 3600)
+    store = FaultyStore(tmp_path)
+    store.faults = [StoreError("history.sqlite: database or disk is full")]
+    running = start(store)
+    wait_until(lambda: running.stats()["state"] == "failing", running)
+    stats = running.stats()
+    assert stats["error"] == "history.sqlite: database or disk is full"
+    assert stats["lag_s"] > 0
+    assert running.stop(WAIT_S)
+
+
+def test_a_store_that_cannot_be_opened_is_opened_once_it_can(made: type[MadeIndexer], start, tmp_path: Path) -> None:
+    (tmp_path / "history.sqlite").mkdir()
+    store = SqliteStore(tmp_path)
+    running = start(store)
+    wait_until(lambda: running.stats()["errors"] >= 2, running)
+    (tmp_path / "history.sqlite").rmdir()
+    wait_until(lambda: running.stats()["position"] == BATCHES[-1].resume_ordinal, running)
+    assert everything(store) == expected()
+
+
+def test_a_store_of_another_log_is_refused(made: type[MadeIndexer], start, tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path)
+    store.open()
+    store.write(RandomBatches(6, 2_000).batches[-1])
+    position = store.position()
+    running = start(store)
+    wait_until(lambda: running.stats()["state"] == "failing", running)
+    assert f"its rows are of {position} records, the log in {tmp_path} has" in str(running.stats()["error"])
+    assert made.begun_at == []

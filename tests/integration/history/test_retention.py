@@ -1,0 +1,205 @@
+"""What is removed when a history grows too old or too large, and what has to stay."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from histories import record
+from l3book._core import Log
+from l3book.history.retention import DAY_S, Limits, Retention
+from l3book.history.sqlite import SqliteStore
+from store_batches import batch, bbo, level, trade
+from store_conformance import ALL, ALWAYS, BOOK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHECKPOINT_BYTES = 1_000
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    store = SqliteStore(tmp_path)
+    store.open()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def history(tmp_path: Path, store: SqliteStore) -> Log:
+    """Eight segments or so, all of them derived: a trade, best prices and a level of each one's first second."""
+    record(tmp_path)
+    history = Log(tmp_path)
+    assert len(history.segments()) > 5
+    rows = [make(one["first_ordinal"], _second(one)) for one in history.segments() for make in (trade, bbo, level)]
+    store.write(batch(*rows, resume=history.end_ordinal))
+    return history
+
+
+def _second(segment: dict) -> int:
+    return segment["ts_recv_min"] - segment["ts_recv_min"] % 10**9
+
+
+def checkpoint(folder: Path, ordinal: int) -> Path:
+    path = folder / "checkpoints" / f"{ordinal:020}.l3ck"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(bytes(CHECKPOINT_BYTES))
+    return path
+
+
+def make_old(segments: list[dict], days: float) -> None:
+    at_s = time.time() - days * DAY_S
+    for segment in segments:
+        os.utime(segment["path"], (at_s, at_s))
+
+
+def bytes_of(folder: Path, store: SqliteStore) -> int:
+    files = [path for name in ("log", "checkpoints") for path in (folder / name).rglob("*") if path.is_file()]
+    return sum(path.stat().st_size for path in files) + store.bytes_used()
+
+
+def test_without_limits_nothing_is_removed(tmp_path: Path, store: SqliteStore, history: Log) -> None:
+    make_old(history.segments(), 10_000)
+    assert not Retention(tmp_path, store, Limits()).apply(history)
+    history.refresh()
+    assert history.verify()["good"]
+
+
+def test_old_segments_go_with_all_that_only_they_could_be_asked_for(
+    tmp_path: Path, store: SqliteStore, history: Log, caplog: pytest.LogCaptureFixture
+) -> None:
+    segments = history.segments()
+    useless, useful = (
+        checkpoint(tmp_path, segments[2]["first_ordinal"]),
+        checkpoint(tmp_path, segments[4]["end_ordinal"]),
+    )
+    make_old(segments[:4], 8)
+    retention = Retention(tmp_path, store, Limits(days_max=7))
+    with caplog.at_level(logging.INFO):
+        assert retention.apply(history)
+    history.refresh()
+    assert history.segments() == segments[4:]
+    assert history.verify()["good"]
+    assert not useless.exists()
+    assert useful.exists()
+    kept = {Path(one["path"]).name.split(".")[0] for one in segments[4:]}
+    assert {path.name.split(".")[0] for path in (tmp_path / "log").rglob("*") if path.is_file()} == kept
+    assert store.trades(BOOK, *ALWAYS, ALL)[0].ts_recv >= _second(segments[4])
+    assert store.bbo(BOOK, *ALWAYS, None, ALL)[0].ts >= _second(segments[4])
+    removed = retention.removed
+    assert (removed.segments, removed.checkpoints) == (4, 1)
+    assert removed.bytes >= sum(one["bytes"] for one in segments[:4]) + CHECKPOINT_BYTES
+    assert f"removed 4 segments and 1 checkpoints, {removed.bytes} bytes" in caplog.text
+    assert not retention.apply(history)
+
+
+def test_nothing_goes_that_no_checkpoint_makes_up_for(tmp_path: Path, store: SqliteStore, history: Log) -> None:
+    segments = history.segments()
+    make_old(segments, 8)
+    retention = Retention(tmp_path, store, Limits(days_max=7))
+    assert not retention.apply(history)
+    # One inside of the third segment: it needs that segment, and the two before it are needed by nothing else.
+    checkpoint(tmp_path, segments[2]["first_ordinal"] + 5)
+    assert retention.apply(history)
+    history.refresh()
+    assert history.segments() == segments[2:]
+
+
+def test_a_session_begins_without_a_checkpoint(tmp_path: Path, store: SqliteStore, history: Log) -> None:
+    first = history.segments()
+    end = record(tmp_path, pieces=2, session="file:again.dbn")
+    history.refresh()
+    store.write(batch(resume=end))
+    make_old(first, 8)
+    assert Retention(tmp_path, store, Limits(days_max=7)).apply(history)
+    history.refresh()
+    assert history.first_ordinal == first[-1]["end_ordinal"]
+    assert [one["uri"] for one in history.sessions()] == ["file:again.dbn"]
+
+
+def test_what_is_not_derived_yet_stays(tmp_path: Path, store: SqliteStore, history: Log) -> None:
+    segments = history.segments()
+    store.write(batch(resume=segments[2]["first_ordinal"]))
+    for segment in segments:
+        checkpoint(tmp_path, segment["end_ordinal"])
+    make_old(segments, 8)
+    assert Retention(tmp_path, store, Limits(days_max=7)).apply(history)
+    history.refresh()
+    assert history.segments() == segments[2:]
+
+
+def test_the_newest_segment_stays_whatever_its_size_or_age(
+    tmp_path: Path, store: SqliteStore, history: Log, caplog: pytest.LogCaptureFixture
+) -> None:
+    segments = history.segments()
+    for segment in segments:
+        checkpoint(tmp_path, segment["end_ordinal"])
+    make_old(segments, 8)
+    retention = Retention(tmp_path, store, Limits(days_max=7, bytes_max=1))
+    assert retention.apply(history)
+    history.refresh()
+    assert history.segments() == segments[-1:]
+    assert not retention.apply(history)
+    assert caplog.text.count("larger than allowed, and nothing more can be removed") == 1
+
+
+def test_the_folder_is_kept_below_its_size_and_not_far_below(tmp_path: Path, store: SqliteStore, history: Log) -> None:
+    segments = history.segments()
+    for segment in segments:
+        checkpoint(tmp_path, segment["end_ordinal"])
+    bytes_max = bytes_of(tmp_path, store) * 2 // 3
+    assert Retention(tmp_path, store, Limits(bytes_max=bytes_max)).apply(history)
+    history.refresh()
+    kept = history.segments()
+    assert bytes_of(tmp_path, store) <= bytes_max
+    largest = max(one["bytes"] for one in segments) + CHECKPOINT_BYTES
+    assert bytes_of(tmp_path, store) + 2 * largest > bytes_max
+    assert kept == segments[-len(kept) :]
+
+
+def test_what_a_crash_left_behind_goes_at_the_next_start(tmp_path: Path, store: SqliteStore, history: Log) -> None:
+    segments = history.segments()
+    checkpoint(tmp_path, segments[1]["end_ordinal"])
+    # It came as far as the files of the first segment, and its index stayed; then a server was killed.
+    Path(segments[0]["path"]).unlink()
+    history.refresh()
+    assert not Retention(tmp_path, store, Limits(days_max=7)).apply(history)
+    assert not Path(segments[0]["path"]).with_suffix("").with_suffix(".index").exists()
+    assert store.trades(BOOK, *ALWAYS, ALL)[0].ts_recv >= _second(segments[1])
+
+
+class Elsewhere:
+    """A store that is not in the folder."""
+
+    name = "elsewhere"
+
+    def __init__(self, position: int) -> None:
+        self._position = position
+        self.pruned: list[int] = []
+
+    def position(self) -> int:
+        return self._position
+
+    def prune(self, before_ts: int) -> None:
+        self.pruned.append(before_ts)
+
+
+def test_a_store_elsewhere_is_pruned_by_age_and_not_for_room_on_this_disk(tmp_path: Path, history: Log) -> None:
+    segments = history.segments()
+    for segment in segments:
+        checkpoint(tmp_path, segment["end_ordinal"])
+    store = Elsewhere(history.end_ordinal)
+    bytes_max = sum(one["bytes"] for one in segments[1:]) + len(segments) * CHECKPOINT_BYTES
+    assert Retention(tmp_path, store, Limits(bytes_max=bytes_max)).apply(history)
+    assert store.pruned == []
+    history.refresh()
+    left = history.segments()
+    make_old(left[:2], 8)
+    assert Retention(tmp_path, store, Limits(days_max=7)).apply(history)
+    assert store.pruned == [max(one["ts_recv_max"] for one in left[:2])]

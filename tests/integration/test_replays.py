@@ -1,0 +1,368 @@
+"""The past played again over the WebSocket, mirrored and held against REST's `at=`."""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.sync.client import ClientConnection
+
+from http_contract import problem
+from l3book.client import AsyncClient, Client, ReplayError
+from mirror import Mirror
+from recorded import serve_recorded, simulated, times_of
+from running import POLL_INTERVAL_S, STATE_TIMEOUT_S, RunningServer
+from sockets import ANSWER_TIMEOUT_S, connect, hear, hear_until, say
+
+RECORDS = 60_000
+INSTRUMENTS = 2
+MATCHES = 10
+SEEKS = 12
+FAST = 1_000_000
+HOUR_NS = 3_600_000_000_000
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return simulated(
+        tmp_path_factory.mktemp("replays") / "sim.dbn", RECORDS, seed=12, instruments=INSTRUMENTS, resting_max=300
+    )
+
+
+@pytest.fixture(scope="module")
+def times(recording: Path) -> list[int]:
+    return times_of(recording)
+
+
+@pytest.fixture(scope="module")
+def server(recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    running: list[RunningServer] = []
+
+    def start(*arguments: str, **options: Any) -> RunningServer:
+        running.append(RunningServer(*arguments, **options))
+        running[-1].wait_until_listening()
+        return running[-1]
+
+    folder = tmp_path_factory.mktemp("history")
+    settings = {"replays_per_key_max": 16, "slow_consumer_timeout_s": 600, "history_checkpoint_records": 9000}
+    yield serve_recorded(start, recording, folder, **settings)
+    for one in running:
+        one.kill()
+
+
+def subscribe(client: ClientConnection, channel: str, instrument: str = "SYN0", **more: Any) -> dict[str, Any]:
+    """Subscribe; -> the ack."""
+    op = {"op": "subscribe", "id": 1, "channel": channel, "instrument": instrument, "interval_ms": 10, **more}
+    client.send(json.dumps(op))
+    return hear_until(client, lambda message: message["type"] in {"ack", "error"} and message.get("id") == 1)[-1]
+
+
+def travel(client: ClientConnection, op: str, **more: Any) -> dict[str, Any]:
+    """Send an op; -> its ack or error. What comes before belongs to what was before."""
+    say(client, op=op, id=99, **more)
+    return hear_until(client, lambda message: message.get("id") == 99)[-1]
+
+
+def as_of(server: RunningServer, at: int, name: str = "SYN0") -> tuple[int, dict[str, Any]]:
+    body = server.get(f"/v1/books/{name}?depth=all&at={at}").raise_for_status().json()
+    book = {side: [level[:3] for level in body[side]] for side in ("bids", "asks")}
+    return body["seq"], {**book, "state": body["state"]}
+
+
+def cut(book: dict[str, Any], depth: int | None) -> dict[str, Any]:
+    return {**book, "bids": book["bids"][:depth], "asks": book["asks"][:depth]}
+
+
+CHANNELS = [("bbo", {}, 1), ("depth", {"depth": 10}, 10), ("depth", {"depth": 3, "level": 3}, 3), ("orders", {}, None)]
+
+
+@pytest.mark.parametrize("speed", [0.5, 20, FAST])
+@pytest.mark.parametrize(("channel", "options", "depth"), CHANNELS, ids=["bbo", "depth", "queues", "orders"])
+def test_a_replay_rebuilds_the_past(
+    server: RunningServer, times: list[int], channel: str, options: dict[str, Any], depth: int | None, speed: float
+) -> None:
+    with connect(server) as client:
+        mirror = Mirror(depth)
+        subscribe(client, channel, **options)
+        mirror.take(hear(client))
+        present = mirror.version[0]
+        ack = travel(client, "replay", **{"from": str(times[1000])}, speed=speed)
+        assert (ack["type"], ack["state"], ack["speed"]) == ("ack", "playing", speed)
+        snapshot = hear(client)
+        assert snapshot["type"] == "snapshot"
+        mirror.take(snapshot)
+        assert mirror.version[0] != present
+        assert as_of(server, times[1000])[0] == snapshot["seq"]
+        seen = {snapshot["seq"]: (int(snapshot["ts_event"]), mirror.book())}
+        deadline_s = time.monotonic() + STATE_TIMEOUT_S
+        last_seq = as_of(server, times[-1])[0]
+        while len(seen) < 50 and snapshot["seq"] < last_seq and time.monotonic() < deadline_s:
+            snapshot = hear(client)
+            mirror.take(snapshot)
+            seen[snapshot["seq"]] = (int(snapshot["ts_event"]), mirror.book())
+    matched = 0
+    for seq, (at, book) in random.Random(1).sample(sorted(seen.items()), min(len(seen), MATCHES)):
+        their_seq, theirs = as_of(server, at)
+        # Several events can have the same time; then the book as of it is a later one.
+        if their_seq == seq:
+            assert cut(theirs, depth) == book
+            matched += 1
+    assert matched
+
+
+def test_it_ends_where_the_live_book_is(server: RunningServer, times: list[int]) -> None:
+    with connect(server) as client:
+        mirror = Mirror(None)
+        subscribe(client, "orders")
+        live = Mirror(None)
+        live.take(hear(client))
+        travel(client, "replay", **{"from": str(times[1])}, speed=FAST)
+        deadline_s = time.monotonic() + STATE_TIMEOUT_S
+        while mirror.version[1] != live.version[1]:
+            assert time.monotonic() < deadline_s, (mirror.version, live.version)
+            mirror.take(hear(client))
+        assert mirror.orders == live.orders
+        assert wait_for_heartbeat(client, lambda told: told.get("state") == "ended")["ts"]
+        ack = travel(client, "live")
+        assert (ack["replay"], "state" in ack) == (None, False)
+        live_again = Mirror(None)
+        live_again.take(hear(client))
+        assert (live_again.version, live_again.orders) == (live.version, live.orders)
+        assert "replay" not in wait_for_heartbeat(client, lambda _told: True)
+
+
+def wait_for_heartbeat(client: ClientConnection, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    deadline_s = time.monotonic() + STATE_TIMEOUT_S
+    while time.monotonic() < deadline_s:
+        message = json.loads(client.recv(ANSWER_TIMEOUT_S))
+        if message["type"] == "heartbeat" and wanted(message):
+            return dict(message)
+    raise AssertionError("no such heartbeat")
+
+
+def test_seeks_lead_where_at_leads(server: RunningServer, times: list[int]) -> None:
+    epochs = set()
+    with connect(server) as client:
+        mirror = Mirror(None)
+        subscribe(client, "orders")
+        hear(client)
+        travel(client, "replay", **{"from": str(times[100])}, paused=True)
+        mirror.take(hear(client))
+        for at in random.Random(2).sample(times, SEEKS):
+            epochs.add(mirror.version[0])
+            ack = travel(client, "seek", at=str(at))
+            assert ack["state"] == "paused"
+            snapshot = hear(client)
+            assert snapshot["type"] == "snapshot", "the first message after the ack"
+            assert snapshot["epoch"] not in epochs
+            mirror.take(snapshot)
+            seq, book = as_of(server, at)
+            assert (mirror.version[1], mirror.book()) == (seq, book)
+
+
+def test_steps_go_by_events_of_one_book(server: RunningServer, times: list[int]) -> None:
+    with connect(server) as client:
+        mirror = Mirror(None)
+        subscribe(client, "orders")
+        hear(client)
+        travel(client, "replay", **{"from": str(times[20_000])}, paused=True)
+        mirror.take(hear(client))
+        for events in (1, 1, 2, 5, 100, 1):
+            seq = mirror.version[1]
+            assert travel(client, "step", events=events)["state"] == "paused"
+            while mirror.version[1] < seq + events:
+                mirror.take(hear(client))
+            assert mirror.version[1] == seq + events
+        before = {}
+        for events in (3, -3, -50, 50):
+            seq = mirror.version[1]
+            before[seq] = mirror.orders
+            travel(client, "step", events=events)
+            while mirror.version[1] != seq + events:
+                mirror.take(hear(client))
+            if seq + events in before:
+                assert mirror.orders == before[seq + events]
+        subscribe(client, "bbo", "SYN1")
+        assert travel(client, "step")["code"] == "bad_parameter"
+        assert travel(client, "step", instrument="SYN1")["type"] == "ack"
+
+
+def test_a_book_that_is_not_there_yet_comes_with_its_first_event(server: RunningServer, times: list[int]) -> None:
+    with connect(server) as client:
+        ack = travel(client, "replay", **{"from": str(times[0] - 1)}, paused=True)
+        if ack["type"] == "error":
+            # Whether the very moment before the first record is recorded is the log's to say.
+            assert ack["code"] == "not_recorded"
+            return
+        assert subscribe(client, "depth")["type"] == "ack"
+        say(client, op="ping", id=5)
+        assert hear(client) == {"type": "pong", "id": 5}
+        travel(client, "resume", speed=FAST)
+        heard = hear_until(client, lambda message: message["type"] == "snapshot")
+        Mirror(10).take(heard[-1])
+
+
+def test_two_are_at_different_times_and_a_third_in_the_present(
+    serve: Callable[..., RunningServer], tmp_path: Path
+) -> None:
+    """The live feed goes on meanwhile, and its client is told everything."""
+    server = serve("--source", "synthetic:?rate=3000", "--history", str(tmp_path / "history"))
+    server.wait_until_ready()
+    first = int(server.get("/v1/books/SYN0").json()["ts_event"])
+    deadline_s = time.monotonic() + STATE_TIMEOUT_S
+    while server.get(f"/v1/books/SYN0?at={first}").status_code != 200:
+        assert time.monotonic() < deadline_s
+        time.sleep(POLL_INTERVAL_S)
+    with connect(server) as early, connect(server) as late, connect(server) as present:
+        mirrors = {early: Mirror(10), late: Mirror(10), present: Mirror(10)}
+        for client, mirror in mirrors.items():
+            subscribe(client, "depth")
+            mirror.take(hear(client))
+        for client, at in ((early, first), (late, first + 2_000_000_000)):
+            travel(client, "replay", **{"from": str(at)}, speed=1)
+            mirrors[client].take(hear(client))
+        for _ in range(60):
+            for client, mirror in mirrors.items():
+                mirror.take(hear(client))
+        versions = [mirror.version for mirror in mirrors.values()]
+        assert versions[0][1] < versions[2][1]
+        assert versions[1][1] < versions[2][1]
+    assert server.metrics()["websocket"]["conflated"] == 0
+
+
+def test_one_replay_for_several(server: RunningServer, times: list[int]) -> None:
+    made = server.client.post("/v1/replays", json={"from": str(times[3000]), "paused": True})
+    assert made.status_code == 201
+    path, replay = made.headers["Location"], made.json()["id"]
+    assert path.endswith(replay)
+    with connect(server) as one, connect(server) as other:
+        mirrors = {one: Mirror(10), other: Mirror(10)}
+        for client, mirror in mirrors.items():
+            subscribe(client, "depth")
+            hear(client)
+            assert travel(client, "replay", replay=replay)["state"] == "paused"
+            mirror.take(hear(client))
+        assert server.get(path).json()["sockets"] == 2
+        change = {"at": str(times[5000]), "step": {"instrument": "SYN0", "events": 2}, "speed": 3}
+        changed = server.client.patch(path, json=change).raise_for_status().json()
+        assert (changed["state"], changed["speed"]) == ("paused", 3)
+        seq = as_of(server, times[5000])[0]
+        for client, mirror in mirrors.items():
+            while mirror.version[1] != seq + 2:
+                mirror.take(hear(client))
+        assert mirrors[one].version == mirrors[other].version
+        assert server.client.patch(path, json={"paused": False}).json()["state"] == "playing"
+        assert travel(other, "pause")["state"] == "paused"
+        assert server.get(path).json()["state"] == "paused"
+        assert server.client.delete(path).status_code == 204
+        for client in mirrors:
+            heard = hear_until(client, lambda message: message["type"] == "ack")
+            assert (heard[-1]["replay"], "id" in heard[-1]) == (None, False)
+            assert hear(client)["type"] == "snapshot"
+    problem(server.get(path), 404, "unknown_replay")
+    problem(server.client.delete(path), 404, "unknown_replay")
+
+
+def test_what_is_refused_changes_nothing(server: RunningServer, times: list[int]) -> None:
+    with connect(server) as client:
+        mirror = Mirror(10)
+        subscribe(client, "depth")
+        mirror.take(hear(client))
+        refusals = [
+            ({"op": "pause"}, "no_replay"),
+            ({"op": "live"}, "no_replay"),
+            ({"op": "replay"}, "bad_parameter"),
+            ({"op": "replay", "from": str(times[5]), "replay": "00"}, "bad_parameter"),
+            ({"op": "replay", "replay": "0123456789abcdef"}, "unknown_replay"),
+            ({"op": "replay", "from": "soon"}, "bad_parameter"),
+            ({"op": "replay", "from": str(times[0] - HOUR_NS)}, "not_recorded"),
+        ]
+        for op, code in refusals:
+            assert travel(client, **op)["code"] == code, op
+        assert "replay" not in wait_for_heartbeat(client, lambda _told: True)
+        travel(client, "replay", **{"from": str(times[500])}, paused=True)
+        snapshot = hear(client)
+        assert travel(client, "seek", at=str(times[0] - HOUR_NS))["code"] == "not_recorded"
+        assert travel(client, "seek", at="soon")["code"] == "bad_parameter"
+        assert travel(client, "step", instrument="NONE")["code"] == "unknown_instrument"
+        travel(client, "step")
+        delta = hear(client)
+        assert (delta["type"], delta["epoch"]) == ("delta", snapshot["epoch"])
+
+
+def test_limits_and_what_frees_them(
+    serve: Callable[..., RunningServer], recording: Path, times: list[int], tmp_path: Path
+) -> None:
+    server = serve_recorded(
+        serve, recording, tmp_path / "history", replays_per_key_max=2, replay_idle_timeout_s=1, sockets_max=10
+    )
+    body = {"from": str(times[100]), "paused": True}
+    with connect(server) as one, connect(server) as other:
+        assert travel(one, "replay", **body)["type"] == "ack"
+        made = server.client.post("/v1/replays", json=body)
+        assert made.status_code == 201
+        assert travel(other, "replay", replay=made.json()["id"])["type"] == "ack"
+        refused = server.client.post("/v1/replays", json=body)
+        assert problem(refused, 429, "too_many_replays")
+        assert refused.headers["Retry-After"]
+        assert travel(other, "replay", **body)["code"] == "too_many_replays"
+        # Somebody is in it: it does not end for want of use.
+        time.sleep(2)
+        assert len(server.get("/v1/replays").json()["replays"]) == 2
+    deadline_s = time.monotonic() + STATE_TIMEOUT_S
+    while server.get("/v1/replays").json()["replays"]:
+        assert time.monotonic() < deadline_s
+        time.sleep(POLL_INTERVAL_S)
+    assert server.client.post("/v1/replays", json=body).status_code == 201
+
+
+def test_the_client_travels(server: RunningServer, times: list[int]) -> None:
+    with Client(server.url) as client:
+        depth = client.subscribe("depth", "SYN0", interval_ms=10)
+        assert depth.next(STATE_TIMEOUT_S).kind == "snapshot"
+        assert client.replayed is None
+        state = client.replay(times[2000], speed=50)
+        assert (state.state, state.speed, client.replayed) == ("playing", 50, state)
+        while (update := depth.next(STATE_TIMEOUT_S)).kind != "delta" or update.epoch == "":
+            continue
+        assert client.pause() == client.replayed
+        client.seek(times[9000])
+        while (update := depth.next(STATE_TIMEOUT_S)).kind != "snapshot":
+            continue
+        assert update.seq == as_of(server, times[9000])[0]
+        client.step(2)
+        while update.seq < as_of(server, times[9000])[0] + 2:
+            update = depth.next(STATE_TIMEOUT_S)
+        resumed = client.resume(0.5)
+        assert resumed is not None
+        assert resumed.speed == 0.5
+        with pytest.raises(ReplayError, match="not_recorded"):
+            client.seek(times[0] - HOUR_NS)
+        client.live()
+        assert client.replayed is None
+        with pytest.raises(ReplayError, match="no_replay"):
+            client.pause()
+        assert client.counters.crc_errors == client.counters.resyncs == 0
+
+
+def test_the_asynchronous_client_travels(server: RunningServer, times: list[int]) -> None:
+    async def run() -> None:
+        async with AsyncClient(server.url, encoding="json") as client:
+            orders = await client.subscribe("orders", "SYN1", interval_ms=10)
+            await client.replay(str(times[2000]), paused=True)
+            await client.seek(times[4000])
+            await client.resume(10)
+            seq = as_of(server, times[4000], "SYN1")[0]
+            while (await orders.next(STATE_TIMEOUT_S)).seq <= seq or client.replayed is None:
+                continue
+            await client.pause()
+            await client.step(-1)
+            await client.live()
+            assert client.replayed is None
+            assert client.counters.crc_errors == client.counters.resyncs == 0
+
+    asyncio.run(run())

@@ -1,0 +1,84 @@
+"""Servers that record what a file holds, and what the same file says of its past."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from l3book import Market
+from l3book._core import FileReader, Simulator
+from running import POLL_INTERVAL_S, STATE_TIMEOUT_S, RunningServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def simulated(path: Path, records: int, **options: int) -> Path:
+    """Write a recording of the synthetic market."""
+    simulator = Simulator(**options)
+    path.write_bytes(simulator.header() + simulator.read(records))
+    return path
+
+
+def serve_recorded(
+    serve: Callable[..., RunningServer], path: Path, folder: Path, *arguments: str, **settings: object
+) -> RunningServer:
+    """Serve the file with a history in the folder, and wait until all of it is on disk and in the tables."""
+    env = {f"L3BOOK_{name.upper()}": str(value) for name, value in settings.items()}
+    server = serve("--source", f"file:{path}", "--history", str(folder), *arguments, env=env)
+    server.wait_for_state("ended")
+    wait_until_recorded(server)
+    return server
+
+
+def wait_until_recorded(server: RunningServer) -> None:
+    """Wait until everything applied so far is durable, and derived tables have it too."""
+    deadline_s = time.monotonic() + STATE_TIMEOUT_S
+    while True:
+        metrics = server.metrics()
+        history = metrics["history"]
+        applied = metrics["totals"]["messages"]
+        position = (history["indexing"] or {}).get("lag_records", 0)
+        if history["recorder"]["durable_ordinal"] >= applied and position == 0:
+            return
+        assert time.monotonic() < deadline_s, history
+        time.sleep(POLL_INTERVAL_S)
+
+
+def ends_of(path: Path) -> tuple[int, int]:
+    """ts_event of the first event and of the last."""
+    market, reader = Market(), FileReader(path)
+    while not market.instruments():
+        market.feed(reader.read(1))
+    first = market.instruments()[0].ts_event
+    whole = Market()
+    whole.feed_file(path)
+    return first, max(entry.ts_event for entry in whole.instruments())
+
+
+def times_of(path: Path) -> list[int]:
+    """The ts_event of every event of a file, in order."""
+    market = Market()
+    times: list[int] = []
+    reader = FileReader(path)
+    while chunk := reader.read(1):
+        market.feed(chunk)
+        latest = max((entry.ts_event for entry in market.instruments()), default=0)
+        if latest and (not times or times[-1] != latest):
+            times.append(latest)
+    return times
+
+
+def book_as_of(path: Path, at: int, instrument: str, *, level: Any = 2, depth: int | None = 10) -> dict[str, Any]:
+    """The book that the file alone leads to, as `reconstruct --at` does; without its epoch."""
+    market = Market(until=at)
+    market.feed_file(path)
+    return without_epoch(msgspec.json.decode(market.book_json(instrument, level=level, depth=depth)))
+
+
+def without_epoch(book: dict[str, Any]) -> dict[str, Any]:
+    """Runs of a book have names of their own; all else is the same."""
+    return {name: value for name, value in book.items() if name != "epoch"}

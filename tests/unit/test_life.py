@@ -1,0 +1,61 @@
+"""What became of an order, read off its records."""
+
+import pytest
+
+from l3book.history.life import Life, life_of
+from l3book.history.store import LifeRow
+
+
+def record(ordinal: int, action: str, size: int, *, price: int = 5, sequence: int = 0) -> LifeRow:
+    return LifeRow(ordinal, ordinal, ordinal, action, "B", price, size, 128, 0, sequence or ordinal)
+
+
+ADDED = record(1, "A", 10)
+
+
+def known(*records: LifeRow) -> Life:
+    life = life_of(records, [0], None)
+    assert life is not None
+    return life
+
+
+@pytest.mark.parametrize(
+    ("records", "status", "size", "filled"),
+    [
+        ([], "resting", 10, 0),
+        ([record(2, "C", 4)], "resting", 6, 0),
+        ([record(2, "C", 10)], "cancelled", 0, 0),
+        ([record(2, "C", 11)], "cancelled", 0, 0),
+        ([record(2, "F", 4, sequence=9), record(3, "C", 4, sequence=9)], "resting", 6, 4),
+        ([record(2, "F", 10, sequence=9), record(3, "C", 10, sequence=9)], "filled", 0, 10),
+        ([record(2, "F", 4, sequence=9), record(3, "C", 4, sequence=9), record(4, "C", 6)], "cancelled", 0, 4),
+        ([record(2, "M", 3)], "resting", 3, 0),
+        ([record(2, "M", 0)], "cancelled", 0, 0),
+        ([record(2, "C", 10), record(3, "A", 7)], "resting", 7, 0),
+    ],
+)
+def test_the_last_records_decide(records: list[LifeRow], status: str, size: int, filled: int) -> None:
+    life = known(ADDED, *records)
+    assert (life.status, life.size, life.filled) == (status, size, filled)
+    assert life.records == [ADDED, *records]
+
+
+def test_a_modify_moves_it() -> None:
+    assert known(ADDED, record(2, "M", 10, price=6)).price == 6
+
+
+def test_only_the_last_session_that_knows_it_counts() -> None:
+    again = record(101, "A", 3)
+    life = life_of([ADDED, record(2, "C", 10), again], [0, 100, 200], None)
+    assert life is not None
+    assert (life.records, life.size) == ([again], 3)
+
+
+def test_what_comes_later_is_not_known_yet() -> None:
+    gone = record(2, "C", 10)
+    assert life_of([ADDED, gone], [0], 2) == known(ADDED)
+    assert life_of([ADDED, gone], [0], 1) is None
+
+
+def test_nobody_knows_what_was_never_there() -> None:
+    assert life_of([], [0], None) is None
