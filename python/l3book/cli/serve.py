@@ -213,7 +213,7 @@ def _begin(settings: "Settings", source: "AnySource") -> "Beginning":
     except ValueError as error:
         raise CommandError(str(error)) from None
     except HistoryError as error:
-        raise CommandError(f"history {settings.history}: {error}") from None
+        raise CommandError(f"history {error}") from None
     except OSError as error:
         raise cannot_use(f"history {settings.history}", error) from None
     _, warning = beginning.recording.condition()
@@ -232,7 +232,7 @@ def _history(settings: "Settings", recording: "AnyRecording") -> "History | None
     try:
         return History(recording.folder, recording.store, settings)
     except HistoryError as error:
-        raise CommandError(f"history {recording.folder}: {error}") from None
+        raise CommandError(f"history {error}") from None
 
 
 def _make_room(guard: "Guard", settings: "Settings") -> None:
