@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from l3book import Market
-from l3book._core import Simulator
+from l3book._core import FileReader, Simulator
 from running import POLL_INTERVAL_S, STATE_TIMEOUT_S, RunningServer
 
 if TYPE_CHECKING:
@@ -48,12 +48,21 @@ def wait_until_recorded(server: RunningServer) -> None:
         time.sleep(POLL_INTERVAL_S)
 
 
+def ends_of(path: Path) -> tuple[int, int]:
+    """ts_event of the first event and of the last."""
+    market, reader = Market(), FileReader(path)
+    while not market.instruments():
+        market.feed(reader.read(1))
+    first = market.instruments()[0].ts_event
+    whole = Market()
+    whole.feed_file(path)
+    return first, max(entry.ts_event for entry in whole.instruments())
+
+
 def times_of(path: Path) -> list[int]:
     """The ts_event of every event of a file, in order."""
     market = Market()
     times: list[int] = []
-    from l3book._core import FileReader
-
     reader = FileReader(path)
     while chunk := reader.read(1):
         market.feed(chunk)

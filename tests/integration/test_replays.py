@@ -28,7 +28,9 @@ HOUR_NS = 3_600_000_000_000
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return simulated(tmp_path_factory.mktemp("replays") / "sim.dbn", RECORDS, seed=12, instruments=INSTRUMENTS)
+    return simulated(
+        tmp_path_factory.mktemp("replays") / "sim.dbn", RECORDS, seed=12, instruments=INSTRUMENTS, resting_max=300
+    )
 
 
 @pytest.fixture(scope="module")

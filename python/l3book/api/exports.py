@@ -15,6 +15,7 @@ from l3book.api.past_problems import asked, known
 from l3book.api.problems import Problem
 from l3book.history.exports import ExportTooLargeError, media_type_of
 from l3book.history.exports import Request as ExportRequest
+from l3book.history.stretch import SeveralSessionsError
 from l3book.hub import Hub
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class ExportResources:
             return await asked(exports.make(wanted), wanted.instrument)
         except ExportTooLargeError as error:
             raise Problem(422, "export_too_large", f"{error}: expected a shorter range") from None
+        except SeveralSessionsError as error:
+            raise Problem(422, "bad_parameter", str(error)) from None
         except OSError as error:
             log.warning("an export could not be written: %s", error)
             reason = error.strerror or str(error)

@@ -33,7 +33,8 @@ export interface DeltaMessage extends BookFacts {
 export type StreamMessage =
   | SnapshotMessage
   | DeltaMessage
-  | { readonly type: "ack"; readonly id: number }
+  /** Without an id: of something that was not asked for here. `replay`: the replay the socket is in. */
+  | { readonly type: "ack"; readonly id: number | null; readonly replay: string | null }
   | { readonly type: "error"; readonly id: number | null; readonly code: string; readonly detail: string }
   /** `seq` counts the complete events of all books subscribed to. */
   | { readonly type: "heartbeat"; readonly seq: number }
@@ -55,7 +56,11 @@ export function parseMessage(data: unknown): StreamMessage {
     case "delta":
       return { type, ...facts(message), prev: number(message["prev"], "delta.prev") };
     case "ack":
-      return { type, id: number(message["id"], "ack.id") };
+      return {
+        type,
+        id: nullable(message["id"], "ack.id", number),
+        replay: nullable(message["replay"], "ack.replay", text),
+      };
     case "error":
       return {
         type,
