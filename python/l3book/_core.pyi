@@ -539,7 +539,7 @@ class Log:
     def read(self, ordinal: int, records_max: int) -> tuple[int, bytes]:
         """MBO records of 56 bytes from an ordinal on, up to so many or the next hole; and the ordinal of the first."""
     def dbn(self, start_ordinal: int, end_ordinal: int) -> DbnReader:
-        """A DBN stream of the records from an ordinal on to another (which is not in it), with the mappings."""
+        """A DBN stream of the MBO records from an ordinal on to another (which is not in it), with their symbols."""
     def restore(self, ordinal: int | None = None, *, watch: bool = False, epoch: int = 0) -> Market:
         """The market as it was right before the record of an ordinal (None: the log's end), with all marks before that.
 
@@ -629,7 +629,7 @@ class Replay:
 
 @final
 class DbnReader:
-    """A DBN stream in pieces: metadata, then records and symbol mappings, without marks."""
+    """A DBN stream in pieces: metadata that names all symbols, then the MBO records and nothing else."""
 
     def read(self, bytes_max: int) -> bytes:
         """The next piece, somewhat longer than `bytes_max` where a run of records is; b"" at the end."""

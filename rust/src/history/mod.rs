@@ -2,8 +2,8 @@
 //!
 //! - [`mark`]: what moves books without a record, in the same stream
 //! - [`layout`]: names of folders and files; [`index`]: where the frames of a segment are
-//! - [`checkpoint_file`]: a market of one moment, from which the log goes on
 //! - [`Recorder`]: writing, by a thread of its own; what a restart makes of what it finds
+//! - [`checkpoint_file`]: a market of one moment, from which the log goes on
 //! - [`Log`]: reading, also beside the writer and in another process; [`Cursor`]: all of it from an ordinal on
 //! - [`Shadow`]: the market as it was at an ordinal; [`Past`]: one book as of a time; [`Replay`]: a market moved along the log
 //!
@@ -14,6 +14,7 @@
 pub mod checkpoint_file;
 mod cursor;
 mod error;
+mod export;
 mod files;
 mod frame;
 pub mod index;
