@@ -635,6 +635,88 @@ class DbnReader:
         """The next piece, somewhat longer than `bytes_max` where a run of records is; b"" at the end."""
 
 @final
+class Indexer:
+    """Follows the log in a history's folder and derives what stores need: rows, filters of orders, checkpoints.
+
+    Thread-safe; needs no lock: another process may write the log. Rows are those of l3book.history.rows.
+    """
+
+    def __new__(
+        cls,
+        directory: str | PathLike[str],
+        *,
+        ordinal: int,
+        checkpoint_records: int = 1_000_000,
+        keep_checkpoints: bool = True,
+        keep_records: bool = True,
+    ) -> Indexer:
+        """Begins at `ordinal`: 0, or the last batch's resume_ordinal; where retention has removed that, with what is left.
+
+        A checkpoint is written every `checkpoint_records`; `keep_records` gives batches the records themselves. Raises
+        HistoryError if the log cannot be read or ends before `ordinal`.
+        """
+    def advance(self, records_max: int) -> Batch | None:
+        """Goes on by at most so many records, or to a checkpoint; None if the log has nothing new.
+
+        Then it makes some of the filters that older segments lack. Raises HistoryError if the log cannot be read there:
+        then another Indexer must begin anew.
+        """
+    @property
+    def next_ordinal(self) -> int:
+        """Of the next record."""
+    def take_error(self) -> str | None:
+        """What went wrong with filters of orders or checkpoints since this was last asked; rows do not depend on them."""
+
+@final
+class Batch:
+    """What was derived from some records that follow each other: what a store writes in one transaction."""
+
+    @property
+    def first_ordinal(self) -> int:
+        """Of its first record."""
+    @property
+    def end_ordinal(self) -> int:
+        """After its last record."""
+    @property
+    def resume_ordinal(self) -> int:
+        """Where an Indexer must begin that is to make anew what is not final."""
+    @property
+    def trades(self) -> bytes:
+        """Rows of l3book.history.rows.TRADE."""
+    @property
+    def bbo(self) -> bytes:
+        """Rows of l3book.history.rows.BBO."""
+    @property
+    def levels(self) -> bytes:
+        """Rows of l3book.history.rows.LEVEL."""
+    @property
+    def records(self) -> bytes:
+        """The MBO records, 56 bytes each; b"" with keep_records=False."""
+    @property
+    def ordinals(self) -> bytes:
+        """Their ordinals, u64 each."""
+    @property
+    def instruments(self) -> list[tuple[int, int, str | None]]:
+        """(publisher_id, instrument_id, symbol) of books that are new, or whose symbol is."""
+    @property
+    def checkpoint(self) -> tuple[int, str] | None:
+        """(ordinal, path) of the checkpoint with which it ends, if one was written."""
+    @property
+    def sessions(self) -> list[tuple[int, str, int]]:
+        """(ordinal, uri, ts_recv of the first record that is no MBO snapshot's, or else of the first) of new sessions."""
+    @property
+    def holes(self) -> list[tuple[int, int, str]]:
+        """(first, end, reason) of holes that were passed."""
+
+def order_life(
+    directory: str | PathLike[str], publisher_id: int, instrument_id: int, order_id: int, *, limit: int = 10_000
+) -> tuple[bytes, bytes]:
+    """The first `limit` records of one order, in the order of the log: their ordinals (u64 each) and the records.
+
+    Found by the filters that an Indexer makes; what they do not cover is read. Exact either way. Raises HistoryError.
+    """
+
+@final
 class LiveStream:
     """The bytes of one live session, made from recorded DBN files: whole records in, a protocol's stream out."""
 

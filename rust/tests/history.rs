@@ -268,7 +268,8 @@ fn a_full_queue_makes_a_hole_that_a_checkpoint_fills() {
     assert!(hole.reason.contains(&blocker.display().to_string()), "{}", hole.reason);
     // The checkpoint at its end and the rest of the log are the market.
     let checkpoint = checkpoint_file::path_of(&folder.0, hole.end);
-    let mut restored = checkpoint_file::load(&checkpoint).expect("a checkpoint at the hole's end").1.market;
+    let mut checkpoint = checkpoint_file::CheckpointFile::open(&checkpoint).expect("a checkpoint at the hole's end");
+    let mut restored = checkpoint.market().expect("sound books");
     let mut cursor = log.cursor(hole.end);
     while let Some(item) = cursor.next(&log).expect("a good log") {
         if let Item::Records { records, .. } = item {

@@ -93,7 +93,7 @@ impl Segment {
         let (mut entries, is_whole) = self.indexed()?;
         let ends_early = |entries: &[Entry]| {
             let len = fs::metadata(&self.path).map_err(HistoryError::io(&self.path))?.len();
-            Ok(!is_whole || entries.last().is_none_or(|entry| entry.end_offset() < len))
+            Ok::<_, HistoryError>(!is_whole || entries.last().is_none_or(|entry| entry.end_offset() < len))
         };
         if (entries.is_empty() && !is_whole) || (!is_last && ends_early(&entries)?) {
             entries = self.scan(&entries)?;
