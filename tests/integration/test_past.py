@@ -322,7 +322,6 @@ def test_an_export_to_parquet(server: RunningServer, times: list[int]) -> None:
         ({"to": "xlsx"}, 422, "bad_body"),
         ({"more": 1}, 422, "bad_body"),
         ({"start": "soon"}, 422, "bad_parameter"),
-        ({"schema": "trades", "snapshot": True}, 422, "bad_parameter"),
         ({"instrument": "NONE"}, 404, "unknown_instrument"),
     ],
 )

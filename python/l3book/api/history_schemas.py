@@ -209,7 +209,7 @@ class MakeExport(Struct, forbid_unknown_fields=True, kw_only=True):
     schema: ExportSchema
     to: ExportFormat
     instrument: Annotated[InstrumentName | None, Meta(description="null: all")] = None
-    snapshot: Annotated[bool, Meta(description="mbo only: begin with the book as of start, as an MBO snapshot")] = False
+    snapshot: Annotated[bool, Meta(description="of mbo: begin with the book as of start, as an MBO snapshot")] = False
 
 
 class Exported(Answer):
