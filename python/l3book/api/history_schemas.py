@@ -87,7 +87,7 @@ class GoneOrder(Answer):
     side: MaybeSide
     price: MaybePrice
     size: Annotated[int, Meta(ge=0, description="what was left of it")]
-    filled: Annotated[int, Meta(ge=0, description="the sum of its fills")]
+    filled: Annotated[int, Meta(ge=0, description="what it took before it rested, and the sum of its fills")]
     life: Life | UnsetType = UNSET
 
 
