@@ -41,10 +41,6 @@ class ExportResources:
         check_known(request)
         exports = known(self._hub.history).exports
         body = await body_of(request, MakeExport)
-        if body.snapshot and body.schema != "mbo":
-            raise Problem(
-                422, "bad_parameter", f"snapshot goes with schema mbo, not {body.schema}: rows begin after it"
-            )
         wanted = ExportRequest(
             body.instrument,
             parsed_time("start", body.start),

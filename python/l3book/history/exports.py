@@ -88,8 +88,8 @@ class Exports:
     async def make(self, request: Request) -> Export:
         """Write the file; older ones make way where there are too many.
 
-        Raises ExportTooLargeError, SeveralSessionsError, UnknownInstrumentError, AmbiguousInstrumentError, NotRecordedError, HistoryError,
-        OSError and BusyError.
+        Raises ExportTooLargeError, SeveralSessionsError, UnknownInstrumentError, AmbiguousInstrumentError,
+        NotRecordedError, HistoryError, OSError and BusyError.
         """
         return await self._pool.run(self._make, request)
 
