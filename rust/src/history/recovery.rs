@@ -1,11 +1,13 @@
 //! What a restart makes of the log that it finds.
 //!
 //! Whatever an index vouched for was durable, and somebody may have read it: its ordinals are never given out again,
-//! even if it is damaged now. What lies behind the last entry of the last segment was not: whole frames there are kept,
-//! the rest is cut off.
+//! even if it is damaged now; what is cut off of it stays beside as `….dbn.zst.damaged`. What lies behind the last entry
+//! of the last segment was not: whole frames there are kept, the rest is cut off.
 
 use std::{
     fs::{self, OpenOptions},
+    io,
+    os::unix::fs::FileExt,
     path::Path,
 };
 
@@ -13,7 +15,7 @@ use super::{
     error::HistoryError,
     files::{replace, sync_folder},
     frame::Plain,
-    index::{self, Entry, flags},
+    index::{self, Entry},
     layout::beside,
     log::{Log, Session},
     segment::Segment,
@@ -75,23 +77,41 @@ fn recover_last(segment: &Segment, recovered: &mut Recovered) -> Result<bool, Hi
     recovered.next_ordinal = recovered.next_ordinal.max(vouched);
     recovered.frames_cut += known.len().saturating_sub(scanned.len()) as u64;
     recovered.bytes_cut += len.saturating_sub(end);
-    if scanned.iter().all(|entry| entry.records == 0) {
+    let is_empty = scanned.iter().all(|entry| entry.records == 0);
+    if known.len() > scanned.len() {
+        set_aside(segment, if is_empty { 0 } else { end })?;
+    }
+    if is_empty {
         remove(segment)?;
         return Ok(false);
     }
     if end < len {
-        let cut = || {
-            let file = OpenOptions::new().write(true).open(&segment.path)?;
-            file.set_len(end)?;
-            file.sync_all()
-        };
-        cut().map_err(HistoryError::io(&segment.path))?;
+        cut(&segment.path, end)?;
     }
     if !is_whole || scanned != known {
         recovered.indexes_rebuilt += 1;
-        write_index(segment, &scanned)?;
+        let is_extended = scanned.len() > known.len() && known.iter().any(|entry| entry.records > 0);
+        match write_index(segment, &known, &scanned) {
+            // Without room for their entries, frames that nothing vouched for are as if they had never been written.
+            Err(HistoryError::Io { error, .. }) if error.kind() == io::ErrorKind::StorageFull && is_extended => {
+                let end = known.last().map_or(0, Entry::end_offset);
+                recovered.bytes_cut += scanned.last().map_or(0, Entry::end_offset) - end;
+                cut(&segment.path, end)?;
+                write_index(segment, &known, &known)?;
+            }
+            written => written?,
+        }
     }
     Ok(true)
+}
+
+fn cut(path: &Path, len: u64) -> Result<(), HistoryError> {
+    let cut = || {
+        let file = OpenOptions::new().write(true).open(path)?;
+        file.set_len(len)?;
+        file.sync_all()
+    };
+    cut().map_err(HistoryError::io(path))
 }
 
 /// How many of the frames that an index knows are what it says they are.
@@ -117,26 +137,64 @@ fn rebuild_index_if_damaged(segment: &Segment, recovered: &mut Recovered) -> Res
     let scanned = segment.scan(&known)?;
     if !is_whole || scanned != known {
         recovered.indexes_rebuilt += 1;
-        write_index(segment, &scanned)?;
+        write_index(segment, &known, &scanned)?;
     }
     Ok(())
 }
 
-fn write_index(segment: &Segment, entries: &[Entry]) -> Result<(), HistoryError> {
-    debug_assert!(entries.first().is_none_or(|entry| entry.has(flags::METADATA)));
-    let mut bytes = index::header().to_vec();
-    entries.iter().for_each(|entry| bytes.extend_from_slice(&entry.to_bytes()));
-    replace(&segment.index_path(), &bytes)
+/// Makes an index say these entries; `known` are those that it begins with already.
+fn write_index(segment: &Segment, known: &[Entry], entries: &[Entry]) -> Result<(), HistoryError> {
+    let path = segment.index_path();
+    let bytes = |entries: &[Entry]| entries.iter().flat_map(Entry::to_bytes).collect::<Vec<u8>>();
+    if known.is_empty() || !entries.starts_with(known) {
+        return replace(&path, &[&index::header()[..], &bytes(entries)].concat());
+    }
+    // In place: there may be no room for a second one.
+    let good = (index::HEADER_BYTES + known.len() * index::ENTRY_BYTES) as u64;
+    cut(&path, good)?;
+    let append = || {
+        let file = OpenOptions::new().write(true).open(&path)?;
+        file.write_all_at(&bytes(&entries[known.len()..]), good)?;
+        file.sync_all()
+    };
+    append().map_err(HistoryError::io(&path))
+}
+
+/// Keeps a damaged segment under another name, and under its own the good bytes that it begins with, if there are any.
+fn set_aside(segment: &Segment, good_bytes: u64) -> Result<(), HistoryError> {
+    let mut aside = segment.path.clone().into_os_string();
+    aside.push(".damaged");
+    let keep = || {
+        if good_bytes == 0 {
+            return fs::rename(&segment.path, &aside);
+        }
+        match fs::hard_link(&segment.path, &aside) {
+            // Of an earlier attempt, which has more of it.
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        }
+    };
+    keep().map_err(HistoryError::io(&segment.path))?;
+    if good_bytes > 0 {
+        let bytes = fs::read(&segment.path).map_err(HistoryError::io(&segment.path))?;
+        replace(&segment.path, &bytes[..good_bytes as usize])?;
+    }
+    Ok(())
 }
 
 fn remove(segment: &Segment) -> Result<(), HistoryError> {
     for extension in ["index", "orders"] {
         let path = beside(&segment.path, extension);
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(HistoryError::io(&path)(error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(HistoryError::io(&path)(error)),
             _ => {}
         }
     }
-    fs::remove_file(&segment.path).map_err(HistoryError::io(&segment.path))?;
+    match fs::remove_file(&segment.path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(HistoryError::io(&segment.path)(error));
+        }
+        _ => {}
+    }
     sync_folder(segment.path.parent().expect("in a folder"))
 }
