@@ -132,7 +132,7 @@ fn a_flipped_byte_is_found_and_cut_off() {
     recorded(&whole, &stream);
     let log = whole.log();
     let (first, last) = (log.frames()[0].entry, log.frames().last().expect("frames").entry);
-    let every = (first.offset..last.offset).step_by(211).chain((last.offset..last.end_offset()).step_by(7));
+    let every = (first.offset..last.offset).step_by(509).chain((last.offset..last.end_offset()).step_by(11));
     for at in every {
         let folder = Folder::new();
         recorded(&folder, &stream);

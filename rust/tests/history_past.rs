@@ -50,7 +50,10 @@ fn record_session(dir: &Path, stream: &[u8], frame_records: u64, uri: &str) {
     let mut recorder = recorder(dir, frame_records);
     let mut feed = Feed::new(Rules::default());
     recorder.begin(&mut feed.market, Some(uri)).expect("an empty market");
-    feed.feed(stream).expect("good records");
+    for piece in stream.chunks(10_000 * MBO_BYTES) {
+        assert!(recorder.wait_room(PATIENCE), "{:?}", recorder.stats());
+        feed.feed(piece).expect("good records");
+    }
     recorder.end(&mut feed.market);
     assert!(recorder.close(PATIENCE), "{:?}", recorder.stats());
 }

@@ -231,7 +231,7 @@ def test_a_replay_is_followed_like_a_live_market(
     assert replay.step(BUSIEST, -2) == -2
     kind, next_epoch, next_seq = message(stream)
     assert (kind, next_seq) == ("snapshot", seq + 1)
-    assert int(next_epoch) > int(epoch)
+    assert next_epoch != epoch
     truth = Market()
     truth.feed(head + body[: replay.ordinal * RECORD_BYTES])
     assert market.state_hash() == truth.state_hash() == Past(tmp_path).state_hash(replay.ordinal)
@@ -249,4 +249,4 @@ def test_a_replay_is_followed_like_a_live_market(
     assert replay.advance(2**63, 10**9) == 50
     kind, last_epoch, _ = message(stream)
     assert kind == "snapshot"
-    assert int(last_epoch) > int(next_epoch)
+    assert last_epoch not in {epoch, next_epoch}

@@ -1,6 +1,6 @@
 //! One book along the log, up to a time.
 
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{channel, sync_channel};
 
 use super::{
     error::HistoryError,
@@ -69,22 +69,25 @@ impl<'a> Walk<'a> {
         let log = self.log;
         std::thread::scope(|scope| {
             let (sender, receiver) = sync_channel(FRAMES_AHEAD);
-            if end > start {
-                scope.spawn(move || {
-                    for i in start..end {
-                        // Whoever has seen enough hangs up.
-                        if sender.send((i, log.read_frame(i))).is_err() {
-                            break;
-                        }
+            // Buffers go back: fresh ones would cost more in page faults than their frames in decompression.
+            let (used, spare) = channel::<Plain>();
+            scope.spawn(move || {
+                for i in start..end {
+                    let mut plain = spare.try_recv().unwrap_or_default();
+                    let read = log.read_frame_into(i, &mut plain).map(|()| plain);
+                    // Whoever has seen enough hangs up.
+                    if sender.send((i, read)).is_err() {
+                        break;
                     }
-                });
-            } else {
-                drop(sender);
-            }
-            for (i, plain) in receiver {
-                if let Some(ended) = self.frame(i, &plain?, at) {
+                }
+            });
+            for (i, read) in receiver {
+                let plain = read?;
+                if let Some(ended) = self.frame(i, &plain, at) {
                     return Ok(Some(ended));
                 }
+                // The thread may be through with its frames.
+                let _ = used.send(plain);
             }
             Ok(None)
         })

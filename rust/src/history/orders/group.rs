@@ -54,7 +54,7 @@ impl Seen {
     }
 
     fn block(self, blocks: u32) -> usize {
-        ((self.0 >> 32) * u64::from(blocks) >> 32) as usize
+        (((self.0 >> 32) * u64::from(blocks)) >> 32) as usize
     }
 
     fn entry(self) -> u32 {
@@ -158,8 +158,8 @@ impl Group {
             read_page(file, self.offset + PAGE_BYTES as u64 * (1 + at))?
         };
         let Some(block) = block else {
-            let stretches = vec![self.first_ordinal..self.end_ordinal()];
-            return Ok(Answer { stretches, is_damaged: self.blocks > 0 });
+            let all = self.first_ordinal..self.end_ordinal();
+            return Ok(Answer { stretches: Vec::from([all]), is_damaged: self.blocks > 0 });
         };
         let wanted = Seen::new(hash, 0).entry() >> UNIT_BITS;
         let entries =

@@ -36,22 +36,20 @@ pub fn apply(market: &mut Market, records: &[MboMsg]) {
 /// Everything that tells two rows of best levels apart, but for their identity.
 type BboValues = (u64, [(i64, u64, u32); 2], u8);
 
+/// Book, second, side, price.
+type LevelKey = (Key, u64, u8, i64);
+
 /// Rows by identity: of two, the later is in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Made {
-    pub trades: BTreeMap<u64, (Key, [u64; 4], i64, [u32; 2], u8, u8)>,
+    pub trades: BTreeMap<u64, Trade>,
     pub bbo: BTreeMap<(Key, u64), BboValues>,
-    pub levels: BTreeMap<(Key, u64, u8, i64), (u64, u64, u32)>,
+    pub levels: BTreeMap<LevelKey, (u64, u64, u32)>,
 }
 
 impl Made {
     pub fn add(&mut self, rows: &Rows) {
-        for row in &rows.trades {
-            let Trade { ordinal, ts_event, ts_recv, order_id, price, size, sequence, side, flags, .. } = *row;
-            let key = Key { publisher_id: row.publisher_id, instrument_id: row.instrument_id };
-            let values = (key, [ordinal, ts_event, ts_recv, order_id], price, [size, sequence], side, flags);
-            self.trades.insert(ordinal, values);
-        }
+        self.trades.extend(rows.trades.iter().map(|trade| (trade.ordinal, *trade)));
         for row in &rows.bbo {
             let Bbo { ts, ordinal, publisher_id, instrument_id, .. } = *row;
             let best = [(row.bid_px, row.bid_size, row.bid_count), (row.ask_px, row.ask_size, row.ask_count)];
@@ -74,6 +72,22 @@ impl Made {
         made.levels.values_mut().for_each(|values| values.0 = 0);
         made
     }
+}
+
+/// The first rows in which two differ.
+pub fn difference(made: &Made, expected: &Made) -> Option<String> {
+    fn of<K: Ord + Copy + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
+        made: &BTreeMap<K, V>,
+        expected: &BTreeMap<K, V>,
+    ) -> Option<String> {
+        let keys: BTreeSet<K> = made.keys().chain(expected.keys()).copied().collect();
+        let differs = |key: &K| made.get(key) != expected.get(key);
+        let at = keys.into_iter().find(differs)?;
+        Some(format!("{at:?}: made {:?}, expected {:?}", made.get(&at), expected.get(&at)))
+    }
+    of(&made.trades, &expected.trades)
+        .or_else(|| of(&made.bbo, &expected.bbo))
+        .or_else(|| of(&made.levels, &expected.levels))
 }
 
 /// The clock of seconds.
