@@ -71,6 +71,8 @@ struct State {
     /// Of all stretches that are not durable yet.
     queued_bytes: usize,
     next_ordinal: u64,
+    /// The latest ts_event of the session's records, of those lost too.
+    ts_event_max: u64,
     /// Where a hole begins that has not ended, and why.
     hole: Option<(u64, String)>,
     dataset: String,
@@ -116,6 +118,7 @@ impl Queue {
             spare: Vec::new(),
             queued_bytes: 0,
             next_ordinal,
+            ts_event_max: 0,
             hole: None,
             dataset: String::new(),
             session: SessionStart::default(),
@@ -153,6 +156,7 @@ impl Queue {
     ) {
         let mut state = self.lock();
         self.cut(&mut state);
+        state.ts_event_max = 0;
         state.hole = None;
         state.session = session;
         state.dataset = dataset.unwrap_or(DATASET_UNKNOWN).into();
@@ -175,15 +179,14 @@ impl Queue {
             return true;
         }
         let len = records.len() * MBO_BYTES;
-        if state.hole.is_some() {
-            if state.queued_bytes <= self.bytes_max / 2 {
-                return false;
-            }
-            state.lose(records.len());
-            return true;
+        if state.hole.is_some() && state.queued_bytes <= self.bytes_max / 2 {
+            return false;
         }
-        if state.queued_bytes + len > self.bytes_max {
+        state.ts_event_max = records.iter().map(|record| record.hd.ts_event).fold(state.ts_event_max, u64::max);
+        if state.hole.is_none() && state.queued_bytes + len > self.bytes_max {
             self.begin_hole(&mut state);
+        }
+        if state.hole.is_some() {
             state.lose(records.len());
             return true;
         }
@@ -262,7 +265,8 @@ impl Queue {
     /// What a checkpoint of the market as it is now says of itself.
     pub(crate) fn checkpoint_head(&self, market: &Market) -> Head {
         let state = self.lock();
-        head_of(state.next_ordinal, state.session.ordinal, market)
+        let head = head_of(state.next_ordinal, state.session.ordinal, market);
+        Head { ts_event_max: head.ts_event_max.max(state.ts_event_max), ..head }
     }
 
     /// The market goes on from a checkpoint of what it is now.

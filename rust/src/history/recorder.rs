@@ -89,12 +89,13 @@ impl Recorder {
         let records_max = settings.fsync_records.min(FRAME_RECORDS_MAX);
         let queue = Arc::new(Queue::new(settings.queue_bytes_max, records_max, recovered.next_ordinal));
         let writer = Writer::new(&dir, queue.clone(), settings);
-        let done = queue.clone();
+        let over = Over(queue.clone());
         let run = move || {
+            // Until the last byte is written nobody else may; whoever waits for the end may at once. Also if it panics:
+            // what was declared last is dropped first.
+            let _over = over;
+            let _lock = lock;
             writer.run();
-            // Until the last byte is written nobody else may; whoever waits for the end may at once.
-            drop(lock);
-            done.over();
         };
         thread::Builder::new().name("history".into()).spawn(run).map_err(HistoryError::io(&dir))?;
         let last = recovered.session.as_ref();
@@ -202,6 +203,15 @@ impl Recorder {
     pub fn close(&mut self, timeout: Duration) -> bool {
         self.is_closed = true;
         self.queue.close(timeout)
+    }
+}
+
+/// Says that the writer has ended, however it did.
+struct Over(Arc<Queue>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.over();
     }
 }
 

@@ -6,6 +6,8 @@
 
 use std::{
     fs::{self, OpenOptions},
+    io,
+    os::unix::fs::FileExt,
     path::Path,
 };
 
@@ -13,7 +15,7 @@ use super::{
     error::HistoryError,
     files::{replace, sync_folder},
     frame::Plain,
-    index::{self, Entry, flags},
+    index::{self, Entry},
     layout::beside,
     log::{Log, Session},
     segment::Segment,
@@ -84,18 +86,32 @@ fn recover_last(segment: &Segment, recovered: &mut Recovered) -> Result<bool, Hi
         return Ok(false);
     }
     if end < len {
-        let cut = || {
-            let file = OpenOptions::new().write(true).open(&segment.path)?;
-            file.set_len(end)?;
-            file.sync_all()
-        };
-        cut().map_err(HistoryError::io(&segment.path))?;
+        cut(&segment.path, end)?;
     }
     if !is_whole || scanned != known {
         recovered.indexes_rebuilt += 1;
-        write_index(segment, &scanned)?;
+        let is_extended = scanned.len() > known.len() && known.iter().any(|entry| entry.records > 0);
+        match write_index(segment, &known, &scanned) {
+            // Without room for their entries, frames that nothing vouched for are as if they had never been written.
+            Err(HistoryError::Io { error, .. }) if error.kind() == io::ErrorKind::StorageFull && is_extended => {
+                let end = known.last().map_or(0, Entry::end_offset);
+                recovered.bytes_cut += scanned.last().map_or(0, Entry::end_offset) - end;
+                cut(&segment.path, end)?;
+                write_index(segment, &known, &known)?;
+            }
+            written => written?,
+        }
     }
     Ok(true)
+}
+
+fn cut(path: &Path, len: u64) -> Result<(), HistoryError> {
+    let cut = || {
+        let file = OpenOptions::new().write(true).open(path)?;
+        file.set_len(len)?;
+        file.sync_all()
+    };
+    cut().map_err(HistoryError::io(path))
 }
 
 /// How many of the frames that an index knows are what it says they are.
@@ -121,16 +137,27 @@ fn rebuild_index_if_damaged(segment: &Segment, recovered: &mut Recovered) -> Res
     let scanned = segment.scan(&known)?;
     if !is_whole || scanned != known {
         recovered.indexes_rebuilt += 1;
-        write_index(segment, &scanned)?;
+        write_index(segment, &known, &scanned)?;
     }
     Ok(())
 }
 
-fn write_index(segment: &Segment, entries: &[Entry]) -> Result<(), HistoryError> {
-    debug_assert!(entries.first().is_none_or(|entry| entry.has(flags::METADATA)));
-    let mut bytes = index::header().to_vec();
-    entries.iter().for_each(|entry| bytes.extend_from_slice(&entry.to_bytes()));
-    replace(&segment.index_path(), &bytes)
+/// Makes an index say these entries; `known` are those that it begins with already.
+fn write_index(segment: &Segment, known: &[Entry], entries: &[Entry]) -> Result<(), HistoryError> {
+    let path = segment.index_path();
+    let bytes = |entries: &[Entry]| entries.iter().flat_map(Entry::to_bytes).collect::<Vec<u8>>();
+    if known.is_empty() || !entries.starts_with(known) {
+        return replace(&path, &[&index::header()[..], &bytes(entries)].concat());
+    }
+    // In place: there may be no room for a second one.
+    let good = (index::HEADER_BYTES + known.len() * index::ENTRY_BYTES) as u64;
+    cut(&path, good)?;
+    let append = || {
+        let file = OpenOptions::new().write(true).open(&path)?;
+        file.write_all_at(&bytes(&entries[known.len()..]), good)?;
+        file.sync_all()
+    };
+    append().map_err(HistoryError::io(&path))
 }
 
 /// Keeps a damaged segment under another name, and under its own the good bytes that it begins with, if there are any.
@@ -143,7 +170,7 @@ fn set_aside(segment: &Segment, good_bytes: u64) -> Result<(), HistoryError> {
         }
         match fs::hard_link(&segment.path, &aside) {
             // Of an earlier attempt, which has more of it.
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
             _ => Ok(()),
         }
     };
@@ -159,12 +186,12 @@ fn remove(segment: &Segment) -> Result<(), HistoryError> {
     for extension in ["index", "orders"] {
         let path = beside(&segment.path, extension);
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(HistoryError::io(&path)(error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(HistoryError::io(&path)(error)),
             _ => {}
         }
     }
     match fs::remove_file(&segment.path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(HistoryError::io(&segment.path)(error));
         }
         _ => {}

@@ -4,3 +4,4 @@
 pub mod agreement;
 pub mod hostile;
 pub mod recorded;
+pub mod rows_model;

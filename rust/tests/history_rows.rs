@@ -2,14 +2,9 @@
 
 #![allow(missing_docs)]
 
-mod model;
-#[path = "../support/mod.rs"]
 mod support;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    slice::from_ref,
-};
+use std::{collections::BTreeSet, slice::from_ref};
 
 use l3book::{
     event::Rules,
@@ -17,9 +12,11 @@ use l3book::{
     market::{Key, Market},
     record::{MboMsg, flags},
 };
-use model::{Made, Model, NS_PER_S, Step, apply};
 use proptest::prelude::*;
-use support::hostile;
+use support::{
+    hostile,
+    rows_model::{Made, Model, NS_PER_S, Step, apply, difference},
+};
 
 /// Of one record in so many, a mark or a session stands before it.
 const MARK_EVERY: u8 = 24;
@@ -139,22 +136,6 @@ impl Run {
 fn inputs() -> impl Strategy<Value = (Vec<u8>, Vec<u8>, Vec<u8>)> {
     let bytes = || prop::collection::vec(any::<u8>(), 1..200);
     (prop::collection::vec(any::<u8>(), 8..8 * 150), bytes(), bytes())
-}
-
-/// The first rows in which two differ.
-fn difference(made: &Made, expected: &Made) -> Option<String> {
-    fn of<K: Ord + Copy + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
-        made: &BTreeMap<K, V>,
-        expected: &BTreeMap<K, V>,
-    ) -> Option<String> {
-        let keys: BTreeSet<K> = made.keys().chain(expected.keys()).copied().collect();
-        let differs = |key: &K| made.get(key) != expected.get(key);
-        let at = keys.into_iter().find(differs)?;
-        Some(format!("{at:?}: made {:?}, expected {:?}", made.get(&at), expected.get(&at)))
-    }
-    of(&made.trades, &expected.trades)
-        .or_else(|| of(&made.bbo, &expected.bbo))
-        .or_else(|| of(&made.levels, &expected.levels))
 }
 
 /// `L3BOOK_ROWS_CASES` makes more than a few.

@@ -76,6 +76,22 @@ impl Made {
     }
 }
 
+/// The first rows in which two differ.
+pub fn difference(made: &Made, expected: &Made) -> Option<String> {
+    fn of<K: Ord + Copy + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
+        made: &BTreeMap<K, V>,
+        expected: &BTreeMap<K, V>,
+    ) -> Option<String> {
+        let keys: BTreeSet<K> = made.keys().chain(expected.keys()).copied().collect();
+        let differs = |key: &K| made.get(key) != expected.get(key);
+        let at = keys.into_iter().find(differs)?;
+        Some(format!("{at:?}: made {:?}, expected {:?}", made.get(&at), expected.get(&at)))
+    }
+    of(&made.trades, &expected.trades)
+        .or_else(|| of(&made.bbo, &expected.bbo))
+        .or_else(|| of(&made.levels, &expected.levels))
+}
+
 /// The clock of seconds.
 fn moved(second: Option<u64>, ts_recv: u64) -> u64 {
     let has_time = ts_recv <= i64::MAX as u64;
