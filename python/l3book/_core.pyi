@@ -93,11 +93,10 @@ class HistoryLockedError(HistoryError):
     """Another recorder writes to that folder."""
 
     pid: int | None
+    """Its process, if known."""
 
 class NotRecordedError(HistoryError):
     """The history has nothing of that time or ordinal: before its beginning, in a hole, or removed since."""
-
-    """Its process, if known."""
 
 @final
 class Level:
@@ -543,17 +542,17 @@ class Log:
     def restore(self, ordinal: int | None = None, *, watch: bool = False, epoch: int = 0) -> Market:
         """The market as it was right before the record of an ordinal (None: the log's end), with all marks before that.
 
-        From the nearest checkpoint before it, or the session's beginning; damaged checkpoints are passed over. Its books'
-        epochs begin at `epoch`. With `watch`, it knows where its books stand in their stream: `disconnected()` and a resumed
-        stream follow. Raises NotRecordedError.
+        From the nearest checkpoint before it, or the session's beginning; damaged checkpoints are passed over. The epochs
+        of its books begin at `epoch`. With `watch`, it knows where its books stand in their stream: `disconnected()` and
+        a resumed stream follow. Raises NotRecordedError.
         """
 
 @final
 class Past:
     """Any book of a history as of any time. Thread-safe; sees what is recorded meanwhile; touches no live market.
 
-    "As of" a time means all events complete at or before it, by ts_event, as `Market(until=...)` has them that is fed the whole
-    session: the newest one that reaches back so far.
+    "As of" a time means all events complete at or before it, by ts_event, as `Market(until=...)` has them that is fed
+    the whole session: the newest one that reaches back so far.
     """
 
     def __new__(cls, directory: str | PathLike[str]) -> Past: ...
@@ -574,14 +573,14 @@ class Past:
     ) -> BookSnapshot:
         """The same book as an object: `depth` levels a side (None = all), at level 3 with their orders."""
     def ordinal_at(self, at: int) -> int:
-        """The ordinal of the first record of its session that is later than `at` (ts_event, ns), or that after the last.
+        """The ordinal of its session's first record that is later than `at` (ts_event, ns), or that after the last.
 
         Raises NotRecordedError.
         """
     def state_hash(self, ordinal: int) -> str:
         """The state hash of the market right before the record of an ordinal. Raises NotRecordedError."""
     def range(self) -> list[dict[str, Any]]:
-        """The sessions as Log.sessions has them, with `ts_begin`: from when on (ts_event, ns) books can be asked for."""
+        """The sessions as of Log, with `ts_begin`: from when on (ts_event, ns) books can be asked for; None: never."""
     def stats(self) -> dict[str, int]:
         """damaged_checkpoints: so often one was passed over in favour of an older one."""
 
