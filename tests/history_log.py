@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CODE_MARK = 255
+TEXT_BYTES = 303
 F_LAST = 128
 FLAGS_BYTE = 36
 PREFIX = "l3book:"
@@ -65,8 +66,9 @@ def _items_of(data: bytes) -> Iterator[bytes | Mark]:
         assert 16 <= length <= len(data) - at, f"no record at {at} of {len(data)}: {data[at : at + 16].hex()}"
         record = data[at : at + length]
         at += length
-        text = record[16 : 16 + 303].partition(b"\0")[0].decode()
-        if record[1] == RTYPE_SYSTEM and text.startswith(PREFIX):
+        if record[1] == RTYPE_SYSTEM:
+            text = record[16 : 16 + TEXT_BYTES].partition(b"\0")[0].decode()
+            assert text.startswith(PREFIX), text
             assert record[-1] == CODE_MARK, record.hex()
             key = int.from_bytes(record[2:4], "little"), int.from_bytes(record[4:8], "little")
             yield Mark(key, text.removeprefix(PREFIX).strip())

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from l3book import Market
-from l3book._core import Simulator
+from l3book._core import FileReader, Simulator
 from running import POLL_INTERVAL_S, STATE_TIMEOUT_S, RunningServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+
+SETTLING_NS = 100_000_000
+"""The synthetic market begins with a snapshot of each book, one after the other."""
 
 
 def simulated(path: Path, records: int, **options: int) -> Path:
@@ -48,12 +52,19 @@ def wait_until_recorded(server: RunningServer) -> None:
         time.sleep(POLL_INTERVAL_S)
 
 
+def ends_of(path: Path) -> tuple[int, int]:
+    """Two times (ns) between which the books of a file move."""
+    first = FileReader(path).next_ts
+    assert first is not None
+    market = Market()
+    market.feed_file(path)
+    return first + SETTLING_NS, max(entry.ts_event for entry in market.instruments())
+
+
 def times_of(path: Path) -> list[int]:
     """The ts_event of every event of a file, in order."""
     market = Market()
     times: list[int] = []
-    from l3book._core import FileReader
-
     reader = FileReader(path)
     while chunk := reader.read(1):
         market.feed(chunk)

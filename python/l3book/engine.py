@@ -13,7 +13,7 @@ from l3book.sources.connection import ConnectionLost, Refused
 
 if TYPE_CHECKING:
     from l3book.feed.supervisor import Feed
-    from l3book.history.recording import Recording
+    from l3book.history.recording import AnyRecording
 
 SourceState: TypeAlias = Literal["starting", "connecting", "running", "reconnecting", "ended", "failed"]
 
@@ -35,7 +35,7 @@ class Engine:
         market: Market,
         options: FeedOptions | None = None,
         *,
-        recording: "Recording | None" = None,
+        recording: "AnyRecording | None" = None,
         lost_s: float | None = None,
     ) -> None:
         self._market = market

@@ -76,8 +76,9 @@ def test_metrics_tell_of_the_recorder(serve: Callable[..., RunningServer], recor
     assert recorder["records"] == recorder["next_ordinal"] == server.metrics()["totals"]["messages"]
     assert recorder["bytes_plain"] > recorder["bytes_written"] > 0
     assert recorder["holes"] == recorder["records_lost"] == recorder["write_errors"] == 0
-    while (indexing := server.metrics()["history"]["indexing"])["lag_records"] > 0:
+    while (indexing := server.metrics()["history"]["indexing"])["position"] == 0 or indexing["lag_s"] > 0:
         assert indexing["state"] == "indexing"
+    assert indexing["rows"] > indexing["batches"] > 0
     assert (indexing["store"], indexing["error"]) == ("sqlite", None)
 
 

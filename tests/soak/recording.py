@@ -122,7 +122,6 @@ class Soak:
     def __init__(self, server: RunningServer) -> None:
         self._server = server
         self.lags_s: list[float] = []
-        self.lags_records: list[int] = []
         self.queued_bytes: list[int] = []
         self.resident: list[int] = []
         self.states: set[str] = set()
@@ -133,7 +132,6 @@ class Soak:
         history = self.last["history"]
         self.states |= {history["state"], history["indexing"]["state"]}
         self.lags_s.append(history["indexing"]["lag_s"])
-        self.lags_records.append(history["indexing"]["lag_records"])
         self.queued_bytes.append(history["recorder"]["queue_bytes"])
         pages = Path(f"/proc/{self._server.process.pid}/statm").read_text().split()[1]
         self.resident.append(int(pages) * os.sysconf("SC_PAGE_SIZE"))
@@ -157,7 +155,7 @@ class Soak:
         print(f"recorder        { {name: count for name, count in recorder.items() if count is not None} }")
         print(f"bytes a record  {recorder['bytes_written'] / max(1, recorder['records']):.1f}")
         print(f"queue           {max(self.queued_bytes) / BYTES_PER_MIB:.1f} MiB at most")
-        print(f"tables          {quantiles(self.lags_s)} s behind, {max(self.lags_records):,} records at most")
+        print(f"tables          {quantiles(self.lags_s)} s behind")
         print(f"memory, server  {tenths} MiB, a tenth of the time apart; {mib[-1]} at last")
         print(f"line            lost by {source['losses']}, {source['overloads']} overloads")
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from l3book.access.guard import Counts
 from l3book.api.schemas import Metrics
 from l3book.config import Settings
 from l3book.engine import Engine
+from l3book.history.beginning import begin
 from l3book.hub import Hub
 from l3book.sources import open_source
 
@@ -48,3 +50,21 @@ def test_metrics_are_of_their_type(uri: str) -> None:
     told = as_told(hub)
     assert told["source"]["last_disconnect"]["reason"] == "reset"
     assert told["feed"] == market.watch_stats()
+
+
+def test_metrics_of_a_recording_are_of_their_type(tmp_path: Path) -> None:
+    settings = Settings(history=tmp_path / "history", history_fsync_ms=1)
+    source = open_source("synthetic:")
+    beginning = begin(settings, source, epoch=1)
+    hub = Hub(beginning.market, Engine(source, beginning.market), recording=beginning.recording)
+    beginning.recording.start()
+    simulator = Simulator(seed=3)
+    beginning.market.feed(simulator.header() + simulator.read(2000))
+    taken = hub.metrics()["totals"]["messages"]
+    while as_told(hub)["history"]["recorder"]["durable_ordinal"] < taken:
+        time.sleep(0.01)
+    assert hub.recording.condition() == ("recording", None)
+    assert beginning.recording.stop() is None
+    told = as_told(hub)["history"]
+    assert (told["state"], told["warning"], told["indexing"]["state"]) == ("closed", None, "stopped")
+    assert told["recorder"]["next_ordinal"] == told["recorder"]["records"] == taken

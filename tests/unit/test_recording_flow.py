@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from l3book.config import Settings
 from l3book.history import recording
+from l3book.history.indexing import Indexing
 from l3book.history.recording import Recording
+from l3book.history.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from l3book._core import Recorder
@@ -42,7 +44,8 @@ class SmallRecorder:
 
 def recording_of(recorder: SmallRecorder, *, is_live: bool, wait_ms: int = 50) -> Recording:
     settings = Settings(history_wait_ms=wait_ms)
-    return Recording(Path("history"), cast("Recorder", recorder), settings, is_live=is_live)
+    indexing = Indexing(Path("history"), SqliteStore(Path("history")))
+    return Recording(Path("history"), cast("Recorder", recorder), indexing, settings, is_live=is_live)
 
 
 def never() -> bool:

@@ -15,6 +15,7 @@ from l3book.api.past_problems import asked, known
 from l3book.api.problems import Problem
 from l3book.history.exports import ExportTooLargeError, media_type_of
 from l3book.history.exports import Request as ExportRequest
+from l3book.history.stretch import SeveralSessionsError
 from l3book.hub import Hub
 
 if TYPE_CHECKING:
@@ -40,10 +41,6 @@ class ExportResources:
         check_known(request)
         exports = known(self._hub.history).exports
         body = await body_of(request, MakeExport)
-        if body.snapshot and body.schema != "mbo":
-            raise Problem(
-                422, "bad_parameter", f"snapshot goes with schema mbo, not {body.schema}: rows begin after it"
-            )
         wanted = ExportRequest(
             body.instrument,
             parsed_time("start", body.start),
@@ -72,6 +69,8 @@ class ExportResources:
             return await asked(exports.make(wanted), wanted.instrument)
         except ExportTooLargeError as error:
             raise Problem(422, "export_too_large", f"{error}: expected a shorter range") from None
+        except SeveralSessionsError as error:
+            raise Problem(422, "bad_parameter", str(error)) from None
         except OSError as error:
             log.warning("an export could not be written: %s", error)
             reason = error.strerror or str(error)

@@ -76,6 +76,7 @@ class Past:
         at, with_life = time_of(request, "at"), wants_life(request)
         number = order_id(request)
         instrument: str = request.path_params["instrument"]
+        answer: bytes | Order | GoneOrder | None
         if at is not None:
             history = known(self._hub.history)
             answer = await asked(history.run(self._order_at, history, instrument, number, at, with_life), instrument)

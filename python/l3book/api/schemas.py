@@ -191,9 +191,8 @@ class Indexing(Answer):
     state: Literal["indexing", "failing", "stopped"]
     error: str | None
     store: str
-    position: Annotated[int, Meta(ge=0, description="ordinal up to which the tables are complete")]
-    lag_records: Annotated[int, Meta(ge=0, description="durable records that are not in the tables yet")]
-    lag_s: Annotated[float, Meta(ge=0, description="since when the tables have not been at the end of the log")]
+    position: Annotated[int, Meta(ge=0, description="ordinal up to which the tables are final")]
+    lag_s: Annotated[float, Meta(ge=0, description="how old the oldest durable record may be that is not in them")]
     batches: Count
     rows: Count
     errors: Count

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from l3book.access.guard import Guard
     from l3book.config import Loaded, Settings
+    from l3book.history.beginning import Beginning
     from l3book.history.past import History
-    from l3book.history.recording import AnyRecording, Beginning
+    from l3book.history.recording import AnyRecording
     from l3book.reloading import Reloading
     from l3book.shutdown import Shutdown
     from l3book.sources import AnySource
@@ -67,10 +68,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def listen_as_set(loaded: "Loaded", has_keys: Callable[[], bool]) -> "socket":
     """Listen where the settings say, if it is safe to. Raises ListenError."""
-    from l3book.config.safety import public_refusal
-    from l3book.listening import listen
+    from l3book.config.safety import is_served_to_others, public_refusal
+    from l3book.listening import ListenError, bracketed, listen
 
     settings = loaded.settings
+    if is_served_to_others(loaded) and (refusal := public_refusal(loaded, has_keys)):
+        where = f"{bracketed(settings.host)}:{settings.port}"
+        names = f"allowed_hosts ({loaded.origins['allowed_hosts']}) lets others come by a proxy"
+        raise ListenError(f"{where}: {names}, and {refusal}")
     return listen(
         settings.host,
         settings.port,
@@ -204,17 +209,20 @@ def _serve(
 
 def _begin(settings: "Settings", source: "AnySource") -> "Beginning":
     from l3book._core import HistoryError
-    from l3book.history.recording import begin
+    from l3book.history.beginning import begin
 
     try:
         # Clients notice a restart by the epoch, so it must be one that no earlier run had.
         beginning = begin(settings, source, epoch=time.time_ns() // NS_PER_MS)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
     except HistoryError as error:
-        raise CommandError(f"history {settings.history}: {error}") from None
+        raise CommandError(f"history {error}") from None
     except OSError as error:
         raise cannot_use(f"history {settings.history}", error) from None
-    if beginning.recording.warning:
-        print(f"l3book: warning: {beginning.recording.warning}", file=sys.stderr)
+    _, warning = beginning.recording.condition()
+    if warning:
+        print(f"l3book: warning: {warning}", file=sys.stderr)
     return beginning
 
 
@@ -222,9 +230,13 @@ def _history(settings: "Settings", recording: "AnyRecording") -> "History | None
     """Open what is recorded, to be asked."""
     if recording.folder is None:
         return None
+    from l3book._core import HistoryError
     from l3book.history.past import History
 
-    return History(recording.folder, recording.store, settings)
+    try:
+        return History(recording.folder, recording.store, settings)
+    except HistoryError as error:
+        raise CommandError(f"history {error}") from None
 
 
 def _make_room(guard: "Guard", settings: "Settings") -> None:

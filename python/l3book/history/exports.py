@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias, cast
 
-from l3book._core import Deriver, Log, Past, UnknownInstrumentError
+from l3book._core import Deriver, Log, NotRecordedError, Past, UnknownInstrumentError
 from l3book.config import Settings
 from l3book.formats import BytesWriter, CsvWriter, ParquetWriter, Writer
 from l3book.history.stretch import rows_of
@@ -88,8 +88,8 @@ class Exports:
     async def make(self, request: Request) -> Export:
         """Write the file; older ones make way where there are too many.
 
-        Raises ExportTooLargeError, UnknownInstrumentError, AmbiguousInstrumentError, NotRecordedError, HistoryError,
-        OSError and BusyError.
+        Raises ExportTooLargeError, SeveralSessionsError, UnknownInstrumentError, AmbiguousInstrumentError,
+        NotRecordedError, HistoryError, OSError and BusyError.
         """
         return await self._pool.run(self._make, request)
 
@@ -163,7 +163,8 @@ class _Bounded:
 def _write(directory: Path, request: Request, stream: _Bounded) -> int:
     """Write everything; -> how many rows."""
     past, log = Past(directory), Log(directory)
-    first, end = past.ordinal_at(request.start), max(past.ordinal_at(request.start), past.ordinal_at(request.end))
+    first = _ordinal_at(past, log, request.start)
+    end = max(first, _ordinal_at(past, log, request.end))
     deriver = Deriver(request.schema, instrument=request.instrument)
     pieces = rows_of(log, first, end, deriver, with_snapshot=request.with_snapshot)
     # The first piece, before anything is written: only then the deriver knows whether anybody goes by the name.
@@ -182,6 +183,17 @@ def _write(directory: Path, request: Request, stream: _Bounded) -> int:
         writer.abandon()
         raise
     return count
+
+
+def _ordinal_at(past: Past, log: Log, at: int) -> int:
+    """Find where a time lies; before everything is the beginning."""
+    try:
+        return past.ordinal_at(at)
+    except NotRecordedError:
+        begins = [session["ts_begin"] for session in past.range() if session["ts_begin"] is not None]
+        if begins and at < min(begins):
+            return log.first_ordinal
+        raise
 
 
 def _writer(to: ExportFormat, stream: _Bounded, deriver: Deriver) -> Writer:

@@ -92,7 +92,8 @@ class History:
         self._pool.close()
 
     def _is_final(self, at: int) -> bool:
-        return any(at < session["ts_event_max"] for session in self._past.range()[-1:])
+        newest = next((session["ts_event_max"] for session in reversed(self._past.range())), None)
+        return newest is not None and at < newest
 
 
 def _goes_by(row: "InstrumentRow", name: str) -> bool:

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -94,37 +95,40 @@ class Playback:
     @property
     def ts(self) -> int:
         """The recorded time (ts_recv clock, ns) that it shows: between two records, it goes on with the clock."""
-        self._reach()
+        if self._pacer is not None:
+            self._reached_ts = self._pacer.reached_ts_ns(time.monotonic_ns())
         next_ts = self._position.next_ts
         return self._reached_ts if next_ts is not None and next_ts > self._reached_ts else self._position.ts_recv
 
     def play(self, speed: float | None = None) -> None:
         """Go on, `speed` times as fast as it was recorded; None: as before."""
-        self._reach()
+        self._stop_clock()
+        self.error = None
         self.speed = speed or self.speed
         self.is_paused = False
         self._start_clock()
 
     def set_speed(self, speed: float) -> None:
         """Change the speed; paused stays paused."""
-        self._reach()
+        self._stop_clock()
         self.speed = speed
         if not self.is_paused:
             self._start_clock()
 
     def pause(self) -> None:
         """Stand still."""
-        self._reach()
+        self._stop_clock()
         self.is_paused = True
-        self._pacer = None
-        self._is_playing.clear()
 
     async def seek(self, at: int, then: Callable[[], None] | None = None) -> None:
         """Go to where all events complete at or before `at` (ts_event, ns) are applied, and no others.
 
         `then` is called before anybody is told. Raises NotRecordedError, and stays where it is.
         """
-        await self._move(lambda: self._replay.seek(at), then, at)
+        async with self._moved(lambda: self._replay.seek(at), then):
+            self._reached_ts = max(at, self._position.ts_recv)
+            if not self.is_paused:
+                self._start_clock()
 
     async def step(
         self, instrument: str | tuple[int, int], events: int, then: Callable[[], None] | None = None
@@ -133,8 +137,9 @@ class Playback:
 
         `then` is called before anybody is told. Raises UnknownInstrumentError or AmbiguousInstrumentError.
         """
-        self.pause()
-        await self._move(lambda: self._replay.step(instrument, events), then, 0)
+        async with self._moved(lambda: self._replay.step(instrument, events), then):
+            self._pacer, self._reached_ts = None, self._position.ts_recv
+            self.pause()
 
     async def end(self) -> None:
         """Stop playing, and say so to who is still in it."""
@@ -143,7 +148,10 @@ class Playback:
         for tell in tuple(self.followers):
             tell()
 
-    async def _move(self, move: Callable[[], object], then: Callable[[], None] | None, at: int) -> None:
+    @asynccontextmanager
+    async def _moved(self, move: Callable[[], object], then: Callable[[], None] | None) -> AsyncIterator[None]:
+        """Move it in a thread; the block is for what depends on where it is then, and comes before `then`."""
+
         def moved() -> Position:
             move()
             return _position(self._replay)
@@ -151,16 +159,15 @@ class Playback:
         async with self._turn, self.streams.held():
             self._position = await self._pool.run(moved)
             self.error = None
-            self._reached_ts = max(at, self._position.ts_recv)
-            if not self.is_paused:
-                self._start_clock()
+            yield
             if then is not None:
                 then()
 
-    def _reach(self) -> None:
-        """Take over from the clock how far recorded time has come."""
-        if self._pacer is not None:
-            self._reached_ts = self._pacer.reached_ts_ns(time.monotonic_ns())
+    def _stop_clock(self) -> None:
+        """Stay at the time shown: what was due, but was too much to be applied, is not due any more."""
+        self._reached_ts = self.ts
+        self._pacer = None
+        self._is_playing.clear()
 
     def _start_clock(self) -> None:
         self._pacer = ReplayPacer(self.speed, self._reached_ts, time.monotonic_ns())
@@ -173,8 +180,8 @@ class Playback:
                 wait_s = await self._take_turn()
             except Exception as error:
                 log.exception("replay %s failed", self.playback_id)
-                self.error = str(error)
                 self.pause()
+                self.error = str(error)
                 continue
             await asyncio.sleep(wait_s)
 
@@ -183,8 +190,7 @@ class Playback:
         async with self._turn:
             if self._pacer is None:
                 return 0.0
-            self._reach()
-            due_ts, next_ts = self._reached_ts, self._position.next_ts
+            due_ts, next_ts = self._pacer.reached_ts_ns(time.monotonic_ns()), self._position.next_ts
             if next_ts is None or next_ts <= due_ts:
                 applied = await self._pool.run(self._advance, due_ts)
                 if applied == TURN_RECORDS_MAX:

@@ -1,4 +1,4 @@
-"""What a running server does with its history: records it, goes on with it after a restart, and says how that goes."""
+"""The recording of a running server: how the source waits for it, what it says, how it ends."""
 
 import logging
 import time
@@ -7,24 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from l3book._core import HistoryError, HistoryLockedError, Log, Market, Recorder
-from l3book.history.folder import default_folder, identity_of
-from l3book.sources import AnySource, is_connector
+from l3book._core import Recorder
+from l3book.history.indexing import Indexing
 
 if TYPE_CHECKING:
     from l3book.config import Settings
-    from l3book.history.indexing import Indexing
 
 log = logging.getLogger(__name__)
 
 RecordingState: TypeAlias = Literal["off", "taken", "unavailable", "recording", "failing", "closed"]
 
 MS_PER_S = 1000
-NS_PER_MS = 1_000_000
 ROOM_POLL_S = 0.1
 """A source that waits for the recorder looks so often whether it is to stop."""
 STOP_TIMEOUT_S = 10.0
-"""What was recorded gets so long to be written at the end, and what is derived from it to stand still."""
+"""What was recorded gets so long to be written at the end, and its tables to be whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,40 +59,28 @@ class Unrecorded:
 
 
 class Recording:
-    """One folder, recorded to from the market's beginning until `stop`.
+    """What a market applies goes to the log in a folder, until `stop`; tables are made from the log."""
 
-    `open_recording` makes it. A market that goes on with what is recorded has all its books in doubt, and has to be
-    fed as after a lost connection.
-    """
-
-    def __init__(self, folder: Path, recorder: Recorder, settings: "Settings", *, is_live: bool) -> None:
+    def __init__(
+        self, folder: Path, recorder: Recorder, indexing: Indexing, settings: "Settings", *, is_live: bool
+    ) -> None:
         self.folder = folder
+        self.store = indexing.store
+        """Where the tables made from the log can be asked for."""
         self._recorder = recorder
-        self._settings = settings
+        self._indexing = indexing
         # A live source cannot be held up for long; others wait for as long as it takes.
         self._wait_s_max = settings.history_wait_ms / MS_PER_S if is_live else None
         self._is_short = False
         self._last_state: str | None = None
-        self._indexing: Indexing | None = None
 
     def condition(self) -> tuple[RecordingState, str | None]:
         """Whether records are being written, and what somebody should see to, if anything."""
         recorder = self._recorder.stats()
-        indexing = self._indexing.stats() if self._indexing is not None else None
-        return recorder["state"], _warning_of(recorder, indexing)
+        return recorder["state"], _warning_of(recorder, self._indexing.stats())
 
     def start(self) -> None:
         """Start what derives tables and checkpoints from the log."""
-        from l3book.history.indexing import Indexing
-
-        settings = self._settings
-        self._indexing = Indexing(
-            self.folder,
-            settings.history_store,
-            checkpoint_records=settings.history_checkpoint_records,
-            days_max=settings.history_days_max,
-            bytes_max=settings.history_bytes_max,
-        )
         self._indexing.start()
 
     def wait_room(self, is_stopping: Callable[[], bool]) -> None:
@@ -137,10 +122,7 @@ class Recording:
 
     def metrics(self) -> dict[str, Any]:
         """For the wire."""
-        recorder = self._recorder.stats()
-        indexing = self._indexing.stats() if self._indexing is not None else None
-        if indexing is not None:
-            indexing["lag_records"] = max(0, recorder["durable_ordinal"] - int(indexing["position"]))
+        recorder, indexing = self._recorder.stats(), self._indexing.stats()
         warning = _warning_of(recorder, indexing)
         return {"state": recorder.pop("state"), "warning": warning, "recorder": recorder, "indexing": indexing}
 
@@ -151,12 +133,13 @@ class Recording:
         stats = self._recorder.stats()
         lost = stats["next_ordinal"] - stats["durable_ordinal"]
         left_s = max(0.0, until_s - time.monotonic())
-        is_still = self._indexing is None or self._indexing.stop(left_s)
+        is_still = self._indexing.stop(left_s)
         if not is_written:
             because = f" ({stats['error']})" if stats["error"] else ""
             return f"{lost} records were not written within {timeout_s:g} s{because}"
         if not is_still:
-            return f"what is derived from it was still busy after {timeout_s:g} s"
+            # It is made from the log at the next start.
+            log.warning("history %s: its tables were not whole within %g s", self.folder, timeout_s)
         log.info("history %s: %d records, all written", self.folder, stats["next_ordinal"])
         return None
 
@@ -165,99 +148,10 @@ AnyRecording: TypeAlias = Recording | Unrecorded
 OFF = Unrecorded("off")
 
 
-@dataclass(frozen=True, slots=True)
-class Beginning:
-    """What a server begins with."""
-
-    market: Market
-    recording: AnyRecording
-    lost_s: float | None = None
-    """How long ago the market stood still, where it is one that goes on."""
-
-
-def begin(settings: "Settings", source: AnySource, epoch: int) -> Beginning:
-    """Make the market of a source, recorded as the settings say. It has read nothing yet, or goes on.
-
-    Raises HistoryError or OSError where the folder was named and cannot be used; another is done without.
-    """
-    is_live = is_connector(source)
-    if settings.no_history:
-        return Beginning(Market(epoch=epoch, watch=is_live), OFF)
-    folder = settings.history or default_folder(settings.state_dir, source.uri, settings.gateway)
-    # Before the recorder looks at the log: it may have to cut the end of it.
-    silent_s = _silent_s(folder)
-    try:
-        recorder = Recorder(
-            folder,
-            fsync_records=settings.history_fsync_records,
-            fsync_ms=settings.history_fsync_ms,
-            segment_bytes_max=settings.history_segment_bytes_max,
-            queue_bytes_max=settings.history_queue_bytes_max,
-        )
-    except (HistoryError, OSError) as error:
-        if settings.history is not None:
-            raise
-        state: Literal["taken", "unavailable"] = "taken" if isinstance(error, HistoryLockedError) else "unavailable"
-        warning = f"not recorded: {error}"
-        return Beginning(Market(epoch=epoch, watch=is_live), Unrecorded(state, warning))
-    _say_what_was_found(folder, recorder.recovered)
-    identity = identity_of(source.uri, settings.gateway)
-    market = None
-    if is_connector(source) and source.can_resume and recorder.recovered["session"] == identity:
-        market = _restored(folder, epoch)
-    recording = Recording(folder, recorder, settings, is_live=is_live)
-    if market is None:
-        market = Market(epoch=epoch, watch=is_live)
-        recorder.begin(market, identity)
-        return Beginning(market, recording)
-    recorder.begin(market, None)
-    # Nobody knows what happened meanwhile: the books are in doubt, and the log says so.
-    market.disconnected()
-    return Beginning(market, recording, silent_s)
-
-
-def _warning_of(recorder: dict[str, Any], indexing: dict[str, Any] | None) -> str | None:
+def _warning_of(recorder: dict[str, Any], indexing: dict[str, Any]) -> str | None:
     """Say what is wrong: records that are lost first, since tables can be made again from the log."""
     if recorder["state"] == "failing":
         return f"not recorded at the moment: {recorder['error']}"
-    if indexing is not None and indexing["state"] == "failing":
+    if indexing["state"] == "failing":
         return f"recorded, and tables are not made from it at the moment: {indexing['error']}"
     return None
-
-
-def _say_what_was_found(folder: Path, recovered: dict[str, Any]) -> None:
-    if recovered["is_new"]:
-        log.info("history %s: begun", folder)
-        return
-    cut = recovered["bytes_cut"]
-    log.log(
-        logging.WARNING if cut else logging.INFO,
-        "history %s: goes on at record %d%s",
-        folder,
-        recovered["next_ordinal"],
-        f"; the last {cut} bytes were not whole and are cut off" if cut else "",
-    )
-
-
-def _restored(folder: Path, epoch: int) -> Market | None:
-    started_s = time.monotonic()
-    try:
-        market = Log(folder).restore(watch=True, epoch=epoch)
-    except (HistoryError, OSError) as error:
-        log.warning("history %s: the books cannot be restored, a new session begins: %s", folder, error)
-        return None
-    took_s = time.monotonic() - started_s
-    log.info(
-        "history %s: restored %d books as of record %d in %.1f s",
-        folder,
-        len(market),
-        market.stats()["records"],
-        took_s,
-    )
-    return market
-
-
-def _silent_s(folder: Path) -> float:
-    """How long ago anything was written to the log; 0 where no file tells."""
-    times_s = [path.stat().st_mtime for path in folder.glob("log/*/*/*.dbn.zst")]
-    return max(0.0, time.time() - max(times_s)) if times_s else 0.0

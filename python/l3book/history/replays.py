@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+THREADS = max(2, WORKERS)
+"""While one goes a long way, another can go on."""
 ID_BYTES = 8
 SWEEP_INTERVAL_S = 0.5
 
@@ -33,7 +35,7 @@ class Replays:
     def __init__(self, directory: Path, settings: Settings) -> None:
         self._directory = directory
         self._settings = settings
-        self._pool = Pool("l3book-replay", WORKERS, 4 * settings.replays_max)
+        self._pool = Pool("l3book-replay", THREADS, 4 * settings.replays_max)
         self._playbacks: dict[str, Playback] = {}
         self._places: Counter[str] = Counter()
         """Taken by owner, also by those that are only about to begin."""

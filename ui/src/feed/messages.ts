@@ -3,8 +3,8 @@
 import { BOOK_STATES, type BookState, type Level } from "./wire";
 import { fields, flag, list, nullable, number, oneOf, parseLevel, text, type Fields, WireError } from "./fields";
 
-/** Facts that snapshots and deltas share. */
-export interface BookFacts {
+/** Facts that snapshots and deltas of every channel share. */
+export interface Heading {
   readonly instrument: string;
   readonly epoch: string;
   readonly seq: number;
@@ -14,6 +14,10 @@ export interface BookFacts {
   readonly state: BookState;
   readonly crossed: boolean;
   readonly locked: boolean;
+}
+
+/** And those of a channel of levels. */
+export interface BookFacts extends Heading {
   readonly bids: readonly Level[];
   readonly asks: readonly Level[];
   readonly crc: number;
@@ -33,7 +37,8 @@ export interface DeltaMessage extends BookFacts {
 export type StreamMessage =
   | SnapshotMessage
   | DeltaMessage
-  | { readonly type: "ack"; readonly id: number }
+  /** Without an id: of something that was not asked for here. `replay`: the replay the socket is in. */
+  | { readonly type: "ack"; readonly id: number | null; readonly replay: string | null }
   | { readonly type: "error"; readonly id: number | null; readonly code: string; readonly detail: string }
   /** `seq` counts the complete events of all books subscribed to. */
   | { readonly type: "heartbeat"; readonly seq: number }
@@ -55,7 +60,11 @@ export function parseMessage(data: unknown): StreamMessage {
     case "delta":
       return { type, ...facts(message), prev: number(message["prev"], "delta.prev") };
     case "ack":
-      return { type, id: number(message["id"], "ack.id") };
+      return {
+        type,
+        id: nullable(message["id"], "ack.id", number),
+        replay: nullable(message["replay"], "ack.replay", text),
+      };
     case "error":
       return {
         type,
@@ -74,7 +83,7 @@ export function parseMessage(data: unknown): StreamMessage {
   }
 }
 
-function parseJson(data: unknown): unknown {
+export function parseJson(data: unknown): unknown {
   try {
     return JSON.parse(text(data, "message")) as unknown;
   } catch (error) {
@@ -83,9 +92,16 @@ function parseJson(data: unknown): unknown {
   }
 }
 
+export function levels(message: Fields, side: "bids" | "asks"): Level[] {
+  return list(message[side], side).map((level, index) => parseLevel(level, `${side}[${index}]`));
+}
+
 function facts(message: Fields): BookFacts {
-  const levels = (side: "bids" | "asks"): Level[] =>
-    list(message[side], side).map((level, index) => parseLevel(level, `${side}[${index}]`));
+  const [bids, asks] = [levels(message, "bids"), levels(message, "asks")];
+  return { ...heading(message), bids, asks, crc: number(message["crc"], "crc") };
+}
+
+export function heading(message: Fields): Heading {
   return {
     instrument: text(message["instrument"], "instrument"),
     epoch: text(message["epoch"], "epoch"),
@@ -96,8 +112,5 @@ function facts(message: Fields): BookFacts {
     state: oneOf(message["state"], "state", BOOK_STATES),
     crossed: flag(message["crossed"], "crossed"),
     locked: flag(message["locked"], "locked"),
-    bids: levels("bids"),
-    asks: levels("asks"),
-    crc: number(message["crc"], "crc"),
   };
 }

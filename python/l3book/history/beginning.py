@@ -1,0 +1,117 @@
+"""How a server's market begins: empty, or where its log ends."""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from l3book._core import HistoryError, HistoryLockedError, Log, Market, Recorder
+from l3book.history.folder import default_folder, identity_of
+from l3book.history.indexing import Indexing
+from l3book.history.recording import OFF, AnyRecording, Recording, Unrecorded
+from l3book.history.uri import store_of
+from l3book.sources import AnySource, is_connector
+
+if TYPE_CHECKING:
+    from l3book.config import Settings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a server begins with."""
+
+    market: Market
+    """One that goes on has all its books in doubt, and is to be fed as after a lost connection."""
+    recording: AnyRecording
+    lost_s: float | None = None
+    """How long ago the market stood still, where it is one that goes on."""
+
+
+def begin(settings: "Settings", source: AnySource, epoch: int) -> Beginning:
+    """Make the market of a source, recorded as the settings say.
+
+    Raises HistoryError or OSError where the folder was named and cannot be used; another is done without. Raises
+    ValueError for a store that cannot be.
+    """
+    is_live = is_connector(source)
+    if settings.no_history:
+        return Beginning(Market(epoch=epoch, watch=is_live), OFF)
+    folder = settings.history or default_folder(settings.state_dir, source.uri, settings.gateway)
+    indexing = Indexing(
+        folder,
+        store_of(settings.history_store, folder),
+        checkpoint_records=settings.history_checkpoint_records,
+        days_max=settings.history_days_max,
+        bytes_max=settings.history_bytes_max,
+    )
+    # Before the recorder looks at the log: it may have to cut the end of it.
+    silent_s = _silent_s(folder)
+    try:
+        recorder = _recorder_in(folder, settings)
+    except (HistoryError, OSError) as error:
+        if settings.history is not None:
+            raise
+        state: Literal["taken", "unavailable"] = "taken" if isinstance(error, HistoryLockedError) else "unavailable"
+        return Beginning(Market(epoch=epoch, watch=is_live), Unrecorded(state, f"not recorded: {error}"))
+    _say_what_was_found(folder, recorder.recovered)
+    recording = Recording(folder, recorder, indexing, settings, is_live=is_live)
+    identity = identity_of(source.uri, settings.gateway)
+    if is_connector(source) and source.can_resume and recorder.recovered["session"] == identity:
+        restored = _restored(folder, recorder, epoch)
+        if restored is not None:
+            return Beginning(restored, recording, silent_s)
+    market = Market(epoch=epoch, watch=is_live)
+    recorder.begin(market, identity)
+    return Beginning(market, recording)
+
+
+def _recorder_in(folder: Path, settings: "Settings") -> Recorder:
+    return Recorder(
+        folder,
+        fsync_records=settings.history_fsync_records,
+        fsync_ms=settings.history_fsync_ms,
+        segment_bytes_max=settings.history_segment_bytes_max,
+        queue_bytes_max=settings.history_queue_bytes_max,
+    )
+
+
+def _restored(folder: Path, recorder: Recorder, epoch: int) -> Market | None:
+    """Bring the books back, recorded from here on; None if that cannot be, and a new session has to begin."""
+    started_s = time.monotonic()
+    try:
+        market = Log(folder).restore(recorder.recovered["end_ordinal"], watch=True, epoch=epoch)
+        recorder.begin(market, None)
+    except (HistoryError, OSError) as error:
+        log.warning("history %s: the books cannot be restored, a new session begins: %s", folder, error)
+        return None
+    # Nobody knows what happened meanwhile: the books are in doubt, and the log says so.
+    market.disconnected()
+    took_s = time.monotonic() - started_s
+    records = market.stats()["records"]
+    log.info("history %s: restored %d books as of record %d in %.1f s", folder, len(market), records, took_s)
+    return market
+
+
+def _say_what_was_found(folder: Path, recovered: dict[str, Any]) -> None:
+    if recovered["is_new"]:
+        log.info("history %s: begun", folder)
+        return
+    cut, lost = recovered["bytes_cut"], recovered["next_ordinal"] - recovered["end_ordinal"]
+    found = "".join(
+        (
+            f"; the last {cut} bytes were not whole and are cut off" if cut else "",
+            f"; {lost} records that were in it are lost" if lost else "",
+            f"; {recovered['indexes_rebuilt']} indexes are made anew" if recovered["indexes_rebuilt"] else "",
+        )
+    )
+    level = logging.WARNING if cut or lost else logging.INFO
+    log.log(level, "history %s: goes on at record %d%s", folder, recovered["next_ordinal"], found)
+
+
+def _silent_s(folder: Path) -> float:
+    """How long ago anything was written to the log; 0 where no file tells."""
+    times_s = [path.stat().st_mtime for path in folder.glob("log/*/*/*.dbn.zst")]
+    return max(0.0, time.time() - max(times_s)) if times_s else 0.0
