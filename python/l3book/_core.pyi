@@ -45,6 +45,7 @@ __all__ = [
     "UnknownOrderError",
     "VerifyReport",
     "__version__",
+    "check_checkpoint",
     "verify",
 ]
 
@@ -706,6 +707,9 @@ class Batch:
     @property
     def holes(self) -> list[tuple[int, int, str]]:
         """(first, end, reason) of holes that were passed."""
+
+def check_checkpoint(path: str | PathLike[str]) -> dict[str, int]:
+    """Read all of a checkpoint: {"ordinal", "session", "books"}. Raises CheckpointError where it is damaged, or OSError."""
 
 def order_life(
     directory: str | PathLike[str], publisher_id: int, instrument_id: int, order_id: int, *, limit: int = 10_000
