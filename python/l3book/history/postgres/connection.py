@@ -97,6 +97,8 @@ def is_transient(error: BaseException) -> bool:
     if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | psycopg.InternalError):
         return False
     if error.sqlstate is None:
-        # No word of the server's: the connection was lost, or not made. A server that answers and refuses is for good.
-        return "FATAL" not in str(error) or "starting up" in str(error) or "shutting down" in str(error)
+        # The connection was lost, or not made, for which libpq has no code. A server that answers and refuses is for good,
+        # but for one that starts, stops or recovers, or has no place left.
+        text = str(error)
+        return "FATAL" not in text or "the database system is" in text or "too many clients" in text or "slots" in text
     return error.sqlstate.startswith(_TRANSIENT_CLASSES)

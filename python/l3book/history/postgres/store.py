@@ -230,8 +230,9 @@ class PostgresStore:
         bbo = rows_in_force(batch.bbo, packed.BBO, sessions)
         levels = rows_in_force(batch.levels, packed.LEVEL, sessions)
         records = np.frombuffer(batch.records, RECORD)
-        self._append(writer, TRADES, trades, trades["ordinal"], end_ordinal)
         self._append(writer, RECORDS, records, np.frombuffer(batch.ordinals, "<u8"), end_ordinal)
+        # A trade may come a batch later than records after it: it waits for its event.
+        self._merge(writer, TRADES, trades, ("ts_recv", "ordinal"))
         self._merge(writer, BBO, bbo, ("ts",))
         self._merge(writer, LEVELS, levels, ("ts", "side", "price"))
         if batch.sessions:
