@@ -99,6 +99,6 @@ def is_transient(error: BaseException) -> bool:
     if error.sqlstate is None:
         # The connection was lost, or not made, for which libpq has no code. A server that answers and refuses is for good,
         # but for one that starts, stops or recovers, or has no place left.
-        text = str(error)
-        return "FATAL" not in text or "the database system is" in text or "too many clients" in text or "slots" in text
+        passing = ("the database system is", "too many clients", "connection slots")
+        return "FATAL" not in str(error) or any(text in str(error) for text in passing)
     return error.sqlstate.startswith(_TRANSIENT_CLASSES)
