@@ -277,13 +277,14 @@ def measured(recorded: Recorded, folder: Path, name: str) -> dict[str, Any]:
             before = size()
             taken = take(recorded, store, keeps_records=keeps_records)
             count = sum(taken.rows.values())
+            grown = size() - before
             return {
                 "rows": taken.rows,
                 "rows_per_s": count / taken.seconds,
                 "messages_per_s": recorded.messages / taken.seconds,
                 "indexing_messages_per_s": recorded.messages / taken.indexing_s,
-                "bytes_per_row": (size() - before) / count,
-                "bytes_per_message": (size() - before) / recorded.messages,
+                "bytes_per_row": grown / count,
+                "bytes_per_message": grown / recorded.messages,
                 "latencies": {
                     "a": latencies(past_questions(recorded, taken.questions["book"])),
                     **{kind: latencies(asked) for kind, asked in questions(store, taken).items()},
