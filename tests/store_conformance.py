@@ -175,6 +175,33 @@ class Conformance:
             (T0, "B", price + TICK, 3),
         ]
 
+    def test_a_level_is_carried_over_minutes_from_its_last_change(self, store: Store) -> None:
+        price = 64_000_000_000
+        seconds = (0, 50, 130, 3_700, 7_000)
+        made = [level(number, T0 + second * SECOND, price=price) for number, second in enumerate(seconds)]
+        store.write(batch(*made, bbo(5, T0 + 9_000 * SECOND)))
+
+        def one(start_s: int, end_s: int, step_s: int) -> list[int]:
+            span = (T0 + start_s * SECOND, T0 + end_s * SECOND)
+            found = store.levels(BOOK, *span, step_s * SECOND, ALL, side="B", price=price)
+            return [row.ordinal for row in found]
+
+        assert one(3_000, 3_800, 60) == [2] * 11 + [3] * 3
+        assert one(8_000, 8_003, 1) == [4] * 3
+        assert one(49, 52, 1) == [0, 1, 1]
+        assert one(0, 7_200, 1_800) == [2, 2, 3, 4]
+
+    def test_a_page_of_one_level_goes_on_behind_any_level(self, store: Store) -> None:
+        store.write(batch(*(level(n, T0 + n * SECOND, side="B", price=5 * TICK) for n in range(3))))
+        for place, expected in (
+            ((T0, "A", 9 * TICK), [0, 1, 2]),
+            ((T0, "B", 4 * TICK), [0, 1, 2]),
+            ((T0, "B", 5 * TICK), [1, 2]),
+            ((T0, "B", 6 * TICK), [1, 2]),
+        ):
+            found = store.levels(BOOK, T0, T0 + MINUTE, SECOND, ALL, place, side="B", price=5 * TICK)
+            assert [row.ordinal for row in found] == expected
+
     def test_volume_is_by_aggressor(self, store: Store) -> None:
         sides = (("B", 2), ("A", 30), ("N", 400), ("B", 5_000))
         made = [trade(number, T0 + number, side=side, size=size) for number, (side, size) in enumerate(sides)]
@@ -183,6 +210,12 @@ class Conformance:
             VolumeRow(T0, 5_432, 5_002, 30, 4),
             VolumeRow(T0 + 2 * MINUTE, 3, 3, 0, 1),
         ]
+
+    def test_the_last_interval_of_a_page_of_volume_is_whole(self, store: Store) -> None:
+        times = (T0 + 59 * SECOND, T0 + 178 * SECOND, T0 + 179 * SECOND + SECOND // 2)
+        store.write(batch(*(trade(number, ts) for number, ts in enumerate(times))))
+        found = store.volume(BOOK, T0, T0 + 10 * MINUTE, MINUTE, 2)
+        assert [(row.ts, row.trades) for row in found] == [(T0, 1), (T0 + 2 * MINUTE, 2)]
 
     @pytest.mark.parametrize("interval_ns", [0, -SECOND, 1, SECOND + 1])
     def test_an_interval_is_whole_seconds(self, store: Store, interval_ns: int) -> None:
@@ -215,6 +248,9 @@ class Conformance:
         assert [row.ordinal for row in store.bbo(BOOK, *ALWAYS, None, ALL)] == [0, 1, 6, 7]
         assert [row.ordinal for row in store.levels(BOOK, *ALWAYS, None, ALL)] == [0, 1, 6, 7]
         assert [row.ordinal for row in store.bbo(BOOK, T0, T0 + MINUTE, SECOND, ALL)] == [0, 1, 6, 7]
+        store.write(batch(trade(8, T0 + 2 * SECOND + 9), sessions=[(8, "file:day.dbn", T0 + 2 * SECOND)]))
+        assert [row.ordinal for row in store.trades(BOOK, *ALWAYS, ALL)] == [0, 1, 8]
+        assert [row.ordinal for row in store.bbo(BOOK, *ALWAYS, None, ALL)] == [0, 1]
 
     def test_nothing_is_carried_into_a_new_session(self, store: Store) -> None:
         store.write(batch(bbo(0, T0), level(1, T0), sessions=[(0, "live://X", T0)]))

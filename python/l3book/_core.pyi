@@ -45,6 +45,7 @@ __all__ = [
     "UnknownOrderError",
     "VerifyReport",
     "__version__",
+    "check_checkpoint",
     "verify",
 ]
 
@@ -539,7 +540,7 @@ class Log:
     def read(self, ordinal: int, records_max: int) -> tuple[int, bytes]:
         """MBO records of 56 bytes from an ordinal on, up to so many or the next hole; and the ordinal of the first."""
     def dbn(self, start_ordinal: int, end_ordinal: int) -> DbnReader:
-        """A DBN stream of the records from an ordinal on to another (which is not in it), with the mappings."""
+        """A DBN stream of the MBO records from an ordinal on to another (which is not in it), with their symbols."""
     def restore(self, ordinal: int | None = None, *, watch: bool = False, epoch: int = 0) -> Market:
         """The market as it was right before the record of an ordinal (None: the log's end), with all marks before that.
 
@@ -629,10 +630,95 @@ class Replay:
 
 @final
 class DbnReader:
-    """A DBN stream in pieces: metadata, then records and symbol mappings, without marks."""
+    """A DBN stream in pieces: metadata that names all symbols, then the MBO records and nothing else."""
 
     def read(self, bytes_max: int) -> bytes:
         """The next piece, somewhat longer than `bytes_max` where a run of records is; b"" at the end."""
+
+@final
+class Indexer:
+    """Follows the log in a history's folder and derives what stores need: rows, filters of orders, checkpoints.
+
+    Thread-safe; needs no lock: another process may write the log. Rows are those of l3book.history.rows.
+    """
+
+    def __new__(
+        cls,
+        directory: str | PathLike[str],
+        *,
+        ordinal: int,
+        checkpoint_records: int = 1_000_000,
+        keep_checkpoints: bool = True,
+        keep_records: bool = True,
+    ) -> Indexer:
+        """Begins at `ordinal`: 0, or the last batch's resume_ordinal; where retention has removed that, with what is left.
+
+        A checkpoint is written every `checkpoint_records`; `keep_records` gives batches the records themselves. Raises
+        HistoryError if the log cannot be read or ends before `ordinal`.
+        """
+    def advance(self, records_max: int) -> Batch | None:
+        """Goes on by at most so many records, or to a checkpoint; None if the log has nothing new.
+
+        Then it makes some of the filters that older segments lack. Raises HistoryError if the log cannot be read there:
+        then another Indexer must begin anew.
+        """
+    @property
+    def next_ordinal(self) -> int:
+        """Of the next record."""
+    def take_error(self) -> str | None:
+        """What went wrong with filters of orders or checkpoints since this was last asked; rows do not depend on them."""
+
+@final
+class Batch:
+    """What was derived from some records that follow each other: what a store writes in one transaction."""
+
+    @property
+    def first_ordinal(self) -> int:
+        """Of its first record."""
+    @property
+    def end_ordinal(self) -> int:
+        """After its last record."""
+    @property
+    def resume_ordinal(self) -> int:
+        """Where an Indexer must begin that is to make anew what is not final."""
+    @property
+    def trades(self) -> bytes:
+        """Rows of l3book.history.rows.TRADE."""
+    @property
+    def bbo(self) -> bytes:
+        """Rows of l3book.history.rows.BBO."""
+    @property
+    def levels(self) -> bytes:
+        """Rows of l3book.history.rows.LEVEL."""
+    @property
+    def records(self) -> bytes:
+        """The MBO records, 56 bytes each; b"" with keep_records=False."""
+    @property
+    def ordinals(self) -> bytes:
+        """Their ordinals, u64 each."""
+    @property
+    def instruments(self) -> list[tuple[int, int, str | None]]:
+        """(publisher_id, instrument_id, symbol) of books that are new, or whose symbol is."""
+    @property
+    def checkpoint(self) -> tuple[int, str] | None:
+        """(ordinal, path) of the checkpoint with which it ends, if one was written."""
+    @property
+    def sessions(self) -> list[tuple[int, str, int]]:
+        """(ordinal, uri, ts_recv of the first record that is no MBO snapshot's, or else of the first) of new sessions."""
+    @property
+    def holes(self) -> list[tuple[int, int, str]]:
+        """(first, end, reason) of holes that were passed."""
+
+def check_checkpoint(path: str | PathLike[str]) -> dict[str, int]:
+    """Read all of a checkpoint: {"ordinal", "session", "books"}. Raises CheckpointError where it is damaged, or OSError."""
+
+def order_life(
+    directory: str | PathLike[str], publisher_id: int, instrument_id: int, order_id: int, *, limit: int = 10_000
+) -> tuple[bytes, bytes]:
+    """The first `limit` records of one order, in the order of the log: their ordinals (u64 each) and the records.
+
+    Found by the filters that an Indexer makes; what they do not cover is read. Exact either way. Raises HistoryError.
+    """
 
 @final
 class LiveStream:

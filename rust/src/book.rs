@@ -349,6 +349,16 @@ impl OrderBook {
         self.orders.prefetch(self.levels.get(self.levels.guess(record.price)).tail);
     }
 
+    /// Side and price at which an order rests, if it does.
+    #[inline(always)]
+    pub(crate) fn place_of(&self, tag: Tag, order_id: u64) -> Option<(Side, i64)> {
+        let slot = self.orders.find_tagged(tag, order_id).slot;
+        (slot != NIL).then(|| {
+            let level = self.levels.get(self.orders.get(slot).level);
+            (level.side, level.price)
+        })
+    }
+
     /// What a Modify that changes nothing does here.
     pub(crate) fn same_size(&self) -> SameSizeModify {
         self.same_size

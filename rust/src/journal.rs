@@ -9,8 +9,7 @@ use std::sync::Arc;
 use dbn::Metadata;
 
 use crate::{
-    checkpoint,
-    history::{Mark, Queue},
+    history::{Mark, Queue, checkpoint_file},
     market::Market,
     record::MboMsg,
     symbols::Symbols,
@@ -30,7 +29,8 @@ impl Journal {
     pub(crate) fn records(&mut self, market: &Market, records: &[MboMsg], stride: usize) {
         if !self.queue.records(records, stride) {
             // There is room again after a hole, and the market is as it was before these records.
-            let bytes = checkpoint::to_bytes(market);
+            let head = self.queue.checkpoint_head(market);
+            let bytes = checkpoint_file::encode(&head, market, None);
             self.queue.end_hole(market.symbols.clone(), bytes);
             self.queue.records(records, stride);
         }

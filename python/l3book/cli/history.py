@@ -84,7 +84,7 @@ def _info_lines(found: dict[str, Any]) -> Iterator[str]:
     yield _line("records", f"{records:,}, ordinals {found['first_ordinal']:,} to {found['end_ordinal']:,}")
     if records:
         yield _line("captured", f"{_iso(found['ts_recv_min'])} to {_iso(found['ts_recv_max'])}")
-    each = f", {log['bytes_per_record']:.1f} a record" if records else ""
+    each = f", {log['bytes_per_record']:.1f} bytes a record" if records else ""
     files = f"{log['bytes']:,} bytes in {log['segments']:,} segments of {log['frames']:,} frames"
     yield _line("log", f"{files}{each}; {', '.join(log['datasets']) or 'no dataset'}")
     for number, session in enumerate(found["sessions"]):
@@ -94,7 +94,7 @@ def _info_lines(found: dict[str, Any]) -> Iterator[str]:
             else "nothing yet"
         )
         span = f"records {session['ordinal']:,} to {session['end_ordinal']:,}"
-        yield _line("sessions" if number == 0 else "", f"{session['uri']}: {span}, {times}")
+        yield _line("sessions" if number == 0 else "", f"{span}, {times}, {session['uri']}")
     for number, hole in enumerate(found["holes"]):
         missing = f"{hole['end'] - hole['first']:,} records from {hole['first']:,} on are missing: {hole['reason']}"
         yield _line("holes" if number == 0 else "", missing)
@@ -105,8 +105,7 @@ def _info_lines(found: dict[str, Any]) -> Iterator[str]:
     if tables is None:
         yield _line("tables", "none in history.sqlite")
         return
-    behind = f", {tables['records_behind']:,} behind" if tables["records_behind"] else ""
-    yield _line("tables", f"{tables['books']:,} books, up to record {tables['position']:,}{behind}")
+    yield _line("tables", f"{tables['books']:,} books, final up to record {tables['position']:,}")
     compacted = f", and {tables['compacted_bytes']:,} in {tables['compacted_days']:,} compacted days"
     yield _line("", f"{tables['bytes']:,} bytes in SQLite{compacted if tables['compacted_days'] else ''}")
 

@@ -1,6 +1,7 @@
-"""Rebuild the books of a DBN file, as they are at its end or at a time."""
+"""Rebuild the books of a DBN file or a history, as they are at its end or at a time."""
 
 import argparse
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ from l3book.times import parse_time_ns
 
 if TYPE_CHECKING:
     from l3book import Market
+    from l3book._core import Log
 
 PIPE_CHUNK_BYTES = 256 * 1024
 CHOICES_SHOWN_MAX = 8
@@ -47,7 +49,12 @@ _ODD = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="a .dbn or .dbn.zst file of schema mbo")
+    parser.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="a .dbn or .dbn.zst file of schema mbo, or the folder of a history (`serve --history DIR`)",
+    )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="write the JSON here (default: standard output)"
     )
@@ -67,6 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
     from l3book import DecodeError, Market
 
     path: Path = arguments.file
+    if path.is_dir():
+        return _run_history(path, arguments)
     check_input_file(path)
     market = Market(until=arguments.at)
     damage: str | None = None
@@ -101,6 +110,56 @@ def run(arguments: argparse.Namespace) -> int:
     if faults:
         raise CommandError("; ".join(faults), EXIT_ANSWER_IS_NO)
     return 0
+
+
+def _run_history(folder: Path, arguments: argparse.Namespace) -> int:
+    """Do the same with what was recorded: by a checkpoint and the records after it, not by reading everything."""
+    from l3book._core import HistoryError
+    from l3book.history.inspection import NoHistoryError, open_log
+
+    start_s = time.perf_counter()
+    try:
+        log = open_log(folder)
+        if arguments.at is None:
+            content = _books_json(log.restore(), arguments)
+        else:
+            content = _past_books_json(folder, log, arguments)
+    except NoHistoryError as error:
+        raise CommandError(str(error)) from None
+    except _NoSuchBookError as error:
+        raise CommandError(f"{folder}: {error}") from None
+    except (HistoryError, OSError) as error:
+        raise CommandError(str(error), EXIT_ANSWER_IS_NO) from None
+    _write(arguments.output, content)
+    records = f"{log.end_ordinal - log.first_ordinal:,} records"
+    print(f"{folder}: {records} recorded, restored in {time.perf_counter() - start_s:.3f} s", file=sys.stderr)
+    return 0
+
+
+def _past_books_json(folder: Path, log: "Log", arguments: argparse.Namespace) -> bytes:
+    """One book's object, or the list of several, each as of the time that was asked for."""
+    from l3book import AmbiguousInstrumentError, UnknownInstrumentError
+    from l3book._core import Past
+
+    past = Past(folder)
+    ordinal = past.ordinal_at(arguments.at)
+    session = next(one for one in reversed(log.sessions()) if one["ordinal"] <= ordinal)
+    market = log.restore(session["end_ordinal"])
+
+    def book(instrument: str | tuple[int, int]) -> bytes:
+        return past.book_json(instrument, arguments.at, level=arguments.level, depth=arguments.depth)
+
+    if arguments.instrument is not None:
+        try:
+            return book(arguments.instrument)
+        except (UnknownInstrumentError, AmbiguousInstrumentError) as error:
+            raise _no_such_book(market, arguments.instrument, error) from None
+    books = []
+    for entry in market.instruments():
+        # One that came later is in no past before it.
+        with contextlib.suppress(UnknownInstrumentError):
+            books.append(book((entry.publisher_id, entry.instrument_id)))
+    return _one_or_list(books)
 
 
 class _NoSuchBookError(Exception):
@@ -139,12 +198,21 @@ def _books_json(market: "Market", arguments: argparse.Namespace) -> bytes:
         try:
             return book(arguments.instrument)
         except (UnknownInstrumentError, AmbiguousInstrumentError) as error:
-            how = "several books go" if isinstance(error, AmbiguousInstrumentError) else "no book goes"
-            choices = _choices(market, error)
-            raise _NoSuchBookError(f"{how} by {arguments.instrument!r}: expected {choices}") from None
+            raise _no_such_book(market, arguments.instrument, error) from None
     # By key: by its text, each would be looked for among the symbols of all.
     books = [book((entry.publisher_id, entry.instrument_id)) for entry in market.instruments()]
+    return _one_or_list(books)
+
+
+def _one_or_list(books: list[bytes]) -> bytes:
     return books[0] if len(books) == 1 else b"[" + b",\n".join(books) + b"]"
+
+
+def _no_such_book(market: "Market", instrument: str, error: Exception) -> _NoSuchBookError:
+    from l3book import AmbiguousInstrumentError
+
+    how = "several books go" if isinstance(error, AmbiguousInstrumentError) else "no book goes"
+    return _NoSuchBookError(f"{how} by {instrument!r}: expected {_choices(market, error)}")
 
 
 def _choices(market: "Market", error: Exception) -> str:

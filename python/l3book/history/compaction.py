@@ -181,7 +181,7 @@ def _write_file(connection: sqlite3.Connection, table: str, day: int, path: Path
     schema = _schema(table)
     books = connection.execute("SELECT book FROM books ORDER BY publisher_id, instrument_id").fetchall()
     with path.open("wb") as stream:
-        with pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+        with pq.ParquetWriter(stream, schema, compression="zstd", write_page_checksum=True) as writer:
             for (book,) in books:
                 found = connection.execute(
                     f"SELECT books.*, {table}.* FROM {table} JOIN books USING (book) WHERE {table}.book = ?"
@@ -245,7 +245,7 @@ def _restore(connection: sqlite3.Connection, archive: Archive, day: int, before_
     for table in TABLES:
         path = archive.path(table, day)
         try:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 for batch in file.iter_batches(_READ_ROWS):
                     rows = _numpy(table, batch)
                     time = "ts_recv" if table == "trades" else "ts"

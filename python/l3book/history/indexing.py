@@ -126,19 +126,22 @@ class Indexing:
             self._folder,
             ordinal=max(position, history.first_ordinal),
             checkpoint_records=self._checkpoint_records,
-            keep_checkpoints=True,
+            # SQLite has no use for them: an order's life is read off the log.
+            keep_records=not isinstance(self.store, SqliteStore),
         )
         while True:
             is_last = self._stopping.is_set()
             started_s = time.monotonic()
+            history.refresh()
             batch = indexer.advance(BATCH_RECORDS_MAX)
             if batch is not None:
                 self._is_behind = True
                 self._write(batch)
-            if batch is None or batch.end_ordinal - batch.first_ordinal < BATCH_RECORDS_MAX:
+            if indexer.next_ordinal >= history.end_ordinal:
                 self._reached_s = started_s
                 self._is_behind = False
             self._recover()
+            self._tell_of(indexer)
             if is_last and (not self._is_behind or time.monotonic() > self._until_s):
                 self._keep_house(history, catalogue)
                 return
@@ -155,11 +158,16 @@ class Indexing:
 
     def _keep_house(self, history: Log, catalogue: Catalogue | None) -> None:
         self._housekeeping_due_s = time.monotonic() + HOUSEKEEPING_INTERVAL_S
-        history.refresh()
         if self._retention.apply(history):
             history.refresh()
         if catalogue is not None:
             catalogue.follow(history)
+
+    def _tell_of(self, indexer: Indexer) -> None:
+        """Log what went wrong without any row being wrong for it."""
+        if error := indexer.take_error():
+            self._errors += 1
+            log.warning("history %s: a checkpoint or filter of orders could not be made: %s", self._folder, error)
 
     def _fail(self, error: str) -> None:
         self._errors += 1

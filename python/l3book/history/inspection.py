@@ -59,7 +59,7 @@ def describe(folder: Path) -> dict[str, Any]:
             "bytes": sum(one["bytes"] for one in saved),
             "newest": saved[-1]["ordinal"] if saved else None,
         },
-        "tables": _tables(folder, history.end_ordinal),
+        "tables": _tables(folder),
     }
 
 
@@ -83,16 +83,20 @@ def find_damage(folder: Path, progress: Progress | None = None) -> dict[str, Any
 
 def _other_damage(folder: Path, history: Log, report: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for saved in checkpoints(folder):
+        history.refresh()
+        if saved["ordinal"] > history.end_ordinal:
+            what = f"books as of record {saved['ordinal']}, the log ends at {history.end_ordinal}"
+            yield _damage(saved["path"], what, ordinal=saved["ordinal"])
         try:
-            check_checkpoint(saved["path"])
+            found = check_checkpoint(saved["path"])
         except FileNotFoundError:
             # A server removed it this moment.
             continue
         except CheckpointError as error:
-            yield _damage(saved["path"], str(error), ordinal=saved["ordinal"])
-        if saved["ordinal"] > history.end_ordinal:
-            what = f"a checkpoint of record {saved['ordinal']}: the log ends at {history.end_ordinal}"
-            yield _damage(saved["path"], what, ordinal=saved["ordinal"])
+            yield _damage(saved["path"], f"{error}: expected to be deleted", ordinal=saved["ordinal"])
+        else:
+            if found["ordinal"] != saved["ordinal"]:
+                yield _damage(saved["path"], f"books as of record {found['ordinal']}", ordinal=saved["ordinal"])
         report["checkpoints"] += 1
     path = folder / FILE_NAME
     if path.exists():
@@ -139,14 +143,14 @@ def _damage_in_file(path: Path, rows: int) -> str | None:
     except ImportError:
         return None if path.is_file() else "missing"
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             found = sum(batch.num_rows for batch in file.iter_batches())
     except (OSError, pa.ArrowException) as error:
         return f"{error}: expected the rows of a compacted day"
     return None if found == rows else f"{found} rows, expected {rows}"
 
 
-def _tables(folder: Path, end_ordinal: int) -> dict[str, Any] | None:
+def _tables(folder: Path) -> dict[str, Any] | None:
     path = folder / FILE_NAME
     if not path.exists():
         return None
@@ -159,7 +163,6 @@ def _tables(folder: Path, end_ordinal: int) -> dict[str, Any] | None:
         raise HistoryError(f"{path}: {error}: expected to be deleted, it is made anew from the log") from None
     return {
         "position": position,
-        "records_behind": max(0, end_ordinal - position),
         "books": books,
         "bytes": path.stat().st_size,
         "compacted_days": days,

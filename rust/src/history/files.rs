@@ -48,10 +48,3 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), HistoryError> {
     })?;
     sync_folder(path.parent().expect("a file in a folder"))
 }
-
-/// Saves a market as it was before the record of this ordinal.
-pub(crate) fn save_checkpoint(dir: &Path, ordinal: u64, bytes: &[u8]) -> Result<(), HistoryError> {
-    let folder = dir.join("checkpoints");
-    make_folders(&folder)?;
-    replace(&folder.join(format!("{ordinal:020}.l3ck")), bytes)
-}

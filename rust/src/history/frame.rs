@@ -111,7 +111,7 @@ pub(crate) fn describe(plain: &[u8], first_ordinal: u64) -> Result<Entry, String
                     entry.ts_recv.add(record.ts_recv);
                 }
             }
-            Run::Mapping(_) => {}
+            Run::Mapping(_) => entry.flags |= flags::MAPPING,
             Run::System(record) => match Mark::of(record) {
                 Some(Mark::Session { .. } | Mark::Continues { .. }) => entry.flags |= flags::SESSION,
                 Some(Mark::Hole { .. }) => entry.flags |= flags::HOLE,

@@ -33,6 +33,8 @@ pub mod flags {
     pub const HOLE: u32 = 4;
     /// Something else than an MBO record stands behind the last one.
     pub const TRAILING: u32 = 8;
+    /// Holds symbol mappings.
+    pub const MAPPING: u32 = 16;
 }
 
 /// The times of some records, ns.

@@ -97,8 +97,9 @@ impl Log {
         let more = if same == self.segments.len() { self.more_of_last()? } else { None };
         let kept = if more.is_some() { same } else { 0 };
         let mut loaded = Vec::new();
-        for mut segment in listed.into_iter().skip(kept) {
-            let frames = segment.load()?;
+        let last = listed.len().saturating_sub(1);
+        for (at, mut segment) in listed.into_iter().enumerate().skip(kept) {
+            let frames = segment.load(at == last)?;
             loaded.push((segment, frames));
         }
         if kept == 0 {

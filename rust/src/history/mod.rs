@@ -6,6 +6,9 @@
 //! - [`Recorder`]: writing, by a thread of its own; what a restart makes of what it finds
 //! - [`Log`]: reading, also beside the writer and in another process; [`Cursor`]: all of it from an ordinal on
 //! - [`Shadow`]: the market as it was at an ordinal; [`Past`]: one book as of a time; [`Replay`]: a market moved along the log
+//! - [`Indexer`]: follows it, and derives what stores and readers need
+//! - [`orders`]: where in it an order is
+//! - [`rows`]: trades, best quotes and levels by the second, derived from it
 //!
 //! A segment is a `.dbn.zst` file that any DBN tool reads: a zstd frame with the metadata, then frames of whole
 //! records. Each frame has a checksum of its own and is the unit of durability: first its bytes are on disk, then its
@@ -14,19 +17,23 @@
 pub mod checkpoint_file;
 mod cursor;
 mod error;
+mod export;
 mod files;
 mod frame;
 pub mod index;
+mod indexer;
 pub mod layout;
 mod lock;
 mod log;
 pub mod mark;
 mod names;
+pub mod orders;
 mod past;
 mod queue;
 mod recorder;
 mod recovery;
 mod replay;
+pub mod rows;
 mod segment;
 mod shadow;
 mod stats;
@@ -37,6 +44,7 @@ mod writer;
 pub use cursor::{Cursor, Item};
 pub use error::HistoryError;
 pub use frame::Plain;
+pub use indexer::{Batch, CheckpointSaved, Indexer, IndexerSettings, Instrument, SessionStart};
 pub use log::{Clock, Frame, Hole, Log, Session};
 pub use mark::Mark;
 pub use past::{Past, PastError, Reach};

@@ -12,11 +12,13 @@ use std::{
 use dbn::{Metadata, UNDEF_TIMESTAMP};
 
 use super::{
+    checkpoint_file::Head,
     layout::{DATASET_UNKNOWN, DAY_NS, dataset_name},
     mark::Mark,
     stats::Stats,
 };
 use crate::{
+    market::Market,
     record::{MBO_BYTES, MboMsg, mbo_slice_bytes},
     symbols::{Symbols, mapping_record},
 };
@@ -257,6 +259,12 @@ impl Queue {
         state.stats.holes += 1;
     }
 
+    /// What a checkpoint of the market as it is now says of itself.
+    pub(crate) fn checkpoint_head(&self, market: &Market) -> Head {
+        let state = self.lock();
+        head_of(state.next_ordinal, state.session.ordinal, market)
+    }
+
     /// The market goes on from a checkpoint of what it is now.
     pub(crate) fn end_hole(&self, symbols: Symbols, checkpoint: Vec<u8>) {
         let mut state = self.lock();
@@ -435,6 +443,15 @@ impl State {
         };
         std::mem::replace(&mut self.open, next)
     }
+}
+
+/// What a checkpoint of a market says of itself.
+pub(crate) fn head_of(ordinal: u64, session: u64, market: &Market) -> Head {
+    let moments = || market.books().map(|(_, book)| book.moment());
+    let last = moments().max_by_key(|moment| moment.ts_recv).unwrap_or_default();
+    let ts_event_max = moments().map(|moment| moment.ts_event).max().unwrap_or(0);
+    let held = market.books().map(|(_, book)| book.event_ts).max().unwrap_or(0);
+    Head { ordinal, session, ts_event_max: ts_event_max.max(held), ts_event: last.ts_event, ts_recv: last.ts_recv }
 }
 
 fn day_of(record: &MboMsg) -> Option<u64> {

@@ -9,16 +9,17 @@ use std::{
 };
 
 use super::{
+    checkpoint_file,
     error::HistoryError,
     files::make_folders,
     lock::Lock,
     mark::{Mark, mark_uri},
-    queue::{Queue, SessionStart},
+    queue::{Queue, SessionStart, head_of},
     recovery::{Recovered, recover},
     stats::Stats,
     writer::Writer,
 };
-use crate::{checkpoint, journal::Journal, market::Market};
+use crate::{journal::Journal, market::Market};
 
 /// MBO records of a frame at most.
 pub const FRAME_RECORDS_MAX: u64 = 65_536;
@@ -139,7 +140,8 @@ impl Recorder {
                 (SessionStart { ordinal, uri }, mark, self.recovered.dataset.as_deref())
             }
         };
-        let checkpoint = hole.is_some().then(|| checkpoint::to_bytes(market));
+        let head = head_of(next_ordinal, session.ordinal, market);
+        let checkpoint = hole.is_some().then(|| checkpoint_file::encode(&head, market, None));
         let marks = [Some(mark), hole].into_iter().flatten().collect();
         self.queue.begin(session, dataset, market.symbols.clone(), marks, checkpoint);
         self.has_begun = true;

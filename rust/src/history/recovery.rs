@@ -67,15 +67,15 @@ pub(crate) fn recover(dir: &Path) -> Result<Recovered, HistoryError> {
 fn recover_last(segment: &Segment, recovered: &mut Recovered) -> Result<bool, HistoryError> {
     let (known, is_whole) = segment.indexed()?;
     let good = good_frames(segment, &known)?;
-    let scan = segment.scan(&known[..good])?;
-    let end = scan.entries.last().map_or(0, Entry::end_offset);
+    let scanned = segment.scan(&known[..good])?;
+    let end = scanned.last().map_or(0, Entry::end_offset);
     let len = fs::metadata(&segment.path).map_err(HistoryError::io(&segment.path))?.len();
     // What an index vouched for keeps its ordinals.
     let vouched = known.last().map_or(segment.first_ordinal, Entry::end_ordinal);
     recovered.next_ordinal = recovered.next_ordinal.max(vouched);
-    recovered.frames_cut += known.len().saturating_sub(scan.entries.len()) as u64;
+    recovered.frames_cut += known.len().saturating_sub(scanned.len()) as u64;
     recovered.bytes_cut += len.saturating_sub(end);
-    if scan.entries.iter().all(|entry| entry.records == 0) {
+    if scanned.iter().all(|entry| entry.records == 0) {
         remove(segment)?;
         return Ok(false);
     }
@@ -87,9 +87,9 @@ fn recover_last(segment: &Segment, recovered: &mut Recovered) -> Result<bool, Hi
         };
         cut().map_err(HistoryError::io(&segment.path))?;
     }
-    if !is_whole || scan.entries != known {
+    if !is_whole || scanned != known {
         recovered.indexes_rebuilt += 1;
-        write_index(segment, &scan.entries)?;
+        write_index(segment, &scanned)?;
     }
     Ok(true)
 }
@@ -114,10 +114,10 @@ fn rebuild_index_if_damaged(segment: &Segment, recovered: &mut Recovered) -> Res
     if is_whole && known.last().is_some_and(|entry| entry.end_offset() >= len) {
         return Ok(());
     }
-    let scan = segment.scan(&known)?;
-    if !is_whole || scan.entries != known {
+    let scanned = segment.scan(&known)?;
+    if !is_whole || scanned != known {
         recovered.indexes_rebuilt += 1;
-        write_index(segment, &scan.entries)?;
+        write_index(segment, &scanned)?;
     }
     Ok(())
 }

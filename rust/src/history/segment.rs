@@ -37,13 +37,6 @@ pub struct Segment {
     pub(crate) is_scanned: bool,
 }
 
-/// What a segment without a good index holds.
-pub(crate) struct Scan {
-    pub(crate) entries: Vec<Entry>,
-    /// What follows them, if anything does.
-    pub(crate) damage: Option<String>,
-}
-
 impl Segment {
     /// A segment whose frames are not read yet.
     pub(crate) fn at(path: PathBuf) -> Option<Self> {
@@ -94,11 +87,16 @@ impl Segment {
         }
     }
 
-    /// Reads what there is to know of it; returns its frames of records.
-    pub(crate) fn load(&mut self) -> Result<Vec<Entry>, HistoryError> {
+    /// Reads what there is to know of it; returns its frames of records. What an index lacks is looked for in the file,
+    /// except at the end of the last segment, where it may not be durable yet.
+    pub(crate) fn load(&mut self, is_last: bool) -> Result<Vec<Entry>, HistoryError> {
         let (mut entries, is_whole) = self.indexed()?;
-        if entries.is_empty() && !is_whole {
-            entries = self.scan(&[])?.entries;
+        let ends_early = |entries: &[Entry]| {
+            let len = fs::metadata(&self.path).map_err(HistoryError::io(&self.path))?.len();
+            Ok::<_, HistoryError>(!is_whole || entries.last().is_none_or(|entry| entry.end_offset() < len))
+        };
+        if (entries.is_empty() && !is_whole) || (!is_last && ends_early(&entries)?) {
+            entries = self.scan(&entries)?;
             self.is_scanned = true;
         }
         if entries.is_empty() {
@@ -126,8 +124,8 @@ impl Segment {
         Ok(bytes.map(|bytes| index::read_on(&bytes, self.first_ordinal, Some(last)).0))
     }
 
-    /// Finds the frames in the file itself, from these known ones on.
-    pub(crate) fn scan(&self, known: &[Entry]) -> Result<Scan, HistoryError> {
+    /// Finds the frames in the file itself, from behind these known ones on, up to the first that is not whole.
+    pub(crate) fn scan(&self, known: &[Entry]) -> Result<Vec<Entry>, HistoryError> {
         let bytes = fs::read(&self.path).map_err(HistoryError::io(&self.path))?;
         let mut entries = known.to_vec();
         let mut plain = Plain::default();
@@ -135,14 +133,9 @@ impl Segment {
             let last = entries.last();
             let (offset, ordinal) = last.map_or((0, self.first_ordinal), |e| (e.end_offset(), e.end_ordinal()));
             let rest = bytes.get(offset as usize..).unwrap_or_default();
-            if rest.is_empty() {
-                let is_short = offset as usize > bytes.len();
-                let what = || format!("the file ends at {}, expected at least {offset} bytes", bytes.len());
-                return Ok(Scan { entries, damage: is_short.then(what) });
-            }
             match entry_at(rest, offset, ordinal, &mut plain) {
                 Ok(entry) => entries.push(entry),
-                Err(what) => return Ok(Scan { entries, damage: Some(what) }),
+                Err(_) => return Ok(entries),
             }
         }
     }

@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use super::{
     error::HistoryError,
     frame::{Plain, describe},
-    index::Entry,
+    index::{self, Entry},
     log::Log,
     mark::Mark,
     segment::Segment,
@@ -96,6 +96,9 @@ impl Log {
             return Err(Stop::Damage(damage(segment, &segment.head, "no metadata, expected a frame with it")));
         }
         segment.metadata().map_err(Stop::of)?;
+        if let Some(damage) = self.index_damage(at).map_err(Stop::of)? {
+            return Err(Stop::Damage(damage));
+        }
         verdict.bytes += u64::from(segment.head.frame_bytes);
         let file = segment.open().map_err(Stop::of)?;
         let mut plain = Plain::default();
@@ -125,6 +128,27 @@ impl Log {
             return Err(Stop::Damage(damage(segment, &end, format!("{len} bytes in the file, expected {known}"))));
         }
         Ok(())
+    }
+
+    /// Where a segment's index, if there is one, does not say what was found.
+    fn index_damage(&self, at: usize) -> Result<Option<Damage>, HistoryError> {
+        let segment = &self.segments()[at];
+        let path = segment.index_path();
+        if !path.exists() {
+            return Ok(None);
+        }
+        let (entries, is_whole) = segment.indexed()?;
+        let frames = self.frames()[self.frames_of(at)].iter().map(|frame| frame.entry);
+        let same = std::iter::once(segment.head).chain(frames).zip(&entries).take_while(|(a, b)| a == *b).count();
+        let expected = 1 + self.frames_of(at).len();
+        // The last one may be growing at this moment: it may have more entries, and the beginning of another.
+        let len = fs::metadata(&path).map_err(HistoryError::io(&path))?.len() as usize;
+        let is_growing =
+            at + 1 == self.segments().len() && (index::HEADER_BYTES + (entries.len() + 1) * index::ENTRY_BYTES) > len;
+        let is_good = same == expected && (is_growing || (is_whole && entries.len() == expected));
+        let offset = (index::HEADER_BYTES + same * index::ENTRY_BYTES) as u64;
+        let what = "not what the segment holds; a recorder that opens the history makes it anew".into();
+        Ok((!is_good).then_some(Damage { path, offset, ordinal: segment.first_ordinal, what }))
     }
 
     /// Ordinal after a segment's last record's.

@@ -9,10 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dbn::{MetadataBuilder, SType, Schema};
-
 use super::{
+    checkpoint_file,
     error::HistoryError,
+    export::segment_head,
     files::{make_folders, sync_folder},
     frame::{Packer, Run, describe},
     index::{self, Entry, flags},
@@ -158,7 +158,7 @@ impl Writer {
         let index_end = index::HEADER_BYTES as u64;
         self.target = Some(Target { path, day, end: 0, index_end, is_made: false, files: None });
         let start = describe(&stretch.bytes, first_ordinal).map_or(0, |entry| entry.ts_recv.min);
-        let head = head_bytes(dataset, start, &self.symbols);
+        let head = segment_head(dataset, start, &self.symbols);
         self.push_frame(&head, Entry { first_ordinal, flags: flags::METADATA, ..Entry::default() });
         let opening: Vec<u8> = marks.iter().flat_map(|mark| mark.to_record(start)).collect();
         let entry = describe(&opening, first_ordinal).expect("marks are records");
@@ -198,7 +198,8 @@ impl Writer {
 
     fn try_commit(&mut self) -> Result<(), HistoryError> {
         if let Some((ordinal, bytes)) = &self.batch.checkpoint {
-            super::files::save_checkpoint(&self.dir, *ordinal, bytes)?;
+            let written = checkpoint_file::write(&self.dir, *ordinal, bytes);
+            written.map_err(HistoryError::io(&checkpoint_file::path_of(&self.dir, *ordinal)))?;
             self.batch.checkpoint = None;
         }
         let target = self.target.as_mut().expect("a batch has a segment");
@@ -279,17 +280,4 @@ impl Target {
         self.files = Some((segment, index));
         Ok(())
     }
-}
-
-/// What a segment begins with, as bytes.
-fn head_bytes(dataset: &str, start: u64, symbols: &Symbols) -> Vec<u8> {
-    let metadata = MetadataBuilder::new()
-        .dataset(dataset)
-        .schema(Some(Schema::Mbo))
-        .start(start)
-        .stype_in(Some(SType::RawSymbol))
-        .stype_out(SType::InstrumentId)
-        .mappings(symbols.mappings())
-        .build();
-    crate::metadata::bytes(&metadata).expect("symbols that fit, and a date before 10000")
 }

@@ -3,3 +3,4 @@
 
 pub mod agreement;
 pub mod hostile;
+pub mod recorded;

@@ -126,6 +126,9 @@ def test_what_was_last_known_is_carried_over_from_a_compacted_day(store: SqliteS
     assert [row.ordinal for row in found] == [1, 1, 3]
     one = store.levels(BOOK, MIDNIGHT, MIDNIGHT + 3 * HOUR, HOUR, ALL, side="B", price=64_200_000_000)
     assert [row.ordinal for row in one] == [1, 1, 3]
+    store.write(batch(bbo(4, MIDNIGHT + 5 * HOUR, (2, 1))))
+    found = store.bbo(BOOK, MIDNIGHT + 4 * HOUR, MIDNIGHT + 5 * HOUR, HOUR, ALL)
+    assert [row.ordinal for row in found] == [3]
 
 
 def test_a_session_in_a_compacted_day_brings_back_what_is_before_it(store: SqliteStore, tmp_path: Path) -> None:

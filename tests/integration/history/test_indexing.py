@@ -31,13 +31,24 @@ class MadeIndexer:
 
     begun_at: list[int]
     batches: list[MadeBatch]
+    faults: list[str]
 
     def __init__(self, _folder: Path, *, ordinal: int, **_options: object) -> None:
         self.begun_at.append(ordinal)
         self._left = [made for made in self.batches if made.end_ordinal > ordinal]
+        self.next_ordinal = ordinal
 
     def advance(self, _records_max: int) -> MadeBatch | None:
-        return self._left.pop(0) if self._left else None
+        if not self._left:
+            # The log has more records than there are batches.
+            self.next_ordinal = 2**63
+            return None
+        made = self._left.pop(0)
+        self.next_ordinal = made.end_ordinal
+        return made
+
+    def take_error(self) -> str | None:
+        return self.faults.pop() if self.faults else None
 
 
 class FaultyStore(SqliteStore):
@@ -56,6 +67,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[MadeIndexer]:
     """A log that is long enough, and made-up batches in the place of those of its records."""
     monkeypatch.setattr(MadeIndexer, "begun_at", [], raising=False)
     monkeypatch.setattr(MadeIndexer, "batches", list(BATCHES), raising=False)
+    monkeypatch.setattr(MadeIndexer, "faults", [], raising=False)
     monkeypatch.setattr(indexing, "Indexer", MadeIndexer)
     monkeypatch.setattr(indexing, "BATCH_INTERVAL_S", 0.01)
     monkeypatch.setattr(indexing, "RETRY_FIRST_S", 0.01)
@@ -140,6 +152,16 @@ def test_while_it_fails_its_state_says_why_and_it_can_be_stopped(
     assert stats["error"] == "history.sqlite: database or disk is full"
     assert stats["lag_s"] > 0
     assert running.stop(WAIT_S)
+
+
+def test_a_checkpoint_that_cannot_be_made_is_told_and_stops_nothing(
+    made: type[MadeIndexer], start, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made.faults.append("checkpoints: permission denied")
+    running = start(SqliteStore(tmp_path))
+    wait_until(lambda: running.stats()["position"] == BATCHES[-1].resume_ordinal, running)
+    assert (running.stats()["state"], running.stats()["errors"], running.stats()["restarts"]) == ("indexing", 1, 0)
+    assert "could not be made: checkpoints: permission denied" in caplog.text
 
 
 def test_a_store_that_cannot_be_opened_is_opened_once_it_can(made: type[MadeIndexer], start, tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ use crate::{
     record::mbo_slice_bytes,
 };
 
-/// A DBN stream in pieces: metadata, then records and symbol mappings, without marks.
+/// A DBN stream in pieces: metadata that names all symbols, then the MBO records and nothing else.
 #[pyclass(frozen, module = "l3book")]
 pub(super) struct DbnReader(Mutex<State>);
 
 struct State {
     log: Log,
     cursor: Cursor,
+    start_ordinal: u64,
     end_ordinal: u64,
     has_metadata: bool,
 }
@@ -23,7 +24,7 @@ struct State {
 impl DbnReader {
     pub(super) fn new(log: Log, start_ordinal: u64, end_ordinal: u64) -> Self {
         let cursor = log.cursor(start_ordinal);
-        Self(Mutex::new(State { log, cursor, end_ordinal, has_metadata: false }))
+        Self(Mutex::new(State { log, cursor, start_ordinal, end_ordinal, has_metadata: false }))
     }
 }
 
@@ -39,23 +40,18 @@ impl DbnReader {
 impl State {
     fn read(&mut self, bytes_max: usize) -> Result<Vec<u8>, HistoryError> {
         let mut out = Vec::new();
+        if !std::mem::replace(&mut self.has_metadata, true) {
+            let dir = self.log.dir().to_owned();
+            let refuse = |error: dbn::Error| HistoryError::Refused { dir, what: error.to_string() };
+            if let Some(head) = self.log.metadata_of(self.start_ordinal, self.end_ordinal)? {
+                out = metadata::bytes(&head).map_err(refuse)?;
+            }
+        }
         while out.len() < bytes_max.max(1) && self.cursor.ordinal() < self.end_ordinal {
-            match self.cursor.next(&self.log)? {
-                None => break,
-                // A stream has one; what a later segment knows beyond it came as mappings, or is another stream.
-                Some(Item::Metadata(metadata)) => {
-                    if !std::mem::replace(&mut self.has_metadata, true) {
-                        let dir = self.log.dir().to_owned();
-                        let refuse = |error: dbn::Error| HistoryError::Refused { dir, what: error.to_string() };
-                        out.extend(metadata::bytes(metadata).map_err(refuse)?);
-                    }
-                }
-                Some(Item::Records { first_ordinal, records }) => {
-                    let wanted = (self.end_ordinal.saturating_sub(first_ordinal) as usize).min(records.len());
-                    out.extend_from_slice(mbo_slice_bytes(&records[..wanted]));
-                }
-                Some(Item::Mapping(mapping)) => out.extend_from_slice(mapping),
-                Some(Item::Mark(_)) => {}
+            let Some(item) = self.cursor.next(&self.log)? else { break };
+            if let Item::Records { first_ordinal, records } = item {
+                let wanted = (self.end_ordinal.saturating_sub(first_ordinal) as usize).min(records.len());
+                out.extend_from_slice(mbo_slice_bytes(&records[..wanted]));
             }
         }
         Ok(out)

@@ -139,7 +139,7 @@ impl Log {
         Ok((first, PyBytes::new(py, &bytes)))
     }
 
-    /// A DBN stream of the records from an ordinal on to another (the first that is not in it), with the mappings.
+    /// A DBN stream of the MBO records from an ordinal on to another (which is not in it), with their symbols.
     fn dbn(&self, py: Python<'_>, start_ordinal: u64, end_ordinal: u64) -> PyResult<DbnReader> {
         let log = with_lock(py, &self.0, |log| log.clone());
         Ok(DbnReader::new(log, start_ordinal, end_ordinal))

@@ -1,6 +1,8 @@
 //! Bindings of `crate::history`.
 
+mod checkpoint;
 mod dbn_reader;
+mod indexer;
 mod log;
 mod past;
 mod recorder;
@@ -15,7 +17,11 @@ pub(super) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<log::Log>()?;
     module.add_class::<past::Past>()?;
     module.add_class::<replay::Replay>()?;
-    module.add_class::<dbn_reader::DbnReader>()
+    module.add_class::<dbn_reader::DbnReader>()?;
+    module.add_class::<indexer::Indexer>()?;
+    module.add_class::<indexer::Batch>()?;
+    module.add_function(wrap_pyfunction!(checkpoint::check_checkpoint, module)?)?;
+    module.add_function(wrap_pyfunction!(indexer::order_life, module)?)
 }
 
 /// A time-out in seconds, at least 0.

@@ -1,0 +1,49 @@
+//! Where an indexer begins.
+
+use crate::history::{Cursor, HistoryError, Item, Log, Shadow, checkpoint_file};
+
+/// The market right after the record before an ordinal, and before any mark that stands there; and the log from there
+/// on. Where retention has removed that, the first that can be had.
+pub(super) fn at(log: &Log, ordinal: u64) -> Result<(Shadow, Cursor), HistoryError> {
+    let start = ordinal.max(log.first_ordinal());
+    if start > log.end_ordinal() {
+        let what = format!("ordinal {ordinal}, but the log ends at {}: is this another history's?", log.end_ordinal());
+        return Err(HistoryError::Refused { dir: log.dir().into(), what });
+    }
+    let mut shadow = match Shadow::before(log, start, true) {
+        Err(HistoryError::NotRecorded { .. }) => first_after(log, start)?,
+        shadow => shadow?,
+    };
+    let mut cursor = log.cursor(shadow.head().ordinal);
+    while shadow.head().ordinal < start {
+        match cursor.next(log)? {
+            None => break,
+            Some(Item::Records { first_ordinal, records }) => {
+                let due = start.saturating_sub(first_ordinal).min(records.len() as u64) as usize;
+                shadow.records(first_ordinal, &records[..due]);
+                let left = records.len() - due;
+                cursor.give_back(left);
+                if due == 0 {
+                    // It lies in a hole.
+                    break;
+                }
+            }
+            Some(item) => shadow.apply(&item),
+        }
+    }
+    Ok((shadow, cursor))
+}
+
+/// From the first checkpoint after an ordinal, or the first session that begins there.
+fn first_after(log: &Log, ordinal: u64) -> Result<Shadow, HistoryError> {
+    let checkpoints = checkpoint_file::list(log.dir())?.into_iter().map(|(at, _)| at);
+    let sessions = log.sessions().into_iter().map(|session| session.ordinal);
+    let mut later: Vec<u64> =
+        checkpoints.chain(sessions).filter(|at| *at > ordinal && *at <= log.end_ordinal()).collect();
+    later.sort_unstable();
+    let found = later.into_iter().find_map(|at| Shadow::before(log, at, true).ok());
+    found.ok_or_else(|| HistoryError::NotRecorded {
+        dir: log.dir().into(),
+        what: format!("no checkpoint and no session's beginning from ordinal {ordinal} on"),
+    })
+}

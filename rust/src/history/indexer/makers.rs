@@ -1,0 +1,161 @@
+//! All that is told of each item of the log.
+
+use super::{
+    Batch, IndexerSettings,
+    checkpoints::{CheckpointSaved, Checkpoints},
+    instruments::Instruments,
+    sessions::Sessions,
+};
+use crate::{
+    history::{HistoryError, Hole, Item, Log, Mark, Shadow, orders::Keeper, rows::RowMaker},
+    record::MboMsg,
+    view::{Extent, View},
+};
+
+/// The market that is moved along, and what looks at it.
+pub(super) struct Makers {
+    shadow: Shadow,
+    maker: RowMaker,
+    orders: Keeper,
+    /// First ordinal of the segment that filters are made of.
+    segment: Option<u64>,
+    /// The next records are another segment's.
+    is_new_segment: bool,
+    checkpoints: Checkpoints,
+    instruments: Instruments,
+    sessions: Sessions,
+    keeps_records: bool,
+    error: Option<HistoryError>,
+}
+
+/// What became of the records of an item.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Passed {
+    pub(super) taken: usize,
+    pub(super) given_back: usize,
+}
+
+impl Makers {
+    pub(super) fn new(log: &Log, shadow: Shadow, settings: IndexerSettings) -> Result<Self, HistoryError> {
+        let checkpoint_records = settings.keeps_checkpoints.then_some(settings.checkpoint_records);
+        Ok(Self {
+            checkpoints: Checkpoints::new(log, shadow.head().ordinal, checkpoint_records)?,
+            shadow,
+            maker: RowMaker::new(),
+            orders: Keeper::new(),
+            segment: None,
+            is_new_segment: false,
+            instruments: Instruments::default(),
+            sessions: Sessions::default(),
+            keeps_records: settings.keeps_records,
+            error: None,
+        })
+    }
+
+    pub(super) fn next_ordinal(&self) -> u64 {
+        self.shadow.head().ordinal
+    }
+
+    pub(super) fn take_error(&mut self) -> Option<HistoryError> {
+        self.error.take().or_else(|| self.orders.take_error())
+    }
+
+    /// Takes an item, of its records at most so many.
+    pub(super) fn take(&mut self, log: &Log, item: &Item<'_>, records_max: usize, batch: &mut Batch) -> Passed {
+        match item {
+            Item::Records { first_ordinal, records } => {
+                let taken = records.len().min(records_max);
+                self.records(log, *first_ordinal, &records[..taken], batch);
+                return Passed { taken, given_back: records.len() - taken };
+            }
+            Item::Metadata(_) => {
+                self.instruments.expect_news();
+                self.shadow.apply(item);
+                self.is_new_segment = true;
+            }
+            Item::Mapping(_) => {
+                self.instruments.expect_news();
+                self.shadow.apply(item);
+            }
+            Item::Mark(Mark::Session { uri }) => {
+                self.maker.end_session(&self.shadow.market);
+                batch.sessions.extend(self.sessions.begin(self.next_ordinal(), uri));
+                self.shadow.apply(item);
+            }
+            Item::Mark(Mark::Hole { end, reason, .. }) => self.pass_hole(*end, reason, batch),
+            Item::Mark(mark) => {
+                self.maker.note_mark(&mut self.shadow.market, mark);
+                self.shadow.apply(item);
+            }
+        }
+        Passed::default()
+    }
+
+    fn records(&mut self, log: &Log, first_ordinal: u64, records: &[MboMsg], batch: &mut Batch) {
+        self.pass_hole(first_ordinal, "a segment is missing", batch);
+        if std::mem::take(&mut self.is_new_segment) {
+            self.begin_segment(log);
+        }
+        batch.sessions.extend(self.sessions.note(records));
+        if self.keeps_records {
+            batch.records.extend_from_slice(records);
+            batch.ordinals.extend(first_ordinal..first_ordinal + records.len() as u64);
+        }
+        self.orders.add(first_ordinal, records);
+        let (mut ordinal, mut rest) = (first_ordinal, records);
+        while !rest.is_empty() {
+            let noted = self.maker.note(&mut self.shadow.market, rest, ordinal);
+            self.shadow.records(ordinal, &rest[..noted]);
+            ordinal += noted as u64;
+            rest = &rest[noted..];
+        }
+    }
+
+    /// Goes on behind a hole that ends there, if there is one.
+    fn pass_hole(&mut self, end: u64, reason: &str, batch: &mut Batch) {
+        let first = self.next_ordinal();
+        if end <= first {
+            return;
+        }
+        let resume_ordinal = self.maker.resume_ordinal().unwrap_or(first);
+        let all = Extent { depth: usize::MAX, with_queues: false };
+        let before: Vec<View> = self.shadow.market.books().map(|(key, book)| View::of(key, None, book, all)).collect();
+        self.maker.end_session(&self.shadow.market);
+        let hole = Hole { first, end, reason: reason.into() };
+        self.shadow.apply(&Item::Mark(Mark::Hole { first, end, reason: reason.into() }));
+        let (market, ts_recv) = (&self.shadow.market, self.shadow.head().ts_recv);
+        self.maker.pass_hole(&before, market, first..end, resume_ordinal, ts_recv);
+        batch.holes.push(hole);
+    }
+
+    /// Filters are made of the segment in which the next record is; returns its first ordinal.
+    pub(super) fn begin_segment(&mut self, log: &Log) -> u64 {
+        let ordinal = self.next_ordinal();
+        let Some(segment) = log.segments().iter().rfind(|segment| segment.first_ordinal <= ordinal) else { return 0 };
+        if self.segment != Some(segment.first_ordinal) {
+            self.segment = Some(segment.first_ordinal);
+            self.orders.begin(segment);
+            if let Err(error) = self.orders.catch_up(log, ordinal) {
+                self.error = Some(error);
+            }
+        }
+        segment.first_ordinal
+    }
+
+    /// Nothing if none is due, or it cannot be written.
+    pub(super) fn save_checkpoint(&mut self) -> Option<CheckpointSaved> {
+        self.checkpoints.save_if_due(&self.shadow).unwrap_or_else(|error| {
+            self.error = Some(error);
+            None
+        })
+    }
+
+    /// What can only be said at the end of a batch.
+    pub(super) fn finish(&mut self, batch: &mut Batch) {
+        batch.end_ordinal = self.next_ordinal();
+        batch.rows = self.maker.take(&self.shadow.market);
+        let unfinished = [self.maker.resume_ordinal(), self.sessions.resume_ordinal()];
+        batch.resume_ordinal = unfinished.into_iter().flatten().min().unwrap_or(batch.end_ordinal);
+        batch.instruments = self.instruments.news(&self.shadow.market, self.shadow.head().ts_recv);
+    }
+}

@@ -1,0 +1,296 @@
+//! What a restart makes of a damaged log: nothing that was durable is lost without a word, nothing comes twice.
+
+#![allow(missing_docs)]
+
+mod support;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use l3book::{
+    event::Rules,
+    history::{
+        Log, Settings,
+        index::{self, ENTRY_BYTES, HEADER_BYTES},
+        layout::beside,
+    },
+    market::Market,
+    record::MBO_BYTES,
+};
+use support::recorded::{Folder, PATIENCE, apply, assert_good, replayed, segment_paths, simulated};
+
+const RECORDS: usize = 700;
+/// The last frame of each segment is short, so that each of its bytes can be tried.
+const LAST_RECORDS: usize = 12;
+
+fn stream() -> Vec<u8> {
+    let mut bytes = simulated(2 * RECORDS, 2, 17);
+    bytes.truncate(2 * RECORDS * MBO_BYTES);
+    bytes
+}
+
+/// A history of the stream's first half, in one segment of several frames.
+fn recorded(folder: &Folder, stream: &[u8]) -> Market {
+    let mut market = Market::new(Rules::default());
+    let mut recorder = folder.recorder(Settings { fsync_records: 250, ..Settings::default() });
+    recorder.begin(&mut market, Some("damage:")).expect("an empty market");
+    let (most, last) = stream[..RECORDS * MBO_BYTES].split_at((RECORDS - LAST_RECORDS) * MBO_BYTES);
+    apply(&mut market, most);
+    assert!(recorder.flush(PATIENCE));
+    apply(&mut market, last);
+    assert!(recorder.close(PATIENCE));
+    market
+}
+
+/// The files of the one segment.
+fn files(folder: &Folder) -> (PathBuf, PathBuf) {
+    let [segment] = segment_paths(&folder.0).try_into().expect("one segment");
+    let index = beside(&segment, "index");
+    (segment, index)
+}
+
+/// The market that the first records of a stream make.
+fn market_of(stream: &[u8], records: u64) -> Market {
+    let mut market = Market::new(Rules::default());
+    apply(&mut market, &stream[..records as usize * MBO_BYTES]);
+    market
+}
+
+/// Restarts on what is left, goes on with the stream as a resumed source would, and holds the log against it. Returns where
+/// it went on, and which ordinal that got.
+fn restart(folder: &Folder, stream: &[u8]) -> (u64, u64) {
+    let mut recorder = folder.recorder(Settings { fsync_records: 250, ..Settings::default() });
+    let recovered = recorder.recovered().clone();
+    let (end, next) = (recovered.end_ordinal, recovered.next_ordinal);
+    let mut market = market_of(stream, end);
+    let session = recovered.session.is_none().then_some("damage:");
+    recorder.begin(&mut market, session).expect("a market at the log's end");
+    apply(&mut market, &stream[end as usize * MBO_BYTES..]);
+    assert!(recorder.close(PATIENCE));
+    let log = folder.log();
+    assert_good(&log);
+    let (bytes, replayed) = replayed(&log);
+    assert_eq!(bytes, stream, "each record once, in order");
+    if end == next {
+        assert_eq!(log.holes(), vec![]);
+        assert_eq!(replayed.fingerprint(), market.fingerprint());
+    } else {
+        let [hole] = log.holes().try_into().expect("one hole");
+        assert_eq!((hole.first, hole.end), (end, next));
+        assert!(hole.reason.contains("damaged"), "{}", hole.reason);
+    }
+    (end, next)
+}
+
+/// Ordinals at which frames begin or end.
+fn ends(folder: &Folder) -> Vec<u64> {
+    folder.log().frames().iter().map(|frame| frame.entry.end_ordinal()).collect()
+}
+
+fn cut(path: &Path, len: usize) {
+    let bytes = fs::read(path).expect("a file");
+    fs::write(path, &bytes[..len]).expect("a writable file");
+}
+
+/// As a killed writer leaves it: the last frame is not whole, and no entry knows of it.
+#[test]
+fn a_last_frame_cut_anywhere_is_forgotten() {
+    let stream = stream();
+    let whole = Folder::new();
+    recorded(&whole, &stream);
+    let last = whole.log().frames().last().expect("frames").entry;
+    for len in last.offset..=last.end_offset() {
+        let folder = Folder::new();
+        recorded(&folder, &stream);
+        let (segment, index) = files(&folder);
+        cut(&segment, len as usize);
+        let entries = fs::metadata(&index).expect("an index").len() as usize;
+        cut(&index, entries - ENTRY_BYTES);
+        let is_whole = len == last.end_offset();
+        let end = if is_whole { last.end_ordinal() } else { last.first_ordinal };
+        assert_eq!(restart(&folder, &stream), (end, end), "cut at {len}");
+    }
+}
+
+/// What an index vouched for may have been read: its ordinals are not given out again.
+#[test]
+fn a_vouched_frame_that_is_cut_leaves_a_hole() {
+    let stream = stream();
+    let whole = Folder::new();
+    recorded(&whole, &stream);
+    let last = whole.log().frames().last().expect("frames").entry;
+    for len in (last.offset..last.end_offset()).step_by(29) {
+        let folder = Folder::new();
+        recorded(&folder, &stream);
+        cut(&files(&folder).0, len as usize);
+        assert_eq!(restart(&folder, &stream), (last.first_ordinal, last.end_ordinal()), "cut at {len}");
+    }
+}
+
+/// Any byte, of any frame: the frames before it stay, nothing of it or behind it is believed.
+#[test]
+fn a_flipped_byte_is_found_and_cut_off() {
+    let stream = stream();
+    let whole = Folder::new();
+    recorded(&whole, &stream);
+    let log = whole.log();
+    let (first, last) = (log.frames()[0].entry, log.frames().last().expect("frames").entry);
+    let every = (first.offset..last.offset).step_by(211).chain((last.offset..last.end_offset()).step_by(7));
+    for at in every {
+        let folder = Folder::new();
+        recorded(&folder, &stream);
+        let (segment, _) = files(&folder);
+        let mut bytes = fs::read(&segment).expect("a segment");
+        bytes[at as usize] ^= 0x10;
+        fs::write(&segment, bytes).expect("a writable file");
+        let damaged = log.frames().iter().find(|frame| frame.entry.end_offset() > at).expect("a frame").entry;
+        let verdict = folder.log().verify::<l3book::history::HistoryError>(|_| Ok(())).expect("readable");
+        assert_eq!(verdict.damage.expect("damage").offset, damaged.offset, "byte {at}");
+        let expected = (damaged.first_ordinal, last.end_ordinal());
+        assert_eq!(restart(&folder, &stream), expected, "byte {at}");
+    }
+}
+
+#[test]
+fn an_index_is_made_anew_wherever_it_is_damaged() {
+    let stream = stream();
+    let whole = Folder::new();
+    recorded(&whole, &stream);
+    let len = fs::metadata(files(&whole).1).expect("an index").len() as usize;
+    let damages: [&dyn Fn(&mut Vec<u8>); 4] = [
+        &|bytes| bytes.clear(),
+        &|bytes| bytes[3] ^= 1,
+        &|bytes| bytes[HEADER_BYTES + ENTRY_BYTES + 9] ^= 1,
+        &|bytes| bytes.truncate(len - ENTRY_BYTES / 2),
+    ];
+    for damage in damages {
+        let folder = Folder::new();
+        recorded(&folder, &stream);
+        let (_, index) = files(&folder);
+        let good = fs::read(&index).expect("an index");
+        let mut bytes = good.clone();
+        damage(&mut bytes);
+        fs::write(&index, bytes).expect("a writable file");
+        let recorder = folder.recorder(Settings::default());
+        assert_eq!(recorder.recovered().indexes_rebuilt, 1);
+        assert_eq!((recorder.recovered().bytes_cut, recorder.recovered().frames_cut), (0, 0));
+        assert_eq!(fs::read(&index).expect("an index"), good);
+        drop(recorder);
+        assert_eq!(restart_when_free(&folder, &stream), (RECORDS as u64, RECORDS as u64));
+    }
+    let folder = Folder::new();
+    recorded(&folder, &stream);
+    fs::remove_file(files(&folder).1).expect("an index");
+    assert_eq!(replayed(&folder.log()).0, stream[..RECORDS * MBO_BYTES], "a reader does without");
+    assert!(!files(&folder).1.exists(), "and writes none");
+    assert_eq!(restart(&folder, &stream), (RECORDS as u64, RECORDS as u64));
+}
+
+/// The thread of a dropped recorder lets go of the folder when it ends.
+fn restart_when_free(folder: &Folder, stream: &[u8]) -> (u64, u64) {
+    let start = std::time::Instant::now();
+    while let Err(error) = l3book::history::Recorder::open(&folder.0, Settings::default()) {
+        assert!(start.elapsed() < PATIENCE, "{error}");
+        std::thread::yield_now();
+    }
+    restart(folder, stream)
+}
+
+#[test]
+fn damage_in_an_older_segment_is_named_and_nothing_is_touched() {
+    let stream = stream();
+    let folder = Folder::new();
+    recorded(&folder, &stream);
+    restart(&folder, &stream);
+    let paths = segment_paths(&folder.0);
+    let mut bytes = fs::read(&paths[0]).expect("a segment");
+    let at = bytes.len() - 40;
+    bytes[at] ^= 4;
+    fs::write(&paths[0], &bytes).expect("a writable file");
+    let recorder = folder.recorder(Settings::default());
+    assert_eq!((recorder.recovered().bytes_cut, recorder.recovered().indexes_rebuilt), (0, 0));
+    assert_eq!(recorder.next_ordinal(), 2 * RECORDS as u64);
+    assert_eq!(fs::read(&paths[0]).expect("a segment"), bytes);
+    let log = folder.log();
+    let verdict = log.verify::<l3book::history::HistoryError>(|_| Ok(())).expect("readable");
+    let damage = verdict.damage.expect("damage");
+    assert_eq!(damage.path, paths[0]);
+    assert!(damage.what.contains("XXH3"), "{}", damage.what);
+    let mut cursor = log.cursor(0);
+    let error = loop {
+        match cursor.next(&log) {
+            Ok(item) => assert!(item.is_some(), "the damage was passed over"),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.to_string().contains(&paths[0].display().to_string()), "{error}");
+}
+
+#[test]
+fn a_damaged_index_is_named_by_verify() {
+    let stream = stream();
+    let folder = Folder::new();
+    recorded(&folder, &stream);
+    restart(&folder, &stream);
+    for path in segment_paths(&folder.0) {
+        let index = beside(&path, "index");
+        let good = fs::read(&index).expect("an index");
+        let mut bytes = good.clone();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        fs::write(&index, &bytes).expect("a writable file");
+        let verdict = folder.log().verify::<l3book::history::HistoryError>(|_| Ok(())).expect("readable");
+        let damage = verdict.damage.expect("damage");
+        assert_eq!((damage.path, damage.offset as usize), (index.clone(), good.len() - ENTRY_BYTES));
+        fs::write(&index, &good).expect("a writable file");
+    }
+    assert_good(&folder.log());
+}
+
+/// A segment that was begun when the power failed, with nothing in it that holds a record.
+#[test]
+fn a_segment_without_a_record_is_removed() {
+    let stream = stream();
+    let whole = Folder::new();
+    recorded(&whole, &stream);
+    let first = whole.log().frames()[1].entry;
+    for len in [0, 1, first.offset as usize - 3, first.offset as usize, first.offset as usize + 5] {
+        let folder = Folder::new();
+        recorded(&folder, &stream);
+        let (segment, index) = files(&folder);
+        cut(&segment, len);
+        fs::write(&index, index::header()).expect("a writable file");
+        let recorder = folder.recorder(Settings::default());
+        assert!(recorder.recovered().is_new, "{:?}", recorder.recovered());
+        assert!(!segment.exists() && !index.exists());
+        drop(recorder);
+        assert_eq!(restart_when_free(&folder, &stream), (0, 0), "cut at {len}");
+    }
+}
+
+#[test]
+fn a_log_is_readable_without_the_right_to_write() {
+    let stream = stream();
+    let folder = Folder::new();
+    recorded(&folder, &stream);
+    let before = listing(&folder.0);
+    let log: Log = folder.log();
+    assert_good(&log);
+    replayed(&log);
+    assert_eq!(listing(&folder.0), before, "reading writes nothing");
+}
+
+fn listing(path: &Path) -> Vec<(PathBuf, u64)> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(path).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        all.push((path.clone(), fs::metadata(&path).expect("an entry").len()));
+        if path.is_dir() {
+            all.extend(listing(&path));
+        }
+    }
+    all.sort();
+    all
+}
