@@ -62,7 +62,7 @@ def test_nothing_is_found_on_a_recording(serve: Callable[..., RunningServer], tm
 @pytest.mark.timeout(2 * EXIT_TIMEOUT_S)
 def test_nothing_is_found_in_the_past(serve: Callable[..., RunningServer], tmp_path: Path) -> None:
     """With times and bodies of its own making, and names that there are."""
-    limits = {"replays_per_key_max": 1000, "replays_max": 1000, "replay_idle_timeout_s": 5}
+    limits = {"replays_per_key_max": 1000, "replays_max": 1000, "replay_idle_timeout_s": 60}
     recording = simulated(tmp_path / "sim.dbn", RECORDS, resting_max=64)
     server = serve_recorded(serve, recording, tmp_path / "history", **limits)
     book = server.get("/v1/books/SYN0?level=3&depth=all").json()
