@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+SETTLING_NS = 100_000_000
+"""The synthetic market begins with a snapshot of each book, one after the other."""
+
+
 def simulated(path: Path, records: int, **options: int) -> Path:
     """Write a recording of the synthetic market."""
     simulator = Simulator(**options)
@@ -49,14 +53,12 @@ def wait_until_recorded(server: RunningServer) -> None:
 
 
 def ends_of(path: Path) -> tuple[int, int]:
-    """ts_event of the first event and of the last."""
-    market, reader = Market(), FileReader(path)
-    while not market.instruments():
-        market.feed(reader.read(1))
-    first = market.instruments()[0].ts_event
-    whole = Market()
-    whole.feed_file(path)
-    return first, max(entry.ts_event for entry in whole.instruments())
+    """Two times (ns) between which the books of a file move."""
+    first = FileReader(path).next_ts
+    assert first is not None
+    market = Market()
+    market.feed_file(path)
+    return first + SETTLING_NS, max(entry.ts_event for entry in market.instruments())
 
 
 def times_of(path: Path) -> list[int]:

@@ -325,10 +325,10 @@ impl EventBook {
         self.is_suspect = false;
     }
 
-    /// Becomes another moment of the same book; who listens has missed what lies between.
+    /// Becomes another moment of the same book; who listens has to begin anew.
     pub(crate) fn become_other(&mut self, moment: EventBook) {
         let mut taps = std::mem::take(&mut self.taps);
-        taps.overflow();
+        taps.clear();
         *self = Self { taps, ..moment };
         self.settle();
     }

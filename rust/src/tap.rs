@@ -117,9 +117,9 @@ impl Taps {
         self.taps.iter_mut().for_each(|tap| tap.note(action, record));
     }
 
-    /// What came between was not told to any of them.
-    pub(crate) fn overflow(&mut self) {
-        self.taps.iter_mut().for_each(Tap::overflow);
+    /// Removes all of them; who listened finds that out, since no id comes twice.
+    pub(crate) fn clear(&mut self) {
+        self.taps.clear();
     }
 
     /// The event is complete.

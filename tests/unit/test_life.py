@@ -40,6 +40,16 @@ def test_the_last_records_decide(records: list[LifeRow], status: str, size: int,
     assert life.records == [ADDED, *records]
 
 
+def test_an_order_that_only_took() -> None:
+    life = known(record(1, "T", 3), record(2, "T", 4, price=6))
+    assert (life.status, life.size, life.filled, life.side) == ("filled", 0, 7, "B")
+
+
+def test_an_order_that_took_and_then_rested() -> None:
+    life = known(record(1, "T", 3), record(2, "A", 4), record(3, "T", 1), record(4, "F", 1, sequence=3))
+    assert (life.status, life.size, life.filled) == ("resting", 4, 4)
+
+
 def test_a_modify_moves_it() -> None:
     assert known(ADDED, record(2, "M", 10, price=6)).price == 6
 

@@ -87,7 +87,7 @@ class GoneOrder(Answer):
     side: MaybeSide
     price: MaybePrice
     size: Annotated[int, Meta(ge=0, description="what was left of it")]
-    filled: Annotated[int, Meta(ge=0, description="the sum of its fills")]
+    filled: Annotated[int, Meta(ge=0, description="what it took before it rested, and the sum of its fills")]
     life: Life | UnsetType = UNSET
 
 
@@ -209,7 +209,7 @@ class MakeExport(Struct, forbid_unknown_fields=True, kw_only=True):
     schema: ExportSchema
     to: ExportFormat
     instrument: Annotated[InstrumentName | None, Meta(description="null: all")] = None
-    snapshot: Annotated[bool, Meta(description="mbo only: begin with the book as of start, as an MBO snapshot")] = False
+    snapshot: Annotated[bool, Meta(description="of mbo: begin with the book as of start, as an MBO snapshot")] = False
 
 
 class Exported(Answer):

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 Status: TypeAlias = Literal["resting", "filled", "cancelled", "removed"]
 
-ADD, MODIFY, CANCEL, FILL = "A", "M", "C", "F"
+ADD, MODIFY, CANCEL, FILL, TRADE = "A", "M", "C", "F", "T"
 
 
 class Life(NamedTuple):
@@ -22,6 +22,7 @@ class Life(NamedTuple):
     size: int
     """What was left of it; 0: nothing."""
     filled: int
+    """The sum of what it took, before it rested, and of its fills."""
 
 
 def life_of(records: Sequence["LifeRow"], session_starts: Sequence[int], end_ordinal: int | None) -> Life | None:
@@ -31,9 +32,10 @@ def life_of(records: Sequence["LifeRow"], session_starts: Sequence[int], end_ord
         return None
     start = max((ordinal for ordinal in session_starts if ordinal <= told[-1].ordinal), default=0)
     told = [record for record in told if record.ordinal >= start]
-    side, price, size, filled = "N", told[0].price, 0, 0
+    side, price, size, filled = told[0].side, told[0].price, 0, 0
     last_fill: LifeRow | None = None
-    status: Status = "resting"
+    # Of an order that was seen trading only, and never rested.
+    status: Status = "filled"
     for record in told:
         if record.action in {ADD, MODIFY}:
             side, price, size = record.side, record.price, record.size
@@ -41,6 +43,9 @@ def life_of(records: Sequence["LifeRow"], session_starts: Sequence[int], end_ord
         elif record.action == FILL:
             filled += record.size
             last_fill = record
+        elif record.action == TRADE and size == 0:
+            # It came and took; what rests is told to have been filled.
+            filled += record.size
         elif record.action == CANCEL:
             size = max(0, size - record.size)
             if size == 0:

@@ -64,15 +64,6 @@ pub enum CheckpointFileError {
 
 type Result<T> = std::result::Result<T, CheckpointFileError>;
 
-impl From<CheckpointFileError> for HistoryError {
-    fn from(error: CheckpointFileError) -> Self {
-        match error {
-            CheckpointFileError::Io { path, source } => Self::Io { path, error: source },
-            CheckpointFileError::Damaged { path, what } => Self::Refused { dir: path, what },
-        }
-    }
-}
-
 /// Of which moment a checkpoint is: right after the record before `ordinal`, and before any mark that stands there; but at
 /// the end of a hole, right after its mark. Times in ns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -181,9 +172,9 @@ fn to_bytes(head: &Head, parts: &Parts) -> Vec<u8> {
 ///
 /// # Errors
 /// What the system says of the folder; one that is not there has none.
-pub fn list(dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
+pub fn list(dir: &Path) -> std::result::Result<Vec<(u64, PathBuf)>, HistoryError> {
     let folder = folder(dir);
-    let failed = |source| CheckpointFileError::Io { path: folder.clone(), source };
+    let failed = |error| HistoryError::io(&folder)(error);
     let entries = match fs::read_dir(&folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(failed)?,

@@ -59,22 +59,25 @@ impl Tapped {
     }
 
     pub(super) fn look(&mut self, book: &mut EventBook) -> Taken {
-        let Some(tap) = self.tap else {
-            let (wanted, has_mirror) = match &self.teller {
-                Teller::Orders { .. } => (Wanted::CHANGES, true),
-                Teller::Trades(_) => (Wanted::TRADES, false),
-                Teller::Records { .. } => (Wanted::ALL, true),
-            };
-            self.tap = Some(book.add_tap(wanted));
-            return Taken::Begun(has_mirror.then(|| Box::new(book.book().clone())));
-        };
-        match book.take_tapped(tap) {
+        match self.tap.and_then(|tap| book.take_tapped(tap)) {
             Some(Kept::Records(records)) => Taken::Records(records),
-            Some(Kept::Overflow) | None => {
+            Some(Kept::Overflow) => {
                 self.close(book);
                 Taken::Overflow
             }
+            // Nobody listens yet, or the book has become that of another time.
+            None => self.begin(book),
         }
+    }
+
+    fn begin(&mut self, book: &mut EventBook) -> Taken {
+        let (wanted, has_mirror) = match &self.teller {
+            Teller::Orders { .. } => (Wanted::CHANGES, true),
+            Teller::Trades(_) => (Wanted::TRADES, false),
+            Teller::Records { .. } => (Wanted::ALL, true),
+        };
+        self.tap = Some(book.add_tap(wanted));
+        Taken::Begun(has_mirror.then(|| Box::new(book.book().clone())))
     }
 
     pub(super) fn close(&mut self, book: &mut EventBook) {
