@@ -140,6 +140,7 @@ bench: setup $(OPPONENTS) ## Measure against opponents and floors, write docs/be
 	@rm -f target/bench/python.json
 	PYTHONPATH=python $(BENCH_PYTHON) -m pytest tests/bench --confcutdir=tests/bench --benchmark-only \
 	  --benchmark-columns=median,min,max,rounds --benchmark-json=target/bench/python.json
+	$(BIN)/python tests/bench/history.py
 	@$(BENCH_PYTHON) tests/bench/table.py
 
 .PHONY: instructions

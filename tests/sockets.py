@@ -90,11 +90,17 @@ class RawSocket:
         self.socket.connect((address.hostname, address.port))
         self.host = address.netloc
         """What it sends as Host."""
+        self.version = "1.1"
         self._unread = b""
 
     def request(self, *lines: str, method: str = "GET", key: bool = True) -> bytes:
         """Ask for the handshake; -> the head of the answer, and what came with it."""
-        head = [f"{method} {PATH} HTTP/1.1", f"Host: {self.host}", "Connection: Upgrade", "Upgrade: websocket"]
+        head = [
+            f"{method} {PATH} HTTP/{self.version}",
+            f"Host: {self.host}",
+            "Connection: Upgrade",
+            "Upgrade: websocket",
+        ]
         head += ["Sec-WebSocket-Version: 13", *lines]
         if key:
             head.append(f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}")

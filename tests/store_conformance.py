@@ -58,6 +58,10 @@ class Conformance:
     is_transactional = True
     """Whether a batch that was cut off by a crash leaves nothing. Where not, writing it again must mend it."""
 
+    questions = 60
+    """How many of each random stream."""
+    batches_until_killed = 400
+
     @pytest.fixture
     def make_store(self) -> Callable[[], Store]:
         raise NotImplementedError
@@ -284,7 +288,7 @@ class Conformance:
             naive.write(made)
         assert everything(store) == everything(naive)
         chance = random.Random(seed)
-        for _ in range(60):
+        for _ in range(self.questions):
             method, arguments, options = _random_question(chance)
             expected = getattr(naive, method)(*arguments, ALL, **options)
             assert getattr(store, method)(*arguments, ALL, **options) == expected, (method, arguments, options)
@@ -334,7 +338,7 @@ class Conformance:
         assert len(store.trades(BOOK, *ALWAYS, ALL)) == 60 * per_batch
 
     def test_a_writer_that_is_killed_leaves_what_can_be_gone_on_with(self, make_store: Callable[[], Store]) -> None:
-        seed, count = 79, 400
+        seed, count = 79, self.batches_until_killed
         batches = RandomBatches(seed, count).batches
         naive = NaiveStore()
         written = 0

@@ -12,6 +12,7 @@ SECRET_BYTES_MAX = 64 * 1024
 SECRET_VARIABLES = {
     "DATABENTO_API_KEY": "the key for live sources",
     "L3BOOK_GATEWAY_KEYS": "the keys that `l3book gateway` lets in",
+    "L3BOOK_HISTORY_STORE_PASSWORD": "the password of the server that `history_store` names",
 }
 
 

@@ -84,11 +84,6 @@ fn restart(folder: &Folder, stream: &[u8]) -> (u64, u64) {
     (end, next)
 }
 
-/// Ordinals at which frames begin or end.
-fn ends(folder: &Folder) -> Vec<u64> {
-    folder.log().frames().iter().map(|frame| frame.entry.end_ordinal()).collect()
-}
-
 fn cut(path: &Path, len: usize) {
     let bytes = fs::read(path).expect("a file");
     fs::write(path, &bytes[..len]).expect("a writable file");
@@ -148,8 +143,11 @@ fn a_flipped_byte_is_found_and_cut_off() {
         let damaged = log.frames().iter().find(|frame| frame.entry.end_offset() > at).expect("a frame").entry;
         let verdict = folder.log().verify::<l3book::history::HistoryError>(|_| Ok(())).expect("readable");
         assert_eq!(verdict.damage.expect("damage").offset, damaged.offset, "byte {at}");
+        let damaged_bytes = fs::read(&segment).expect("a segment");
         let expected = (damaged.first_ordinal, last.end_ordinal());
         assert_eq!(restart(&folder, &stream), expected, "byte {at}");
+        let aside = segment.with_extension("zst.damaged");
+        assert_eq!(fs::read(aside).expect("what was cut off"), damaged_bytes, "nothing is destroyed");
     }
 }
 
@@ -178,7 +176,7 @@ fn an_index_is_made_anew_wherever_it_is_damaged() {
         assert_eq!((recorder.recovered().bytes_cut, recorder.recovered().frames_cut), (0, 0));
         assert_eq!(fs::read(&index).expect("an index"), good);
         drop(recorder);
-        assert_eq!(restart_when_free(&folder, &stream), (RECORDS as u64, RECORDS as u64));
+        assert_eq!(restart(&folder, &stream), (RECORDS as u64, RECORDS as u64));
     }
     let folder = Folder::new();
     recorded(&folder, &stream);
@@ -186,16 +184,6 @@ fn an_index_is_made_anew_wherever_it_is_damaged() {
     assert_eq!(replayed(&folder.log()).0, stream[..RECORDS * MBO_BYTES], "a reader does without");
     assert!(!files(&folder).1.exists(), "and writes none");
     assert_eq!(restart(&folder, &stream), (RECORDS as u64, RECORDS as u64));
-}
-
-/// The thread of a dropped recorder lets go of the folder when it ends.
-fn restart_when_free(folder: &Folder, stream: &[u8]) -> (u64, u64) {
-    let start = std::time::Instant::now();
-    while let Err(error) = l3book::history::Recorder::open(&folder.0, Settings::default()) {
-        assert!(start.elapsed() < PATIENCE, "{error}");
-        std::thread::yield_now();
-    }
-    restart(folder, stream)
 }
 
 #[test]
@@ -266,7 +254,7 @@ fn a_segment_without_a_record_is_removed() {
         assert!(recorder.recovered().is_new, "{:?}", recorder.recovered());
         assert!(!segment.exists() && !index.exists());
         drop(recorder);
-        assert_eq!(restart_when_free(&folder, &stream), (0, 0), "cut at {len}");
+        assert_eq!(restart(&folder, &stream), (0, 0), "cut at {len}");
     }
 }
 

@@ -192,7 +192,42 @@ def page(found: Results, goals: str) -> str:
             "per message. The gateway sends what is due every few milliseconds, so messages come in pieces.",
             markdown(["", "messages", "p50", "p99", "p99.9", "max"], rows),
         ]
+    parts += history(read("history"))
     return "\n\n".join(parts) + "\n"
+
+
+def history(found: dict[str, Any]) -> list[str]:
+    """The history by store; nothing where it was not measured."""
+    if not found:
+        return []
+    kinds = found["kinds"]
+    parts = [
+        "## History, by store",
+        "Every store is given the same batches of rows derived from the log, in one process and thread; the stores on "
+        "servers keep every record beside them. Bytes are those on disk with indexes, after merging. Latencies are ms, "
+        f"p50 / p99 of {found['asked']} questions at random: "
+        + ", ".join(f"({kind}) {what}" for kind, what in kinds.items())
+        + ". (a) is answered from the log, by replay from the nearest checkpoint.",
+    ]
+    head = ["", "rows/s", "messages/s", "bytes per row", "bytes per message", *(f"({kind})" for kind in kinds)]
+    for name, stream in found["streams"].items():
+        rows = [
+            [store, result["missing"], *[""] * (len(head) - 2)] if "missing" in result else _of_store(store, result)
+            for store, result in stream["stores"].items()
+        ]
+        parts += [
+            f"### Stream ({name}), {stream['messages']:,} messages",
+            f"Recorded at {stream['recorded_messages_per_s']:,.0f} messages/s beside applying, "
+            f"{stream['log_bytes_per_message']:.1f} bytes per message in the log.",
+            markdown(head, rows),
+        ]
+    return parts
+
+
+def _of_store(name: str, result: dict[str, Any]) -> list[str]:
+    latencies = [f"{took['p50_ms']:.3g} / {took['p99_ms']:.3g}" for took in result["latencies"].values()]
+    rates = [f"{result[rate]:,.0f}" for rate in ("rows_per_s", "messages_per_s")]
+    return [name, *rates, f"{result['bytes_per_row']:.1f}", f"{result['bytes_per_message']:.1f}", *latencies]
 
 
 def main() -> None:

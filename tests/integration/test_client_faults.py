@@ -332,3 +332,32 @@ def test_several_tasks_iterate_several_subscriptions(server: StreamServer) -> No
             return await asyncio.wait_for(asyncio.gather(*tasks), WAIT_S)
 
     assert asyncio.run(follow()) == [12, 12]
+
+
+def test_a_subscribe_that_is_cancelled_while_it_is_sent_is_sent_all_the_same(server: StreamServer) -> None:
+    """The session counts it as sent: it would wait for the answer for ever."""
+
+    async def run() -> None:
+        async with AsyncClient(server.url) as client:
+            connection = client._live()
+            send, is_sending, may_go_on = connection.send, asyncio.Event(), asyncio.Event()
+
+            async def held_up(frame: Any) -> None:
+                is_sending.set()
+                await may_go_on.wait()
+                await send(frame)
+
+            connection.send = held_up  # type: ignore[method-assign]
+            cancelled = asyncio.create_task(client.subscribe("depth", "CLX5"))
+            await is_sending.wait()
+            cancelled.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await cancelled
+            may_go_on.set()
+            async with asyncio.timeout(WAIT_S):
+                async for update in client:
+                    assert update.kind == "snapshot"
+                    break
+        assert [request["op"] for request in server.requests] == ["subscribe"]
+
+    asyncio.run(run())

@@ -1,9 +1,11 @@
 """SIGHUP: what a running server takes over."""
 
 import asyncio
+import os
 import re
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -229,3 +231,21 @@ def test_every_reloadable_setting_reaches_the_followers() -> None:
     }
     reloading, _ = reloaded(with_values(), with_values(**other))
     assert {name: getattr(reloading.in_force.settings, name) for name in RELOADABLE} == other
+
+
+def test_a_configuration_that_was_a_pipe_does_not_hold_up_a_reload(
+    serve: Callable[..., RunningServer], tmp_path: Path
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("depth_max = 100\n",))
+    writer.start()
+    server = serve("--config", str(pipe))
+    writer.join()
+    hang_up(server, "not reloaded, the old settings stay: .*a pipe that nobody has written to and closed")
+    writer = threading.Thread(target=pipe.write_text, args=("depth_max = 99\n",))
+    writer.start()
+    hang_up(server, "needs a restart: depth_max from 100 to 99")
+    writer.join()
+    server.process.send_signal(signal.SIGTERM)
+    assert server.wait_for_exit() == 0

@@ -111,6 +111,21 @@ def test_plain_requests_are_told_to_upgrade(running: RunningServer) -> None:
     assert response.status_code == 426
     assert response.headers["upgrade"] == "websocket"
     assert response.json()["code"] == "upgrade_required"
+    assert running.get(f"{PATH}?nonsense=1").json()["code"] == "unknown_parameter"
+
+
+def test_http_1_0_knows_no_upgrade(running: RunningServer) -> None:
+    with RawSocket(running) as raw:
+        raw.version = "1.0"
+        assert raw.request().startswith(b"HTTP/1.1 426 ")
+
+
+def test_an_error_does_not_repeat_a_key(running: RunningServer) -> None:
+    key = "l3b_0123456789ab_" + "c" * 64
+    with connect(running) as client:
+        for op in ("subscribe", "unsubscribe"):
+            say(client, op=op, channel="bbo", instrument=key)
+            assert hear(client)["detail"].startswith("no book goes by 'l3b_0123456789ab_***'")
 
 
 @pytest.mark.parametrize(

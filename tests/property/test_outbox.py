@@ -68,6 +68,7 @@ class Mirror:
             assert self.sizes is not None, "a gap for somebody who has nothing to lose"
             self.sizes = None
         elif kind == "snapshot":
+            assert self.sizes is None or (message["epoch"], message["seq"]) != (self.epoch, self.seq), "told already"
             self.sizes = dict(message["sizes"])
             self.epoch, self.seq = message["epoch"], message["seq"]
         else:
@@ -269,6 +270,13 @@ def test_more_may_come_than_can_be_held_while_a_snapshot_is_made() -> None:
     steps += [step for size in (1, 2, 3) for step in (("change", "a", size), ("poll",), *overtaking)]
     client = asyncio.run(play(steps, "orders", Settings(socket_queue_messages_max=1)))[0]
     assert kinds(client) == ["ack", "snapshot", "gap", "snapshot", "ack"]
+
+
+def test_a_group_whose_first_poll_comes_before_its_first_snapshot_tells_it_once() -> None:
+    """A poll that is the first has a snapshot to tell: of the same moment as the one that is being made."""
+    steps = [("room", 0, 99), ("subscribe", 0), ("poll",), *[("turn",)] * 3, *IN_THREAD, *IN_THREAD]
+    client = asyncio.run(play(steps, "orders", Settings()))[0]
+    assert kinds(client) == ["ack", "snapshot", "ack"]
 
 
 def test_all_clients_of_a_group_get_the_same_bytes() -> None:

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
@@ -90,6 +90,7 @@ def test_without_pyarrow_arrow_is_no_choice_and_the_reason_is_said(monkeypatch: 
     assert negotiated(request(f"{arrow}, application/json;q=0.1"), FORMS)[0] == "json"
 
 
+@example(";")
 @given(st.text(st.characters(max_codepoint=255), max_size=60))
 def test_any_accept_is_a_choice_or_a_406(accept: str) -> None:
     try:

@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from l3book.config import load
-from l3book.config.safety import NO_KEYS, NO_KEYS_IN_PROD, PROD_RULES, public_refusal, refusal
+from l3book.config.safety import (
+    NO_KEYS,
+    NO_KEYS_IN_PROD,
+    PROD_RULES,
+    is_served_to_others,
+    public_refusal,
+    refusal,
+)
 
 UNSAFE = {
     "debug": "true",
@@ -68,3 +75,9 @@ def test_nobody_asks_for_keys_where_everybody_may_come_in() -> None:
         raise AssertionError("asked")
 
     assert public_refusal(load(flags={"allow_unauthenticated": True}), has_keys) is None
+
+
+@pytest.mark.parametrize(("env", "is_served"), [("prod", True), ("staging", False), (None, False)])
+def test_prod_behind_a_proxy_on_the_same_machine_is_served_to_others(env: str | None, is_served: bool) -> None:
+    assert is_served_to_others(load(env=env, environ={"L3BOOK_ALLOWED_HOSTS": "books.example"})) is is_served
+    assert not is_served_to_others(load(env=env, environ={}))

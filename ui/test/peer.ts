@@ -6,6 +6,7 @@ import type { AddressInfo, Socket } from "node:net";
 
 const ACCEPT_SUFFIX = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const OPCODE_TEXT = 1;
+const OPCODE_BINARY = 2;
 const OPCODE_CLOSE = 8;
 
 /** The server's end of one WebSocket: text frames of up to 64 KiB, which is all that these tests need. */
@@ -33,6 +34,10 @@ export class ServerSocket {
 
   send(message: unknown): void {
     this.#write(OPCODE_TEXT, Buffer.from(JSON.stringify(message)));
+  }
+
+  sendBytes(bytes: Uint8Array): void {
+    this.#write(OPCODE_BINARY, Buffer.from(bytes));
   }
 
   close(code: number, reason = ""): void {

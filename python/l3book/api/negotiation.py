@@ -65,9 +65,10 @@ def _ranges(accept: str) -> dict[str, float]:
     """Media ranges and their weights. What is no media range is passed over: other servers forgive it too."""
     ranges: dict[str, float] = {}
     for element in _ELEMENTS.findall(accept):
-        name, *parameters = (piece.strip() for piece in _PIECES.findall(element))
-        if not _RANGE.fullmatch(name):
+        pieces = [piece.strip() for piece in _PIECES.findall(element)]
+        if not pieces or not _RANGE.fullmatch(pieces[0]):
             continue
+        name, *parameters = pieces
         weight = 1.0
         for parameter in parameters:
             key, _, value = parameter.partition("=")

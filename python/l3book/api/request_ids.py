@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from l3book.api.problems import instance, log_failure, new_id, on_failure
+from l3book.masking import masked
 
 REQUEST_ID_CHARS_MAX = 128
 
@@ -23,11 +24,12 @@ _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.
 def ids_of(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
     """(request id, trace id): the caller's own where they are well formed, else new ones.
 
-    A request that brings no id of its own goes by its trace id, so that one id is enough to look for.
+    An id that holds a key is replaced: it would be repeated in answers and logs. A request that brings no id of its own
+    goes by its trace id, so that one id is enough to look for.
     """
     request_id = trace_id = None
     for name, value in headers:
-        if name == b"x-request-id" and request_id is None and _REQUEST_ID.fullmatch(value):
+        if name == b"x-request-id" and request_id is None and _REQUEST_ID.fullmatch(value) and masked(value) == value:
             request_id = value.decode()
         elif name == b"traceparent" and trace_id is None:
             match = _TRACEPARENT.fullmatch(value)

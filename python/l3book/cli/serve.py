@@ -68,10 +68,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def listen_as_set(loaded: "Loaded", has_keys: Callable[[], bool]) -> "socket":
     """Listen where the settings say, if it is safe to. Raises ListenError."""
-    from l3book.config.safety import public_refusal
-    from l3book.listening import listen
+    from l3book.config.safety import is_served_to_others, public_refusal
+    from l3book.listening import ListenError, bracketed, listen
 
     settings = loaded.settings
+    if is_served_to_others(loaded) and (refusal := public_refusal(loaded, has_keys)):
+        where = f"{bracketed(settings.host)}:{settings.port}"
+        names = f"allowed_hosts ({loaded.origins['allowed_hosts']}) lets others come by a proxy"
+        raise ListenError(f"{where}: {names}, and {refusal}")
     return listen(
         settings.host,
         settings.port,

@@ -1,6 +1,7 @@
 """The client for asyncio."""
 
 import asyncio
+import contextlib
 import random
 from ssl import SSLContext
 from types import TracebackType
@@ -87,6 +88,8 @@ class AsyncClient:
         self._connection: ClientConnection | None = None
         self._is_closed = False
         self._reading = asyncio.Lock()
+        self._sending = asyncio.Lock()
+        self._sends: set[asyncio.Task[None]] = set()
 
     @property
     def counters(self) -> Counters:
@@ -230,13 +233,19 @@ class AsyncClient:
         await self._flush()
 
     async def _flush(self) -> None:
-        frames = self._session.outgoing()
-        try:
-            for frame in frames:
-                await self._live().send(frame)
-        except ConnectionClosed:
+        """Send what waits. Whoever is cancelled meanwhile must not take it along: the session counts it as sent."""
+        if frames := self._session.outgoing():
+            send = asyncio.create_task(self._send(self._live(), frames), name="l3book-client-send")
+            self._sends.add(send)
+            send.add_done_callback(self._sends.discard)
+            await asyncio.shield(send)
+
+    async def _send(self, connection: ClientConnection, frames: list[str | bytes]) -> None:
+        async with self._sending:
             # Whoever reads next finds out, and then everything is asked for again.
-            return
+            with contextlib.suppress(ConnectionClosed):
+                for frame in frames:
+                    await connection.send(frame)
 
     async def _read(self) -> None:
         """Receive one message, or come back to a server that was lost."""

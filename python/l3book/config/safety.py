@@ -15,7 +15,7 @@ class Rule:
 
     setting: str
     only_public: bool
-    """Refused on an address that others than this machine can reach."""
+    """Refused where others than this machine can reach it."""
     is_unsafe: Callable[[Settings], bool]
     reason: str
     expected: str
@@ -47,6 +47,11 @@ NO_KEYS_IN_PROD = "there are no API keys: expected 127.0.0.1, or one (`l3book ke
 def refusal(loaded: Loaded) -> str | None:
     """Say why no server may start with these settings, wherever it listens; None: it may."""
     return _first(loaded, only_public=False)
+
+
+def is_served_to_others(loaded: Loaded) -> bool:
+    """Tell whether others reach it on loopback too: in prod `allowed_hosts` means that a proxy brings them."""
+    return loaded.environment == PROD and bool(loaded.settings.allowed_hosts)
 
 
 def public_refusal(loaded: Loaded, has_keys: Callable[[], bool]) -> str | None:

@@ -3,8 +3,8 @@
 //! Layout, little endian; the parts are those of [`crate::checkpoint`], each compressed by itself:
 //!
 //! ```text
-//! "L3CK", u32 version, then u64 each: ordinal, session, ts_event_max, ts_event, ts_recv
-//! u32 books, u32 CRC-32 of the directory, u32 CRC-32 of the 56 bytes before
+//! "L3CK", u32 version, then u64 each: ordinal, session, ts_event_max, ts_event, ts_recv, first epoch of the books
+//! u32 books, u32 CRC-32 of the directory, u32 CRC-32 of the 64 bytes before
 //! directory: 24 bytes each for the head, the watch (0 bytes: none) and every book:
 //!   u32 stored bytes, u32 plain bytes, u64 XXH3-64 of the stored bytes, u32 publisher_id, u32 instrument_id
 //! parts, in the order of the directory: zstd frames
@@ -31,7 +31,7 @@ use crate::{
 
 const MAGIC: &[u8; 4] = b"L3CK";
 const VERSION: u32 = 1;
-const HEADER_BYTES: usize = 60;
+const HEADER_BYTES: usize = 68;
 const ENTRY_BYTES: usize = 24;
 /// Entries before the first book's.
 const HEAD_AND_WATCH: usize = 2;
@@ -104,7 +104,7 @@ pub fn save(dir: &Path, head: &Head, market: &Market, watch: Option<&Watch>) -> 
 /// The bytes of a checkpoint file: the half of [`save`] that needs the market.
 #[must_use]
 pub fn encode(head: &Head, market: &Market, watch: Option<&Watch>) -> Vec<u8> {
-    to_bytes(head, &Parts::of(market, watch))
+    to_bytes(head, market.rules().epoch, &Parts::of(market, watch))
 }
 
 /// … and the half that needs the disk.
@@ -132,7 +132,7 @@ fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-fn to_bytes(head: &Head, parts: &Parts) -> Vec<u8> {
+fn to_bytes(head: &Head, epoch: u64, parts: &Parts) -> Vec<u8> {
     let mut compressor =
         zstd::bulk::Compressor::new(zstd::DEFAULT_COMPRESSION_LEVEL).expect("zstd allocates a context");
     let (mut directory, mut stored) = (Vec::new(), Vec::new());
@@ -156,7 +156,7 @@ fn to_bytes(head: &Head, parts: &Parts) -> Vec<u8> {
     }
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&VERSION.to_le_bytes());
-    for value in [head.ordinal, head.session, head.ts_event_max, head.ts_event, head.ts_recv] {
+    for value in [head.ordinal, head.session, head.ts_event_max, head.ts_event, head.ts_recv, epoch] {
         bytes.extend_from_slice(&value.to_le_bytes());
     }
     bytes.extend_from_slice(&(parts.books.len() as u32).to_le_bytes());
@@ -201,11 +201,14 @@ struct Entry {
     hash: u64,
 }
 
-/// A checkpoint file that is open; its parts are read when they are asked for.
+/// A checkpoint file that is open; its parts are read when they are asked for. Epochs are counted from 0: a run's first
+/// epoch is no part of its history.
 pub struct CheckpointFile {
     path: PathBuf,
     file: File,
     head: Head,
+    /// What epochs were counted from.
+    epoch: u64,
     entries: Vec<Entry>,
 }
 
@@ -228,7 +231,7 @@ impl CheckpointFile {
         if u32_at(4) != VERSION {
             return Err(damaged(format!("version {}, expected {VERSION}", u32_at(4))));
         }
-        if u32_at(56) != crc32fast::hash(&header[..56]) {
+        if u32_at(64) != crc32fast::hash(&header[..64]) {
             return Err(damaged("the header's checksum does not fit it".into()));
         }
         let head = Head {
@@ -238,13 +241,13 @@ impl CheckpointFile {
             ts_event: u64_at(32),
             ts_recv: u64_at(40),
         };
-        let mut directory = vec![0; (u32_at(48) as usize + HEAD_AND_WATCH) * ENTRY_BYTES];
+        let mut directory = vec![0; (u32_at(56) as usize + HEAD_AND_WATCH) * ENTRY_BYTES];
         read_or(&mut file, &mut directory, path)?;
-        if u32_at(52) != crc32fast::hash(&directory) {
+        if u32_at(60) != crc32fast::hash(&directory) {
             return Err(damaged("the directory's checksum does not fit it".into()));
         }
         let entries = entries_of(&directory);
-        Ok(Self { path: path.into(), file, head, entries })
+        Ok(Self { path: path.into(), file, head, epoch: u64_at(48), entries })
     }
 
     /// Of which moment it is.
@@ -264,10 +267,11 @@ impl CheckpointFile {
     /// If it cannot be read, or is not what was written.
     pub fn frame(&mut self) -> Result<Market> {
         let bytes = self.part(self.entries[0])?;
-        let (market, keys) = checkpoint::read_head(&bytes).map_err(|error| self.damaged_part(&error))?;
+        let (mut market, keys) = checkpoint::read_head(&bytes).map_err(|error| self.damaged_part(&error))?;
         if !self.keys().eq(keys) {
             return Err(self.damaged("its head has other books than its directory"));
         }
+        market.rebase(0);
         Ok(market)
     }
 
@@ -282,7 +286,9 @@ impl CheckpointFile {
 
     fn read_book(&mut self, entry: Entry, rules: &Rules) -> Result<EventBook> {
         let bytes = self.part(entry)?;
-        checkpoint::read_book(&bytes, rules).map_err(|error| self.damaged_part(&error))
+        let mut book = checkpoint::read_book(&bytes, rules).map_err(|error| self.damaged_part(&error))?;
+        book.epoch = book.epoch.wrapping_sub(self.epoch);
+        Ok(book)
     }
 
     /// The whole market.
@@ -293,7 +299,7 @@ impl CheckpointFile {
         let mut market = self.frame()?;
         for at in HEAD_AND_WATCH..self.entries.len() {
             let entry = self.entries[at];
-            let book = self.read_book(entry, &market.rules().clone())?;
+            let book = self.read_book(entry, market.rules())?;
             market.add(entry.key, book);
         }
         Ok(market)
@@ -396,7 +402,8 @@ mod tests {
     #[test]
     fn what_is_saved_is_loaded_whole_or_book_by_book() {
         let dir = scratch("checkpoint-file");
-        let market = market(5, 6_000);
+        let mut market = market(5, 6_000);
+        market.rebase(77);
         let mut watch = Watch::new(&market);
         watch.disconnected(&mut Market::new(Rules::default()));
         let path = save(&dir, &HEAD, &market, Some(&watch)).expect("saved");
@@ -408,6 +415,7 @@ mod tests {
         assert_eq!(*file.head(), HEAD);
         let loaded = file.market().expect("good");
         assert_eq!(loaded.fingerprint(), market.fingerprint());
+        market.rebase(0);
         assert_eq!(checkpoint::to_bytes(&loaded), checkpoint::to_bytes(&market));
         assert_eq!(
             file.watch(&loaded).expect("good").map(|read| read.to_bytes(&loaded)),

@@ -29,12 +29,8 @@ impl Lock {
             let pid = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
             return Err(HistoryError::Locked { dir: dir.into(), pid });
         }
-        let note = |file: &mut File| {
-            file.set_len(0)?;
-            file.rewind()?;
-            writeln!(file, "{}", std::process::id())
-        };
-        note(&mut file).map_err(HistoryError::io(&path))?;
+        // For whoever comes later to read; a full disk is no reason not to lock.
+        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
         Ok(Self(file))
     }
 }

@@ -196,22 +196,24 @@ impl Log {
         sessions
     }
 
-    /// What is missing between the first record and the last.
+    /// What is missing before the last record, as far as the log knows.
     #[must_use]
     pub fn holes(&self) -> Vec<Hole> {
         let mut holes = Vec::new();
-        for (at, segment) in self.segments.iter().enumerate().skip(1) {
-            let before = self.frames_of(at - 1).next_back();
-            let first = before.map_or(self.segments[at - 1].first_ordinal, |i| self.frames[i].entry.end_ordinal());
-            if first == segment.first_ordinal {
-                continue;
-            }
+        let mut expected = None;
+        for (at, segment) in self.segments.iter().enumerate() {
             let said = segment.opening.iter().find_map(|mark| match mark {
-                Mark::Hole { reason, .. } => Some(reason.clone()),
+                Mark::Hole { first, end, reason } => Some(Hole { first: *first, end: *end, reason: reason.clone() }),
                 _ => None,
             });
-            let reason = said.unwrap_or_else(|| "the segment is missing or damaged".into());
-            holes.push(Hole { first, end: segment.first_ordinal, reason });
+            let end = segment.first_ordinal;
+            let found = expected.filter(|first| *first != end).map(|first| Hole {
+                first,
+                end,
+                reason: "the segment is missing or damaged".into(),
+            });
+            holes.extend(said.or(found).filter(|hole| hole.first < hole.end));
+            expected = Some(self.frames_of(at).next_back().map_or(end, |last| self.frames[last].entry.end_ordinal()));
         }
         holes
     }

@@ -333,6 +333,10 @@ impl Queue {
 
     pub(crate) fn failed(&self, error: String) {
         let mut state = self.lock();
+        if let Some((_, reason)) = &mut state.hole {
+            // The queue is full because of that.
+            reason.clone_from(&error);
+        }
         state.stats.error = Some(error);
         state.stats.write_errors += 1;
     }

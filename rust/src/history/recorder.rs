@@ -57,7 +57,9 @@ pub struct Recorder {
     dir: PathBuf,
     recovered: Recovered,
     queue: Arc<Queue>,
-    /// Whether the hole that recovery found is in the log.
+    /// The session that was recorded last, here or before.
+    session: Option<SessionStart>,
+    /// Whether anything was recorded here, and the hole that recovery found, if any, is in the log.
     has_begun: bool,
     is_closed: bool,
 }
@@ -87,13 +89,17 @@ impl Recorder {
         let records_max = settings.fsync_records.min(FRAME_RECORDS_MAX);
         let queue = Arc::new(Queue::new(settings.queue_bytes_max, records_max, recovered.next_ordinal));
         let writer = Writer::new(&dir, queue.clone(), settings);
+        let done = queue.clone();
         let run = move || {
-            // Until the last byte is written nobody else may.
-            let _lock = lock;
             writer.run();
+            // Until the last byte is written nobody else may; whoever waits for the end may at once.
+            drop(lock);
+            done.over();
         };
         thread::Builder::new().name("history".into()).spawn(run).map_err(HistoryError::io(&dir))?;
-        Ok(Self { dir, recovered, queue, has_begun: false, is_closed: false })
+        let last = recovered.session.as_ref();
+        let session = last.map(|last| SessionStart { ordinal: last.ordinal, uri: last.uri.clone() });
+        Ok(Self { dir, recovered, queue, session, has_begun: false, is_closed: false })
     }
 
     /// What opening found and did.
@@ -129,20 +135,20 @@ impl Recorder {
             }
             None => {
                 let end_ordinal = lost.unwrap_or(next_ordinal);
-                let Some(last) = &self.recovered.session else {
+                let Some(last) = self.session.clone() else {
                     return refuse("no session to go on with, expected the name of a new one".into());
                 };
                 if taken != end_ordinal {
                     return refuse(format!("a market of {taken} records, expected one restored to {end_ordinal}"));
                 }
-                let (ordinal, uri) = (last.ordinal, last.uri.clone());
-                let mark = Mark::Continues { ordinal, uri: uri.clone() };
-                (SessionStart { ordinal, uri }, mark, self.recovered.dataset.as_deref())
+                let mark = Mark::Continues { ordinal: last.ordinal, uri: last.uri.clone() };
+                (last, mark, self.recovered.dataset.as_deref())
             }
         };
         let head = head_of(next_ordinal, session.ordinal, market);
         let checkpoint = hole.is_some().then(|| checkpoint_file::encode(&head, market, None));
         let marks = [Some(mark), hole].into_iter().flatten().collect();
+        self.session = Some(session.clone());
         self.queue.begin(session, dataset, market.symbols.clone(), marks, checkpoint);
         self.has_begun = true;
         market.set_journal(Some(Journal::new(self.queue.clone())));

@@ -1,8 +1,8 @@
 //! What a restart makes of the log that it finds.
 //!
 //! Whatever an index vouched for was durable, and somebody may have read it: its ordinals are never given out again,
-//! even if it is damaged now. What lies behind the last entry of the last segment was not: whole frames there are kept,
-//! the rest is cut off.
+//! even if it is damaged now; what is cut off of it stays beside as `….dbn.zst.damaged`. What lies behind the last entry
+//! of the last segment was not: whole frames there are kept, the rest is cut off.
 
 use std::{
     fs::{self, OpenOptions},
@@ -75,7 +75,11 @@ fn recover_last(segment: &Segment, recovered: &mut Recovered) -> Result<bool, Hi
     recovered.next_ordinal = recovered.next_ordinal.max(vouched);
     recovered.frames_cut += known.len().saturating_sub(scanned.len()) as u64;
     recovered.bytes_cut += len.saturating_sub(end);
-    if scanned.iter().all(|entry| entry.records == 0) {
+    let is_empty = scanned.iter().all(|entry| entry.records == 0);
+    if known.len() > scanned.len() {
+        set_aside(segment, if is_empty { 0 } else { end })?;
+    }
+    if is_empty {
         remove(segment)?;
         return Ok(false);
     }
@@ -129,6 +133,28 @@ fn write_index(segment: &Segment, entries: &[Entry]) -> Result<(), HistoryError>
     replace(&segment.index_path(), &bytes)
 }
 
+/// Keeps a damaged segment under another name, and under its own the good bytes that it begins with, if there are any.
+fn set_aside(segment: &Segment, good_bytes: u64) -> Result<(), HistoryError> {
+    let mut aside = segment.path.clone().into_os_string();
+    aside.push(".damaged");
+    let keep = || {
+        if good_bytes == 0 {
+            return fs::rename(&segment.path, &aside);
+        }
+        match fs::hard_link(&segment.path, &aside) {
+            // Of an earlier attempt, which has more of it.
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        }
+    };
+    keep().map_err(HistoryError::io(&segment.path))?;
+    if good_bytes > 0 {
+        let bytes = fs::read(&segment.path).map_err(HistoryError::io(&segment.path))?;
+        replace(&segment.path, &bytes[..good_bytes as usize])?;
+    }
+    Ok(())
+}
+
 fn remove(segment: &Segment) -> Result<(), HistoryError> {
     for extension in ["index", "orders"] {
         let path = beside(&segment.path, extension);
@@ -137,6 +163,11 @@ fn remove(segment: &Segment) -> Result<(), HistoryError> {
             _ => {}
         }
     }
-    fs::remove_file(&segment.path).map_err(HistoryError::io(&segment.path))?;
+    match fs::remove_file(&segment.path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(HistoryError::io(&segment.path)(error));
+        }
+        _ => {}
+    }
     sync_folder(segment.path.parent().expect("in a folder"))
 }

@@ -164,11 +164,14 @@ impl Segment {
         crate::decode::decode_metadata(&plain, 0).map_err(|error| self.damaged(&self.head, error.to_string()))
     }
 
-    /// Reads the marks that it opens with from its first frame of records.
-    pub(crate) fn read_opening(&mut self, entry: &Entry) -> Result<(), HistoryError> {
+    /// Reads the marks that it opens with from its first frame of records; none if that is damaged.
+    fn read_opening(&mut self, entry: &Entry) -> Result<(), HistoryError> {
         let mut plain = Plain::default();
         if entry.has(flags::SESSION | flags::HOLE) {
-            self.read(&self.open()?, entry, &mut plain)?;
+            match self.read(&self.open()?, entry, &mut plain) {
+                Err(HistoryError::Damaged { .. }) => return Ok(()),
+                read => read?,
+            }
         }
         let mut rest = &plain[..];
         while let Ok(Run::System(record)) = Run::of(rest) {

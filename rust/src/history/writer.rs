@@ -96,7 +96,6 @@ impl Writer {
                 break;
             }
         }
-        self.queue.over();
     }
 
     fn is_batch_full(&self) -> bool {

@@ -27,7 +27,7 @@ export function text(value: unknown, where: string): string {
   return typeof value === "string" ? value : wrong(where, "a string", value);
 }
 
-function price(value: unknown, where: string): string {
+export function price(value: unknown, where: string): string {
   const found = text(value, where);
   return DECIMAL_PATTERN.test(found) ? found : wrong(where, "a decimal string", value);
 }

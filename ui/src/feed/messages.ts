@@ -3,8 +3,8 @@
 import { BOOK_STATES, type BookState, type Level } from "./wire";
 import { fields, flag, list, nullable, number, oneOf, parseLevel, text, type Fields, WireError } from "./fields";
 
-/** Facts that snapshots and deltas share. */
-export interface BookFacts {
+/** Facts that snapshots and deltas of every channel share. */
+export interface Heading {
   readonly instrument: string;
   readonly epoch: string;
   readonly seq: number;
@@ -14,6 +14,10 @@ export interface BookFacts {
   readonly state: BookState;
   readonly crossed: boolean;
   readonly locked: boolean;
+}
+
+/** And those of a channel of levels. */
+export interface BookFacts extends Heading {
   readonly bids: readonly Level[];
   readonly asks: readonly Level[];
   readonly crc: number;
@@ -79,7 +83,7 @@ export function parseMessage(data: unknown): StreamMessage {
   }
 }
 
-function parseJson(data: unknown): unknown {
+export function parseJson(data: unknown): unknown {
   try {
     return JSON.parse(text(data, "message")) as unknown;
   } catch (error) {
@@ -88,9 +92,16 @@ function parseJson(data: unknown): unknown {
   }
 }
 
+export function levels(message: Fields, side: "bids" | "asks"): Level[] {
+  return list(message[side], side).map((level, index) => parseLevel(level, `${side}[${index}]`));
+}
+
 function facts(message: Fields): BookFacts {
-  const levels = (side: "bids" | "asks"): Level[] =>
-    list(message[side], side).map((level, index) => parseLevel(level, `${side}[${index}]`));
+  const [bids, asks] = [levels(message, "bids"), levels(message, "asks")];
+  return { ...heading(message), bids, asks, crc: number(message["crc"], "crc") };
+}
+
+export function heading(message: Fields): Heading {
   return {
     instrument: text(message["instrument"], "instrument"),
     epoch: text(message["epoch"], "epoch"),
@@ -101,8 +112,5 @@ function facts(message: Fields): BookFacts {
     state: oneOf(message["state"], "state", BOOK_STATES),
     crossed: flag(message["crossed"], "crossed"),
     locked: flag(message["locked"], "locked"),
-    bids: levels("bids"),
-    asks: levels("asks"),
-    crc: number(message["crc"], "crc"),
   };
 }

@@ -82,7 +82,8 @@ def routes(hub: Hub, in_force: InForce, guard: Guard) -> list[BaseRoute]:
     ]
 
 
-async def _upgrade_required(_request: Request) -> Response:
+async def _upgrade_required(request: Request) -> Response:
+    check_known(request)
     headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
     raise Problem(426, "upgrade_required", f"{PATH} is a WebSocket: expected a handshake (RFC 6455)", headers=headers)
 

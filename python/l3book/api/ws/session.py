@@ -13,6 +13,7 @@ from l3book.api.ws.refusal import Refusal
 from l3book.api.ws.subscription import Subscription
 from l3book.api.ws.traveller import Traveller
 from l3book.config import InForce
+from l3book.masking import masked
 from l3book.streams.fanout import Fanout
 from l3book.streams.group import GroupKey
 from l3book.wire import (
@@ -140,7 +141,8 @@ class Session:
         if self._errors > ERRORS_MAX:
             self._outlet.end(POLICY_VIOLATION, "too many errors")
             return
-        self.outbox.answer(Error(code=code, detail=detail, id=op_id))
+        # It repeats what was sent, and that may hold a key in the wrong place.
+        self.outbox.answer(Error(code=code, detail=masked(detail.encode(errors="replace")).decode(), id=op_id))
 
     async def _carry_out(self, op: AnyCommand) -> None:
         if too_many := self._ops.take():

@@ -50,9 +50,13 @@ class Subscription:
 
     def has(self, update: Update) -> bool:
         """Tell whether what was sent holds this already: a snapshot may be ahead of the updates under way."""
-        if update.epoch != self.epoch:
+        if update.epoch != self.epoch or update.seq > self.seq:
             return False
-        return update.seq < self.seq or (update.kind == "delta" and update.seq == self.seq and update.prev != self.seq)
+        # At the same seq a delta may tell of a change beside events, and a gap is news; a snapshot is not: the first
+        # poll of a group tells one too.
+        return (
+            update.seq < self.seq or update.kind == "snapshot" or (update.kind == "delta" and update.prev != self.seq)
+        )
 
     def reach(self, update: Update) -> None:
         """Note that the update was sent, or waits to be. After a gap only a snapshot helps, as at the beginning."""

@@ -1,6 +1,6 @@
 //! `check_checkpoint`: whether a checkpoint is what was written.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use pyo3::{prelude::*, types::PyDict};
 
@@ -12,7 +12,7 @@ use crate::{
 /// Reads all of a checkpoint: {"ordinal", "session", "books"}. Raises CheckpointError where it is damaged, or OSError.
 #[pyfunction]
 pub(super) fn check_checkpoint(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>> {
-    let (head, books) = py.detach(|| read(path)).map_err(|error| match error {
+    let (head, books) = py.detach(|| read(&path)).map_err(|error| match error {
         CheckpointFileError::Damaged { what, .. } => checkpoint_error(what),
         CheckpointFileError::Io { source, .. } => source.into(),
     })?;
@@ -23,8 +23,8 @@ pub(super) fn check_checkpoint(py: Python<'_>, path: PathBuf) -> PyResult<Bound<
     Ok(dict)
 }
 
-fn read(path: PathBuf) -> Result<(Head, usize), CheckpointFileError> {
-    let mut file = CheckpointFile::open(&path)?;
+fn read(path: &Path) -> Result<(Head, usize), CheckpointFileError> {
+    let mut file = CheckpointFile::open(path)?;
     let market = file.market()?;
     file.watch(&market)?;
     Ok((*file.head(), file.keys().count()))

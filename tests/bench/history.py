@@ -1,0 +1,313 @@
+"""The history by store: how fast it takes a stream, how many bytes a row costs, how long questions take.
+
+`make bench` runs it; it writes target/bench/history.json. Streams (b) and (c) are those of the other benchmarks, made
+by the simulator and recorded first. Every store takes the same batches, one store at a time. A store whose packages or
+server are not here is named with the reason.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
+
+import numpy as np
+from streams_made import RESULTS
+
+from l3book._core import Indexer, Log, Market, Past, Recorder, Simulator
+from l3book.history import rows
+from l3book.history.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from l3book.history.store import Book, Store
+
+IS_QUICK = os.environ.get("L3BOOK_BENCH_QUICK", "0") not in {"", "0"}
+MESSAGES = 200_000 if IS_QUICK else 5_000_000
+STREAMS = {"b": 1, "c": 100}
+"""Instruments of each."""
+CHUNK_RECORDS = 10_000
+BATCH_RECORDS = 250_000
+ASKED = 20 if IS_QUICK else 200
+"""Questions of each kind; the 99th of a hundred of 200 is still one that was seen twice."""
+SECOND = 1_000_000_000
+MINUTE = 60 * SECOND
+WAIT_S = 120
+UNDEF_PRICE = 2**63 - 1
+KINDS = {
+    "a": "book as of T",
+    "b": "1 s BBO over ten minutes",
+    "c": "volume per minute",
+    "d": "size at one price over ten minutes, by the second",
+    "e": "life of one order",
+}
+
+Ask = Callable[[], object]
+
+
+@dataclass
+class Recorded:
+    """A stream in a history's folder, and what can be asked of it."""
+
+    folder: Path
+    messages: int
+    record_s: float
+    log_bytes: int
+
+
+def record(folder: Path, instruments: int) -> Recorded:
+    """Record a synthetic stream, as a server would."""
+    simulator = Simulator(instruments=instruments)
+    market = Market()
+    chunks = [simulator.header()]
+    while simulator.records < MESSAGES:
+        chunks.append(simulator.read(CHUNK_RECORDS))
+    recorder = Recorder(folder)
+    recorder.begin(market, "synthetic:")
+    start = time.perf_counter()
+    for chunk in chunks:
+        market.feed(chunk)
+        while not recorder.wait_room(WAIT_S):
+            pass
+    if not recorder.close(WAIT_S):
+        raise TimeoutError(f"{folder}: the recorder has not closed in {WAIT_S} s")
+    took_s = time.perf_counter() - start
+    log = Log(folder)
+    return Recorded(folder, log.end_ordinal, took_s, sum(segment["bytes"] for segment in log.segments()))
+
+
+@dataclass
+class Taken:
+    """What writing took, and what the rows are that questions may be asked of."""
+
+    seconds: float
+    indexing_s: float
+    rows: dict[str, int]
+    questions: dict[str, list[tuple[Any, ...]]]
+
+
+def take(recorded: Recorded, store: Store, *, keeps_records: bool) -> Taken:
+    """Write the whole log into the store; of the rows, remember some to ask about."""
+    chance = random.Random(1)
+    indexer = Indexer(recorded.folder, ordinal=0, keep_checkpoints=True)
+    counts = {"trades": 0, "bbo": 0, "levels": 0}
+    written_s = indexing_s = 0.0
+    seen: dict[str, list[tuple[Any, ...]]] = {"level": [], "order": [], "book": []}
+    while True:
+        start = time.perf_counter()
+        batch = indexer.advance(BATCH_RECORDS)
+        indexing_s += time.perf_counter() - start
+        if batch is None:
+            break
+        start = time.perf_counter()
+        store.write(batch)
+        written_s += time.perf_counter() - start
+        for name, kind in (("trades", rows.TRADE), ("bbo", rows.BBO), ("levels", rows.LEVEL)):
+            counts[name] += len(getattr(batch, name)) // kind.itemsize
+        if keeps_records:
+            counts["records"] = counts.get("records", 0) + len(batch.ordinals) // 8
+        _remember(seen, batch, chance)
+    return Taken(written_s, indexing_s, counts, seen)
+
+
+def _remember(seen: dict[str, list[tuple[Any, ...]]], batch: Any, chance: random.Random) -> None:
+    levels = np.frombuffer(batch.levels, rows.LEVEL)
+    for row in chance.choices(levels, k=ASKED) if len(levels) else []:
+        book = (int(row["publisher_id"]), int(row["instrument_id"]))
+        seen["book"].append((book, int(row["ts"])))
+        seen["level"].append((book, int(row["ts"]), row["side"].decode(), int(row["price"])))
+    records = np.frombuffer(batch.records, RECORD)
+    for row in chance.choices(records, k=ASKED) if len(records) else []:
+        if row["order_id"]:
+            seen["order"].append(((int(row["publisher_id"]), int(row["instrument_id"])), int(row["order_id"])))
+
+
+RECORD = np.dtype(
+    {
+        "names": ["publisher_id", "instrument_id", "order_id"],
+        "formats": ["<u2", "<u4", "<u8"],
+        "offsets": [2, 4, 16],
+        "itemsize": 56,
+    }
+)
+
+
+def questions(store: Store, taken: Taken) -> dict[str, Iterator[Ask]]:
+    """Questions of each kind, in the order of the design's table; those of kind a are asked of the log."""
+    chance = random.Random(2)
+
+    def best(book: Book, ts: int) -> object:
+        start = ts - chance.randrange(600) * SECOND
+        return store.bbo(book, start, start + 600 * SECOND, SECOND, 600)
+
+    def volume(book: Book, ts: int) -> object:
+        return store.volume(book, ts - 12 * 60 * MINUTE, ts + 12 * 60 * MINUTE, MINUTE, 24 * 60)
+
+    def level(book: Book, ts: int, side: str, price: int) -> object:
+        start = ts - chance.randrange(600) * SECOND
+        return store.levels(book, start, start + 600 * SECOND, SECOND, 600, side=side, price=price)
+
+    asked = {"b": (best, "book"), "c": (volume, "book"), "d": (level, "level"), "e": (store.order_life, "order")}
+    return {
+        kind: (functools.partial(ask, *chance.choice(taken.questions[about])) for _ in range(ASKED))
+        for kind, (ask, about) in asked.items()
+    }
+
+
+def past_questions(recorded: Recorded, books: list[tuple[Any, ...]]) -> Iterator[Ask]:
+    """Books as of any time within the log."""
+    chance = random.Random(3)
+    past = Past(recorded.folder)
+    session = past.range()[-1]
+    for _ in range(ASKED):
+        book, _ = chance.choice(books)
+        at = chance.randrange(session["ts_event_min"] + 2 * SECOND, session["ts_event_max"])
+        yield functools.partial(past.book_json, book, at, depth=10)
+
+
+def latencies(asked: Iterator[Ask]) -> dict[str, float]:
+    """Percentiles in ms; the first question, which finds nothing warm, is among them."""
+    took_ms = []
+    for ask in asked:
+        start = time.perf_counter_ns()
+        ask()
+        took_ms.append((time.perf_counter_ns() - start) / 1e6)
+    return {"p50_ms": float(np.percentile(took_ms, 50)), "p99_ms": float(np.percentile(took_ms, 99))}
+
+
+class NotHereError(Exception):
+    """Why a store is not measured."""
+
+
+def _need(*modules: str) -> None:
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise NotHereError(f"{module} is not installed")
+
+
+@contextmanager
+def sqlite(recorded: Recorded, _folder: Path) -> Iterator[tuple[Store, Callable[[], int]]]:
+    """The embedded store: order lives are read from the log, so that no records are kept twice."""
+    store = SqliteStore(recorded.folder)
+    store.open()
+    try:
+        yield store, lambda: sum(file.stat().st_size for file in recorded.folder.glob("history.sqlite*"))
+    finally:
+        store.close()
+
+
+@contextmanager
+def chdb(_recorded: Recorded, folder: Path) -> Iterator[tuple[Store, Callable[[], int]]]:
+    """ClickHouse's engine in this process."""
+    _need("chdb", "clickhouse_connect")
+    from l3book.history.clickhouse import ClickHouseStore, Target
+    from l3book.history.clickhouse.connection import Connection
+
+    target = Target("bench", path=str(folder / "chdb"))
+    store = ClickHouseStore(target)
+    store.open()
+    connection = Connection(target, 0)
+
+    def size() -> int:
+        for table in ("trades", "bbo", "levels", "records"):
+            connection.execute(f"OPTIMIZE TABLE bench.{table} FINAL")
+        ((taken,),) = connection.read_lists(
+            "SELECT toUInt64(sum(bytes_on_disk)) FROM system.parts WHERE active AND database = 'bench'"
+        )
+        return int(taken)
+
+    try:
+        yield store, size
+    finally:
+        store.close()
+        connection.execute("DROP DATABASE bench")
+        connection.close()
+
+
+@contextmanager
+def postgres(_recorded: Recorded, _folder: Path) -> Iterator[tuple[Store, Callable[[], int]]]:
+    """A PostgreSQL server of its own, by loopback."""
+    _need("psycopg", "psycopg_pool", "pytest")
+    import pytest
+
+    from l3book.history.postgres import PostgresStore
+    from running_postgres import DATABASE, RunningPostgres
+
+    try:
+        server = RunningPostgres(fsync="on", shared_buffers="512MB", max_wal_size="4GB")
+    except pytest.skip.Exception as reason:
+        raise NotHereError(str(reason)) from None
+    store = PostgresStore(server.options(), "postgresql://bench")
+    try:
+        store.open()
+        yield store, lambda: int(server.execute(f"SELECT pg_database_size('{DATABASE}')")[0][0])
+        store.close()
+    finally:
+        server.close()
+
+
+STORES = {"sqlite": (sqlite, False), "clickhouse (chdb)": (chdb, True), "postgresql": (postgres, True)}
+
+
+def measured(recorded: Recorded, folder: Path, name: str) -> dict[str, Any]:
+    """Everything of one store."""
+    opened, keeps_records = STORES[name]
+    try:
+        with opened(recorded, folder) as (store, size):
+            before = size()
+            taken = take(recorded, store, keeps_records=keeps_records)
+            count = sum(taken.rows.values())
+            return {
+                "rows": taken.rows,
+                "rows_per_s": count / taken.seconds,
+                "messages_per_s": recorded.messages / taken.seconds,
+                "indexing_messages_per_s": recorded.messages / taken.indexing_s,
+                "bytes_per_row": (size() - before) / count,
+                "bytes_per_message": (size() - before) / recorded.messages,
+                "latencies": {
+                    "a": latencies(past_questions(recorded, taken.questions["book"])),
+                    **{kind: latencies(asked) for kind, asked in questions(store, taken).items()},
+                },
+            }
+    except NotHereError as reason:
+        return {"missing": str(reason)}
+
+
+def main() -> None:
+    """Measure, write it down, and say so."""
+    found: dict[str, Any] = {"kinds": KINDS, "asked": ASKED, "streams": {}}
+    for stream, instruments in STREAMS.items():
+        with tempfile.TemporaryDirectory(prefix="l3book-bench-history-") as temporary:
+            folder = Path(temporary)
+            recorded = record(folder / "history", instruments)
+            result: dict[str, Any] = {
+                "instruments": instruments,
+                "messages": recorded.messages,
+                "recorded_messages_per_s": recorded.messages / recorded.record_s,
+                "log_bytes_per_message": recorded.log_bytes / recorded.messages,
+                "stores": {},
+            }
+            for name in STORES:
+                shutil.rmtree(recorded.folder / "checkpoints", ignore_errors=True)
+                result["stores"][name] = measured(recorded, folder, name)
+            found["streams"][stream] = result
+            sys.stdout.write(json.dumps({stream: result}, indent=1) + "\n")
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / "history.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
