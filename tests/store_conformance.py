@@ -241,6 +241,14 @@ class Conformance:
         assert [row.state for row in store.bbo(BOOK, *ALWAYS, None, ALL)] == ["suspect"]
         assert [row.size for row in store.levels(BOOK, *ALWAYS, None, ALL)] == [2]
 
+    def test_a_trade_may_come_a_batch_later_than_what_followed_it(self, store: Store) -> None:
+        # It waits until its event is complete.
+        store.write(batch(trade(6, T0 + 6), bbo(7, T0)))
+        late = batch(trade(5, T0 + 5), trade(8, T0 + 8))
+        store.write(late)
+        store.write(late)
+        assert [row.ordinal for row in store.trades(BOOK, *ALWAYS, ALL)] == [5, 6, 8]
+
     def test_a_new_session_puts_what_was_told_of_its_time_out_of_force(self, store: Store) -> None:
         first = [make(number, T0 + number * SECOND) for number in range(6) for make in (trade, bbo, level)]
         store.write(batch(*first, sessions=[(0, "file:day.dbn", T0)]))

@@ -16,7 +16,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,7 @@ ASKED = 20 if IS_QUICK else 200
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
 WAIT_S = 120
+ORDINAL_BYTES = 8
 UNDEF_PRICE = 2**63 - 1
 KINDS = {
     "a": "book as of T",
@@ -102,7 +103,7 @@ class Taken:
 def take(recorded: Recorded, store: Store, *, keeps_records: bool) -> Taken:
     """Write the whole log into the store; of the rows, remember some to ask about."""
     chance = random.Random(1)
-    indexer = Indexer(recorded.folder, ordinal=0, keep_checkpoints=True)
+    indexer = Indexer(recorded.folder, ordinal=0, keep_records=keeps_records)
     counts = {"trades": 0, "bbo": 0, "levels": 0}
     written_s = indexing_s = 0.0
     seen: dict[str, list[tuple[Any, ...]]] = {"level": [], "order": [], "book": []}
@@ -118,8 +119,14 @@ def take(recorded: Recorded, store: Store, *, keeps_records: bool) -> Taken:
         for name, kind in (("trades", rows.TRADE), ("bbo", rows.BBO), ("levels", rows.LEVEL)):
             counts[name] += len(getattr(batch, name)) // kind.itemsize
         if keeps_records:
-            counts["records"] = counts.get("records", 0) + len(batch.ordinals) // 8
+            counts["records"] = counts.get("records", 0) + len(batch.ordinals) // ORDINAL_BYTES
         _remember(seen, batch, chance)
+    log = Log(recorded.folder)
+    while len(seen["order"]) < ASKED:
+        _, record = log.read(chance.randrange(recorded.messages), 1)
+        row = np.frombuffer(record, RECORD)[0]
+        if row["order_id"]:
+            seen["order"].append(((int(row["publisher_id"]), int(row["instrument_id"])), int(row["order_id"])))
     return Taken(written_s, indexing_s, counts, seen)
 
 
@@ -129,10 +136,6 @@ def _remember(seen: dict[str, list[tuple[Any, ...]]], batch: Any, chance: random
         book = (int(row["publisher_id"]), int(row["instrument_id"]))
         seen["book"].append((book, int(row["ts"])))
         seen["level"].append((book, int(row["ts"]), row["side"].decode(), int(row["price"])))
-    records = np.frombuffer(batch.records, RECORD)
-    for row in chance.choices(records, k=ASKED) if len(records) else []:
-        if row["order_id"]:
-            seen["order"].append(((int(row["publisher_id"]), int(row["instrument_id"])), int(row["order_id"])))
 
 
 RECORD = np.dtype(
@@ -145,7 +148,7 @@ RECORD = np.dtype(
 )
 
 
-def questions(store: Store, taken: Taken) -> dict[str, Iterator[Ask]]:
+def questions(store: Store, taken: Taken) -> dict[str, list[Ask]]:
     """Questions of each kind, in the order of the design's table; those of kind a are asked of the log."""
     chance = random.Random(2)
 
@@ -160,10 +163,14 @@ def questions(store: Store, taken: Taken) -> dict[str, Iterator[Ask]]:
         start = ts - chance.randrange(600) * SECOND
         return store.levels(book, start, start + 600 * SECOND, SECOND, 600, side=side, price=price)
 
-    asked = {"b": (best, "book"), "c": (volume, "book"), "d": (level, "level"), "e": (store.order_life, "order")}
+    def some(ask: Callable[..., object], about: str) -> list[Ask]:
+        return [functools.partial(ask, *chance.choice(taken.questions[about])) for _ in range(ASKED)]
+
     return {
-        kind: (functools.partial(ask, *chance.choice(taken.questions[about])) for _ in range(ASKED))
-        for kind, (ask, about) in asked.items()
+        "b": some(best, "book"),
+        "c": some(volume, "book"),
+        "d": some(level, "level"),
+        "e": some(store.order_life, "order"),
     }
 
 
@@ -174,11 +181,11 @@ def past_questions(recorded: Recorded, books: list[tuple[Any, ...]]) -> Iterator
     session = past.range()[-1]
     for _ in range(ASKED):
         book, _ = chance.choice(books)
-        at = chance.randrange(session["ts_event_min"] + 2 * SECOND, session["ts_event_max"])
+        at = chance.randint(session["ts_begin"], session["ts_event_max"])
         yield functools.partial(past.book_json, book, at, depth=10)
 
 
-def latencies(asked: Iterator[Ask]) -> dict[str, float]:
+def latencies(asked: Iterable[Ask]) -> dict[str, float]:
     """Percentiles in ms; the first question, which finds nothing warm, is among them."""
     took_ms = []
     for ask in asked:
@@ -270,13 +277,14 @@ def measured(recorded: Recorded, folder: Path, name: str) -> dict[str, Any]:
             before = size()
             taken = take(recorded, store, keeps_records=keeps_records)
             count = sum(taken.rows.values())
+            grown = size() - before
             return {
                 "rows": taken.rows,
                 "rows_per_s": count / taken.seconds,
                 "messages_per_s": recorded.messages / taken.seconds,
                 "indexing_messages_per_s": recorded.messages / taken.indexing_s,
-                "bytes_per_row": (size() - before) / count,
-                "bytes_per_message": (size() - before) / recorded.messages,
+                "bytes_per_row": grown / count,
+                "bytes_per_message": grown / recorded.messages,
                 "latencies": {
                     "a": latencies(past_questions(recorded, taken.questions["book"])),
                     **{kind: latencies(asked) for kind, asked in questions(store, taken).items()},

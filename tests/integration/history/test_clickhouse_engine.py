@@ -34,7 +34,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
 
 class TestClickHouseEngine(Conformance):
     is_transactional = False
-    questions = 3
+    questions = 1
 
     @pytest.fixture
     def make_store(self, engine: Connection) -> Iterator[Callable[[], Store]]:

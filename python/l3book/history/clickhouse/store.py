@@ -8,12 +8,13 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from l3book.history import rows as packed
 from l3book.history.clickhouse.connection import Connection, Target
 from l3book.history.clickhouse.schema import BBO, DAY_OF, LEVELS, RECORDS, TABLES, TRADES, VERSION, Names, Table, text
+from l3book.history.force import rows_in_force
 from l3book.history.intervals import check_interval, in_force, interval_range
 from l3book.history.pages import filled_page
 from l3book.history.retrying import RETRIES_S_MAX
-from l3book.history.rows import STATES
 from l3book.history.store import (
     Batch,
     BboRow,
@@ -133,15 +134,18 @@ class ClickHouseStore:
         return int(self._connection.read(query, _NUMBER)[0])
 
     def write(self, batch: Batch) -> None:
-        """Write all rows, put out of force what new sessions do, then write the position."""
-        for table, rows in (
-            (TRADES, batch.trades),
-            (BBO, batch.bbo),
-            (LEVELS, batch.levels),
-            (RECORDS, _numbered(batch.ordinals, batch.records)),
+        """Write new sessions and all rows in force, delete what the sessions put out of it, then write the position."""
+        if batch.sessions:
+            self._write_lines("sessions", [SessionStart(*session)._asdict() for session in batch.sessions])
+            self._sessions = None
+        sessions = self._known_sessions()
+        for table, kind, rows in (
+            (TRADES, packed.TRADE, batch.trades),
+            (BBO, packed.BBO, batch.bbo),
+            (LEVELS, packed.LEVEL, batch.levels),
         ):
-            if rows:
-                self._connection.write(self._names.all_of(table.name), table.column_names, rows)
+            self._write_rows(table, rows_in_force(rows, kind, sessions).tobytes())
+        self._write_rows(RECORDS, _numbered(batch.ordinals, batch.records))
         self._write_lines(
             "instruments",
             [
@@ -154,18 +158,17 @@ class ClickHouseStore:
                 for publisher_id, instrument_id, symbol in batch.instruments
             ],
         )
-        if batch.sessions:
-            self._write_lines("sessions", [SessionStart(*session)._asdict() for session in batch.sessions])
-            self._sessions = None
-        for ordinal, ts_recv in self._known_sessions():
-            # Also those that later batches told of: this one may be written again.
-            if ordinal >= min([batch.first_ordinal, *(session[0] for session in batch.sessions)]):
-                self._put_out_of_force(ordinal, ts_recv)
+        for ordinal, _, ts_recv in batch.sessions:
+            self._put_out_of_force(ordinal, ts_recv)
         self._connection.write(
             self._names.all_of("position"),
             ["id", "resume_ordinal", "end_ordinal"],
             b"\0" + batch.resume_ordinal.to_bytes(8, "little") + batch.end_ordinal.to_bytes(8, "little"),
         )
+
+    def _write_rows(self, table: Table, rows: bytes) -> None:
+        if rows:
+            self._connection.write(self._names.all_of(table.name), table.column_names, rows)
 
     def _write_lines(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
         if rows:
@@ -212,7 +215,7 @@ class ClickHouseStore:
         """By ts."""
 
         def ask(start: int, end: int, tail: str) -> list[BboRow]:
-            return [BboRow._make((*row[:8], STATES[row[8]])) for row in self._rows(_BBO, book, start, end, tail)]
+            return [BboRow._make((*row[:8], packed.STATES[row[8]])) for row in self._rows(_BBO, book, start, end, tail)]
 
         if interval_ns is None:
             return ask(start if after is None else max(start, after + 1), end, f"ORDER BY ts LIMIT {limit:d}")

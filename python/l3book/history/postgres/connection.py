@@ -97,6 +97,8 @@ def is_transient(error: BaseException) -> bool:
     if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | psycopg.InternalError):
         return False
     if error.sqlstate is None:
-        # No word of the server's: the connection was lost, or not made. A server that answers and refuses is for good.
-        return "FATAL" not in str(error) or "starting up" in str(error) or "shutting down" in str(error)
+        # The connection was lost, or not made, for which libpq has no code. A server that answers and refuses is for
+        # good, but for one that starts, stops or recovers, or has no place left.
+        passing = ("the database system is", "too many clients", "connection slots")
+        return "FATAL" not in str(error) or any(text in str(error) for text in passing)
     return error.sqlstate.startswith(_TRANSIENT_CLASSES)

@@ -3,8 +3,8 @@
 What is unsigned in the log lies here as the signed number with the same bits, since PostgreSQL has no others; what has
 fewer than 64 bits lies in the next larger type, as it is.
 
-Trades and records need no identity here: the position is written in the same transaction, and tells exactly which of
-them are there. Best prices and levels have theirs as their key, by which rows of an unfinished second are replaced.
+Records need no identity here: the position is written in the same transaction, and tells exactly which of them are
+there. All other rows have theirs as their key, by which those of an unfinished second are replaced.
 """
 
 from datetime import date

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l3book.history import rows as packed
+from l3book.history.force import rows_in_force
 from l3book.history.intervals import check_interval, in_force, interval_range
 from l3book.history.pages import filled_page
 from l3book.history.postgres.connection import Connections
@@ -224,15 +225,17 @@ class PostgresStore:
             f"SELECT end_ordinal, newest_ts FROM {SCHEMA}.position FOR UPDATE"
         ).fetchall()
         self._tell_books(writer, batch.instruments)
-        trades = np.frombuffer(batch.trades, packed.TRADE)
-        bbo = np.frombuffer(batch.bbo, packed.BBO)
-        levels = np.frombuffer(batch.levels, packed.LEVEL)
+        sessions = self._begin_sessions(writer, batch)
+        trades = rows_in_force(batch.trades, packed.TRADE, sessions)
+        bbo = rows_in_force(batch.bbo, packed.BBO, sessions)
+        levels = rows_in_force(batch.levels, packed.LEVEL, sessions)
         records = np.frombuffer(batch.records, RECORD)
-        self._append(writer, TRADES, trades, trades["ordinal"], end_ordinal)
         self._append(writer, RECORDS, records, np.frombuffer(batch.ordinals, "<u8"), end_ordinal)
+        # A trade may come a batch later than records after it: it waits for its event.
+        self._merge(writer, TRADES, trades, ("ts_recv", "ordinal"))
         self._merge(writer, BBO, bbo, ("ts",))
         self._merge(writer, LEVELS, levels, ("ts", "side", "price"))
-        if self._begin_sessions(writer, batch):
+        if batch.sessions:
             newest_ts = self._newest_ts(writer)
         else:
             times = np.concatenate([trades["ts_recv"], bbo["ts"], levels["ts"]])
@@ -309,27 +312,28 @@ class PostgresStore:
                 self._days.add((table.name, day))
         return days if times.max() <= SIGNED_MAX else []
 
-    def _begin_sessions(self, writer: "Writer", batch: Batch) -> bool:
-        """Put out of force what sessions do, also those of later batches: this one may be written again."""
+    def _begin_sessions(self, writer: "Writer", batch: Batch) -> list[tuple[int, int]]:
+        """Delete what new sessions put out of force; return those that may do so to rows of this batch.
+
+        Sessions of later batches are among them: this one may be written again.
+        """
         for ordinal, uri, ts_recv in batch.sessions:
             writer.execute(
                 f"INSERT INTO {SCHEMA}.sessions VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
                 (ordinal, uri, _signed(ts_recv)),
             )
-        first = min([batch.first_ordinal, *(ordinal for ordinal, _, _ in batch.sessions)])
-        begun = writer.execute(
-            f"SELECT ordinal, ts_recv FROM {SCHEMA}.sessions WHERE ordinal >= %s", (first,)
-        ).fetchall()
-        for ordinal, ts_recv in begun:
             for table in (TRADES, BBO, LEVELS):
                 begin = ts_recv if table is TRADES else ts_recv - ts_recv % NS_PER_S
                 # Negative is what was too large for a signed number.
                 writer.execute(
                     f"DELETE FROM {SCHEMA}.{table.name}"
                     f" WHERE ordinal < %s AND ({table.time} >= %s OR {table.time} < 0)",
-                    (ordinal, begin),
+                    (ordinal, min(begin, SIGNED_MAX)),
                 )
-        return bool(begun)
+        known = writer.execute(
+            f"SELECT ordinal, ts_recv FROM {SCHEMA}.sessions WHERE ordinal >= %s", (batch.first_ordinal,)
+        ).fetchall()
+        return [(ordinal, _unsigned(ts_recv)) for ordinal, ts_recv in known]
 
     def _newest_ts(self, writer: "Writer") -> int:
         each = ", ".join(
