@@ -78,7 +78,7 @@ def _by_name(servers: Servers, route: str, name: str) -> httpx.Response:
 
 
 def _before_all(servers: Servers, route: str) -> httpx.Response:
-    field = {"POST /v1/replays": "from", "POST /v1/exports": "start"}.get(route, "at")
+    field = {"POST /v1/replays": "from", "POST /v1/exports": "end"}.get(route, "at")
     return send(servers, route, body={**(body_for(route) or {}), field: BEFORE_ALL})
 
 
@@ -103,16 +103,25 @@ def _too_large(servers: Servers, route: str) -> httpx.Response:
 
 
 def _reused(servers: Servers, route: str) -> httpx.Response:
-    headers = {"Idempotency-Key": f"reused-{route}"}
+    headers = {"Idempotency-Key": f"reused{route.split()[1]}"}
     send(servers, route, headers=headers)
     return send(servers, route, "?a=1", headers=headers)
 
 
 def _not_a_folder(servers: Servers, route: str) -> httpx.Response:
     """Where the exports should be, there is a file."""
-    server = servers.recorded_one
-    (servers.history_of("recorded_one") / "exports").write_bytes(b"")
-    return send(servers, route, server=server, body={**EXPORT, "instrument": "SYN0"})
+    exports = servers.history_of("recorded") / "exports"
+    aside = exports.with_name("aside")
+    assert servers.recorded
+    if exports.is_dir():
+        exports.rename(aside)
+    exports.write_bytes(b"")
+    try:
+        return send(servers, route)
+    finally:
+        exports.unlink()
+        if aside.is_dir():
+            aside.rename(exports)
 
 
 def _not_kept(servers: Servers, route: str) -> httpx.Response:

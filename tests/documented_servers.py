@@ -129,6 +129,7 @@ class Servers:
                 publisher_id=publisher,
                 instrument_id=instrument,
                 ts_event=T0 + number * SECOND_NS,
+                ts_recv=T0 + number * SECOND_NS,
             )
             for number in range(1, 10)
             for action in ("A", "T")

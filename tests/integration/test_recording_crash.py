@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 KILLS = int(os.environ.get("L3BOOK_CRASH_KILLS", "3"))
 RATE = 20_000
-RECORDS = 30_000 + 5_000 * KILLS
 LIFE_S_MAX = 0.7
 """Of a server that is going to be killed, after it has begun to listen."""
+RECORDS = 20_000 + int(RATE * LIFE_S_MAX) * KILLS
+"""Something is left for the last one, which is not killed."""
 TIMEOUT_S = 60 + 10 * KILLS
 SOURCE = "live://GLBX.MDP3?symbols=ALL_SYMBOLS"
 

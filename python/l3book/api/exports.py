@@ -11,6 +11,7 @@ from l3book.api.history_params import body_of
 from l3book.api.history_schemas import Exported, MakeExport
 from l3book.api.negotiation import MEDIA_TYPES
 from l3book.api.params import check_known, parsed_time
+from l3book.api.past import key_of
 from l3book.api.past_problems import asked, known
 from l3book.api.problems import Problem
 from l3book.history.exports import ExportTooLargeError, media_type_of
@@ -41,8 +42,9 @@ class ExportResources:
         check_known(request)
         exports = known(self._hub.history).exports
         body = await body_of(request, MakeExport)
+        key = None if body.instrument is None else await key_of(self._hub, body.instrument)
         wanted = ExportRequest(
-            body.instrument,
+            None if key is None else f"{key[0]}:{key[1]}",
             parsed_time("start", body.start),
             parsed_time("end", body.end),
             body.schema,

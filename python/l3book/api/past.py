@@ -93,7 +93,7 @@ class Past:
     async def _order_now(self, instrument: str, number: int, *, with_life: bool) -> bytes | Order | GoneOrder | None:
         history = self._hub.history
         # An id beyond 64 bits is no order's, but there may be no such book either, which the caller should hear first.
-        key = await self._key(instrument)
+        key = await key_of(self._hub, instrument)
         if number > ORDER_ID_MAX:
             return None
         try:
@@ -172,7 +172,7 @@ class Past:
             raise Problem(501, "history_unavailable", "this server keeps no rows of the past")
         form, content_type = negotiated(request, ROWS_FORMS)
         instrument: str = request.path_params["instrument"]
-        key = await self._key(instrument)
+        key = await key_of(self._hub, instrument)
 
         def made() -> tuple[bytes, str | None]:
             result = page(store, key)
@@ -191,15 +191,16 @@ class Past:
             headers["Link"] = f'<{_next_page(request, next_cursor)}>; rel="next"'
         return Response(body, headers=headers, media_type=content_type)
 
-    async def _key(self, instrument: str) -> "Book":
-        """Find the book that the name means now, or else that went by it."""
-        try:
-            return found(self._hub.streams.resolve, instrument)
-        except Problem as problem:
-            history = self._hub.history
-            if problem.code != "unknown_instrument" or history is None:
-                raise
-            return await asked(history.run(history.resolve, instrument), instrument)
+
+async def key_of(hub: Hub, instrument: str) -> "Book":
+    """Find the book that the name means now, or else that went by it."""
+    try:
+        return found(hub.streams.resolve, instrument)
+    except Problem as problem:
+        history = hub.history
+        if problem.code != "unknown_instrument" or history is None:
+            raise
+        return await asked(history.run(history.resolve, instrument), instrument)
 
 
 def _read(read: Callable[[str], Any], query: RowsQuery) -> Any:

@@ -163,8 +163,8 @@ class _Bounded:
 def _write(directory: Path, request: Request, stream: _Bounded) -> int:
     """Write everything; -> how many rows."""
     past, log = Past(directory), Log(directory)
-    first = _ordinal_at(past, log, request.start)
-    end = max(first, _ordinal_at(past, log, request.end))
+    first = _first_ordinal(past, log, request.start)
+    end = max(first, past.ordinal_at(request.end))
     deriver = Deriver(request.schema, instrument=request.instrument)
     pieces = rows_of(log, first, end, deriver, with_snapshot=request.with_snapshot)
     # The first piece, before anything is written: only then the deriver knows whether anybody goes by the name.
@@ -185,8 +185,8 @@ def _write(directory: Path, request: Request, stream: _Bounded) -> int:
     return count
 
 
-def _ordinal_at(past: Past, log: Log, at: int) -> int:
-    """Find where a time lies; before everything is the beginning."""
+def _first_ordinal(past: Past, log: Log, at: int) -> int:
+    """Find where a stretch begins: where the time lies, or with the first record."""
     try:
         return past.ordinal_at(at)
     except NotRecordedError:
