@@ -11,7 +11,7 @@ from running import RunningServer, environment, run
 
 COMMAND = Path(sys.executable).parent / "schemathesis"
 HOOKS = Path(__file__).parents[1] / "schemathesis_hooks.py"
-BUDGET_S = 12
+BUDGET_S = 20
 OPTIONS = ("--checks=all", "--mode=all", f"--max-time={BUDGET_S}", "--continue-on-failure", "--no-color")
 EXIT_TIMEOUT_S = 150
 
