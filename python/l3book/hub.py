@@ -14,6 +14,7 @@ from l3book.loop_lag import LoopLag
 from l3book.streams.fanout import Fanout
 
 if TYPE_CHECKING:
+    from l3book._core import Instrument
     from l3book.history.past import History
 
 log = logging.getLogger(__name__)
@@ -86,20 +87,14 @@ class Hub:
         self._stopping.set()
         self._sampler.join(SAMPLER_JOIN_TIMEOUT_S)
 
-    def instruments(self) -> list[dict[str, Any]]:
-        """Every book, as the wire tells it."""
-        return [
-            {
-                "symbol": entry.symbol,
-                "instrument_id": entry.instrument_id,
-                "publisher_id": entry.publisher_id,
-                "state": entry.state,
-                "seq": entry.seq,
-                "orders": entry.orders,
-                "ts_event": str(entry.ts_event),
-            }
-            for entry in self._market.instruments()
-        ]
+    @property
+    def books(self) -> int:
+        """How many there are."""
+        return len(self._market)
+
+    def instruments(self) -> "list[Instrument]":
+        """Every book, in order of publisher_id and instrument_id."""
+        return sorted(self._market.instruments(), key=lambda entry: (entry.publisher_id, entry.instrument_id))
 
     def keys(self) -> list[tuple[int, int]]:
         """(publisher_id, instrument_id) of every book."""

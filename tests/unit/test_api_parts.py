@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
-from typing import Any
+import threading
+from typing import Any, cast
 
 import pytest
 from hypothesis import example, given
@@ -17,8 +20,9 @@ from l3book.api.negotiation import MEDIA_TYPES, Form, negotiated
 from l3book.api.params import InstrumentsQuery
 from l3book.api.problems import Problem
 from l3book.api.request_ids import ids_of
-from l3book.api.rest import page_of
+from l3book.api.rest import INLINE_BOOKS_MAX, Rest, page_of
 from l3book.api.schemas import Instrument
+from l3book.config import Settings
 
 FORMS: tuple[Form, ...] = ("json", "ndjson", "msgpack", "arrow")
 KEYS = st.tuples(st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1))
@@ -208,3 +212,27 @@ def test_a_problem_has_the_status_of_its_code() -> None:
     with pytest.raises(ValueError, match="unknown_order"):
         Problem(500, "unknown_order", "")
     assert all(400 <= status <= 599 for code in CODES.values() for status in code.statuses)
+
+
+class Listing:
+    """A hub of so many books, which notes on which threads they are listed."""
+
+    def __init__(self, books: int) -> None:
+        self.books = books
+        self.threads: set[str] = set()
+
+    def instruments(self) -> list[Instrument]:
+        self.threads.add(threading.current_thread().name)
+        return [instrument((1, number)) for number in range(self.books)]
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_long_lists_do_not_hold_up_the_event_loop(more: int) -> None:
+    hub = Listing(INLINE_BOOKS_MAX + more)
+    rest = Rest(cast("Any", hub), Settings(), cast("Any", None))
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b"limit=3"}
+    answer = asyncio.run(rest.instruments(Request(scope)))
+    assert [entry["instrument_id"] for entry in json.loads(bytes(answer.body))["instruments"]] == [0, 1, 2]
+    assert answer.headers["link"].endswith('>; rel="next"')
+    (thread,) = hub.threads
+    assert thread.startswith("l3book-worker") == bool(more)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -29,10 +29,29 @@ from l3book.config import Settings
 from l3book.hub import Hub
 from l3book.workers import in_worker
 
+if TYPE_CHECKING:
+    from l3book._core import Instrument as CoreInstrument
+
 Key: TypeAlias = tuple[int, int]
 Answered = TypeVar("Answered")
 
+
+class Listed(Protocol):
+    """What entries of a list are chosen by."""
+
+    @property
+    def publisher_id(self) -> int: ...  # noqa: D102  # as everywhere
+    @property
+    def instrument_id(self) -> int: ...  # noqa: D102
+    @property
+    def state(self) -> str: ...  # noqa: D102
+
+
+Entry = TypeVar("Entry", bound=Listed)
+
 RETRY_AFTER_S = 1
+INLINE_BOOKS_MAX = 100
+"""So many are listed on the event loop; thousands take tens of milliseconds, in which nobody else would be answered."""
 INLINE_DEPTH_MAX = 100
 """Books up to this depth are encoded on the event loop, in microseconds; deeper ones, those with queues and those
 that become tables in a thread, so that one large answer does not hold up all others."""
@@ -61,22 +80,23 @@ class Rest:
         """Every book there is, with its state."""
         query = instruments_query(request)
         form, content_type = negotiated(request, INSTRUMENTS_FORMS)
-        entries = sorted(
-            msgspec.convert(self._hub.instruments(), list[Instrument]),
-            key=lambda entry: (entry.publisher_id, entry.instrument_id),
-        )
-        page, next_cursor = page_of(entries, query)
+        if self._hub.books > INLINE_BOOKS_MAX or form == "arrow":
+            body, next_cursor = await in_worker(self._instruments, query, form)
+        else:
+            body, next_cursor = self._instruments(query, form)
         headers = dict(_VARIES)
         if next_cursor is not None:
             headers["Link"] = f'<{_next_page(query, next_cursor)}>; rel="next"'
-        if form == "arrow":
-            body = await in_worker(tables.instruments_arrow, page)
-        elif form == "ndjson":
-            body = tables.lines(page)
-        else:
-            answer = Instruments(instruments=page, next_cursor=next_cursor or msgspec.UNSET)
-            body = encoded(answer, form)
         return Response(body, headers=headers, media_type=content_type)
+
+    def _instruments(self, query: InstrumentsQuery, form: Form) -> tuple[bytes, str | None]:
+        listed, next_cursor = page_of(self._hub.instruments(), query)
+        page = [_told(entry) for entry in listed]
+        if form == "arrow":
+            return tables.instruments_arrow(page), next_cursor
+        if form == "ndjson":
+            return tables.lines(page), next_cursor
+        return encoded(Instruments(instruments=page, next_cursor=next_cursor or msgspec.UNSET), form), next_cursor
 
     async def book(self, request: Request) -> Response:
         """One book: `level` 1, 2 or 3, `depth` levels a side."""
@@ -163,7 +183,7 @@ def found(look_up: Callable[..., Answered], instrument: str | Key, *arguments: A
         raise Problem(409, "ambiguous_instrument", detail, choices=_names(error.choices)) from None
 
 
-def page_of(entries: list[Instrument], query: InstrumentsQuery) -> tuple[list[Instrument], str | None]:
+def page_of(entries: list[Entry], query: InstrumentsQuery) -> tuple[list[Entry], str | None]:
     """Of the entries, which are in order, those asked for; and the cursor of what is left."""
     if query.after is not None:
         entries = [entry for entry in entries if (entry.publisher_id, entry.instrument_id) > query.after]
@@ -173,6 +193,18 @@ def page_of(entries: list[Instrument], query: InstrumentsQuery) -> tuple[list[In
         return entries, None
     page = entries[: query.limit]
     return page, cursor_of_key((page[-1].publisher_id, page[-1].instrument_id))
+
+
+def _told(entry: "CoreInstrument") -> Instrument:
+    return Instrument(
+        symbol=entry.symbol,
+        instrument_id=entry.instrument_id,
+        publisher_id=entry.publisher_id,
+        state=entry.state,
+        seq=entry.seq,
+        orders=entry.orders,
+        ts_event=str(entry.ts_event),
+    )
 
 
 def _next_page(query: InstrumentsQuery, cursor: str) -> str:
