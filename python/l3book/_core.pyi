@@ -709,7 +709,10 @@ class Batch:
         """(first, end, reason) of holes that were passed."""
 
 def check_checkpoint(path: str | PathLike[str]) -> dict[str, int]:
-    """Read all of a checkpoint: {"ordinal", "session", "books"}. Raises CheckpointError where it is damaged, or OSError."""
+    """Read all of a checkpoint: {"ordinal", "session", "books"}.
+
+    Raises CheckpointError where it is damaged, or OSError.
+    """
 
 def order_life(
     directory: str | PathLike[str], publisher_id: int, instrument_id: int, order_id: int, *, limit: int = 10_000
