@@ -14,6 +14,7 @@ __all__ = [
     "DEBUG_BUILD",
     "UNDEF_PRICE",
     "AmbiguousInstrumentError",
+    "Batch",
     "Book",
     "BookSnapshot",
     "CheckpointError",
@@ -24,6 +25,7 @@ __all__ = [
     "FileReader",
     "HistoryError",
     "HistoryLockedError",
+    "Indexer",
     "Instrument",
     "InvariantError",
     "L3BookError",
@@ -45,6 +47,7 @@ __all__ = [
     "UnknownOrderError",
     "VerifyReport",
     "__version__",
+    "order_life",
     "verify",
 ]
 
