@@ -14,6 +14,7 @@ __all__ = [
     "DEBUG_BUILD",
     "UNDEF_PRICE",
     "AmbiguousInstrumentError",
+    "Batch",
     "Book",
     "BookSnapshot",
     "CheckpointError",
@@ -24,6 +25,7 @@ __all__ = [
     "FileReader",
     "HistoryError",
     "HistoryLockedError",
+    "Indexer",
     "Instrument",
     "InvariantError",
     "L3BookError",
@@ -46,6 +48,7 @@ __all__ = [
     "VerifyReport",
     "__version__",
     "check_checkpoint",
+    "order_life",
     "verify",
 ]
 
