@@ -95,10 +95,10 @@ class HistoryLockedError(HistoryError):
     pid: int | None
     """Its process, if known."""
 
-@final
 class NotRecordedError(HistoryError):
     """The history has nothing of that time or ordinal: before its beginning, in a hole, or removed since."""
 
+@final
 class Level:
     """All orders at one price. Unpacks as (price, size, count)."""
 
@@ -542,9 +542,9 @@ class Log:
     def restore(self, ordinal: int | None = None, *, watch: bool = False, epoch: int = 0) -> Market:
         """The market as it was right before the record of an ordinal (None: the log's end), with all marks before that.
 
-        From the nearest checkpoint before it, or the session's beginning; damaged checkpoints are passed over. The epochs
-        of its books begin at `epoch`. With `watch`, it knows where its books stand in their stream: `disconnected()` and
-        a resumed stream follow. Raises NotRecordedError.
+        From the nearest checkpoint before it, or the session's beginning; damaged checkpoints are passed over. The
+        epochs of its books begin at `epoch`. With `watch`, it knows where its books stand in their stream:
+        `disconnected()` and a resumed stream follow. Raises NotRecordedError.
         """
 
 @final
