@@ -546,9 +546,9 @@ class Log:
     def restore(self, ordinal: int | None = None, *, watch: bool = False, epoch: int = 0) -> Market:
         """The market as it was right before the record of an ordinal (None: the log's end), with all marks before that.
 
-        From the nearest checkpoint before it, or the session's beginning; damaged checkpoints are passed over. The epochs
-        of its books begin at `epoch`. With `watch`, it knows where its books stand in their stream: `disconnected()` and
-        a resumed stream follow. Raises NotRecordedError.
+        From the nearest checkpoint before it, or the session's beginning; damaged checkpoints are passed over. The
+        epochs of its books begin at `epoch`. With `watch`, it knows where its books stand in their stream:
+        `disconnected()` and a resumed stream follow. Raises NotRecordedError.
         """
 
 @final
