@@ -222,3 +222,24 @@ def test_variables_that_are_no_settings_are_left_alone() -> None:
 def test_unknown_environment_is_refused() -> None:
     with pytest.raises(ConfigError, match="expected one of dev, staging, prod"):
         environment_file("../../etc/passwd")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "postgresql://desk:s3cret@db.example/l3",
+        "clickhouse://desk:s3cret/x@db.example:8123/l3",
+        "postgresql://desk@db.example/l3?password=s3cret",
+        "postgresql://desk:s3#cret@db.example/l3",
+    ],
+)
+def test_a_password_in_a_stores_uri_is_refused_and_not_shown(uri: str) -> None:
+    text = refusal(environ={"L3BOOK_HISTORY_STORE": uri})
+    assert text.startswith("L3BOOK_HISTORY_STORE is '")
+    assert text.endswith("expected the URI of a store, without a password")
+    assert "cret" not in text
+
+
+def test_a_store_that_cannot_be_is_refused() -> None:
+    assert "expected the URI of a store" in refusal(environ={"L3BOOK_HISTORY_STORE": "mysql://a/b"})
+    assert load(environ={"L3BOOK_HISTORY_STORE": "postgresql://desk@db.example/l3"}).settings.history_store

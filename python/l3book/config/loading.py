@@ -1,5 +1,6 @@
 """All layers together, checked, with the origin of every value."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ ENVIRONMENTS = ("dev", "staging", "prod")
 CONFIG_FOLDER = Path("config")
 PACKAGED_FOLDER = Path(__file__).parent / "environments"
 DEFAULT = "default"
+
+# Of a URI that is refused because it holds one.
+_PASSWORD = re.compile(r"(://[^/@:]*:).*(?=@)|(pass\w*=)[^&']*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,6 @@ def _one_error(error: ValidationError, layers: list[Layer]) -> ConfigError:
 
 def _shown(value: object) -> str:
     try:
-        return repr(value)
+        return _PASSWORD.sub(r"\1\2…", repr(value))
     except ValueError:
         return "a number of thousands of digits"

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from l3book.digits import whole_number
+from l3book.history.uri import check_store_uri
 from l3book.telemetry import LOG_LEVELS
 
 PORT_MAX = 65_535
@@ -98,6 +99,19 @@ Hosts: TypeAlias = Annotated[
     BeforeValidator(_names),
     AfterValidator(_hosts),
     Expected("host names without a port, or *"),
+]
+
+
+def _store_uri(uri: str) -> str:
+    check_store_uri(uri)
+    return uri
+
+
+StoreUri: TypeAlias = Annotated[
+    str,
+    Field(strict=True),
+    AfterValidator(_store_uri),
+    Expected("the URI of a store, without a password"),
 ]
 
 
@@ -192,7 +206,7 @@ class Settings(BaseSettings):
     """Folder of the history; unless given, one for each source in the platform's place for data."""
     no_history: Flag = False
     """Record nothing."""
-    history_store: Text = "sqlite:"
+    history_store: StoreUri = "sqlite:"
     """Where the tables derived from the log are kept: docs/history.md."""
     history_fsync_ms: Whole = Field(500, ge=1, le=60_000)
     """What was recorded is on disk after so long at most."""
