@@ -46,10 +46,24 @@ def wait_until_recorded(server: RunningServer) -> None:
         time.sleep(POLL_INTERVAL_S)
 
 
+def wait_until_durable(server: RunningServer) -> None:
+    """Wait until everything applied so far is in the log."""
+    deadline_s = time.monotonic() + STATE_TIMEOUT_S
+    while not _is_durable(server.metrics()):
+        assert time.monotonic() < deadline_s, server.metrics()["history"]
+        time.sleep(POLL_INTERVAL_S)
+
+
+def _is_durable(metrics: dict[str, Any]) -> bool:
+    durable: int = metrics["history"]["recorder"]["durable_ordinal"]
+    applied: int = metrics["totals"]["messages"]
+    return durable >= applied
+
+
 def _is_recorded(server: RunningServer) -> bool:
     metrics = server.metrics()
     records = metrics["totals"]["messages"]
-    if metrics["history"]["recorder"]["durable_ordinal"] < records:
+    if not _is_durable(metrics):
         return False
     # Rows of the last second tell which record was the last before its end.
     for book in server.get("/v1/instruments").json()["instruments"]:

@@ -22,7 +22,15 @@ from l3book.api.history_schemas import BboEntry, GoneOrder, LevelEntry, Order, T
 from l3book.api.schemas import Book, QueuedBook
 from l3book.prices import price_text
 from l3book.rows import derived, fields
-from recorded import book_as_of, serve_recorded, simulated, times_of, wait_until_recorded, without_epoch
+from recorded import (
+    book_as_of,
+    serve_recorded,
+    simulated,
+    times_of,
+    wait_until_durable,
+    wait_until_recorded,
+    without_epoch,
+)
 from running import RunningServer, run
 
 RECORDS = 40_000
@@ -83,6 +91,18 @@ def test_as_the_command_says_it(server: RunningServer, recording: Path, times: l
     done = run("reconstruct", recording, "--at", at, "--instrument", "SYN1")
     assert done.returncode == 0, done.stderr
     assert past(server, "SYN1", f"depth=all&at={at}") == without_epoch(msgspec.json.decode(done.stdout))
+
+
+def test_of_a_real_recording(serve: Callable[..., RunningServer], clx5: Path, tmp_path: Path) -> None:
+    env = {"L3BOOK_HISTORY_CHECKPOINT_RECORDS": "10000"}
+    server = serve("--source", f"file:{clx5}", "--history", str(tmp_path / "history"), env=env)
+    server.wait_for_state("ended")
+    wait_until_durable(server)
+    (book,) = server.get("/v1/instruments").json()["instruments"]
+    name = f"{book['publisher_id']}:{book['instrument_id']}"
+    times = times_of(clx5)
+    for at in [times[0], *random.Random(8).sample(times, 10), times[-1]]:
+        assert past(server, name, f"depth=all&level=3&at={at}") == book_as_of(clx5, at, name, level=3, depth=None)
 
 
 def test_a_time_can_be_written_for_people(server: RunningServer, times: list[int]) -> None:
