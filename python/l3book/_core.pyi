@@ -653,7 +653,7 @@ class Indexer:
         keep_checkpoints: bool = True,
         keep_records: bool = True,
     ) -> Indexer:
-        """Begins at `ordinal`: 0, or the last batch's resume_ordinal; where retention has removed that, with what is left.
+        """Begins at `ordinal`: 0, or the last batch's resume_ordinal; where retention has removed that, with the rest.
 
         A checkpoint is written every `checkpoint_records`; `keep_records` gives batches the records themselves. Raises
         HistoryError if the log cannot be read or ends before `ordinal`.
@@ -668,7 +668,7 @@ class Indexer:
     def next_ordinal(self) -> int:
         """Of the next record."""
     def take_error(self) -> str | None:
-        """What went wrong with filters of orders or checkpoints since this was last asked; rows do not depend on them."""
+        """What went wrong with filters of orders or checkpoints since the last call; rows do not depend on them."""
 
 @final
 class Batch:
@@ -706,7 +706,7 @@ class Batch:
         """(ordinal, path) of the checkpoint with which it ends, if one was written."""
     @property
     def sessions(self) -> list[tuple[int, str, int]]:
-        """(ordinal, uri, ts_recv of the first record that is no MBO snapshot's, or else of the first) of new sessions."""
+        """(ordinal, uri, ts_recv of the first record that is no MBO snapshot's, else of the first) of new sessions."""
     @property
     def holes(self) -> list[tuple[int, int, str]]:
         """(first, end, reason) of holes that were passed."""
