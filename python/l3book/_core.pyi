@@ -99,6 +99,7 @@ class HistoryLockedError(HistoryError):
 
 class NotRecordedError(HistoryError):
     """The history has nothing of that time or ordinal: before its beginning, in a hole, or removed since."""
+
     """Its process, if known."""
 
 @final
