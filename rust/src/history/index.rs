@@ -210,7 +210,7 @@ mod tests {
         let whole = file(&entries());
         for len in 0..whole.len() {
             let count = len.saturating_sub(HEADER_BYTES) / ENTRY_BYTES;
-            let is_whole = len >= HEADER_BYTES && (len - HEADER_BYTES) % ENTRY_BYTES == 0;
+            let is_whole = len >= HEADER_BYTES && (len - HEADER_BYTES).is_multiple_of(ENTRY_BYTES);
             assert_eq!(read(&whole[..len], 40), (entries()[..count].to_vec(), is_whole), "cut at {len}");
         }
         for at in 0..whole.len() {
