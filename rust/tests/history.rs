@@ -406,3 +406,39 @@ fn a_doubt_inside_an_event_and_its_end_are_replayed() {
     };
     assert!(matches!(mark, Mark::Doubt { reason, .. } if reason == "by hand"));
 }
+
+#[test]
+fn marks_that_no_record_follows_are_in_the_log() {
+    let folder = Folder::new();
+    let stream = simulated(3_000, 2, 22);
+    let (before, after) = stream.split_at(2_000 * MBO_BYTES);
+    let mut feed = WatchedFeed::new(Rules::default());
+    let mut recorder = folder.recorder(Settings::default());
+    recorder.begin(&mut feed.market, Some("marks:")).expect("an empty market");
+    feed.feed(before).expect("good records");
+    assert!(recorder.close(PATIENCE));
+    for reason in ["once", "again"] {
+        recorder = folder.recorder(Settings::default());
+        recorder.begin(&mut feed.market, None).expect("a market at the log's end");
+        feed.disconnected();
+        feed.reconnected(Resumption::Snapshot);
+        feed.doubt(&reason.into(), None);
+        if reason == "once" {
+            assert!(recorder.flush(PATIENCE));
+            assert!(is_equal(&replayed(&folder.log()).1, &feed.market));
+        }
+        assert!(recorder.close(PATIENCE));
+        let (_, market) = replayed(&folder.log());
+        assert!(market.books().all(|(_, book)| book.state() == State::Suspect));
+        assert!(is_equal(&market, &feed.market));
+    }
+    recorder = folder.recorder(Settings::default());
+    recorder.begin(&mut feed.market, None).expect("a market at the log's end");
+    feed.feed(after).expect("good records");
+    assert!(recorder.close(PATIENCE));
+    let (bytes, market) = replayed(&folder.log());
+    assert_eq!(bytes, stream);
+    assert!(is_equal(&market, &feed.market));
+    assert_eq!(folder.log().sessions().len(), 1);
+    assert_good(&folder.log());
+}

@@ -77,6 +77,8 @@ struct State {
     hole: Option<(u64, String)>,
     dataset: String,
     session: SessionStart,
+    /// Whether the log has a segment, or will have one when what was handed to the writer is written.
+    has_segment: bool,
     /// Stretches handed to the writer, and of them those that are durable.
     handed: u64,
     durable: u64,
@@ -109,7 +111,7 @@ pub(crate) struct Turn {
 }
 
 impl Queue {
-    pub(crate) fn new(bytes_max: usize, stretch_records_max: u64, next_ordinal: u64) -> Self {
+    pub(crate) fn new(bytes_max: usize, stretch_records_max: u64, next_ordinal: u64, has_segment: bool) -> Self {
         // At least four stretches, so that one can be written while others fill.
         let fitting = (bytes_max / 4 / MBO_BYTES) as u64;
         let state = State {
@@ -122,6 +124,7 @@ impl Queue {
             hole: None,
             dataset: String::new(),
             session: SessionStart::default(),
+            has_segment,
             handed: 0,
             durable: 0,
             is_flush_wanted: false,
@@ -215,6 +218,11 @@ impl Queue {
     pub(crate) fn mapping(&self, record: &[u8]) {
         if let Some(record) = mapping_record(record) {
             self.other(&record);
+            // The segment that is to begin must name it, also if the record itself went into the one before.
+            let mut state = self.lock();
+            if let Some(begin) = state.open.begin.as_mut() {
+                begin.symbols.add_record(&record);
+            }
         }
     }
 
@@ -290,11 +298,13 @@ impl Queue {
 
     /// Hands the open stretch to the writer, if there is anything in it that can be written.
     fn cut(&self, state: &mut State) {
+        let begin = if state.can_precede() { state.open.begin.take() } else { None };
         if !state.open.waits() && !state.open.bytes.is_empty() {
             let stretch = state.take_open();
             state.ready.push_back(stretch);
             self.filled.notify_one();
         }
+        state.open.begin = begin.or(state.open.begin.take());
     }
 
     /// Waits until there is something to do, at the latest until `tick`.
@@ -306,8 +316,8 @@ impl Queue {
             }
             let now = Instant::now();
             if state.is_flush_wanted || state.is_closing || now >= tick {
-                let is_empty = state.open.waits() || state.open.bytes.is_empty();
-                let stretch = (!is_empty).then(|| state.take_open());
+                self.cut(&mut state);
+                let stretch = state.ready.pop_front();
                 let is_over = state.is_closing && stretch.is_none();
                 state.is_flush_wanted &= stretch.is_some();
                 return Turn { stretch, is_due: true, is_over };
@@ -430,6 +440,17 @@ impl State {
         self.stats.records_lost += records as u64;
     }
 
+    /// Whether what stands in a stretch that waits for a record can go into the segment before the one that it begins:
+    /// marks after which no record may ever come, while the same session goes on.
+    fn can_precede(&self) -> bool {
+        let goes_on = |begin: &Begin| begin.marks.iter().all(|mark| matches!(mark, Mark::Continues { .. }));
+        self.has_segment
+            && self.open.waits()
+            && self.open.checkpoint.is_none()
+            && !self.open.bytes.is_empty()
+            && self.open.begin.as_ref().is_some_and(goes_on)
+    }
+
     /// Begins a stretch that begins a segment. What an open one without a record held is of no use any more.
     fn reopen(&mut self, symbols: Symbols, marks: Vec<Mark>) {
         self.queued_bytes -= self.open.bytes.len();
@@ -443,6 +464,7 @@ impl State {
 
     fn take_open(&mut self) -> Stretch {
         self.handed += 1;
+        self.has_segment |= self.open.records > 0;
         let next = Stretch {
             bytes: self.spare.pop().unwrap_or_default(),
             first_ordinal: self.next_ordinal,

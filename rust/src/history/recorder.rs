@@ -87,8 +87,9 @@ impl Recorder {
         let lock = Lock::take(&dir)?;
         let recovered = recover(&dir)?;
         let records_max = settings.fsync_records.min(FRAME_RECORDS_MAX);
-        let queue = Arc::new(Queue::new(settings.queue_bytes_max, records_max, recovered.next_ordinal));
-        let writer = Writer::new(&dir, queue.clone(), settings);
+        let has_segment = recovered.segment.is_some();
+        let queue = Arc::new(Queue::new(settings.queue_bytes_max, records_max, recovered.next_ordinal, has_segment));
+        let writer = Writer::new(&dir, queue.clone(), settings, recovered.segment.as_deref())?;
         let over = Over(queue.clone());
         let run = move || {
             // Until the last byte is written nobody else may; whoever waits for the end may at once. Also if it panics:

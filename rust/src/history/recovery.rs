@@ -8,7 +8,7 @@ use std::{
     fs::{self, OpenOptions},
     io,
     os::unix::fs::FileExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use super::{
@@ -37,7 +37,9 @@ pub struct Recovered {
     pub indexes_rebuilt: u64,
     /// The newest session; nothing if there is none.
     pub session: Option<Session>,
-    /// The dataset of the last segment.
+    /// The last segment; nothing if there is none.
+    pub segment: Option<PathBuf>,
+    /// … and its dataset.
     pub dataset: Option<String>,
     /// Whether nothing was recorded yet.
     pub is_new: bool,
@@ -60,6 +62,7 @@ pub(crate) fn recover(dir: &Path) -> Result<Recovered, HistoryError> {
     recovered.end_ordinal = log.end_ordinal();
     recovered.next_ordinal = recovered.next_ordinal.max(recovered.end_ordinal);
     recovered.session = log.sessions().pop();
+    recovered.segment = log.segments().last().map(|segment| segment.path.clone());
     recovered.dataset = log.segments().last().map(|segment| segment.dataset.clone());
     recovered.is_new = log.frames().is_empty() && recovered.next_ordinal == 0;
     Ok(recovered)

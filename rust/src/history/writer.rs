@@ -70,19 +70,25 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(dir: &Path, queue: Arc<Queue>, settings: Settings) -> Self {
-        Self {
+    /// `last` is the log's last segment: marks that no record has followed yet go into it.
+    pub(crate) fn new(
+        dir: &Path,
+        queue: Arc<Queue>,
+        settings: Settings,
+        last: Option<&Path>,
+    ) -> Result<Self, HistoryError> {
+        Ok(Self {
             dir: dir.into(),
             queue,
             settings,
             packer: Packer::new(ZSTD_LEVEL),
-            target: None,
+            target: last.map(Target::recovered).transpose()?,
             batch: Batch::default(),
             symbols: Symbols::default(),
             dataset: String::new(),
             fsync_latency: Latency::default(),
             committed: Instant::now(),
-        }
+        })
     }
 
     /// Writes until the queue is closed.
@@ -249,6 +255,13 @@ impl Writer {
 }
 
 impl Target {
+    /// A segment that recovery has left whole. No record is added to it: whoever begins to record begins a segment.
+    fn recovered(path: &Path) -> Result<Self, HistoryError> {
+        let len = |path: &Path| std::fs::metadata(path).map(|file| file.len()).map_err(HistoryError::io(path));
+        let (end, index_end) = (len(path)?, len(&beside(path, "index"))?);
+        Ok(Self { path: path.into(), day: 0, end, index_end, is_made: true, files: None })
+    }
+
     fn is_without_entries(&self) -> bool {
         self.index_end == index::HEADER_BYTES as u64
     }
