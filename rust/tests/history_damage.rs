@@ -151,13 +151,15 @@ fn a_flipped_byte_is_found_and_cut_off() {
     }
 }
 
+type Damage<'a> = &'a dyn Fn(&mut Vec<u8>);
+
 #[test]
 fn an_index_is_made_anew_wherever_it_is_damaged() {
     let stream = stream();
     let whole = Folder::new();
     recorded(&whole, &stream);
     let len = fs::metadata(files(&whole).1).expect("an index").len() as usize;
-    let damages: [&dyn Fn(&mut Vec<u8>); 4] = [
+    let damages: [Damage; 4] = [
         &|bytes| bytes.clear(),
         &|bytes| bytes[3] ^= 1,
         &|bytes| bytes[HEADER_BYTES + ENTRY_BYTES + 9] ^= 1,
