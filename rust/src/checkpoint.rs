@@ -1,6 +1,6 @@
 //! A whole market to and from bytes: resume, ship, compare.
 //!
-//! Layout, little endian: `L3BK`, version u32, CRC-32 of the rest u32, then the [`Parts`], each behind its length: the
+//! Layout, little endian: `L3BK`, version u32, CRC-32 of the rest u32, then the parts (`Parts`), each behind its length: the
 //! head (rules, counters, symbols, the books' keys), each book, and what a watch knows, or nothing. Numbers are written
 //! seven bits a byte, orders queue by queue in priority order: equal markets give equal bytes, and a market read back
 //! goes on exactly as the one that was written would have. A book can be read without the others.

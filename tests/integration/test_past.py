@@ -376,6 +376,8 @@ def test_exports_make_way_and_are_bounded(
     assert [server.get(url).status_code for url in urls[1:]] == [200, 200]
     body["start"] = str(times[0])
     problem(server.client.post("/v1/exports", json=body), 422, "export_too_large")
+    # … and costs none of those that are there.
+    assert [server.get(url).status_code for url in urls[1:]] == [200, 200]
     # What was begun and given up is not left behind.
     assert len(list((tmp_path / "history" / "exports").iterdir())) <= 2
 

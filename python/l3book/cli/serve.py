@@ -194,9 +194,10 @@ def _serve(
     finally:
         hub.stop()
         engine_ended = engine.stop(ENGINE_JOIN_TIMEOUT_S)
+        # What was recorded is made safe before anybody waits for long questions about it.
+        unwritten = recording.stop()
         if history is not None:
             history.close()
-        unwritten = recording.stop()
     if unwritten:
         raise CommandError(f"history {recording.folder}: {unwritten}", EXIT_ANSWER_IS_NO)
     if not engine_ended:

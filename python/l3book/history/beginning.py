@@ -39,7 +39,7 @@ def begin(settings: "Settings", source: AnySource, epoch: int) -> Beginning:
     is_live = is_connector(source)
     if settings.no_history:
         return Beginning(Market(epoch=epoch, watch=is_live), OFF)
-    folder = settings.history or default_folder(settings.state_dir, source.uri, settings.gateway)
+    folder = (settings.history or default_folder(settings.state_dir, source.uri, settings.gateway)).absolute()
     indexing = Indexing(
         folder,
         store_of(settings.history_store, folder),

@@ -107,26 +107,31 @@ class Exports:
 
     def _make(self, request: Request) -> Export:
         self._folder.mkdir(exist_ok=True)
-        self._make_room()
+        self._remove_unfinished()
         export_id = secrets.token_hex(ID_BYTES)
         path = self._folder / f"{export_id}.{ENDINGS[request.to]}"
         part = path.with_name(path.name + _PART)
         try:
             with part.open("wb") as stream:
                 rows = _write(self._directory, request, _Bounded(stream, self._settings.export_bytes_max))
+            # Not before: a request that fails must not cost a good file.
+            self._make_room()
             part.rename(path)
         finally:
             part.unlink(missing_ok=True)
         return Export(export_id, path, rows)
 
+    def _remove_unfinished(self) -> None:
+        """Remove what a process that was killed left behind; there is one thread, so no other file is unfinished."""
+        for path in self._folder.glob(f"*{_PART}"):
+            path.unlink(missing_ok=True)
+
     def _make_room(self) -> None:
-        """Remove the oldest, so that one more is not too many; and what a process that was killed left unfinished."""
+        """Remove the oldest, so that one more is not too many."""
         kept: list[tuple[int, Path]] = []
         for path in self._folder.iterdir():
             with contextlib.suppress(FileNotFoundError):
-                if path.name.endswith(_PART):
-                    path.unlink()
-                elif _FILE_NAME.fullmatch(path.name):
+                if _FILE_NAME.fullmatch(path.name):
                     kept.append((path.stat().st_mtime_ns, path))
         kept.sort()
         for _, path in kept[: max(0, len(kept) + 1 - self._settings.exports_max)]:

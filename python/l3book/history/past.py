@@ -53,13 +53,15 @@ class History:
 
         Raises UnknownInstrumentError, AmbiguousInstrumentError, NotRecordedError and HistoryError.
         """
+        is_final = self._is_final(at)
         body = self._past.book_json(instrument, at, level=level, depth=depth)
-        return PastBook(body, etag_of_json(body, level, depth), self._is_final(at))
+        return PastBook(body, etag_of_json(body, level, depth), is_final)
 
     def book_msgpack(self, instrument: InstrumentRef, at: int, level: Level, depth: int | None) -> PastBook:
         """Do the same as `book_json`, as MessagePack."""
+        is_final = self._is_final(at)
         body = self._past.book_msgpack(instrument, at, level=level, depth=depth)
-        return PastBook(body, etag_of_msgpack(body, level, depth), self._is_final(at))
+        return PastBook(body, etag_of_msgpack(body, level, depth), is_final)
 
     def resolve(self, instrument: str) -> "Book":
         """Find the (publisher_id, instrument_id) of a book that was recorded, be it gone by now.
@@ -92,6 +94,7 @@ class History:
         self._pool.close()
 
     def _is_final(self, at: int) -> bool:
+        # Asked before the book is: what is recorded in between must not make an earlier answer final.
         newest = next((session["ts_event_max"] for session in reversed(self._past.range())), None)
         return newest is not None and at < newest
 

@@ -78,10 +78,10 @@ class Replays:
         playback.followers[tell_end] = None
 
     async def leave(self, playback: Playback, tell_end: Callable[[], None]) -> None:
-        """Be in it no more; a private one ends."""
+        """Be in it no more; a private one ends with the last who is in it."""
         playback.followers.pop(tell_end, None)
         playback.used_s = time.monotonic()
-        if playback.is_private:
+        if playback.is_private and not playback.followers:
             await self.end(playback)
 
     async def end(self, playback: Playback) -> None:

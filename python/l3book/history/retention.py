@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from l3book.history.catalogue import checkpoints
 from l3book.history.sqlite import SqliteStore
+from l3book.history.sqlite_rows import SIGNED_MAX
 
 if TYPE_CHECKING:
     from l3book._core import Log
@@ -56,8 +57,8 @@ class _Segment:
     age_s: float
 
     @classmethod
-    def from_listed(cls, listed: dict[str, Any], folder: Path) -> "_Segment":
-        path = folder / listed["path"]
+    def from_listed(cls, listed: dict[str, Any]) -> "_Segment":
+        path = Path(listed["path"])
         files = [path, *_sidecars(path)]
         return cls(
             path,
@@ -93,7 +94,7 @@ class Retention:
         return was_any
 
     def _remove_once(self, history: "Log") -> bool:
-        segments = [_Segment.from_listed(listed, self._folder) for listed in history.segments()]
+        segments = [_Segment.from_listed(listed) for listed in history.segments()]
         if not segments:
             return False
         saved = checkpoints(self._folder)
@@ -169,14 +170,21 @@ class Retention:
 
     def _prune(self, segments: list[_Segment], count: int, aged: int) -> None:
         if isinstance(self._store, SqliteStore):
-            times = [segment.ts_recv_min for segment in segments[count:] if segment.ts_recv_min is not None]
+            times = _known([segment.ts_recv_min for segment in segments[count:]])
             if times:
                 self._store.prune(min(times))
             return
         # A store elsewhere may keep what this disk has no room for, but nothing that is too old.
-        times = [segment.ts_recv_max for segment in segments[:aged] if segment.ts_recv_max is not None]
-        if times:
-            self._store.prune(max(times))
+        # Kept segments may tell of earlier times: a recording that was served again.
+        removed = _known([segment.ts_recv_max for segment in segments[:aged]])
+        kept = _known([segment.ts_recv_min for segment in segments[aged:]])
+        if removed:
+            self._store.prune(min([max(removed), *kept]))
+
+
+def _known(times: list[int | None]) -> list[int]:
+    """Leave out the times of segments without one, or with a record that has none, or one from after 2262."""
+    return [time_ns for time_ns in times if time_ns is not None and time_ns <= SIGNED_MAX]
 
 
 def _sidecars(segment: Path) -> list[Path]:

@@ -203,3 +203,67 @@ def test_a_store_elsewhere_is_pruned_by_age_and_not_for_room_on_this_disk(tmp_pa
     make_old(left[:2], 8)
     assert Retention(tmp_path, store, Limits(days_max=7)).apply(history)
     assert store.pruned == [max(one["ts_recv_max"] for one in left[:2])]
+
+
+class _Listed:
+    """A log of three segments, of which the first is old, with times of one's choice."""
+
+    def __init__(self, folder: Path, times: list[tuple[int, int]]) -> None:
+        self._times = times
+        self._folder = folder
+        folder.mkdir(parents=True)
+        for number in range(len(times)):
+            self._path(number).write_bytes(b"x")
+        make_old([{"path": self._path(0)}], 8)
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number:020}.dbn.zst"
+
+    def segments(self) -> list[dict]:
+        return [
+            {
+                "path": str(self._path(number)),
+                "first_ordinal": number,
+                "end_ordinal": number + 1,
+                "ts_recv_min": low,
+                "ts_recv_max": high,
+            }
+            for number, (low, high) in enumerate(self._times)
+            if self._path(number).exists()
+        ]
+
+    def sessions(self) -> list[dict]:
+        return [{"ordinal": number} for number in range(len(self._times))]
+
+    def refresh(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("times", "pruned"),
+    [
+        # A recording that was served again: what is kept tells of the same time.
+        ([(100, 900), (100, 500), (500, 900)], [100]),
+        # A record without a time, and one from the far future.
+        ([(100, 2**64 - 1), (300, 500), (500, 900)], []),
+        ([(100, 2**62), (300, 500), (500, 900)], [300]),
+        ([(100, 200), (300, 2**64 - 1), (2**64 - 1, 2**64 - 1)], [200]),
+    ],
+)
+def test_rows_of_what_is_kept_stay_in_a_store_elsewhere(
+    tmp_path: Path, times: list[tuple[int, int]], pruned: list[int]
+) -> None:
+    store = Elsewhere(len(times))
+    listed = _Listed(tmp_path / "log" / "X" / "2026-01-05", times)
+    assert Retention(tmp_path, store, Limits(days_max=7)).apply(listed)
+    assert store.pruned == pruned
+
+
+def test_the_folder_may_be_named_from_where_one_stands(
+    tmp_path: Path, history: Log, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path.parent)
+    relative = Path(tmp_path.name)
+    history = Log(relative)
+    make_old(history.segments()[:2], 8)
+    checkpoint(tmp_path, history.segments()[2]["first_ordinal"])
+    assert Retention(relative, store, Limits(days_max=7)).apply(history)
