@@ -15,13 +15,13 @@ import pytest
 
 from dbn_bytes import LAST, MAYBE_BAD_BOOK, T0, UNIT, metadata, record
 from http_contract import problem, raw_answer
+from l3book.api.history_schemas import Order
 from l3book.api.schemas import (
     Book,
     BookRow,
     Instrument,
     Instruments,
     Metrics,
-    Order,
     ProblemDetails,
     QueuedBook,
     Transitions,

@@ -6,8 +6,8 @@ from l3book.history.life import Life, life_of
 from l3book.history.store import LifeRow
 
 
-def record(ordinal: int, action: str, size: int, *, price: int = 5, sequence: int = 0) -> LifeRow:
-    return LifeRow(ordinal, ordinal, ordinal, action, "B", price, size, 128, 0, sequence or ordinal)
+def record(ordinal: int, action: str, size: int, *, price: int = 5, ts_event: int = 0) -> LifeRow:
+    return LifeRow(ordinal, ts_event or ordinal, ordinal, action, "B", price, size, 128, 0, ordinal)
 
 
 ADDED = record(1, "A", 10)
@@ -26,9 +26,9 @@ def known(*records: LifeRow) -> Life:
         ([record(2, "C", 4)], "resting", 6, 0),
         ([record(2, "C", 10)], "cancelled", 0, 0),
         ([record(2, "C", 11)], "cancelled", 0, 0),
-        ([record(2, "F", 4, sequence=9), record(3, "C", 4, sequence=9)], "resting", 6, 4),
-        ([record(2, "F", 10, sequence=9), record(3, "C", 10, sequence=9)], "filled", 0, 10),
-        ([record(2, "F", 4, sequence=9), record(3, "C", 4, sequence=9), record(4, "C", 6)], "cancelled", 0, 4),
+        ([record(2, "F", 4, ts_event=9), record(3, "C", 4, ts_event=9)], "resting", 6, 4),
+        ([record(2, "F", 10, ts_event=9), record(3, "C", 10, ts_event=9)], "filled", 0, 10),
+        ([record(2, "F", 4, ts_event=9), record(3, "C", 4, ts_event=9), record(4, "C", 6)], "cancelled", 0, 4),
         ([record(2, "M", 3)], "resting", 3, 0),
         ([record(2, "M", 0)], "cancelled", 0, 0),
         ([record(2, "C", 10), record(3, "A", 7)], "resting", 7, 0),
@@ -46,7 +46,7 @@ def test_an_order_that_only_took() -> None:
 
 
 def test_an_order_that_took_and_then_rested() -> None:
-    life = known(record(1, "T", 3), record(2, "A", 4), record(3, "T", 1), record(4, "F", 1, sequence=3))
+    life = known(record(1, "T", 3), record(2, "A", 4), record(3, "T", 1), record(4, "F", 1))
     assert (life.status, life.size, life.filled) == ("resting", 4, 4)
 
 

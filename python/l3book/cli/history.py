@@ -56,13 +56,14 @@ def run(arguments: argparse.Namespace) -> int:
     from l3book._core import HistoryError
     from l3book.history.inspection import NoHistoryError
     from l3book.history.store import StoreError
+    from l3book.history.stretch import SeveralSessionsError
 
     actions = {"info": _info, "verify": _verify, "compact": _compact, "export": _export}
     try:
         actions[arguments.action](arguments)
     except NoHistoryError as error:
         raise CommandError(str(error)) from None
-    except (HistoryError, StoreError) as error:
+    except (HistoryError, SeveralSessionsError, StoreError) as error:
         raise CommandError(str(error), EXIT_ANSWER_IS_NO) from None
     except BrokenPipeError:
         raise

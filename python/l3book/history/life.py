@@ -49,6 +49,7 @@ def life_of(records: Sequence["LifeRow"], session_starts: Sequence[int], end_ord
         elif record.action == CANCEL:
             size = max(0, size - record.size)
             if size == 0:
-                is_fill = last_fill is not None and last_fill.sequence == record.sequence
+                # Of one event: some venues give its records one sequence number, others one each.
+                is_fill = last_fill is not None and last_fill.ts_event == record.ts_event
                 status = "filled" if is_fill else "cancelled"
     return Life(told, status, side, price, size, filled)

@@ -42,8 +42,8 @@ def _check_one_session(log: Log, first: int, end: int) -> None:
     for session in log.sessions():
         if first < session["ordinal"] < end:
             raise SeveralSessionsError(
-                f"another session begins at record {session['ordinal']}, between {first} and {end}: expected a range "
-                "within one, since books begin anew there"
+                f"another session begins within, at {session['ts_event_min']} (ts_event, ns; record "
+                f"{session['ordinal']}): expected a range inside of one, since books begin anew there"
             )
 
 
