@@ -241,7 +241,7 @@ def test_every_order_stands_where_its_queue_says(ended: RunningServer) -> None:
 @pytest.mark.parametrize("order_id", ["1", str(2**64 - 1), str(2**64), "99999999999999999999"])
 def test_an_order_that_does_not_rest(ended: RunningServer, order_id: str) -> None:
     body = problem(get(ended, f"/v1/books/7/orders/{order_id}"), 404, "unknown_order")
-    assert body["detail"] == f"no order {order_id} rests in '7' now; what became of it, only history will tell"
+    assert body["detail"] == f"no order {order_id} rests in '7' now, or is known to have"
     problem(get(ended, f"/v1/books/8/orders/{order_id}"), 404, "unknown_instrument")
 
 
