@@ -122,9 +122,10 @@ def test_a_missing_file_is_misuse(tmp_path: Path, name: str) -> None:
     assert done.returncode == EXIT_MISUSE
 
 
-def test_a_directory_is_misuse(tmp_path: Path) -> None:
+def test_a_directory_without_a_history_is_misuse(tmp_path: Path) -> None:
     done = run("reconstruct", tmp_path)
-    assert error_line(done) == f"l3book: {tmp_path}: a directory: expected a .dbn or .dbn.zst file"
+    expected = "expected the folder of `l3book serve --history`, with log/ in it"
+    assert error_line(done) == f"l3book: {tmp_path}: no history in it: {expected}"
     assert done.returncode == EXIT_MISUSE
 
 

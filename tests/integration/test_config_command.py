@@ -45,7 +45,12 @@ def test_the_listing_for_people_says_the_same(tmp_path: Path) -> None:
     assert ["depth_max", "50", str(config)] in rows
     assert ["port", "9", "--port"] in rows
     assert ["tls_key", "none", "default"] in rows
-    assert [row[0] for row in rows[1:]] == [*SETTING_NAMES, "DATABENTO_API_KEY", "L3BOOK_GATEWAY_KEYS"]
+    assert [row[0] for row in rows[1:]] == [
+        *SETTING_NAMES,
+        "DATABENTO_API_KEY",
+        "L3BOOK_GATEWAY_KEYS",
+        "L3BOOK_HISTORY_STORE_PASSWORD",
+    ]
 
 
 def test_of_secrets_only_their_being_set_is_told(tmp_path: Path) -> None:
@@ -56,6 +61,7 @@ def test_of_secrets_only_their_being_set_is_told(tmp_path: Path) -> None:
     assert listed["secrets"] == {
         "DATABENTO_API_KEY": {"set": True, "origin": "DATABENTO_API_KEY"},
         "L3BOOK_GATEWAY_KEYS": {"set": True, "origin": "L3BOOK_GATEWAY_KEYS_FILE"},
+        "L3BOOK_HISTORY_STORE_PASSWORD": {"set": False, "origin": None},
     }
     for options in ([], ["--json"]):
         done = run("config", "show", *options, env=variables)

@@ -74,7 +74,11 @@ def run(arguments: argparse.Namespace) -> int:
     from l3book import DecodeError, Market
 
     path: Path = arguments.file
-    if path.is_dir():
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:
+        raise cannot_use(path, error) from None
+    if is_folder:
         return _run_history(path, arguments)
     check_input_file(path)
     market = Market(until=arguments.at)

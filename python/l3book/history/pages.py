@@ -22,6 +22,13 @@ class Series(Protocol, Generic[Row]):
         """Find the last row of each interval in [start, end) that has any, in order; both are multiples of it."""
 
 
+def after_level(after: tuple[int, str, int] | None, side: str, price: int) -> int | None:
+    """Say behind which time the rows of one level go on that go on behind a (ts, side, price) of all levels."""
+    if after is None:
+        return None
+    return after[0] if (side, price) <= after[1:] else after[0] - 1
+
+
 def filled_page(
     series: Series[Row],
     span: tuple[int, int],

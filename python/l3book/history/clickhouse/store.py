@@ -13,7 +13,7 @@ from l3book.history.clickhouse.connection import Connection, Target
 from l3book.history.clickhouse.schema import BBO, DAY_OF, LEVELS, RECORDS, TABLES, TRADES, VERSION, Names, Table, text
 from l3book.history.force import rows_in_force
 from l3book.history.intervals import check_interval, in_force, interval_range
-from l3book.history.pages import filled_page
+from l3book.history.pages import after_level, filled_page
 from l3book.history.retrying import RETRIES_S_MAX
 from l3book.history.store import (
     Batch,
@@ -242,7 +242,7 @@ class ClickHouseStore:
             return [LevelRow(row[0], chr(row[1]), *row[2:]) for row in rows]
 
         if interval_ns is not None and side is not None and price is not None:
-            return self._filled(ask, (start, end), interval_ns, limit, after[0] if after else None)
+            return self._filled(ask, (start, end), interval_ns, limit, after_level(after, side, price))
         behind = f"> ({after[0]:d}, {text(after[1])}, {after[2]:d})" if after else ""
         if after is not None:
             start = max(start, after[0])

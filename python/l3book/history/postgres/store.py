@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from l3book.history import rows as packed
 from l3book.history.force import rows_in_force
 from l3book.history.intervals import check_interval, in_force, interval_range
-from l3book.history.pages import filled_page
+from l3book.history.pages import after_level, filled_page
 from l3book.history.postgres.connection import Connections
 from l3book.history.postgres.copying import RECORD, copied, newest_of_each, numbered
 from l3book.history.postgres.schema import (
@@ -150,7 +150,7 @@ class PostgresStore:
             check_interval(interval_ns)
             if side is not None and price is not None:
                 series = _Series(self, book, LEVELS, _LEVEL, _level, (side, price))
-                return self._filled(series, (start, end), interval_ns, limit, after[0] if after else None)
+                return self._filled(series, (start, end), interval_ns, limit, after_level(after, side, price))
             start, end = interval_range(start, end, interval_ns)
         if after is not None:
             start = max(start, after[0])
