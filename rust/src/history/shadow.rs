@@ -122,7 +122,9 @@ impl Shadow {
                         break;
                     }
                 }
-                Item::Mark(Mark::Hole { end, .. }) if end > ordinal => break,
+                Item::Mark(Mark::Hole { end: begin, .. }) | Item::Session { ordinal: begin, .. } if begin > ordinal => {
+                    break;
+                }
                 item => self.apply(&item),
             }
         }
@@ -147,7 +149,7 @@ impl Shadow {
                 self.market.symbols.add_record(record);
                 self.market.stream.symbol_mappings += 1;
             }
-            Item::Mark(Mark::Session { .. }) => self.begin_session(),
+            Item::Session { ordinal, .. } => self.begin_session(*ordinal),
             Item::Mark(Mark::Hole { end, .. }) => self.jump(*end),
             Item::Mark(mark) => match &mut self.watch {
                 Some(watch) => watch.observe_mark(&mut self.market, mark),
@@ -187,8 +189,7 @@ impl Shadow {
         }
     }
 
-    fn begin_session(&mut self) {
-        let ordinal = self.head.ordinal;
+    fn begin_session(&mut self, ordinal: u64) {
         let mut market = Market::new(*self.market.rules());
         market.symbols = self.symbols.clone();
         market.records_taken = ordinal;
