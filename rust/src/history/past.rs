@@ -100,7 +100,8 @@ impl Past {
     /// What is known, and if a time (ns) may lie at its end, what is there by now.
     fn known_at(&self, at: u64) -> Result<Arc<Known>, HistoryError> {
         let known = self.known();
-        let is_inside = known.log.frames().last().is_some_and(|frame| at < frame.entry.ts_event.min);
+        let last = known.log.frames().iter().rfind(|frame| frame.entry.records > 0);
+        let is_inside = last.is_some_and(|frame| at < frame.entry.ts_event.min);
         if is_inside { Ok(known) } else { self.refresh() }
     }
 

@@ -93,7 +93,8 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// No frame from here on has a record that is old enough; but an event that is unfinished must be known to be later.
+    /// No frame from here on has a record that is old enough; but an event that is unfinished must be known to be later,
+    /// and the marks before the first later record belong to what came before them.
     fn walk_unfinished(&mut self, start: usize, end: usize, at: u64) -> Result<Option<End>, HistoryError> {
         let is_hole = |walk: &Self, i: usize| walk.log.frames()[i].entry.first_ordinal > walk.ordinal;
         if start < end && is_hole(self, start) {
@@ -101,7 +102,8 @@ impl<'a> Walk<'a> {
         }
         for i in start..end {
             let book = self.book();
-            if book.held.is_empty() && book.verdict.is_none() && !book.is_loading {
+            let is_finished = book.held.is_empty() && book.verdict.is_none() && !book.is_loading;
+            if is_finished && self.latest > at {
                 break;
             }
             if let Some(ended) = self.frame(i, &self.log.read_frame(i)?, at) {
