@@ -3,10 +3,12 @@
 use std::sync::mpsc::{channel, sync_channel};
 
 use super::{
+    checkpoint_file::{self, CheckpointFile},
     error::HistoryError,
     frame::{Plain, Run, records_of},
     log::{Log, Session},
     mark::Mark,
+    shadow::HOLE,
 };
 use crate::{
     decode::Position,
@@ -132,7 +134,13 @@ impl<'a> Walk<'a> {
                 Run::System(record) if ordinal >= self.ordinal => {
                     if let Some(mark) = Mark::of(record) {
                         let latest = latest_of(&plain[..begin]).max(self.latest);
-                        self.mark(&mark, latest <= at);
+                        if let Mark::Hole { end, .. } = mark {
+                            if !self.pass_hole(end, latest <= at, at) {
+                                return Some(End::Hole);
+                            }
+                        } else {
+                            self.mark(&mark, latest <= at);
+                        }
                     }
                 }
                 Run::System(_) | Run::Mapping(_) => {}
@@ -169,6 +177,31 @@ impl<'a> Walk<'a> {
             }
             _ => {}
         }
+    }
+
+    /// Goes on at the end of a hole: what its marks did to the book, the checkpoint there knows. False if records of the
+    /// session are missing that are later than the time.
+    fn pass_hole(&mut self, end: u64, is_due: bool, at: u64) -> bool {
+        let rules = *self.market.rules();
+        let loaded = CheckpointFile::open(&checkpoint_file::path_of(self.log.dir(), end))
+            .and_then(|mut file| Ok((*file.head(), file.book(self.key, &rules)?)));
+        match loaded {
+            Ok((head, _)) if is_due && head.ts_event_max > at => return false,
+            Ok((_, book)) if is_due => {
+                let mut market = Market::new(rules);
+                std::mem::swap(&mut market.symbols, &mut self.market.symbols);
+                market.add(self.key, book.unwrap_or_else(|| EventBook::new(&rules)));
+                self.market = market;
+            }
+            Ok((_, Some(book))) if !book.held.is_empty() => {}
+            loaded => {
+                self.mark(&Mark::Drop { key: self.key, counts: [0; 4] }, is_due);
+                if loaded.is_err() {
+                    self.mark(&Mark::Doubt { key: self.key, reason: HOLE.into() }, is_due);
+                }
+            }
+        }
+        true
     }
 }
 

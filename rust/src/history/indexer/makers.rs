@@ -82,13 +82,17 @@ impl Makers {
             }
             Item::Session { ordinal, uri } => {
                 self.maker.end_session(&self.shadow.market);
-                note_hole(batch, self.next_ordinal(), *ordinal, MISSING);
+                if *ordinal > self.next_ordinal() {
+                    note_hole(batch, self.next_ordinal(), *ordinal, MISSING);
+                }
                 batch.sessions.extend(self.sessions.begin(*ordinal, uri));
                 self.shadow.apply(item);
             }
             Item::Mark(Mark::Hole { first, end, reason }) => {
                 note_hole(batch, *first, *end, reason);
-                self.pass_hole(*end);
+                if *end >= self.next_ordinal() {
+                    self.pass_hole(*end);
+                }
             }
             Item::Mark(mark) => {
                 self.maker.note_mark(&mut self.shadow.market, mark);
@@ -99,8 +103,10 @@ impl Makers {
     }
 
     fn records(&mut self, log: &Log, first_ordinal: u64, records: &[MboMsg], batch: &mut Batch) {
-        note_hole(batch, self.next_ordinal(), first_ordinal, MISSING);
-        self.pass_hole(first_ordinal);
+        if first_ordinal > self.next_ordinal() {
+            note_hole(batch, self.next_ordinal(), first_ordinal, MISSING);
+            self.pass_hole(first_ordinal);
+        }
         if std::mem::take(&mut self.is_new_segment) {
             self.begin_segment(log);
         }
@@ -119,12 +125,9 @@ impl Makers {
         }
     }
 
-    /// Goes on behind a hole that ends there, if there is one.
+    /// Goes on behind a hole that ends there.
     fn pass_hole(&mut self, end: u64) {
         let first = self.next_ordinal();
-        if end <= first {
-            return;
-        }
         let resume_ordinal = self.maker.resume_ordinal().unwrap_or(first);
         let all = Extent { depth: usize::MAX, with_queues: false };
         let before: Vec<View> = self.shadow.market.books().map(|(key, book)| View::of(key, None, book, all)).collect();
@@ -166,11 +169,9 @@ impl Makers {
     }
 }
 
-/// Says of a hole, if there is one; what its mark says replaces what was only found to be missing.
+/// Says of a hole; what its mark says replaces what was only found to be missing.
 fn note_hole(batch: &mut Batch, first: u64, end: u64, reason: &str) {
-    if first < end {
-        let known = batch.holes.pop_if(|known| known.end == end);
-        let first = known.map_or(first, |known| known.first.min(first));
-        batch.holes.push(Hole { first, end, reason: reason.into() });
-    }
+    let known = batch.holes.pop_if(|known| known.end == end);
+    let first = known.map_or(first, |known| known.first.min(first));
+    batch.holes.push(Hole { first, end, reason: reason.into() });
 }
