@@ -720,8 +720,9 @@ def check_checkpoint(path: str | PathLike[str]) -> dict[str, int]:
 def order_life(
     directory: str | PathLike[str], publisher_id: int, instrument_id: int, order_id: int, *, limit: int = 10_000
 ) -> tuple[bytes, bytes]:
-    """The first `limit` records of one order, in the order of the log: their ordinals (u64 each) and the records.
+    """The last `limit` records of one order, in the order of the log: their ordinals (u64 each) and the records.
 
+    If as many come as were asked for, there may be earlier ones: of this session, or of one before with the same id.
     Found by the filters that an Indexer makes; what they do not cover is read. Exact either way. Raises HistoryError.
     """
 

@@ -82,7 +82,7 @@ fn shadow(log: &Log, is_watched: bool) {
     let mut cursor = log.cursor(0);
     while let Some(item) = cursor.next(log).expect("a good log") {
         match item {
-            Item::Mark(_) if shadow.head().ordinal > 0 => break,
+            Item::Session { .. } | Item::Mark(_) if shadow.head().ordinal > 0 => break,
             item => shadow.apply(&item),
         }
     }

@@ -9,7 +9,7 @@ use std::{fs, path::PathBuf};
 use l3book::{
     event::{Rules, State},
     feed::Feed,
-    history::{Clock, HistoryError, Item, Log, Mark, Recorder, Settings, checkpoint_file},
+    history::{Clock, HistoryError, Item, Log, Mark, Recorder, Settings, checkpoint_file, restore},
     market::Market,
     record::{MBO_BYTES, flags, read_mbo},
     watch::{Resumption, WatchedFeed},
@@ -274,6 +274,55 @@ fn a_full_queue_makes_a_hole_that_a_checkpoint_fills() {
         }
     }
     assert!(is_equal(&restored, &market));
+}
+
+/// A session that begins while nothing can be written, and is told of only once something can: what is missing before it is
+/// named, also when its own first records are missing with it.
+#[test]
+fn a_session_that_begins_in_a_hole_names_it() {
+    for is_full in [false, true] {
+        let folder = Folder::new();
+        let blocker = folder.0.join("log");
+        let settings = Settings { queue_bytes_max: 1 << 20, fsync_ms: 20, segment_bytes_max: 1, ..Settings::default() };
+        let mut recorder = folder.recorder(settings);
+        let stream = simulated(40_000, 2, 7);
+        let mut markets = [Market::new(Rules::default()), Market::new(Rules::default())];
+        recorder.begin(&mut markets[0], Some("one:")).expect("an empty market");
+        apply(&mut markets[0], &stream[..1_000 * MBO_BYTES]);
+        assert!(recorder.flush(PATIENCE));
+        let away = folder.0.join("away");
+        fs::rename(&blocker, &away).expect("renamed");
+        fs::write(&blocker, "in the way").expect("a writable folder");
+        apply(&mut markets[0], &stream[1_000 * MBO_BYTES..]);
+        let first_lost = recorder.next_ordinal() - recorder.stats().records_lost;
+        assert!(first_lost < 41_000);
+        recorder.end(&mut markets[0]);
+        let begun = recorder.next_ordinal();
+        recorder.begin(&mut markets[1], Some("two:")).expect("an empty market");
+        let (before, after) = stream.split_at(if is_full { 5_000 * MBO_BYTES } else { 0 });
+        apply(&mut markets[1], before);
+        fs::remove_file(&blocker).expect("just written");
+        fs::rename(&away, &blocker).expect("renamed");
+        for piece in after.chunks(2_000 * MBO_BYTES) {
+            assert!(recorder.wait_room(PATIENCE));
+            apply(&mut markets[1], piece);
+        }
+        assert!(recorder.close(PATIENCE));
+
+        let log = folder.log();
+        assert_good(&log);
+        let [hole] = log.holes().try_into().expect("one hole");
+        assert_eq!(hole.first, first_lost);
+        assert!(hole.reason.contains(&blocker.display().to_string()), "{}", hole.reason);
+        assert_eq!(hole.end, begun + (before.len() / MBO_BYTES) as u64);
+        let sessions: Vec<_> = log.sessions().into_iter().map(|s| (s.uri, s.ordinal, s.first_ordinal)).collect();
+        assert_eq!(sessions, [("one:".into(), 0, 0), ("two:".into(), hole.end, hole.end)]);
+        let there = restore(&log, log.end_ordinal(), false).expect("recorded");
+        assert_eq!(there.head().session, hole.end);
+        assert_eq!(there.damaged(), 0);
+        assert!(is_equal(&there.market, &markets[1]));
+        assert_eq!(restore(&log, first_lost, false).expect("recorded").head().session, 0);
+    }
 }
 
 #[test]

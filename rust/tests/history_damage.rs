@@ -12,9 +12,10 @@ use std::{
 use l3book::{
     event::Rules,
     history::{
-        Log, Settings,
+        Indexer, IndexerSettings, Log, Settings, checkpoint_file,
         index::{self, ENTRY_BYTES, HEADER_BYTES},
         layout::beside,
+        restore,
     },
     market::Market,
     record::MBO_BYTES,
@@ -122,6 +123,57 @@ fn a_vouched_frame_that_is_cut_leaves_a_hole() {
         cut(&files(&folder).0, len as usize);
         assert_eq!(restart(&folder, &stream), (last.first_ordinal, last.end_ordinal()), "cut at {len}");
     }
+}
+
+/// Behind what was cut off, a new session begins with its own records, not where the one before ends.
+#[test]
+fn a_session_behind_damage_begins_with_its_first_record() {
+    let stream = stream();
+    let folder = Folder::new();
+    recorded(&folder, &stream);
+    let (segment, _) = files(&folder);
+    cut(&segment, fs::metadata(&segment).expect("a segment").len() as usize - 1);
+    let settings = Settings { fsync_records: 250, segment_bytes_max: 1, ..Settings::default() };
+    let mut recorder = folder.recorder(settings);
+    let (end, next) = (recorder.recovered().end_ordinal, recorder.recovered().next_ordinal);
+    assert!(end < next);
+    // One that no record comes of must not take the hole's mark with it.
+    recorder.begin(&mut Market::new(Rules::default()), Some("nothing:")).expect("an empty market");
+    let mut market = Market::new(Rules::default());
+    recorder.begin(&mut market, Some("new:")).expect("an empty market");
+    apply(&mut market, &stream);
+    assert!(recorder.close(PATIENCE));
+
+    let mut log = folder.log();
+    assert_good(&log);
+    let begins = |log: &Log| log.sessions().iter().map(|session| session.ordinal).collect::<Vec<_>>();
+    assert_eq!(begins(&log), [0, next]);
+    let settings =
+        IndexerSettings { ordinal: 0, checkpoint_records: 1_000, keeps_checkpoints: true, keeps_records: false };
+    let mut indexer = Indexer::open(&folder.0, settings).expect("a log");
+    let batches: Vec<_> = std::iter::from_fn(|| indexer.advance(10_000).expect("a good log")).collect();
+    let told: Vec<u64> = batches.iter().flat_map(|batch| &batch.sessions).map(|session| session.ordinal).collect();
+    let holes: Vec<_> = batches.iter().flat_map(|batch| batch.holes.clone()).collect();
+    assert_eq!((told, holes), (vec![0, next], log.holes()));
+    assert!(log.holes()[0].reason.contains("damaged"), "{:?}", log.holes());
+    let saved = batches.iter().find_map(|batch| batch.checkpoint.clone()).expect("one that was due");
+    let head = *checkpoint_file::CheckpointFile::open(&saved.path).expect("readable").head();
+    assert_eq!(head.session, next);
+
+    let expected = [(end, market_of(&stream, end)), (log.end_ordinal(), market)];
+    for (ordinal, market) in &expected {
+        let there = restore(&log, *ordinal, false).expect("recorded");
+        assert_eq!(there.market.fingerprint(), market.fingerprint(), "ordinal {ordinal}");
+    }
+    // Retention may leave nothing but what a checkpoint is for.
+    for pair in log.segments().windows(2).filter(|pair| pair[1].first_ordinal <= saved.ordinal) {
+        fs::remove_file(&pair[0].path).expect("there");
+        fs::remove_file(beside(&pair[0].path, "index")).expect("there");
+    }
+    log.refresh().expect("readable");
+    assert!(log.first_ordinal() > next);
+    let there = restore(&log, log.end_ordinal(), false).expect("recorded");
+    assert_eq!(there.market.fingerprint(), expected[1].1.fingerprint());
 }
 
 /// Any byte, of any frame: the frames before it stay, nothing of it or behind it is believed.

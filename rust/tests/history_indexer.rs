@@ -166,7 +166,7 @@ proptest! {
         }
         for (order, mut expected) in lives(&sessions) {
             let is_cut = expected.len() > limit;
-            expected.truncate(limit);
+            expected.drain(..expected.len().saturating_sub(limit));
             let (found, life) = life(&folder, order, limit);
             prop_assert_eq!(found, expected);
             prop_assert_eq!(life.is_cut, is_cut);

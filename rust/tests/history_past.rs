@@ -15,8 +15,8 @@ use l3book::{
     feed::Feed,
     fingerprint::Fingerprint,
     history::{
-        Cursor, HistoryError, Item, Log, Past, PastError, QUEUE_BYTES_MIN, Recorder, Replay, Settings, Shadow,
-        checkpoint_file, restore,
+        Cursor, HistoryError, Indexer, IndexerSettings, Item, Log, Past, PastError, QUEUE_BYTES_MIN, Recorder, Replay,
+        Settings, Shadow, checkpoint_file, layout, restore,
     },
     market::{Key, LookupError, Market, Name},
     record::{MBO_BYTES, read_mbo},
@@ -271,6 +271,207 @@ proptest! {
         let watched = restore(&log, log.end_ordinal(), true).expect("recorded");
         prop_assert_eq!(Some(&watched.market.fingerprint()), truth.values().next_back());
     }
+}
+
+/// An ordinal at or behind one from which on all records are later than those before; and the latest time before it.
+fn step_in_time(stream: &[u8], from: usize) -> (usize, u64) {
+    let times: Vec<u64> = stream.chunks_exact(MBO_BYTES).map(|record| read_mbo(record).hd.ts_event).collect();
+    let latest = |at: usize| times[..at].iter().copied().max().expect("records");
+    let earliest = |at: usize| times[at..].iter().copied().min().expect("records");
+    let at = (from..times.len()).find(|at| earliest(*at) > latest(*at)).expect("a step");
+    (at, latest(at))
+}
+
+/// What a watch does to books between two records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Break {
+    Doubt,
+    Pause,
+    Back(Resumption),
+}
+
+const BREAKS: [Break; 5] = [
+    Break::Doubt,
+    Break::Pause,
+    Break::Back(Resumption::Resume),
+    Break::Back(Resumption::Snapshot),
+    Break::Back(Resumption::Unknown),
+];
+
+/// Breaks a stream; returns what is to be fed then, which repeats what was there if the stream is resumed.
+fn broken(live: &mut WatchedFeed, stream: &[u8], taken: usize, how: Break) -> Vec<u8> {
+    match how {
+        Break::Doubt => _ = live.doubt(&"by hand".into(), None),
+        Break::Pause => live.disconnected(),
+        Break::Back(resumption) => {
+            live.disconnected();
+            let start = live.resume_ts();
+            live.reconnected(resumption);
+            if resumption == Resumption::Resume {
+                return replay(stream, start);
+            }
+        }
+    }
+    stream[taken * MBO_BYTES..].to_vec()
+}
+
+/// Every book as of a time is what the log restores behind all marks before an ordinal.
+fn assert_as_restored(folder: &Folder, ordinal: u64, at: u64, what: &str) {
+    let there = restore(&folder.log(), ordinal, false).expect("recorded").market;
+    let past = Past::open(&folder.0).expect("a log");
+    for (key, _) in there.books() {
+        let found = past.market(&Name::Key(key), at).unwrap_or_else(|error| panic!("{what}: {key}: {error}"));
+        assert_eq!(shown(&found, key), shown(&there, key), "{what}: {key}");
+    }
+}
+
+/// Marks have no time: they belong to the record before them, whether or not they share a frame with it, or with the one
+/// after, or have a frame of their own.
+#[test]
+fn marks_belong_to_the_record_before_them_wherever_their_frame_ends() {
+    let stream = simulated();
+    let (taken, at) = step_in_time(stream, 2_000);
+    for how in BREAKS {
+        for (is_before, is_behind) in [(false, false), (false, true), (true, false), (true, true)] {
+            let folder = Folder::new();
+            let settings = Settings { fsync_ms: 60_000, ..Settings::default() };
+            let mut recorder = folder.recorder(settings);
+            let mut live = WatchedFeed::new(Rules::default());
+            recorder.begin(&mut live.market, Some("marks")).expect("an empty market");
+            live.feed(&stream[..taken * MBO_BYTES]).expect("good records");
+            assert!(!is_before || recorder.flush(PATIENCE));
+            let rest = broken(&mut live, stream, taken, how);
+            assert!(!is_behind || recorder.flush(PATIENCE));
+            let states: Vec<State> = live.market.books().map(|(_, book)| book.state()).collect();
+            assert!(states.iter().all(|state| *state != State::Live), "{states:?}");
+            live.feed(&rest).expect("good records");
+            recorder.end(&mut live.market);
+            assert!(recorder.close(PATIENCE));
+            let what = format!("{how:?}, flushed before {is_before}, behind {is_behind}");
+            assert_as_restored(&folder, taken as u64, at, &what);
+            checkpoints(&folder.0, &[taken as u64]);
+            assert_as_restored(&folder, taken as u64, at, &format!("{what}, from a checkpoint"));
+        }
+    }
+}
+
+/// Records a stream that breaks after so many records, with a queue that had room for the last of them and for no mark.
+fn record_break(folder: &Folder, queue_bytes_max: usize, stream: &[u8], taken: usize, how: Break) -> WatchedFeed {
+    let settings = Settings { fsync_ms: 600_000, fsync_records: u64::MAX, queue_bytes_max, ..Settings::default() };
+    let mut recorder = Recorder::open(&folder.0, settings).expect("a free folder");
+    let mut live = WatchedFeed::new(Rules::default());
+    recorder.begin(&mut live.market, Some("marks")).expect("an empty market");
+    let (before, last) = stream[..taken * MBO_BYTES].split_at((taken - FULL_RECORDS) * MBO_BYTES);
+    live.feed(before).expect("good records");
+    assert!(recorder.flush(PATIENCE));
+    live.feed(last).expect("good records");
+    let rest = broken(&mut live, stream, taken, how);
+    let stats = recorder.stats();
+    assert_eq!((stats.holes, stats.records_lost), (u64::from(queue_bytes_max == QUEUE_BYTES_MIN), 0), "{how:?}");
+    assert!(recorder.flush(PATIENCE));
+    for piece in rest.chunks(1_000 * MBO_BYTES) {
+        assert!(recorder.flush(PATIENCE));
+        live.feed(piece).expect("good records");
+    }
+    recorder.end(&mut live.market);
+    assert!(recorder.close(PATIENCE));
+    live
+}
+
+/// What leaves no room for a mark in the smallest queue.
+const FULL_RECORDS: usize = QUEUE_BYTES_MIN / MBO_BYTES - 2;
+
+/// A queue without room for marks, though no record is lost: whoever reads the log has them from the checkpoint.
+#[test]
+fn marks_that_are_lost_are_a_hole_too() {
+    let stream = &simulate(3, 30_000)[..];
+    let (taken, at) = step_in_time(stream, 10_000 + FULL_RECORDS);
+    for how in BREAKS {
+        let (folder, roomy) = (Folder::new(), Folder::new());
+        let live = record_break(&folder, QUEUE_BYTES_MIN, stream, taken, how);
+        record_break(&roomy, 64 << 20, stream, taken, how);
+        let end = taken as u64;
+        let expected = restore(&roomy.log(), end, false).expect("recorded").market.fingerprint();
+
+        let log = folder.log();
+        let hole = log.holes().pop().expect("a hole");
+        assert_eq!((hole.first, hole.end, log.end_ordinal()), (end, end, live.market.records_taken()));
+        assert_eq!(log.verify::<HistoryError>(|_| Ok(())).expect("readable").damage, None);
+        for is_watched in [false, true] {
+            let there = restore(&log, end, is_watched).expect("recorded");
+            assert_eq!(there.market.fingerprint(), expected, "{how:?}");
+            assert_eq!(there.damaged(), 0);
+            let there = restore(&log, log.end_ordinal(), is_watched).expect("recorded");
+            assert_eq!(there.market.fingerprint(), live.market.fingerprint(), "{how:?}");
+        }
+        assert_as_restored(&folder, end, at, &format!("{how:?}"));
+        let mut market = Market::new(Rules::default());
+        let begin = begin_of(&Past::open(&folder.0).expect("a log"));
+        let mut replay = Replay::open(&folder.0, begin, 0, &mut market).expect("recorded");
+        while replay.advance(&mut market, u64::MAX, 10_000).expect("a good log") > 0 {}
+        assert_eq!(market.fingerprint(), live.market.fingerprint(), "{how:?}");
+
+        let settings =
+            IndexerSettings { ordinal: 0, checkpoint_records: 5_000, keeps_checkpoints: true, keeps_records: false };
+        let mut indexer = Indexer::open(&folder.0, settings).expect("a log");
+        let mut holes = Vec::new();
+        while let Some(batch) = indexer.advance(10_000).expect("a good log") {
+            holes.extend(batch.holes);
+        }
+        assert_eq!(holes, [hole], "{how:?}");
+        assert_as_restored(&folder, end, at, &format!("{how:?}, with checkpoints"));
+
+        // Without the checkpoint, nobody knows.
+        fs::remove_file(checkpoint_file::path_of(&folder.0, end)).expect("there");
+        let there = restore(&log, end, false).expect("recorded");
+        assert_eq!(there.damaged(), 1);
+        assert!(there.market.books().all(|(_, book)| book.state() == State::Suspect));
+        assert_as_restored(&folder, end, at, &format!("{how:?}, without its checkpoint"));
+    }
+}
+
+/// Retention removes segments and checkpoints under whoever asks: what is gone was not recorded, what is there is told.
+#[test]
+fn what_retention_removes_meanwhile_is_not_recorded() {
+    let stream = simulated();
+    let folder = Folder::new();
+    let settings = Settings { fsync_records: 200, segment_bytes_max: 1, ..Settings::default() };
+    let mut recorder = folder.recorder(settings);
+    let mut feed = Feed::new(Rules::default());
+    recorder.begin(&mut feed.market, Some("one")).expect("an empty market");
+    feed.feed(stream).expect("good records");
+    assert!(recorder.close(PATIENCE));
+    checkpoints(&folder.0, &[1_000, 3_000, 4_000]);
+    let past = Past::open(&folder.0).expect("a log");
+    let key = Key::of(&read_mbo(stream));
+    let ts_of = |ordinal: usize| read_mbo(&stream[ordinal * MBO_BYTES..]).hd.ts_event;
+    past.market(&Name::Key(key), ts_of(2_000)).expect("recorded");
+    let log = folder.log();
+    for pair in log.segments().windows(2).filter(|pair| pair[1].first_ordinal <= 3_000) {
+        fs::remove_file(&pair[0].path).expect("there");
+        fs::remove_file(layout::beside(&pair[0].path, "index")).expect("there");
+    }
+    assert!(folder.log().first_ordinal() > 1_500);
+    fs::remove_file(checkpoint_file::path_of(&folder.0, 1_000)).expect("there");
+    for _ in 0..2 {
+        let error = past.market(&Name::Key(key), ts_of(2_000)).err().expect("removed");
+        assert!(matches!(error, PastError::History(HistoryError::NotRecorded { .. })), "{error}");
+    }
+    // One that knows of nothing yet what was removed, and asks for other things first.
+    let past = Past::open(&folder.0).expect("a log");
+    fs::remove_file(checkpoint_file::path_of(&folder.0, 3_000)).expect("there");
+    for pair in folder.log().segments().windows(2).filter(|pair| pair[1].first_ordinal <= 4_000) {
+        fs::remove_file(&pair[0].path).expect("there");
+        fs::remove_file(layout::beside(&pair[0].path, "index")).expect("there");
+    }
+    let error = past.ordinal_at(ts_of(3_500)).expect_err("removed");
+    assert!(matches!(error, HistoryError::NotRecorded { .. }), "{error}");
+    let last = STREAM_RECORDS as u64 - 1;
+    assert!(matches!(past.fingerprint(3_500), Err(HistoryError::NotRecorded { .. })));
+    past.fingerprint(last).expect("recorded");
+    let found = past.market(&Name::Key(key), ts_of(4_500)).expect("recorded");
+    assert_eq!(shown(&found, key), shown(&until(stream, ts_of(4_500)), key));
+    assert_eq!(past.damaged_checkpoints(), 0);
 }
 
 /// What a gateway sends that is asked for `start`.

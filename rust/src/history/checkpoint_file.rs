@@ -64,6 +64,13 @@ pub enum CheckpointFileError {
 
 type Result<T> = std::result::Result<T, CheckpointFileError>;
 
+impl CheckpointFileError {
+    /// Whether the file is not there, as one is that was removed.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
 /// Of which moment a checkpoint is: right after the record before `ordinal`, and before any mark that stands there; but at
 /// the end of a hole, right after its mark. Times in ns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -26,7 +26,14 @@ pub enum Item<'a> {
     },
     /// A symbol mapping: 176 bytes, as DBN 3 has them.
     Mapping(&'a [u8]),
-    /// Something that moved books without a record.
+    /// A new session begins.
+    Session {
+        /// Where: the ordinal of the segment's first record, also behind records that are missing.
+        ordinal: u64,
+        /// Its source.
+        uri: String,
+    },
+    /// Anything else that moved books without a record.
     Mark(Mark),
 }
 
@@ -80,6 +87,7 @@ impl Cursor {
             Found::Metadata => Item::Metadata(self.metadata.as_deref().expect("just read")),
             Found::Records(first_ordinal, at) => Item::Records { first_ordinal, records: records_of(&self.plain[at]) },
             Found::Mapping(at) => Item::Mapping(&self.plain[at]),
+            Found::Mark(Mark::Session { uri }) => Item::Session { ordinal: self.ordinal, uri },
             Found::Mark(mark) => Item::Mark(mark),
         }))
     }

@@ -55,6 +55,11 @@ pub enum HistoryError {
 }
 
 impl HistoryError {
+    /// Whether a file is not there, as one is that was removed.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self, Self::Io { error, .. } if error.kind() == io::ErrorKind::NotFound)
+    }
+
     /// For `map_err`: an error of the system at this path.
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |error| Self::Io { path: path.into(), error }

@@ -45,12 +45,12 @@ pub struct Session {
     pub frames: Range<usize>,
 }
 
-/// Records that are not in the log.
+/// What is not in the log: records, and marks before, between and behind them; or only marks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hole {
-    /// Ordinal of the first.
+    /// Ordinal of the first missing record.
     pub first: u64,
-    /// Ordinal of the first that is there again.
+    /// Ordinal of the first that is there again; `first`, if only marks are missing.
     pub end: u64,
     /// Why.
     pub reason: String,
@@ -212,7 +212,7 @@ impl Log {
                 end,
                 reason: "the segment is missing or damaged".into(),
             });
-            holes.extend(said.or(found).filter(|hole| hole.first < hole.end));
+            holes.extend(said.or(found));
             expected = Some(self.frames_of(at).next_back().map_or(end, |last| self.frames[last].entry.end_ordinal()));
         }
         holes

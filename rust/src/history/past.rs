@@ -100,7 +100,8 @@ impl Past {
     /// What is known, and if a time (ns) may lie at its end, what is there by now.
     fn known_at(&self, at: u64) -> Result<Arc<Known>, HistoryError> {
         let known = self.known();
-        let is_inside = known.log.frames().last().is_some_and(|frame| at < frame.entry.ts_event.min);
+        let last = known.log.frames().iter().rfind(|frame| frame.entry.records > 0);
+        let is_inside = last.is_some_and(|frame| at < frame.entry.ts_event.min);
         if is_inside { Ok(known) } else { self.refresh() }
     }
 
@@ -119,9 +120,27 @@ impl Past {
     /// # Errors
     /// As [`view`](Self::view).
     pub fn market(&self, name: &Name, at: u64) -> Result<Market, PastError> {
-        let known = self.known_at(at)?;
-        match self.market_in(&known, name, at) {
+        let is_gone = |error: &PastError| matches!(error, PastError::History(error) if error.is_gone());
+        match self.ask(at, is_gone, |known| self.market_in(known, name, at)) {
             Err(PastError::Lookup(LookupError::Unknown(..))) => self.market_in(&*self.refresh()?, name, at),
+            outcome => outcome,
+        }
+    }
+
+    /// Asks what is known of a time (ns), and once more where a file that it speaks of has been removed meanwhile.
+    fn ask<T, E: From<HistoryError>>(
+        &self,
+        at: u64,
+        is_gone: impl Fn(&E) -> bool,
+        question: impl Fn(&Known) -> Result<T, E>,
+    ) -> Result<T, E> {
+        match question(&*self.known_at(at)?) {
+            Err(error) if is_gone(&error) => {}
+            outcome => return outcome,
+        }
+        let known = self.refresh()?;
+        match question(&known) {
+            Err(error) if is_gone(&error) => Err(known.not_recorded(at).into()),
             outcome => outcome,
         }
     }
@@ -140,6 +159,7 @@ impl Past {
                     market.add(key, book.unwrap_or_else(|| EventBook::new(&rules)));
                     return Ok(Walk::new(&known.log, session, key, market, head.ordinal, head.ts_event_max).to(at)?);
                 }
+                Err(error) if error.is_gone() => {}
                 Err(_) => _ = self.damaged.fetch_add(1, Ordering::Relaxed),
             }
         }
@@ -171,20 +191,7 @@ impl Past {
     /// # Errors
     /// If the log has nothing of that time.
     pub fn ordinal_at(&self, at: u64) -> Result<u64, HistoryError> {
-        let known = self.known_at(at)?;
-        let session = &known.reach(at)?.session;
-        let frames = &known.log.frames()[session.frames.clone()];
-        let is_before = |frame: &&super::log::Frame| frame.entry.records == 0 || frame.entry.ts_event.max <= at;
-        let Some(frame) = frames.iter().find(|frame| !is_before(frame)) else { return Ok(session.end_ordinal) };
-        let mut cursor = known.log.cursor(frame.entry.first_ordinal);
-        while let Some(item) = cursor.next(&known.log)? {
-            if let Item::Records { first_ordinal, records } = item
-                && let Some(found) = records.iter().position(|record| record.hd.ts_event > at)
-            {
-                return Ok(first_ordinal + found as u64);
-            }
-        }
-        Ok(session.end_ordinal)
+        self.ask(at, HistoryError::is_gone, |known| known.ordinal_at(at))
     }
 
     /// The hash of all books as they were right before the record of an ordinal.
@@ -194,7 +201,11 @@ impl Past {
     pub fn fingerprint(&self, ordinal: u64) -> Result<Fingerprint, HistoryError> {
         let known = self.known();
         let known = if ordinal > known.log.end_ordinal() { self.refresh()? } else { known };
-        Ok(restore(&known.log, ordinal, false)?.market.fingerprint())
+        let shadow = match restore(&known.log, ordinal, false) {
+            Err(error) if error.is_gone() => restore(&self.refresh()?.log, ordinal, false),
+            outcome => outcome,
+        }?;
+        Ok(shadow.market.fingerprint())
     }
 
     /// The sessions, the newest last.
@@ -224,6 +235,7 @@ impl Known {
             };
             match head {
                 Ok(head) => checkpoints.push((head, path)),
+                Err(error) if error.is_gone() => {}
                 Err(_) => damaged.push(path),
             }
         }
@@ -242,6 +254,22 @@ impl Known {
 
     fn reach(&self, at: u64) -> Result<&Reach, HistoryError> {
         self.reaches.iter().rev().find(|reach| reach.begin <= at).ok_or_else(|| self.not_recorded(at))
+    }
+
+    fn ordinal_at(&self, at: u64) -> Result<u64, HistoryError> {
+        let session = &self.reach(at)?.session;
+        let frames = &self.log.frames()[session.frames.clone()];
+        let is_before = |frame: &&super::log::Frame| frame.entry.records == 0 || frame.entry.ts_event.max <= at;
+        let Some(frame) = frames.iter().find(|frame| !is_before(frame)) else { return Ok(session.end_ordinal) };
+        let mut cursor = self.log.cursor(frame.entry.first_ordinal);
+        while let Some(item) = cursor.next(&self.log)? {
+            if let Item::Records { first_ordinal, records } = item
+                && let Some(found) = records.iter().position(|record| record.hd.ts_event > at)
+            {
+                return Ok(first_ordinal + found as u64);
+            }
+        }
+        Ok(session.end_ordinal)
     }
 
     fn not_recorded(&self, at: u64) -> HistoryError {

@@ -168,6 +168,16 @@ impl Queue {
         state.open.checkpoint = checkpoint;
     }
 
+    /// The session that was begun last.
+    pub(crate) fn session(&self) -> SessionStart {
+        self.lock().session.clone()
+    }
+
+    /// The hole that whatever is recorded next must tell of, as it is now.
+    pub(crate) fn pending_hole(&self) -> Option<Mark> {
+        self.lock().pending_hole()
+    }
+
     /// The market is no longer told of.
     pub(crate) fn end(&self) {
         let mut state = self.lock();
@@ -273,19 +283,27 @@ impl Queue {
     /// What a checkpoint of the market as it is now says of itself.
     pub(crate) fn checkpoint_head(&self, market: &Market) -> Head {
         let state = self.lock();
-        let head = head_of(state.next_ordinal, state.session.ordinal, market);
+        let session = if state.waits_for_session() { state.next_ordinal } else { state.session.ordinal };
+        let head = head_of(state.next_ordinal, session, market);
         Head { ts_event_max: head.ts_event_max.max(state.ts_event_max), ..head }
     }
 
     /// The market goes on from a checkpoint of what it is now.
     pub(crate) fn end_hole(&self, symbols: Symbols, checkpoint: Vec<u8>) {
         let mut state = self.lock();
-        let Some((first, reason)) = state.hole.take() else { return };
-        let hole = Mark::Hole { first, end: state.next_ordinal, reason };
-        let marks = match state.open.begin.take() {
-            Some(begin) => [begin.marks, vec![hole]].concat(),
-            None => vec![state.continues(), hole],
-        };
+        if state.hole.is_none() {
+            return;
+        }
+        let hole = state.pending_hole();
+        if state.waits_for_session() {
+            // What it began with is lost.
+            state.session.ordinal = state.next_ordinal;
+        }
+        let begin = state.open.begin.take();
+        let mut marks = begin.map_or_else(|| vec![state.continues()], |begin| begin.marks);
+        marks.retain(|mark| !matches!(mark, Mark::Hole { .. }));
+        marks.extend(hole);
+        state.hole = None;
         state.reopen(symbols, marks);
         state.open.checkpoint = Some(checkpoint);
     }
@@ -433,6 +451,23 @@ impl State {
     fn continues(&self) -> Mark {
         let SessionStart { ordinal, uri } = self.session.clone();
         Mark::Continues { ordinal, uri }
+    }
+
+    /// Whether the session begins with the next record that is not lost.
+    fn waits_for_session(&self) -> bool {
+        let begin = self.open.begin.as_ref().filter(|_| self.open.waits());
+        begin.is_some_and(|begin| begin.marks.iter().any(|mark| matches!(mark, Mark::Session { .. })))
+    }
+
+    /// One that has not ended, together with one whose mark waits for a record.
+    fn pending_hole(&self) -> Option<Mark> {
+        let begin = self.open.begin.as_ref().filter(|_| self.open.waits());
+        let waiting = begin.into_iter().flat_map(|begin| &begin.marks).find_map(|mark| match mark {
+            Mark::Hole { first, reason, .. } => Some((*first, reason.clone())),
+            _ => None,
+        });
+        let (first, reason) = waiting.or_else(|| self.hole.clone())?;
+        Some(Mark::Hole { first, end: self.next_ordinal, reason })
     }
 
     fn lose(&mut self, records: usize) {

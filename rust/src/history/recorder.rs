@@ -57,8 +57,6 @@ pub struct Recorder {
     dir: PathBuf,
     recovered: Recovered,
     queue: Arc<Queue>,
-    /// The session that was recorded last, here or before.
-    session: Option<SessionStart>,
     /// Whether anything was recorded here, and the hole that recovery found, if any, is in the log.
     has_begun: bool,
     is_closed: bool,
@@ -99,9 +97,7 @@ impl Recorder {
             writer.run();
         };
         thread::Builder::new().name("history".into()).spawn(run).map_err(HistoryError::io(&dir))?;
-        let last = recovered.session.as_ref();
-        let session = last.map(|last| SessionStart { ordinal: last.ordinal, uri: last.uri.clone() });
-        Ok(Self { dir, recovered, queue, session, has_begun: false, is_closed: false })
+        Ok(Self { dir, recovered, queue, has_begun: false, is_closed: false })
     }
 
     /// What opening found and did.
@@ -123,10 +119,10 @@ impl Recorder {
         let next_ordinal = self.queue.stats().next_ordinal;
         let taken = market.records_taken();
         let lost = (!self.has_begun && self.recovered.end_ordinal < next_ordinal).then_some(self.recovered.end_ordinal);
-        let hole = lost.map(|first| {
-            let reason = "damaged frames were cut off".into();
-            Mark::Hole { first, end: next_ordinal, reason }
-        });
+        let hole = match lost {
+            Some(first) => Some(Mark::Hole { first, end: next_ordinal, reason: "damaged frames were cut off".into() }),
+            None => self.queue.pending_hole(),
+        };
         let (session, mark, dataset) = match session {
             Some(_) if taken > 0 || !market.is_empty() => {
                 return refuse(format!("a market of {taken} records, expected an empty one for a new session"));
@@ -137,7 +133,7 @@ impl Recorder {
             }
             None => {
                 let end_ordinal = lost.unwrap_or(next_ordinal);
-                let Some(last) = self.session.clone() else {
+                let Some(last) = self.session() else {
                     return refuse("no session to go on with, expected the name of a new one".into());
                 };
                 if taken != end_ordinal {
@@ -150,11 +146,19 @@ impl Recorder {
         let head = head_of(next_ordinal, session.ordinal, market);
         let checkpoint = hole.is_some().then(|| checkpoint_file::encode(&head, market, None));
         let marks = [Some(mark), hole].into_iter().flatten().collect();
-        self.session = Some(session.clone());
         self.queue.begin(session, dataset, market.symbols.clone(), marks, checkpoint);
         self.has_begun = true;
         market.set_journal(Some(Journal::new(self.queue.clone())));
         Ok(())
+    }
+
+    /// The session that was recorded last, here or before.
+    fn session(&self) -> Option<SessionStart> {
+        if self.has_begun {
+            return Some(self.queue.session());
+        }
+        let last = self.recovered.session.as_ref()?;
+        Some(SessionStart { ordinal: last.ordinal, uri: last.uri.clone() })
     }
 
     /// This market is no longer recorded.

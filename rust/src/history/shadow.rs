@@ -12,7 +12,7 @@ use super::{
 use crate::{decode::Position, event::Rules, market::Market, record::MboMsg, symbols::Symbols, watch::Watch};
 
 /// Why books are suspect behind a hole whose checkpoint is not there.
-const HOLE: &str = "hole in the history";
+pub(super) const HOLE: &str = "hole in the history";
 
 /// What the live market was at some ordinal, and what watched it, if that is wanted.
 pub struct Shadow {
@@ -69,6 +69,7 @@ impl Shadow {
                     return Ok(shadow);
                 }
                 Ok(None) => {}
+                Err(error) if error.is_gone() => {}
                 Err(_) => damaged += 1,
             }
         }
@@ -122,7 +123,9 @@ impl Shadow {
                         break;
                     }
                 }
-                Item::Mark(Mark::Hole { end, .. }) if end > ordinal => break,
+                Item::Mark(Mark::Hole { end: begin, .. }) | Item::Session { ordinal: begin, .. } if begin > ordinal => {
+                    break;
+                }
                 item => self.apply(&item),
             }
         }
@@ -147,8 +150,10 @@ impl Shadow {
                 self.market.symbols.add_record(record);
                 self.market.stream.symbol_mappings += 1;
             }
-            Item::Mark(Mark::Session { .. }) => self.begin_session(),
-            Item::Mark(Mark::Hole { end, .. }) => self.jump(*end),
+            Item::Session { ordinal, .. } => self.begin_session(*ordinal),
+            // Also where no record is missing: marks may be, and the checkpoint knows what they did.
+            Item::Mark(Mark::Hole { end, .. }) if *end >= self.head.ordinal => self.jump(*end),
+            Item::Mark(Mark::Hole { .. }) => {}
             Item::Mark(mark) => match &mut self.watch {
                 Some(watch) => watch.observe_mark(&mut self.market, mark),
                 None => mark.apply(&mut self.market),
@@ -187,8 +192,7 @@ impl Shadow {
         }
     }
 
-    fn begin_session(&mut self) {
-        let ordinal = self.head.ordinal;
+    fn begin_session(&mut self, ordinal: u64) {
         let mut market = Market::new(*self.market.rules());
         market.symbols = self.symbols.clone();
         market.records_taken = ordinal;
@@ -199,9 +203,6 @@ impl Shadow {
 
     /// Goes on behind a hole, from the checkpoint at its end. Without one, books are what they were, and suspect.
     fn jump(&mut self, end: u64) {
-        if self.head.ordinal == end {
-            return;
-        }
         let path = checkpoint_file::path_of(&self.dir, end);
         let loaded = CheckpointFile::open(&path).and_then(|mut file| {
             let market = file.market()?;
@@ -213,7 +214,11 @@ impl Shadow {
             let symbols = std::mem::take(&mut self.market.symbols);
             self.replace(market);
             self.market.symbols.extend(&symbols);
-            self.head = Head { session: self.head.session, ..head };
+            // Where only marks are missing, the last record is known better than from the books.
+            let is_behind_record = self.head.ordinal == end && self.head.session < end;
+            let last = if is_behind_record { self.head } else { head };
+            let ts_event_max = self.head.ts_event_max.max(head.ts_event_max);
+            self.head = Head { ordinal: end, session: self.head.session, ts_event_max, ..last };
         } else {
             self.damaged += 1;
             let keys: Vec<_> = self.market.books().map(|(key, _)| key).collect();

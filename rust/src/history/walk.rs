@@ -3,10 +3,12 @@
 use std::sync::mpsc::{channel, sync_channel};
 
 use super::{
+    checkpoint_file::{self, CheckpointFile},
     error::HistoryError,
     frame::{Plain, Run, records_of},
     log::{Log, Session},
     mark::Mark,
+    shadow::HOLE,
 };
 use crate::{
     decode::Position,
@@ -93,7 +95,8 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// No frame from here on has a record that is old enough; but an event that is unfinished must be known to be later.
+    /// No frame from here on has a record that is old enough; but an event that is unfinished must be known to be later,
+    /// and the marks before the first later record belong to what came before them.
     fn walk_unfinished(&mut self, start: usize, end: usize, at: u64) -> Result<Option<End>, HistoryError> {
         let is_hole = |walk: &Self, i: usize| walk.log.frames()[i].entry.first_ordinal > walk.ordinal;
         if start < end && is_hole(self, start) {
@@ -101,7 +104,8 @@ impl<'a> Walk<'a> {
         }
         for i in start..end {
             let book = self.book();
-            if book.held.is_empty() && book.verdict.is_none() && !book.is_loading {
+            let is_finished = book.held.is_empty() && book.verdict.is_none() && !book.is_loading;
+            if is_finished && self.latest > at {
                 break;
             }
             if let Some(ended) = self.frame(i, &self.log.read_frame(i)?, at) {
@@ -130,7 +134,13 @@ impl<'a> Walk<'a> {
                 Run::System(record) if ordinal >= self.ordinal => {
                     if let Some(mark) = Mark::of(record) {
                         let latest = latest_of(&plain[..begin]).max(self.latest);
-                        self.mark(&mark, latest <= at);
+                        if let Mark::Hole { end, .. } = mark {
+                            if !self.pass_hole(end, latest <= at, at) {
+                                return Some(End::Hole);
+                            }
+                        } else {
+                            self.mark(&mark, latest <= at);
+                        }
                     }
                 }
                 Run::System(_) | Run::Mapping(_) => {}
@@ -167,6 +177,31 @@ impl<'a> Walk<'a> {
             }
             _ => {}
         }
+    }
+
+    /// Goes on at the end of a hole: what its marks did to the book, the checkpoint there knows. False if records of the
+    /// session are missing that are later than the time.
+    fn pass_hole(&mut self, end: u64, is_due: bool, at: u64) -> bool {
+        let rules = *self.market.rules();
+        let loaded = CheckpointFile::open(&checkpoint_file::path_of(self.log.dir(), end))
+            .and_then(|mut file| Ok((*file.head(), file.book(self.key, &rules)?)));
+        match loaded {
+            Ok((head, _)) if is_due && head.ts_event_max > at => return false,
+            Ok((_, book)) if is_due => {
+                let mut market = Market::new(rules);
+                std::mem::swap(&mut market.symbols, &mut self.market.symbols);
+                market.add(self.key, book.unwrap_or_else(|| EventBook::new(&rules)));
+                self.market = market;
+            }
+            Ok((_, Some(book))) if !book.held.is_empty() => {}
+            loaded => {
+                self.mark(&Mark::Drop { key: self.key, counts: [0; 4] }, is_due);
+                if loaded.is_err() {
+                    self.mark(&Mark::Doubt { key: self.key, reason: HOLE.into() }, is_due);
+                }
+            }
+        }
+        true
     }
 }
 

@@ -12,6 +12,9 @@ use crate::{
     view::{Extent, View},
 };
 
+/// Why records are missing that no mark speaks of.
+const MISSING: &str = "a segment is missing";
+
 /// The market that is moved along, and what looks at it.
 pub(super) struct Makers {
     shadow: Shadow,
@@ -77,12 +80,20 @@ impl Makers {
                 self.instruments.expect_news();
                 self.shadow.apply(item);
             }
-            Item::Mark(Mark::Session { uri }) => {
+            Item::Session { ordinal, uri } => {
                 self.maker.end_session(&self.shadow.market);
-                batch.sessions.extend(self.sessions.begin(self.next_ordinal(), uri));
+                if *ordinal > self.next_ordinal() {
+                    note_hole(batch, self.next_ordinal(), *ordinal, MISSING);
+                }
+                batch.sessions.extend(self.sessions.begin(*ordinal, uri));
                 self.shadow.apply(item);
             }
-            Item::Mark(Mark::Hole { end, reason, .. }) => self.pass_hole(*end, reason, batch),
+            Item::Mark(Mark::Hole { first, end, reason }) => {
+                note_hole(batch, *first, *end, reason);
+                if *end >= self.next_ordinal() {
+                    self.pass_hole(*end);
+                }
+            }
             Item::Mark(mark) => {
                 self.maker.note_mark(&mut self.shadow.market, mark);
                 self.shadow.apply(item);
@@ -92,7 +103,10 @@ impl Makers {
     }
 
     fn records(&mut self, log: &Log, first_ordinal: u64, records: &[MboMsg], batch: &mut Batch) {
-        self.pass_hole(first_ordinal, "a segment is missing", batch);
+        if first_ordinal > self.next_ordinal() {
+            note_hole(batch, self.next_ordinal(), first_ordinal, MISSING);
+            self.pass_hole(first_ordinal);
+        }
         if std::mem::take(&mut self.is_new_segment) {
             self.begin_segment(log);
         }
@@ -111,21 +125,16 @@ impl Makers {
         }
     }
 
-    /// Goes on behind a hole that ends there, if there is one.
-    fn pass_hole(&mut self, end: u64, reason: &str, batch: &mut Batch) {
+    /// Goes on behind a hole that ends there.
+    fn pass_hole(&mut self, end: u64) {
         let first = self.next_ordinal();
-        if end <= first {
-            return;
-        }
         let resume_ordinal = self.maker.resume_ordinal().unwrap_or(first);
         let all = Extent { depth: usize::MAX, with_queues: false };
         let before: Vec<View> = self.shadow.market.books().map(|(key, book)| View::of(key, None, book, all)).collect();
         self.maker.end_session(&self.shadow.market);
-        let hole = Hole { first, end, reason: reason.into() };
-        self.shadow.apply(&Item::Mark(Mark::Hole { first, end, reason: reason.into() }));
+        self.shadow.apply(&Item::Mark(Mark::Hole { first, end, reason: String::new() }));
         let (market, ts_recv) = (&self.shadow.market, self.shadow.head().ts_recv);
         self.maker.pass_hole(&before, market, first..end, resume_ordinal, ts_recv);
-        batch.holes.push(hole);
     }
 
     /// Filters are made of the segment in which the next record is; returns its first ordinal.
@@ -158,4 +167,11 @@ impl Makers {
         batch.resume_ordinal = unfinished.into_iter().flatten().min().unwrap_or(batch.end_ordinal);
         batch.instruments = self.instruments.news(&self.shadow.market, self.shadow.head().ts_recv);
     }
+}
+
+/// Says of a hole; what its mark says replaces what was only found to be missing.
+fn note_hole(batch: &mut Batch, first: u64, end: u64, reason: &str) {
+    let known = batch.holes.pop_if(|known| known.end == end);
+    let first = known.map_or(first, |known| known.first.min(first));
+    batch.holes.push(Hole { first, end, reason: reason.into() });
 }

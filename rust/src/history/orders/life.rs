@@ -13,14 +13,14 @@ use crate::{
     record::MboMsg,
 };
 
-/// All records of an order, in the order of the log.
+/// The last records of an order, in the order of the log.
 #[derive(Clone, Debug, Default)]
 pub struct Life {
     /// Their ordinals.
     pub ordinals: Vec<u64>,
     /// The records.
     pub records: Vec<MboMsg>,
-    /// Whether there may be more.
+    /// Whether there are earlier ones.
     pub is_cut: bool,
     /// Pages of filters that were read.
     pub pages_read: u64,
@@ -28,21 +28,26 @@ pub struct Life {
     pub frames_read: u64,
 }
 
-/// Finds the first `limit` records of an order. What no filter covers is read, the youngest of the log always.
+/// Finds the last `limit` records of an order: of two sessions that know its id, those of the newer one first. What no
+/// filter covers is read, the youngest of the log always.
 ///
 /// # Errors
 /// If the log cannot be read, or a frame that may hold the order is damaged.
 pub fn life(log: &Log, key: Key, order_id: u64, limit: usize) -> Result<Life, HistoryError> {
     let mut search = Search { log, key, order_id, limit, frame: None, plain: Plain::default(), life: Life::default() };
-    for at in 0..log.segments().len() {
+    for at in (0..log.segments().len()).rev() {
         if search.life.is_cut {
             break;
         }
         search.segment(at)?;
     }
-    Ok(search.life)
+    let mut life = search.life;
+    life.ordinals.reverse();
+    life.records.reverse();
+    Ok(life)
 }
 
+/// Goes over the log backwards.
 struct Search<'a> {
     log: &'a Log,
     key: Key,
@@ -60,13 +65,13 @@ impl Search<'_> {
         let segment = &log.segments()[at];
         let Some(last) = log.frames_of(at).next_back() else { return Ok(()) };
         let end = log.frames()[last].entry.end_ordinal();
-        for stretch in self.stretches(segment, end) {
+        for stretch in self.stretches(segment, end).into_iter().rev() {
             self.read(stretch)?;
         }
         Ok(())
     }
 
-    /// Where in a segment the order can be.
+    /// Where in a segment the order can be, in its order.
     fn stretches(&mut self, segment: &Segment, end: u64) -> Vec<Range<u64>> {
         let path = path_of(segment);
         let (mut covered, mut offset, mut stretches) = (segment.first_ordinal, 0, Vec::new());
@@ -94,7 +99,8 @@ impl Search<'_> {
     fn read(&mut self, stretch: Range<u64>) -> Result<(), HistoryError> {
         let frames = self.log.frames();
         let first = self.log.find_ordinal(stretch.start);
-        for at in (first..frames.len()).take_while(|at| frames[*at].entry.first_ordinal < stretch.end) {
+        let end = frames.partition_point(|frame| frame.entry.first_ordinal < stretch.end);
+        for at in (first..end).rev() {
             if self.life.is_cut {
                 break;
             }
@@ -110,24 +116,25 @@ impl Search<'_> {
     }
 
     fn look_through(&mut self, mut ordinal: u64, stretch: &Range<u64>) {
-        let mut rest = &self.plain[..];
+        let (mut rest, mut found) = (&self.plain[..], Vec::new());
         // Frames are checked when they are read.
         while let Ok(run) = Run::of(rest) {
             if let Run::Records(bytes) = run {
                 for record in records_of(bytes) {
                     let is_wanted = (record.order_id == self.order_id) & (Key::of(record) == self.key);
                     if is_wanted && stretch.contains(&ordinal) {
-                        if self.life.records.len() == self.limit {
-                            self.life.is_cut = true;
-                            return;
-                        }
-                        self.life.records.push(*record);
-                        self.life.ordinals.push(ordinal);
+                        found.push((ordinal, *record));
                     }
                     ordinal += 1;
                 }
             }
             rest = &rest[run.bytes().len()..];
+        }
+        let room = self.limit - self.life.records.len();
+        self.life.is_cut = found.len() > room;
+        for (ordinal, record) in found.into_iter().rev().take(room) {
+            self.life.ordinals.push(ordinal);
+            self.life.records.push(record);
         }
     }
 }
