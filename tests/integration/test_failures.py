@@ -23,8 +23,9 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 class BrokenHub:
-    """Fails whatever it is asked; it has its streams from the beginning."""
+    """Fails whatever it is asked; its streams, and that it has no history, are known from the beginning."""
 
+    history = None
     streams = Fanout(cast("Any", None))
 
     def __getattr__(self, name: str) -> Any:
