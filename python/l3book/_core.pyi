@@ -526,7 +526,7 @@ class Log:
         _max, ts_recv_min and _max.
         """
     def holes(self) -> list[dict[str, Any]]:
-        """What is missing in between: first, end, reason."""
+        """What is missing in between: first, end, reason. Where both are the same, only marks are missing."""
     @property
     def first_ordinal(self) -> int:
         """Of the first record."""

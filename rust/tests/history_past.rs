@@ -19,7 +19,7 @@ use l3book::{
         Settings, Shadow, checkpoint_file, layout, restore,
     },
     market::{Key, LookupError, Market, Name},
-    record::{MBO_BYTES, read_mbo},
+    record::{MBO_BYTES, MboMsg, flags, read_mbo},
     sim::{Config, Simulator},
     stream::{Channel, Kind, Stream},
     view::{Extent, View},
@@ -141,6 +141,18 @@ fn assert_as_of(past: &Past, begin: Option<u64>, stream: &[u8], at: u64) {
     }
 }
 
+/// For each book a last event, later than all: a market that stopped is known to have done so only by an event that is later,
+/// and a snapshot without an end would keep it waiting.
+fn closing(records: &[MboMsg]) -> Vec<MboMsg> {
+    let last: BTreeMap<Key, MboMsg> = records.iter().map(|record| (Key::of(record), *record)).collect();
+    let close = |mut record: MboMsg| {
+        (record.hd.ts_event, record.action) = (u64::MAX - 1, b'N' as _);
+        record.flags = flags::LAST.into();
+        record
+    };
+    last.into_values().map(close).collect()
+}
+
 fn begin_of(past: &Past) -> Option<u64> {
     let reaches = past.range().expect("a log");
     reaches.first().map(|reach| reach.begin).filter(|begin| *begin < u64::MAX)
@@ -155,7 +167,8 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 8..1_200), frame_records in 1u64..40,
         at in prop::collection::vec(0f64..1.0, 0..4), times in prop::collection::vec((0f64..1.0, 0u64..3), 6),
     ) {
-        let records = hostile::records(&bytes, hostile::KEYS.len());
+        let mut records = hostile::records(&bytes, hostile::KEYS.len());
+        records.extend(closing(&records));
         let stream = hostile::to_bytes(&records);
         let folder = recorded(&stream, frame_records);
         checkpoints(&folder.0, &ordinals(&at, records.len()));

@@ -11,6 +11,7 @@
 //! session URI                all books are dropped, a new session begins
 //! continues ORDINAL URI      the session that began at this ordinal goes on in a new segment
 //! hole FIRST END REASON      ordinals FIRST to END - 1 are not in the log; a checkpoint at END holds the state
+//!                            (if the two are the same, only marks are missing)
 //! ```
 
 use std::mem::offset_of;
@@ -76,7 +77,7 @@ pub enum Mark {
         /// Its source.
         uri: String,
     },
-    /// Records are missing.
+    /// Records are missing, or only marks.
     Hole {
         /// The ordinal of the first missing one.
         first: u64,

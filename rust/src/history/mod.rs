@@ -37,6 +37,7 @@ pub mod rows;
 mod segment;
 mod shadow;
 mod stats;
+mod stretch;
 mod verdict;
 mod walk;
 mod writer;

@@ -9,13 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dbn::{Metadata, UNDEF_TIMESTAMP};
+use dbn::Metadata;
 
 use super::{
     checkpoint_file::Head,
-    layout::{DATASET_UNKNOWN, DAY_NS, dataset_name},
+    layout::{DATASET_UNKNOWN, dataset_name},
     mark::Mark,
     stats::Stats,
+    stretch::{Begin, SessionStart, Stretch, day_of, push_without_ts_out},
 };
 use crate::{
     market::Market,
@@ -27,42 +28,6 @@ use crate::{
 const STRETCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Emptied buffers that are kept for the next stretches.
 const SPARE_MAX: usize = 4;
-
-/// The session that is being recorded.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct SessionStart {
-    pub(crate) ordinal: u64,
-    pub(crate) uri: String,
-}
-
-/// What a new segment begins with.
-pub(crate) struct Begin {
-    pub(crate) dataset: String,
-    pub(crate) symbols: Symbols,
-    pub(crate) marks: Vec<Mark>,
-}
-
-/// What becomes one frame.
-#[derive(Default)]
-pub(crate) struct Stretch {
-    /// It begins a new segment.
-    pub(crate) begin: Option<Begin>,
-    /// The market as it was before it.
-    pub(crate) checkpoint: Option<Vec<u8>>,
-    pub(crate) session: SessionStart,
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) first_ordinal: u64,
-    pub(crate) records: u64,
-    /// The day (since 1970-01-01) of its first record.
-    pub(crate) day: Option<u64>,
-}
-
-impl Stretch {
-    /// Whether it must wait for a record: no segment is without.
-    fn waits(&self) -> bool {
-        self.begin.is_some() && self.records == 0
-    }
-}
 
 struct State {
     open: Stretch,
@@ -517,18 +482,4 @@ pub(crate) fn head_of(ordinal: u64, session: u64, market: &Market) -> Head {
     let ts_event_max = moments().map(|moment| moment.ts_event).max().unwrap_or(0);
     let held = market.books().map(|(_, book)| book.event_ts).max().unwrap_or(0);
     Head { ordinal, session, ts_event_max: ts_event_max.max(held), ts_event: last.ts_event, ts_recv: last.ts_recv }
-}
-
-fn day_of(record: &MboMsg) -> Option<u64> {
-    let ts = if record.ts_recv == UNDEF_TIMESTAMP { record.hd.ts_event } else { record.ts_recv };
-    (ts != UNDEF_TIMESTAMP).then_some(ts / DAY_NS)
-}
-
-/// ts_out is the connection's: the record ends before it, and says so.
-fn push_without_ts_out(out: &mut Vec<u8>, records: &[MboMsg]) {
-    for record in records {
-        let at = out.len();
-        out.extend_from_slice(crate::record::mbo_bytes(record));
-        out[at] = (MBO_BYTES / 4) as u8;
-    }
 }

@@ -14,9 +14,10 @@ use super::{
     files::make_folders,
     lock::Lock,
     mark::{Mark, mark_uri},
-    queue::{Queue, SessionStart, head_of},
+    queue::{Queue, head_of},
     recovery::{Recovered, recover},
     stats::Stats,
+    stretch::SessionStart,
     writer::Writer,
 };
 use crate::{journal::Journal, market::Market};

@@ -18,8 +18,9 @@ use super::{
     index::{self, Entry, flags},
     layout::{beside, segment_path},
     mark::Mark,
-    queue::{Begin, Queue, SessionStart, Stretch},
+    queue::Queue,
     recorder::Settings,
+    stretch::{Begin, SessionStart, Stretch},
 };
 use crate::{latency::Latency, symbols::Symbols};
 
