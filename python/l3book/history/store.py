@@ -215,7 +215,7 @@ class Store(Protocol):
         """By ts, which is also what `after` names. Intervals without a trade have no row."""
 
     def order_life(self, book: Book, order_id: int, limit: int = 10_000) -> list[LifeRow]:
-        """Return the first `limit` records of this order_id, by ordinal, over all sessions."""
+        """Return the last `limit` records of this order_id, by ordinal, over all sessions."""
 
     def prune(self, before_ts: int) -> None:
         """Forget all rows from before this second. What was last known before it is forgotten, too."""

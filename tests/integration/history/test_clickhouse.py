@@ -88,7 +88,7 @@ def test_the_life_of_an_order_is_every_record_of_it(store: ClickHouseStore) -> N
         LifeRow(10, T0 - 5, T0, "A", "B", -64, 3, 130, 26, 2**32 - 1),
         LifeRow(12, T0 + 86_400 * SECOND - 5, T0 + 86_400 * SECOND, "A", "B", -64, 2, 130, 26, 2**32 - 1),
     ]
-    assert [row.ordinal for row in store.order_life(BOOK, 7, 1)] == [10]
+    assert [row.ordinal for row in store.order_life(BOOK, 7, 1)] == [12]
     assert [row.ordinal for row in store.order_life(BOOK, 2**64 - 1)] == [13]
     assert store.order_life((1, 2), 7) == []
     store.prune(T0 + 3 * SECOND)

@@ -85,7 +85,7 @@ def test_the_life_of_an_order_is_every_record_of_it(store: PostgresStore) -> Non
         LifeRow(10, T0 - 5, T0, "A", "B", -64, 3, 130, 26, 2**32 - 1),
         LifeRow(12, T0 + DAY - 5, T0 + DAY, "A", "B", -64, 2, 130, 26, 2**32 - 1),
     ]
-    assert [row.ordinal for row in store.order_life(BOOK, 7, 1)] == [10]
+    assert [row.ordinal for row in store.order_life(BOOK, 7, 1)] == [12]
     assert [(row.ordinal, row.ts_recv, row.size) for row in store.order_life(BOOK, 2**64 - 1)] == [
         (13, 2**64 - 1, 2**32 - 1)
     ]

@@ -268,9 +268,9 @@ class ClickHouseStore:
 
     def order_life(self, book: Book, order_id: int, limit: int = 10_000) -> list[LifeRow]:
         """By ordinal, from the records kept here."""
-        tail = f"ORDER BY ordinal LIMIT {limit:d}"
+        tail = f"ORDER BY ordinal DESC LIMIT {limit:d}"
         rows = self._rows(_LIFE, book, 0, None, tail, f" AND order_id = {order_id:d}")
-        return [LifeRow._make((*row[:3], chr(row[3]), chr(row[4]), *row[5:])) for row in rows]
+        return [LifeRow._make((*row[:3], chr(row[3]), chr(row[4]), *row[5:])) for row in reversed(rows)]
 
     def prune(self, before_ts: int) -> None:
         """Forget all rows from before this second: whole days at once, then the rest of a day."""

@@ -185,8 +185,8 @@ class PostgresStore:
         """By ordinal, from the records kept here."""
         asked = _Asked(book, RECORDS)
         asked.also("order_id = %s", _signed(order_id))
-        rows = self._rows(_LIFE, asked, "ORDER BY ordinal LIMIT %s", limit)
-        return [LifeRow._make((*map(_unsigned, row[:3]), *row[3:])) for row in rows]
+        rows = self._rows(_LIFE, asked, "ORDER BY ordinal DESC LIMIT %s", limit)
+        return [LifeRow._make((*map(_unsigned, row[:3]), *row[3:])) for row in reversed(rows)]
 
     def prune(self, before_ts: int) -> None:
         """Forget all rows from before this second: whole days at once, then the rest of a day."""
