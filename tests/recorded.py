@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from l3book._core import FileReader, Simulator
 from running import POLL_INTERVAL_S, STATE_TIMEOUT_S, RunningServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -36,6 +37,20 @@ def serve_recorded(
     server.wait_for_state("ended")
     wait_until_recorded(server)
     return server
+
+
+@contextlib.contextmanager
+def recorded_server(path: Path, folder: Path, **settings: object) -> Iterator[RunningServer]:
+    """`serve_recorded` for the tests of a module: it ends with the context."""
+    with contextlib.ExitStack() as running:
+
+        def start(*arguments: str, **options: Any) -> RunningServer:
+            server = RunningServer(*arguments, **options)
+            running.callback(server.kill)
+            server.wait_until_listening()
+            return server
+
+        yield serve_recorded(start, path, folder, **settings)
 
 
 def wait_until_recorded(server: RunningServer) -> None:

@@ -53,7 +53,7 @@ def everything(store: Store | NaiveStore) -> dict[str, list]:
 
 
 class Conformance:
-    """The tests; `make_store` gives an unopened Store on the same data every time, and can be pickled."""
+    """The tests. A subclass has the fixture `make_store`: an unopened Store on the same data each time; can be pickled."""
 
     is_transactional = True
     """Whether a batch that was cut off by a crash leaves nothing. Where not, writing it again must mend it."""
@@ -61,10 +61,6 @@ class Conformance:
     questions = 60
     """How many of each random stream."""
     batches_until_killed = 400
-
-    @pytest.fixture
-    def make_store(self) -> Callable[[], Store]:
-        raise NotImplementedError
 
     @pytest.fixture
     def store(self, make_store: Callable[[], Store]) -> Iterator[Store]:

@@ -24,6 +24,7 @@ from l3book.prices import price_text
 from l3book.rows import derived, fields
 from recorded import (
     book_as_of,
+    recorded_server,
     serve_recorded,
     simulated,
     times_of,
@@ -56,17 +57,8 @@ def times(recording: Path) -> list[int]:
 @pytest.fixture(scope="module")
 def server(recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """One that has recorded all of it, with checkpoints so near to each other that books begin at different ones."""
-    running: list[RunningServer] = []
-
-    def start(*arguments: str, **options: Any) -> RunningServer:
-        running.append(RunningServer(*arguments, **options))
-        running[-1].wait_until_listening()
-        return running[-1]
-
-    folder = tmp_path_factory.mktemp("history")
-    yield serve_recorded(start, recording, folder, history_checkpoint_records=7000)
-    for one in running:
-        one.kill()
+    with recorded_server(recording, tmp_path_factory.mktemp("history"), history_checkpoint_records=7000) as server:
+        yield server
 
 
 def past(server: RunningServer, name: str, query: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from websockets.sync.client import ClientConnection
 from http_contract import problem
 from l3book.client import AsyncClient, Client, ReplayError
 from mirror import Mirror
-from recorded import serve_recorded, simulated, times_of
+from recorded import recorded_server, serve_recorded, simulated, times_of
 from running import POLL_INTERVAL_S, STATE_TIMEOUT_S, RunningServer
 from sockets import ANSWER_TIMEOUT_S, connect, hear, hear_until, say
 
@@ -42,18 +42,9 @@ def times(recording: Path) -> list[int]:
 
 @pytest.fixture(scope="module")
 def server(recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    running: list[RunningServer] = []
-
-    def start(*arguments: str, **options: Any) -> RunningServer:
-        running.append(RunningServer(*arguments, **options))
-        running[-1].wait_until_listening()
-        return running[-1]
-
-    folder = tmp_path_factory.mktemp("history")
     settings = {"replays_per_key_max": 16, "slow_consumer_timeout_s": 600, "history_checkpoint_records": 9000}
-    yield serve_recorded(start, recording, folder, **settings)
-    for one in running:
-        one.kill()
+    with recorded_server(recording, tmp_path_factory.mktemp("history"), **settings) as server:
+        yield server
 
 
 def subscribe(client: ClientConnection, channel: str, instrument: str = "SYN0", **more: Any) -> dict[str, Any]:
