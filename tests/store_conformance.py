@@ -53,7 +53,7 @@ def everything(store: Store | NaiveStore) -> dict[str, list]:
 
 
 class Conformance:
-    """The tests. A subclass has the fixture `make_store`: an unopened Store on the same data each time; can be pickled."""
+    """The tests. A subclass has the fixture `make_store`: an unopened Store on the same data each time, picklable."""
 
     is_transactional = True
     """Whether a batch that was cut off by a crash leaves nothing. Where not, writing it again must mend it."""
