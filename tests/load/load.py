@@ -185,10 +185,11 @@ def received_records(server: running.RunningServer, expected: int) -> int:
 
 
 def under_load(arguments: argparse.Namespace, recording: Path, phases: list[Phase]) -> list[str]:
-    """Both phases against one server and one gateway."""
+    """Both phases against one server, which records what it applies, and one gateway."""
     gateway = RunningGateway(recording, "--rate", arguments.rate, "--loop", "--as-if-now")
     source = f"live://GLBX.MDP3?symbols=ALL_SYMBOLS&gateway={gateway.address}"
-    server = running.RunningServer("--source", source, env={"DATABENTO_API_KEY": KEY})
+    history = [] if arguments.no_history else ["--history", str(recording.parent / "history")]
+    server = running.RunningServer("--source", source, *history, env={"DATABENTO_API_KEY": KEY})
     try:
         server.wait_until_listening()
         server.wait_until_ready()
@@ -241,6 +242,7 @@ def main() -> int:
     parser.add_argument("--checked", type=int, default=10, help="clients that keep the book and recompute each CRC")
     parser.add_argument("--clients", type=int, default=100, help="of the first phase, told every 50 ms")
     parser.add_argument("--many", type=int, default=1000, help="of the second phase, told every second")
+    parser.add_argument("--no-history", action="store_true", help="do not record what is served")
     parser.add_argument("--records", type=int, default=RECORDS, help="of the recording, which is sent again and again")
     arguments = parser.parse_args()
     # A thousand clients in one process would wait for its collections together.
