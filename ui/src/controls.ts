@@ -1,72 +1,76 @@
-/** Buttons and keys: theme, side colours, depth, help, and the shortcuts. */
+/** Buttons and their keys: theme, side colours, depth, and the help that lists all keys. */
 
 import { byTestId, make, setData } from "./dom";
-import { applyPreferences, LADDER_DEPTHS, savePreferences, SYSTEM_LIGHT, themeOf, type Preferences } from "./preferences";
-
-export interface ControlActions {
-  readonly focusPicker: () => void;
-  readonly centre: () => void;
-  /** The colours of the page have changed. */
-  readonly recoloured: () => void;
-  readonly depthChosen: (depth: number) => void;
-}
+import type { Keys } from "./keys";
+import type { Actions } from "./pane";
+import { LADDER_DEPTHS, SYSTEM_LIGHT, themeOf } from "./preferences";
+import type { State } from "./state";
 
 export class Controls {
-  readonly #preferences: Preferences;
-  readonly #actions: ControlActions;
+  readonly #state: State;
+  readonly #actions: Actions;
+  readonly #keys: Keys;
   readonly #help = byTestId("help", HTMLDialogElement);
+  readonly #helpKeys = byTestId("help-keys", HTMLElement);
   readonly #depths = byTestId("depth-choice", HTMLElement);
   readonly #theme = byTestId("theme-button", HTMLButtonElement);
   readonly #sides = byTestId("sides-button", HTMLButtonElement);
   readonly #systemLight = matchMedia(SYSTEM_LIGHT);
 
-  constructor(preferences: Preferences, actions: ControlActions) {
-    this.#preferences = preferences;
+  constructor(state: State, actions: Actions, keys: Keys) {
+    this.#state = state;
     this.#actions = actions;
+    this.#keys = keys;
     this.#depths.append(...LADDER_DEPTHS.map((depth) => this.#depthButton(depth)));
-    const onClick = (id: string, act: () => void): void => {
-      byTestId(id, HTMLButtonElement).addEventListener("click", act);
-    };
-    onClick("theme-button", () => {
+    this.#theme.addEventListener("click", () => {
       this.#toggleTheme();
     });
-    onClick("sides-button", () => {
-      this.#preferences.sides = this.#preferences.sides === "blue-orange" ? "green-red" : "blue-orange";
-      this.#apply();
+    this.#sides.addEventListener("click", () => {
+      actions.prefer({ sides: state.preferences.sides === "blue-orange" ? "green-red" : "blue-orange" });
     });
-    onClick("centre-button", actions.centre);
-    onClick("help-button", () => {
-      this.#help.showModal();
+    byTestId("help-button", HTMLButtonElement).addEventListener("click", () => {
+      this.#showHelp();
     });
-    onClick("help-close", () => {
+    byTestId("help-close", HTMLButtonElement).addEventListener("click", () => {
       this.#help.close();
     });
-    document.addEventListener("keydown", (event) => {
-      this.#key(event);
-    });
     this.#systemLight.addEventListener("change", () => {
-      this.#apply();
+      actions.prefer({});
     });
-    this.#apply();
+    actions.bind("t", "dark or light theme", () => {
+      this.#toggleTheme();
+    });
+    actions.bind("?", "this help", () => {
+      this.#showHelp();
+    });
+    this.write();
   }
 
-  #apply(): void {
-    applyPreferences(this.#preferences);
-    savePreferences(this.#preferences);
-    const shown = themeOf(this.#preferences, this.#systemLight.matches);
+  /** Shows what is chosen. */
+  write(): void {
+    const { preferences } = this.#state;
+    const shown = themeOf(preferences, this.#systemLight.matches);
     this.#theme.ariaLabel = shown === "dark" ? "Switch to the light theme" : "Switch to the dark theme";
-    this.#sides.ariaLabel =
-      this.#preferences.sides === "blue-orange" ? "Show bids green and asks red" : "Show bids blue and asks orange";
+    this.#sides.ariaLabel = preferences.sides === "blue-orange" ? "Show bids green and asks red" : "Show bids blue and asks orange";
     for (const button of this.#depths.querySelectorAll("button")) {
-      button.ariaPressed = String(button.dataset["depth"] === String(this.#preferences.depth));
+      button.ariaPressed = String(button.dataset["depth"] === String(preferences.depth));
     }
-    this.#actions.recoloured();
   }
 
   #toggleTheme(): void {
-    const shown = themeOf(this.#preferences, this.#systemLight.matches);
-    this.#preferences.theme = shown === "dark" ? "light" : "dark";
-    this.#apply();
+    const shown = themeOf(this.#state.preferences, this.#systemLight.matches);
+    this.#actions.prefer({ theme: shown === "dark" ? "light" : "dark" });
+  }
+
+  #showHelp(): void {
+    const rows = this.#keys.bindings.map(({ label, description }) => {
+      const [row, term] = [make("div"), make("dt")];
+      term.append(make("kbd", "", label));
+      row.append(term, make("dd", "", description));
+      return row;
+    });
+    this.#helpKeys.replaceChildren(...rows);
+    this.#help.showModal();
   }
 
   #depthButton(depth: number): HTMLButtonElement {
@@ -75,29 +79,8 @@ export class Controls {
     button.title = `${depth} levels of each side`;
     setData(button, "depth", String(depth));
     button.addEventListener("click", () => {
-      this.#preferences.depth = depth;
-      this.#apply();
-      this.#actions.depthChosen(depth);
+      this.#actions.prefer({ depth });
     });
     return button;
-  }
-
-  #key(event: KeyboardEvent): void {
-    const typing = event.target instanceof HTMLInputElement;
-    if (typing || event.ctrlKey || event.metaKey || event.altKey || this.#help.open) return;
-    const keys: Readonly<Record<string, () => void>> = {
-      "/": this.#actions.focusPicker,
-      c: this.#actions.centre,
-      t: () => {
-        this.#toggleTheme();
-      },
-      "?": () => {
-        this.#help.showModal();
-      },
-    };
-    const act = keys[event.key.toLowerCase()];
-    if (act === undefined) return;
-    event.preventDefault();
-    act();
   }
 }

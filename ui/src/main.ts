@@ -1,24 +1,26 @@
 /** Wires feed, state, panes and the frame loop together. */
 
 import "./style.css";
+import { parseAddress } from "./address";
 import { Controls } from "./controls";
 import { byTestId, setData, setText } from "./dom";
 import { StreamingFeed } from "./feed/streaming";
 import type { Feed, FeedHandlers, Link } from "./feed/feed";
 import { keyOf } from "./feed/wire";
+import { PaneHost } from "./host";
 import { keepKey, loadKey } from "./key";
+import { Keys } from "./keys";
 import { Loop } from "./loop";
 import { notices } from "./notices";
+import type { Actions } from "./pane";
+import { FIRST_PANES, LATER_PANES } from "./panes";
 import { readPalette } from "./panes/canvas";
-import { DepthPane } from "./panes/depth";
-import { HealthPane } from "./panes/health";
-import { LadderPane } from "./panes/ladder";
 import { Picker } from "./panes/picker";
 import { StatusPane } from "./panes/status";
 import { SummaryPane } from "./panes/summary";
 import { Tip } from "./panes/tip";
-import { PriceWidth } from "./panes/price-width";
-import { applyPreferences, loadPreferences } from "./preferences";
+import { applyPreferences, loadPreferences, savePreferences } from "./preferences";
+import { get } from "./feed/request";
 import { nameOf, State } from "./state";
 
 const LINK_WORDS: Readonly<Record<Link["state"], string>> = {
@@ -29,23 +31,15 @@ const LINK_WORDS: Readonly<Record<Link["state"], string>> = {
   down: "disconnected",
 };
 
-const preferences = loadPreferences();
-applyPreferences(preferences);
-
 const state = new State();
+state.preferences = loadPreferences();
+applyPreferences(state.preferences);
+
 const tip = new Tip();
-const repaint = (): void => {
-  loop.atOnce();
-};
-const onPointer = (): void => {
-  loop.pointerMoved();
-};
+const keys = new Keys();
+const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 const linkPill = byTestId("link", HTMLElement);
-const ladder = new LadderPane(preferences.depth, tip, repaint, onPointer);
-const depth = new DepthPane(tip, repaint, onPointer);
-const health = new HealthPane(state, tip, repaint, onPointer);
 const summary = new SummaryPane();
-const priceWidth = new PriceWidth();
 const picker = new Picker(choose);
 const status = new StatusPane({
   retry: () => {
@@ -67,48 +61,60 @@ const loop = new Loop(
       setData(linkPill, "state", link.state);
       const standing = state.standing();
       setData(document.body, "standing", standing);
-      if (priceWidth.write(state.book)) ladder.remeasure();
       const title = state.book === null ? "l3book" : `${nameOf(state.book)} · l3book`;
       if (document.title !== title) document.title = title;
       picker.write(state.instruments ?? [], state.selected);
       status.write(notices(state, nowMs));
       summary.write(state.book, standing, nowMs);
-      ladder.write(state.book);
-      depth.take(state.depth);
-      health.write(state.metrics);
+      host.write(state, nowMs);
       this.paintCanvases(nowMs);
     },
     paintCanvases(nowMs) {
-      ladder.paint(palette);
-      depth.paint(palette);
-      health.paint(nowMs, palette);
+      host.paint(palette, nowMs);
     },
   },
-  () => matchMedia("(prefers-reduced-motion: reduce)").matches,
+  () => ({ isReduced: reducedMotion.matches, textIntervalMs: state.preferences.textIntervalMs }),
 );
 
-const feed: Feed = new StreamingFeed(watched(state), { key: loadKey });
-feed.setDepth(preferences.depth);
+const repaint = (): void => {
+  loop.atOnce();
+};
+const onPointer = (): void => {
+  loop.pointerMoved();
+};
 
-new Controls(preferences, {
-  focusPicker: () => {
-    picker.focus();
+const feed: Feed = new StreamingFeed(watched(state), { key: loadKey });
+feed.setDepth(state.preferences.depth);
+
+const actions: Actions = {
+  feed,
+  choose,
+  selectOrder: (orderId) => {
+    state.order = orderId;
+    repaint();
   },
-  centre: () => {
-    ladder.centre();
+  request: (path) => get(path, loadKey()),
+  bind: (key, description, act) => {
+    keys.bind(key, description, act);
   },
-  recoloured: () => {
+  prefer: (changes) => {
+    Object.assign(state.preferences, changes);
+    savePreferences(state.preferences);
+    applyPreferences(state.preferences);
+    feed.setDepth(state.preferences.depth);
+    controls.write();
     palette = readPalette();
     repaint();
   },
-  depthChosen: (levels) => {
-    ladder.setDepth(levels);
-    feed.setDepth(levels);
-    repaint();
-  },
+};
+actions.bind("/", "find an instrument", () => {
+  picker.focus();
 });
+const controls = new Controls(state, actions, keys);
+const host = new PaneHost({ state, actions, tip, repaint, onPointer });
+for (const [name, make] of FIRST_PANES) host.add(name, make);
 
-/** Every feed event reaches the state, and then the loop. */
+/** Every feed event reaches the state, then the panes, then the loop. */
 function watched(target: State): FeedHandlers {
   return {
     onLink: (link) => {
@@ -119,8 +125,14 @@ function watched(target: State): FeedHandlers {
       target.onBook(book);
       loop.changed();
     },
-    onDepth: (book) => {
+    onDepth: (book, isSnapshot) => {
       target.onDepth(book);
+      host.takeDepth(book, isSnapshot);
+      loop.changed();
+    },
+    onTrades: (trades, isSnapshot) => {
+      target.onTrades(trades, isSnapshot);
+      host.takeTrades(trades, isSnapshot);
       loop.changed();
     },
     onInstruments: (instruments) => {
@@ -136,6 +148,15 @@ function watched(target: State): FeedHandlers {
     onNews: () => {
       target.onNews();
     },
+    onReplay: (replay) => {
+      target.onReplay(replay);
+      loop.changed();
+    },
+    onReset: (why) => {
+      target.onReset(why);
+      host.reset();
+      loop.changed();
+    },
     onProblem: (channel, problem) => {
       target.onProblem(channel, problem);
       loop.changed();
@@ -150,15 +171,18 @@ function choose(instrument: string): void {
 
 function select(instrument: string | null): void {
   state.select(instrument);
+  host.reset();
   feed.select(instrument);
   repaint();
 }
 
 function selectFromAddress(): void {
-  const hash = location.hash.slice(1);
-  // A hand-typed address may hold a lone percent sign; it is then taken as it stands.
-  const instrument = /%(?![0-9a-f]{2})/i.test(hash) ? hash : decodeURIComponent(hash);
-  if (instrument !== "" && instrument !== state.selected) select(instrument);
+  const { instrument } = parseAddress(location.hash);
+  if (instrument !== null && instrument !== state.selected) select(instrument);
+}
+
+async function addLaterPanes(): Promise<void> {
+  for (const [name, load] of LATER_PANES) host.add(name, await load());
 }
 
 window.addEventListener("hashchange", selectFromAddress);
@@ -170,4 +194,7 @@ document.addEventListener("visibilitychange", () => {
 selectFromAddress();
 feed.start();
 if (document.hidden) feed.pause();
+keys.listen();
 loop.start();
+// Behind the first frame, so that nothing of it comes before the first ladder.
+requestAnimationFrame(() => setTimeout(() => void addLaterPanes()));

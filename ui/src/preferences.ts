@@ -1,17 +1,27 @@
 /** What the reader chose: kept in the browser, applied to the root element. */
 
+import { TEXT_INTERVAL_MS } from "./loop";
+
 export const LADDER_DEPTHS = [5, 10, 20, 50] as const;
 export const LADDER_DEPTH_DEFAULT = 10;
+/** How many ticks make one row of the ladder. */
+export const GROUPINGS = [1, 2, 5, 10, 20, 50, 100] as const;
+/** How often text may change; slower reads more calmly. */
+export const TEXT_INTERVALS_MS = [TEXT_INTERVAL_MS, 250, 1_000] as const;
 
 const THEMES = ["dark", "light"] as const;
 export type Theme = (typeof THEMES)[number];
-export type SideColours = "blue-orange" | "green-red";
+export const SIDE_COLOURS = ["blue-orange", "green-red"] as const;
+export type SideColours = (typeof SIDE_COLOURS)[number];
 
 export interface Preferences {
   /** Null until the reader chooses: the page then follows the system. */
   theme: Theme | null;
   sides: SideColours;
+  /** Levels of each side in the ladder. */
   depth: number;
+  grouping: number;
+  textIntervalMs: number;
 }
 
 const STORAGE_KEY = "l3book.preferences";
@@ -22,10 +32,14 @@ export function loadPreferences(): Preferences {
 
 /** What was kept, with the default for whatever was not, or no longer makes sense. */
 export function preferencesFrom(stored: Readonly<Record<string, unknown>>): Preferences {
+  const choice = <T>(name: keyof Preferences, choices: readonly T[], otherwise: T): T =>
+    choices.find((each) => each === stored[name]) ?? otherwise;
   return {
-    theme: THEMES.find((theme) => theme === stored["theme"]) ?? null,
-    sides: stored["sides"] === "green-red" ? "green-red" : "blue-orange",
-    depth: LADDER_DEPTHS.find((depth) => depth === stored["depth"]) ?? LADDER_DEPTH_DEFAULT,
+    theme: choice<Theme | null>("theme", THEMES, null),
+    sides: choice("sides", SIDE_COLOURS, "blue-orange"),
+    depth: choice("depth", LADDER_DEPTHS, LADDER_DEPTH_DEFAULT),
+    grouping: choice("grouping", GROUPINGS, 1),
+    textIntervalMs: choice("textIntervalMs", TEXT_INTERVALS_MS, TEXT_INTERVAL_MS),
   };
 }
 

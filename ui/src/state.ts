@@ -1,7 +1,8 @@
 /** What the page knows. Feed events change it here and nowhere else; panes only read it. */
 
 import { keyOf, type Book, type Instrument, type Metrics, type Problem } from "./feed/wire";
-import type { Channel, FeedHandlers, Link } from "./feed/feed";
+import type { Channel, FeedHandlers, Link, Replay, Reset, Trade } from "./feed/feed";
+import { preferencesFrom, type Preferences } from "./preferences";
 import { Series } from "./series";
 
 /** A source that runs and brings nothing new for this long is called stale. */
@@ -11,8 +12,11 @@ export const RESTART_NOTICE_MS = 8_000;
 /** Answers take their time on the way; a start later by more than this is the start of another process. */
 const STARTED_TOLERANCE_MS = 500;
 
-/** Whether the book is the market's now, the last of a source that has ended, or only remembered. */
-export type Standing = "current" | "ended" | "last-known";
+/** So many of the last trades are kept. */
+export const TRADES_KEPT_MAX = 1_000;
+
+/** Whether the book is the market's now, that of a past moment, the last of a source that has ended, or only remembered. */
+export type Standing = "current" | "past" | "ended" | "last-known";
 
 export interface Restart {
   readonly what: "server" | "book";
@@ -26,6 +30,13 @@ export class State implements FeedHandlers {
   depth: Book | null = null;
   instruments: readonly Instrument[] | null = null;
   metrics: Metrics | null = null;
+  /** Of the selected instrument, newest last. */
+  trades: readonly Trade[] = [];
+  /** Null: the books are those of now. */
+  replay: Replay | null = null;
+  /** The order that the reader looks at closely. */
+  order: string | null = null;
+  preferences: Preferences = preferencesFrom({});
   readonly problems = new Map<Channel, Problem>();
   readonly throughput = new Series(2);
   readonly applyLatency = new Series(2);
@@ -47,8 +58,8 @@ export class State implements FeedHandlers {
   /** Forgets the book of another instrument. */
   select(instrument: string | null): void {
     this.selected = instrument;
-    this.book = null;
-    this.depth = null;
+    this.order = null;
+    this.onReset("moved");
     this.problems.delete("book");
     this.problems.delete("depth");
     this.#changed();
@@ -74,6 +85,23 @@ export class State implements FeedHandlers {
   onDepth(book: Book): void {
     this.depth = book;
     this.revision += 1;
+  }
+
+  onTrades(trades: readonly Trade[], isSnapshot: boolean): void {
+    this.trades = (isSnapshot ? trades : [...this.trades, ...trades]).slice(-TRADES_KEPT_MAX);
+    this.revision += 1;
+  }
+
+  onReplay(replay: Replay | null): void {
+    this.replay = replay;
+    this.revision += 1;
+  }
+
+  onReset(why: Reset): void {
+    this.trades = [];
+    // A book that begins anew stays on view until its next snapshot; one of another time or name must not.
+    if (why === "moved") this.book = this.depth = null;
+    this.#changed();
   }
 
   onInstruments(instruments: readonly Instrument[]): void {
@@ -107,15 +135,16 @@ export class State implements FeedHandlers {
     const source = this.metrics?.source.state;
     if (this.book === null) return "current";
     const isCut = this.link.state === "down" || this.link.state === "locked";
-    if (isCut || this.problems.has("book") || source === "failed" || source === "reconnecting") {
-      return "last-known";
-    }
+    if (isCut || this.problems.has("book")) return "last-known";
+    // What becomes of the source does not change what has been.
+    if (this.replay !== null) return "past";
+    if (source === "failed" || source === "reconnecting") return "last-known";
     return source === "ended" ? "ended" : "current";
   }
 
   /** ms without a new seq while the source says that it runs; null when that is no news. */
   staleForMs(): number | null {
-    const running = this.link.state === "open" && this.metrics?.source.state === "running";
+    const running = this.link.state === "open" && this.replay === null && this.metrics?.source.state === "running";
     if (!running || this.book === null || this.problems.has("book")) return null;
     const waited = this.#now() - this.changedAtMs;
     return waited >= STALE_AFTER_MS ? waited : null;

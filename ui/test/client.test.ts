@@ -282,21 +282,3 @@ describe("records", () => {
     expect(originOf(frame(6, true).subarray(0, 5))).toBeNull();
   });
 });
-
-describe("the page", () => {
-  beforeEach(() => { open(); });
-
-  it("does not load the client, which it does not use", () => {
-    const seen = new Set<string>();
-    const visit = (url: URL): void => {
-      if (seen.has(url.pathname)) return;
-      seen.add(url.pathname);
-      for (const [, path = ""] of readFileSync(url, "utf8").matchAll(/^(?:import|\} from) .*?"(\.[^"]+)";$/gm)) {
-        if (!path.endsWith(".css")) visit(new URL(`${path}.ts`, url));
-      }
-    };
-    visit(new URL("../src/main.ts", import.meta.url));
-    expect(seen.size).toBeGreaterThan(20);
-    expect([...seen].filter((path) => path.includes("/client/"))).toEqual([]);
-  });
-});

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Loop } from "../src/loop";
+import { Loop, TEXT_INTERVAL_MS } from "../src/loop";
 
 function painted(reduced: boolean, drive: (loop: Loop, frame: (atMs: number) => void) => void): string[] {
   const log: string[] = [];
@@ -7,7 +7,7 @@ function painted(reduced: boolean, drive: (loop: Loop, frame: (atMs: number) => 
     paintAll: (atMs: number) => log.push(`all ${atMs}`),
     paintCanvases: (atMs: number) => log.push(`canvas ${atMs}`),
   };
-  const loop = new Loop(painter, () => reduced);
+  const loop = new Loop(painter, () => ({ isReduced: reduced, textIntervalMs: TEXT_INTERVAL_MS }));
   drive(loop, (atMs) => {
     loop.frame(atMs);
   });
@@ -22,8 +22,12 @@ describe("the frame loop", () => {
         frame(atMs);
       }
     });
-    expect(log.length).toBeLessThanOrEqual(10);
-    expect(log.length).toBeGreaterThanOrEqual(8);
+    const [texts, canvases] = ["all", "canvas"].map((kind) => log.filter((line) => line.startsWith(kind)).length);
+    expect(texts).toBeLessThanOrEqual(10);
+    expect(texts).toBeGreaterThanOrEqual(8);
+    // Canvases come between the texts, and at most 30 times a second in all.
+    expect(canvases).toBeGreaterThanOrEqual(8);
+    expect(log.length).toBeLessThanOrEqual(30);
   });
 
   it("keeps countdowns moving without data", () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { TEXT_INTERVAL_MS } from "../src/loop";
 import { LADDER_DEPTH_DEFAULT, preferencesFrom, themeOf } from "../src/preferences";
 
 describe("preferences", () => {
@@ -20,10 +21,12 @@ describe("preferences", () => {
   });
 
   it("fall back to the defaults for what makes no sense", () => {
-    expect(preferencesFrom({ theme: "pink", sides: 3, depth: 7 })).toEqual({
+    expect(preferencesFrom({ theme: "pink", sides: 3, depth: 7, grouping: 3, textIntervalMs: "1000" })).toEqual({
       theme: null,
       sides: "blue-orange",
       depth: LADDER_DEPTH_DEFAULT,
+      grouping: 1,
+      textIntervalMs: TEXT_INTERVAL_MS,
     });
   });
 });

@@ -1,9 +1,25 @@
 /** What the page needs from a transport: polling alone, or a WebSocket for the books. */
 
+import type { Trade } from "../client/messages";
 import type { Book, Instrument, Metrics, Problem } from "./wire";
 
-/** `book` carries queues for the ladder, `depth` more levels without them for the depth chart. */
-export type Channel = "book" | "depth" | "instruments" | "metrics";
+export type { Trade };
+
+/** Where the page stands in time. */
+export interface Replay {
+  readonly id: string;
+  readonly state: "playing" | "paused" | "ended" | "failed";
+  /** The recorded time shown, in ns, by ts_recv. */
+  readonly ts: string;
+  /** How many times as fast as it was recorded. */
+  readonly speed: number;
+}
+
+/** `book` carries queues for the ladder, `depth` all levels; `replay` is told only of refusals. */
+export type Channel = "book" | "depth" | "instruments" | "metrics" | "replay";
+
+/** The book begins a new epoch, or it is another book: of another time, or another instrument. */
+export type Reset = "epoch" | "moved";
 
 export type Link =
   | { readonly state: "connecting" }
@@ -16,19 +32,42 @@ export type Link =
   /** `retryAtMs` is on the clock of `performance.now()`; null while an attempt is under way. */
   | { readonly state: "down"; readonly reason: string; readonly attempt: number; readonly retryAtMs: number | null };
 
-export interface FeedHandlers {
+/** What HTTP alone can tell. */
+export interface RestHandlers {
   onLink(link: Link): void;
   onBook(book: Book): void;
-  onDepth(book: Book): void;
+  /** All levels that are carried, with their queues. */
+  onDepth(book: Book, isSnapshot: boolean): void;
   onInstruments(instruments: readonly Instrument[]): void;
   onMetrics(metrics: Metrics): void;
-  /** The book has moved, though perhaps not within the levels that are carried. */
-  onNews(): void;
   /** The server refused this channel; null when it answers again. The feed goes on asking. */
   onProblem(channel: Channel, problem: Problem | null): void;
 }
 
-export interface Feed {
+export interface FeedHandlers extends RestHandlers {
+  /** Of the selected instrument. */
+  onTrades(trades: readonly Trade[], isSnapshot: boolean): void;
+  /** The book has moved, though perhaps not within the levels that are carried. */
+  onNews(): void;
+  /** Told with each answer about a replay, and every second of one; null: the books are those of now. */
+  onReplay(replay: Replay | null): void;
+  /** What follows does not continue what was. */
+  onReset(why: Reset): void;
+}
+
+/** Each resolves when the server has done it, and rejects with a Refusal. */
+export interface Travel {
+  /** `from` is in ns or ISO 8601. */
+  replay(from: string, options?: { readonly speed?: number; readonly paused?: boolean }): Promise<void>;
+  pausePlay(): Promise<void>;
+  resumePlay(speed?: number): Promise<void>;
+  /** By so many events of the selected instrument; negative: back. */
+  step(events: number): Promise<void>;
+  seek(at: string): Promise<void>;
+  live(): Promise<void>;
+}
+
+export interface RestFeed {
   start(): void;
   /** Which book, as a symbol, an instrument_id or publisher_id:instrument_id; null for none. */
   select(instrument: string | null): void;
@@ -40,4 +79,19 @@ export interface Feed {
   pause(): void;
   resume(): void;
   close(): void;
+}
+
+export interface Feed extends RestFeed, Travel {}
+
+/** The server says no, or cannot be asked. */
+export class FeedRefusal extends Error {
+  override readonly name = "FeedRefusal";
+  readonly code: string;
+  readonly detail: string;
+
+  constructor(code: string, detail: string) {
+    super(`${code}: ${detail}`);
+    this.code = code;
+    this.detail = detail;
+  }
 }

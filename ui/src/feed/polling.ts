@@ -4,7 +4,7 @@
  */
 
 import { retryDelayMs } from "./backoff";
-import type { Channel, Feed, FeedHandlers } from "./feed";
+import type { Channel, RestFeed, RestHandlers } from "./feed";
 import { Poller } from "./poller";
 import { REQUEST_TIMEOUT_MS, type Answer } from "./request";
 import { parseBook, parseInstruments, parseMetrics, type Problem } from "./wire";
@@ -46,10 +46,10 @@ const UNAUTHORIZED = 401;
 
 type Phase = "idle" | "connecting" | "open" | "down" | "locked" | "paused" | "closed";
 
-export class PollingFeed implements Feed {
-  readonly #handlers: FeedHandlers;
+export class PollingFeed implements RestFeed {
+  readonly #handlers: RestHandlers;
   readonly #settings: PollingSettings;
-  readonly #pollers: Readonly<Record<Channel, Poller>>;
+  readonly #pollers: Readonly<Record<Exclude<Channel, "replay">, Poller>>;
   readonly #refused = new Set<Channel>();
   #phase: Phase = "idle";
   #attempt = 0;
@@ -59,7 +59,7 @@ export class PollingFeed implements Feed {
   #levels = 10;
   #polledBooks: boolean;
 
-  constructor(handlers: FeedHandlers, settings: Partial<PollingSettings> = {}) {
+  constructor(handlers: RestHandlers, settings: Partial<PollingSettings> = {}) {
     this.#handlers = handlers;
     this.#settings = { ...DEFAULTS, ...settings };
     this.#polledBooks = this.#settings.polledBooks;
@@ -69,7 +69,7 @@ export class PollingFeed implements Feed {
         handlers.onBook(parseBook(body));
       }),
       depth: this.#poller("depth", depthIntervalMs, () => this.#bookUrl(2, DEPTH_CHART_LEVELS), (body) => {
-        handlers.onDepth(parseBook(body));
+        handlers.onDepth(parseBook(body), true);
       }),
       instruments: this.#poller("instruments", slowIntervalMs, () => "/v1/instruments", (body) => {
         handlers.onInstruments(parseInstruments(body));

@@ -59,3 +59,12 @@ function tryJson(text: string): unknown {
     return null;
   }
 }
+
+const NEVER = new AbortController().signal;
+
+/** A single GET, for what is asked for once. */
+export async function get(url: string, key: string | null): Promise<Exclude<Answer, { kind: "aborted" | "unchanged" }>> {
+  const answer = await request(url, { method: "GET", etag: null, key, abort: NEVER, timeoutMs: REQUEST_TIMEOUT_MS });
+  if (answer.kind === "aborted" || answer.kind === "unchanged") return { kind: "failed", reason: `unexpectedly ${answer.kind}` };
+  return answer;
+}

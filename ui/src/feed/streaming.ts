@@ -4,7 +4,7 @@
  */
 
 import { retryDelayMs } from "./backoff";
-import type { Feed, FeedHandlers, Link } from "./feed";
+import { FeedRefusal, type Feed, type FeedHandlers, type Link, type RestHandlers } from "./feed";
 import type { Mirror } from "./mirror";
 import { BOOK_INTERVAL_MS, DEPTH_CHART_LEVELS, PollingFeed, type PollingSettings } from "./polling";
 import { request } from "./request";
@@ -99,7 +99,35 @@ export class StreamingFeed implements Feed {
     this.#rest.close();
   }
 
-  #restHandlers(): FeedHandlers {
+  replay(): Promise<void> {
+    return this.#noStream();
+  }
+
+  pausePlay(): Promise<void> {
+    return this.#noStream();
+  }
+
+  resumePlay(): Promise<void> {
+    return this.#noStream();
+  }
+
+  step(): Promise<void> {
+    return this.#noStream();
+  }
+
+  seek(): Promise<void> {
+    return this.#noStream();
+  }
+
+  live(): Promise<void> {
+    return this.#noStream();
+  }
+
+  #noStream(): Promise<void> {
+    return Promise.reject(new FeedRefusal("no_stream", "the past comes by the socket only"));
+  }
+
+  #restHandlers(): RestHandlers {
     const handlers = this.#handlers;
     return {
       onLink: (link) => {
@@ -109,8 +137,8 @@ export class StreamingFeed implements Feed {
         handlers.onBook(book);
         this.#askRefusedAgain();
       },
-      onDepth: (book) => {
-        handlers.onDepth(book);
+      onDepth: (book, isSnapshot) => {
+        handlers.onDepth(book, isSnapshot);
       },
       onInstruments: (instruments) => {
         this.#instruments = instruments;
@@ -123,9 +151,6 @@ export class StreamingFeed implements Feed {
       },
       onProblem: (channel, problem) => {
         handlers.onProblem(channel, problem);
-      },
-      onNews: () => {
-        handlers.onNews();
       },
     };
   }
@@ -234,7 +259,7 @@ export class StreamingFeed implements Feed {
     const book = this.#book();
     if (book === null) return;
     this.#handlers.onBook({ ...book, bids: book.bids.slice(0, this.#levels), asks: book.asks.slice(0, this.#levels) });
-    this.#handlers.onDepth(book);
+    this.#handlers.onDepth(book, true);
   }
 
   #book(): Book | null {

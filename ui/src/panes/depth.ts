@@ -3,7 +3,8 @@
 import { byTestId } from "../dom";
 import { formatCompact, formatInteger, trimZeros } from "../format";
 import { DEPTH_CHART_LEVELS } from "../feed/polling";
-import type { Book } from "../feed/wire";
+import type { Pane, PaneContext } from "../pane";
+import type { State } from "../state";
 import { Pointer, Surface, type Palette } from "./canvas";
 import { buildDepth, pointAt, tickDecimals, ticks, type DepthCurves, type DepthPoint } from "./depth-model";
 import { roundUp } from "../series";
@@ -22,21 +23,21 @@ interface Frame {
   readonly y: (size: number) => number;
 }
 
-export class DepthPane {
+export class DepthPane implements Pane {
   readonly #surface: Surface;
   readonly #pointer: Pointer;
   readonly #tip: Tip;
   #curves: DepthCurves | null = null;
 
-  constructor(tip: Tip, repaint: () => void, onPointer: () => void) {
+  constructor({ tip, repaint, onPointer }: PaneContext) {
     const canvas = byTestId("depth-canvas", HTMLCanvasElement);
     this.#tip = tip;
     this.#surface = new Surface(canvas, repaint);
     this.#pointer = new Pointer(canvas, onPointer);
   }
 
-  take(book: Book | null): void {
-    this.#curves = book === null ? null : buildDepth(book);
+  write({ depth }: State): void {
+    this.#curves = depth === null ? null : buildDepth(depth);
   }
 
   paint(palette: Palette): void {

@@ -3,10 +3,10 @@
 import { byTestId, make, setData, setText, setTitle } from "../dom";
 import { formatCompact, formatDuration, formatInteger, formatUptime, MISSING } from "../format";
 import type { Latency, Metrics } from "../feed/wire";
+import type { Pane, PaneContext } from "../pane";
 import type { State } from "../state";
 import type { Palette } from "./canvas";
 import { Chart } from "./chart";
-import type { Tip } from "./tip";
 
 /** Counters whose growth means that something in the feed was not as it should be. */
 const WORRYING = /reject|unknown|error|invalid|bad|duplicate|excess|drop|gap/;
@@ -17,7 +17,7 @@ interface LatencyTexts {
   readonly p99: HTMLElement;
 }
 
-export class HealthPane {
+export class HealthPane implements Pane {
   readonly #messages = byTestId("messages-per-s", HTMLElement);
   readonly #events = byTestId("events-per-s", HTMLElement);
   readonly #bytes = byTestId("bytes-per-s", HTMLElement);
@@ -37,7 +37,7 @@ export class HealthPane {
   readonly #charts: readonly Chart[];
   readonly #counterValues = new Map<string, HTMLElement>();
 
-  constructor(state: State, tip: Tip, repaint: () => void, onPointer: () => void) {
+  constructor({ state, tip, repaint, onPointer }: PaneContext) {
     const chart = (id: string, series: State["throughput"], lines: string[], format: (value: number) => string): Chart =>
       new Chart(byTestId(id, HTMLCanvasElement), series, { lines, format }, tip, repaint, onPointer);
     this.#charts = [
@@ -48,7 +48,7 @@ export class HealthPane {
     this.#counters.addEventListener("toggle", repaint);
   }
 
-  write(metrics: Metrics | null): void {
+  write({ metrics }: State): void {
     setText(this.#messages, formatCompact(metrics?.messagesPerS));
     setText(this.#events, `${formatCompact(metrics?.eventsPerS)}/s`);
     setText(this.#bytes, metrics === null ? MISSING : `${formatCompact(metrics.bytesPerS)}B/s`);
@@ -70,7 +70,7 @@ export class HealthPane {
     if (this.#counters.open) this.#writeCounters(metrics?.counters ?? []);
   }
 
-  paint(nowMs: number, palette: Palette): void {
+  paint(palette: Palette, nowMs: number): void {
     for (const chart of this.#charts) chart.paint(nowMs, palette);
   }
 

@@ -2,11 +2,13 @@
 
 import { byTestId } from "../dom";
 import { formatInteger, formatTime } from "../format";
-import type { Book } from "../feed/wire";
+import type { Pane, PaneContext } from "../pane";
+import type { State } from "../state";
 import { Pointer, Surface, type Palette } from "./canvas";
 import { LadderCanvas, measureLadder, type Block, type LadderGeometry } from "./ladder-canvas";
 import { buildLadder, type Ladder } from "./ladder-model";
 import { LadderTable } from "./ladder-table";
+import { PriceWidth } from "./price-width";
 import type { Tip } from "./tip";
 
 const ROW_HEIGHT_MIN_REM = 1.5;
@@ -14,7 +16,7 @@ const ROW_HEIGHT_MAX_REM = 3;
 /** From this width on, the pane has a height of its own that the rows share; below it, the page scrolls. */
 const FIXED_HEIGHT = "(min-width: 60rem)";
 
-export class LadderPane {
+export class LadderPane implements Pane {
   readonly #scroll = byTestId("ladder-scroll", HTMLElement);
   readonly #element = byTestId("ladder", HTMLTableElement);
   readonly #header = byTestId("ladder-columns", HTMLTableRowElement);
@@ -23,14 +25,15 @@ export class LadderPane {
   readonly #canvas: LadderCanvas;
   readonly #pointer: Pointer;
   readonly #tip: Tip;
+  readonly #priceWidth = new PriceWidth();
   #ladder: Ladder | null = null;
   #geometry: LadderGeometry | null = null;
   #hovered: Block | null = null;
   #depth: number;
   #centrePending = true;
 
-  constructor(depth: number, tip: Tip, repaint: () => void, onPointer: () => void) {
-    this.#depth = depth;
+  constructor({ state, actions, tip, repaint, onPointer }: PaneContext) {
+    this.#depth = state.preferences.depth;
     this.#tip = tip;
     this.#surface = new Surface(byTestId("ladder-canvas", HTMLCanvasElement), () => {
       this.#geometry = null;
@@ -42,16 +45,11 @@ export class LadderPane {
       this.#fitRows();
       repaint();
     }).observe(this.#scroll);
-  }
-
-  /** The columns have moved. */
-  remeasure(): void {
-    this.#geometry = null;
-  }
-
-  setDepth(depth: number): void {
-    this.#depth = depth;
-    this.#centrePending = true;
+    const centre = (): void => {
+      this.centre();
+    };
+    byTestId("centre-button", HTMLButtonElement).addEventListener("click", centre);
+    actions.bind("c", "centre the ladder", centre);
   }
 
   /** Brings the middle of the book to the middle of the pane. */
@@ -62,7 +60,13 @@ export class LadderPane {
     this.#scroll.scrollTop = middle - this.#scroll.clientHeight / 2;
   }
 
-  write(book: Book | null): void {
+  write({ book, preferences }: State): void {
+    // Other widths of prices move the columns.
+    if (this.#priceWidth.write(book)) this.#geometry = null;
+    if (preferences.depth !== this.#depth) {
+      this.#depth = preferences.depth;
+      this.#centrePending = true;
+    }
     const ladder = buildLadder(book, this.#depth);
     const resized = ladder.rows.length !== this.#table.rowCount;
     this.#ladder = ladder;
