@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from running import RunningServer
 
-PAST = ("/history/", "/v1/replays", "/v1/exports")
+PAST = ("/history", "/v1/replays", "/v1/exports")
 ALL_ROUTES = {names(row[0])[0]: row for row in tables("api", "Routes")[0]}
 PAST_ROUTES = {route: row for route, row in ALL_ROUTES.items() if any(name in route for name in PAST)}
 """Those that only a server with a history answers: documented_probes_past.py."""

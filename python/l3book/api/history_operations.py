@@ -17,6 +17,7 @@ from l3book.api.history_schemas import (
     MakeExport,
     MakeReplay,
     Order,
+    Recorded,
     Replay,
     Replays,
     TradeEntry,
@@ -39,6 +40,7 @@ from l3book.api.operation import (
 from l3book.wire import Side, TimeText
 
 ROWS_FORMS: tuple[Form, ...] = ("json", "ndjson", "msgpack", "arrow")
+RECORDED_FORMS: tuple[Form, ...] = ("json", "msgpack")
 
 AT = Parameter(
     "at",
@@ -72,7 +74,22 @@ def _cursor(pattern: str) -> Parameter:
 
 def history_operations() -> tuple[Operation, ...]:
     """All of them."""
-    return (_ORDER, *_rows(), *_replays(), *_exports())
+    return (_RECORDED, _ORDER, *_rows(), *_replays(), *_exports())
+
+
+_RECORDED = Operation(
+    "/v1/history",
+    "history",
+    "What is recorded: from when to when, sessions, holes",
+    (Recorded,),
+    "All that is durable, also what is not in the tables of rows yet. Made to be asked for every few seconds.",
+    owner="past",
+    tag="History",
+    content_types=types_of(RECORDED_FORMS),
+    headers=("Cache-Control", "Vary"),
+    problems=("unknown_parameter", "not_acceptable", *PAST_PROBLEMS),
+    needs_history=True,
+)
 
 
 _ORDER = Operation(

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from l3book.api.schemas import Answer
+from l3book.api.schemas import Answer, RecordingState
 from l3book.history.exports import ExportFormat, ExportSchema
 from l3book.history.playback import PlaybackState
 from l3book.wire import (
@@ -155,6 +155,42 @@ class LevelHistory(_Rows):
 
     levels: list[LevelEntry]
     next_cursor: NextCursor = UNSET
+
+
+MaybeTime: TypeAlias = Annotated[Nanoseconds | None, Meta(description="by ts_recv; null: none is known")]
+
+
+class RecordedSession(Answer):
+    """One uninterrupted recording of a source, what of it is there."""
+
+    ordinal: Annotated[int, Meta(ge=0, description="place in the log at which it began")]
+    source: Annotated[str, Meta(description="its URI")]
+    start: MaybeTime
+    end: MaybeTime
+    records: Count
+
+
+class RecordedHole(Answer):
+    """Records that are missing in between."""
+
+    ordinal: Annotated[int, Meta(ge=0, description="place in the log of the first that is missing")]
+    records: Annotated[int, Meta(ge=0, description="so many are missing; 0: only what else is known of the feed")]
+    start: MaybeTime
+    end: MaybeTime
+    reason: str
+
+
+class Recorded(Answer):
+    """What is recorded, all that is durable: `start` to `end`, by ts_recv, null while nothing is."""
+
+    state: RecordingState
+    start: MaybeTime
+    end: MaybeTime
+    records: Count
+    sessions: Annotated[list[RecordedSession], Meta(description="the newest last, and only the newest of many")]
+    sessions_in_all: Count
+    holes: Annotated[list[RecordedHole], Meta(description="the newest last, and only the newest of many")]
+    holes_in_all: Count
 
 
 class MakeReplay(Struct, forbid_unknown_fields=True, kw_only=True, rename={"start": "from"}):

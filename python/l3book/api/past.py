@@ -13,7 +13,7 @@ from starlette.responses import Response
 from l3book._core import UNDEF_PRICE, UnknownOrderError
 from l3book.api import history_cursors as cursors
 from l3book.api import tables
-from l3book.api.history_operations import ROWS_FORMS
+from l3book.api.history_operations import RECORDED_FORMS, ROWS_FORMS
 from l3book.api.history_params import (
     RowsQuery,
     bad_cursor,
@@ -31,6 +31,9 @@ from l3book.api.history_schemas import (
     LevelHistory,
     Order,
     OrderEvent,
+    Recorded,
+    RecordedHole,
+    RecordedSession,
     TradeEntry,
     TradeHistory,
 )
@@ -69,6 +72,43 @@ class Past:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
+
+    async def history(self, request: Request) -> Response:
+        """Tell what is recorded, from when to when."""
+        check_known(request)
+        history = known(self._hub.history)
+        form, content_type = negotiated(request, RECORDED_FORMS)
+        found = await asked(history.overviews.newest())
+        state, _ = self._hub.recording.condition()
+        answer = Recorded(
+            state=state,
+            start=_time_or_none(found.start),
+            end=_time_or_none(found.end),
+            records=found.records,
+            sessions=[
+                RecordedSession(
+                    ordinal=session.ordinal,
+                    source=session.source,
+                    start=_time_or_none(session.start),
+                    end=_time_or_none(session.end),
+                    records=session.records,
+                )
+                for session in found.sessions
+            ],
+            sessions_in_all=found.sessions_in_all,
+            holes=[
+                RecordedHole(
+                    ordinal=hole.ordinal,
+                    records=hole.records,
+                    start=_time_or_none(hole.start),
+                    end=_time_or_none(hole.end),
+                    reason=hole.reason,
+                )
+                for hole in found.holes
+            ],
+            holes_in_all=found.holes_in_all,
+        )
+        return Response(encoded(answer, form), headers=_VARIES, media_type=content_type)
 
     async def order(self, request: Request) -> Response:
         """One order: where it rests, or what became of it."""
@@ -222,6 +262,10 @@ def _page(
 def _next_page(request: Request, cursor: str) -> str:
     given = {name: value for name, value in request.query_params.items() if name != "cursor"}
     return f"{quote(request.url.path)}?{urlencode({**given, 'cursor': cursor})}"
+
+
+def _time_or_none(ts: int | None) -> str | None:
+    return None if ts is None else str(ts)
 
 
 def _price_or_none(value: int) -> str | None:

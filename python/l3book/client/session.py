@@ -49,7 +49,7 @@ class Session:
         coder = msgspec.json if encoding == "json" else msgspec.msgpack
         self._encode = coder.encode
         self._decoder = coder.Decoder(Message)
-        self.travel = Travel(self._ask_for)
+        self.travel = Travel(self._ask_for, self._leave)
         """Its place in the past."""
 
     def add(self, channel: Channel, instrument: str, options: dict[str, Any]) -> State:
@@ -152,6 +152,12 @@ class Session:
                     # A restarted server does not know its instruments yet.
                     state.phase, state.due_s = "waiting", self._now() + RESYNC_INTERVAL_MIN_S
                 return
+
+    def _leave(self) -> None:
+        """Forget what came before the books went to another time, and nobody has read: it is of the time they left."""
+        for state in self.states:
+            state.forget()
+            state.dropped = False
 
     def _out_of_step(self, state: State, fault: OutOfStep) -> None:
         self.counters.crc_errors += fault.kind == "crc"

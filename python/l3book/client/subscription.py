@@ -43,6 +43,10 @@ class Update:
     instrument: str
     epoch: str
     seq: int
+    ts_event: int | None
+    """Of the last complete event's last record, in ns; None where the message does not tell: of gaps and records."""
+    ts_recv: int | None
+    """When that record was received, likewise; in the past, when it was recorded."""
     book: Book | None
     """As of this update: the subscription's book, which moves on with the next one."""
     trades: tuple[Trade, ...] = ()
@@ -132,10 +136,17 @@ class State:
         kind: Literal["snapshot", "delta"] = "delta" if isinstance(message, Delta) else "snapshot"
         if kind == "delta":
             self.resyncs_in_a_row = 0
-        return self._update(kind, trades=tuple(map(_trade, message.trades)))
+        ts_event, ts_recv = int(message.ts_event), int(message.ts_recv)
+        return self._update(kind, ts_event, ts_recv, trades=tuple(map(_trade, message.trades)))
 
-    def _update(self, kind: Literal["snapshot", "delta", "gap", "records"], **facts: Any) -> Update:
-        return Update(kind, self.channel, self.name, self.epoch, self.seq, self.book, **facts)
+    def _update(
+        self,
+        kind: Literal["snapshot", "delta", "gap", "records"],
+        ts_event: int | None = None,
+        ts_recv: int | None = None,
+        **facts: Any,
+    ) -> Update:
+        return Update(kind, self.channel, self.name, self.epoch, self.seq, ts_event, ts_recv, self.book, **facts)
 
 
 def _trade(wire: WireTrade) -> Trade:

@@ -25,19 +25,24 @@ class ReplayState:
 class Request:
     """Something that was asked, until it is answered."""
 
-    def __init__(self, request_id: int) -> None:
+    def __init__(self, request_id: int, op: str) -> None:
         self.request_id = request_id
+        self.op = op
         self.is_answered = False
         self.error: ClientError | None = None
 
 
 class Travel:
-    """The replay of one connection; `send` sends a request and returns its id."""
+    """The replay of one connection.
 
-    def __init__(self, send: Callable[[dict[str, Any]], int]) -> None:
+    `send` sends a request and returns its id; `leave` is called when the books are those of another time from here on.
+    """
+
+    def __init__(self, send: Callable[[dict[str, Any]], int], leave: Callable[[], None]) -> None:
         self.state: ReplayState | None = None
         """None: the connection shows the books as they are now."""
         self._send = send
+        self._leave = leave
         self._asked: dict[int, Request] = {}
         self._joined: str | None = None
         """The replay of POST /v1/replays that it is in."""
@@ -47,7 +52,7 @@ class Travel:
         if op == "replay":
             self._joined = options.get("replay")
         given = {name: value for name, value in options.items() if value is not None}
-        request = Request(self._send({"op": op, **given}))
+        request = Request(self._send({"op": op, **given}), op)
         self._asked[request.request_id] = request
         return request
 
@@ -55,7 +60,11 @@ class Travel:
         """Take an ack, if it is about replays; -> whether it is."""
         if ack.replay is UNSET:
             return False
+        before, asked = self.state, self._asked.get(ack.id) if ack.id is not None else None
         self.state = None if ack.replay is None else ReplayState(ack.replay, ack.state, int(ack.ts), ack.speed)
+        is_elsewhere = (before and before.replay_id) != (self.state and self.state.replay_id)
+        if is_elsewhere or (asked is not None and asked.op == "seek"):
+            self._leave()
         self._answer(ack.id, None)
         return True
 

@@ -10,6 +10,7 @@ from l3book.digits import whole_number
 from l3book.etags import etag_of_json, etag_of_msgpack
 from l3book.history.exports import Exports
 from l3book.history.life import Life, life_of
+from l3book.history.overview import Overviews
 from l3book.history.replays import Replays
 from l3book.workers import WORKERS, Pool
 
@@ -41,6 +42,8 @@ class History:
         """Where rows are asked for; None: there are none."""
         self.replays = Replays(directory, settings)
         self.exports = Exports(directory, settings)
+        self.overviews = Overviews(directory)
+        """What is recorded, in short."""
         self._past = Past(directory)
         self._pool = Pool("l3book-past", WORKERS, PENDING_MAX)
 
@@ -91,6 +94,7 @@ class History:
         """Wait for the threads."""
         self.replays.close()
         self.exports.close()
+        self.overviews.close()
         self._pool.close()
 
     def _is_final(self, at: int) -> bool:
