@@ -28,7 +28,7 @@ UI_MODULES := ui/node_modules/.package-lock.json
 
 # Folders are listed beside their files, so that a deleted file counts as a change too.
 CORE_INPUTS := Cargo.toml Cargo.lock pyproject.toml rust/Cargo.toml $(shell find rust/src)
-PAGE_INPUTS := $(wildcard ui/*.html ui/*.json ui/vite.config.*) $(shell find ui/src ui/public 2>/dev/null)
+PAGE_INPUTS := $(wildcard ui/*.html ui/*.json ui/*.ts) $(shell find ui/src ui/public 2>/dev/null)
 
 # pyo3's build script would otherwise take whichever python3 comes first, and rebuild when that changes.
 CARGO_PYTHON := PYO3_PYTHON=$(abspath $(BIN)/python) cargo
@@ -142,6 +142,11 @@ bench: setup $(OPPONENTS) ## Measure against opponents and floors, write docs/be
 	  --benchmark-columns=median,min,max,rounds --benchmark-json=target/bench/python.json
 	$(BIN)/python tests/bench/history.py
 	@$(BENCH_PYTHON) tests/bench/table.py
+
+# In CI a test runs it for a few seconds, at a pace that any machine keeps.
+.PHONY: bench-ui
+bench-ui: setup browser ## The page in Chromium at 500,000 messages/s: frames, long tasks, memory, bytes; SECONDS=60
+	$(BIN)/python tests/bench/ui.py --seconds $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
 
 .PHONY: instructions
 instructions: ## Count the core's instructions under valgrind, compare with the baseline; UPDATE=1 writes it

@@ -1,9 +1,11 @@
 import { defineConfig } from "vitest/config";
+import { precompress } from "./precompress.ts";
 
 /** Where `npm run dev` finds a running `l3book serve`. */
 const DEV_SERVER = process.env["L3BOOK_SERVER"] ?? "http://127.0.0.1:8000";
 
 export default defineConfig({
+  plugins: [precompress()],
   build: {
     outDir: "../python/l3book/static",
     emptyOutDir: true,

@@ -1,7 +1,5 @@
 """A real Chromium, and what it saw, kept under test-artifacts/."""
 
-import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
+from browsing import CHROMIUM_ARGUMENTS, CHROMIUM_NAMES, chromium_path
 from l3book.api.page import page_is_built
 from running import run
 
@@ -16,9 +15,6 @@ from running import run
 sys.path.insert(0, str(Path(__file__).parent))
 
 ARTIFACTS = Path(__file__).parents[2] / "test-artifacts"
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
-# No GPU and no sandbox: the tests run in containers, and visit only the server they have started.
-CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 PAGE_TIMEOUT_MS = 20_000
 DESKTOP = ViewportSize(width=1440, height=900)
 
@@ -26,9 +22,8 @@ DESKTOP = ViewportSize(width=1440, height=900)
 # Not for the whole run: while Playwright lives, its event loop runs in this thread, and no other test could run one.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium; L3BOOK_CHROMIUM names another."""
-    named = os.environ.get("L3BOOK_CHROMIUM")
-    path = named or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    """The system's Chromium."""
+    path = chromium_path()
     if path is None:
         pytest.skip(f"no browser: none of {', '.join(CHROMIUM_NAMES)} is installed")
     if not page_is_built():

@@ -1,7 +1,7 @@
 """Which representation to answer with (RFC 9110, 12.5.1)."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import Literal, TypeAlias
@@ -69,15 +69,21 @@ def _ranges(accept: str) -> dict[str, float]:
         if not pieces or not _RANGE.fullmatch(pieces[0]):
             continue
         name, *parameters = pieces
-        weight = 1.0
-        for parameter in parameters:
-            key, _, value = parameter.partition("=")
-            if key.strip().lower() == "q":
-                weight = float(value) if _QUALITY.fullmatch(value := value.strip()) else 0.0
+        weight = weight_of(parameters)
         # Java's oldest client sends a bare "*".
         key = "*/*" if name == "*" else name.lower()
         ranges[key] = max(weight, ranges.get(key, 0.0))
     return ranges
+
+
+def weight_of(parameters: Iterable[str]) -> float:
+    """Read how much something is liked: "q=0.5" is a half; what cannot be read is 0."""
+    weight = 1.0
+    for parameter in parameters:
+        key, _, value = parameter.partition("=")
+        if key.strip().lower() == "q":
+            weight = float(value) if _QUALITY.fullmatch(value := value.strip()) else 0.0
+    return weight
 
 
 def _quality(ranges: Mapping[str, float], name: str) -> float:
