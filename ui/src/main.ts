@@ -56,6 +56,7 @@ let palette = readPalette();
 const loop = new Loop(
   {
     paintAll(nowMs) {
+      const beganMs = performance.now();
       const { link } = state;
       setText(linkPill, link.state === "open" && link.via === "polling" ? "polling" : LINK_WORDS[link.state]);
       setData(linkPill, "state", link.state);
@@ -67,10 +68,13 @@ const loop = new Loop(
       status.write(notices(state, nowMs));
       summary.write(state.book, standing, nowMs);
       host.write(state, nowMs);
-      this.paintCanvases(nowMs);
+      host.paint(palette, nowMs);
+      state.meter.painted(performance.now() - beganMs);
     },
     paintCanvases(nowMs) {
+      const beganMs = performance.now();
       host.paint(palette, nowMs);
+      state.meter.painted(performance.now() - beganMs);
     },
   },
   () => ({ isReduced: reducedMotion.matches, textIntervalMs: state.preferences.textIntervalMs }),
@@ -195,6 +199,7 @@ selectFromAddress();
 feed.start();
 if (document.hidden) feed.pause();
 keys.listen();
+state.meter.watch();
 loop.start();
 // Behind the first frame, so that nothing of it comes before the first ladder.
 requestAnimationFrame(() => setTimeout(() => void addLaterPanes()));

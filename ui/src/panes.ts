@@ -16,7 +16,9 @@ export const FIRST_PANES: readonly (readonly [PaneName, PaneClass])[] = [
 ];
 
 /** Made after the first paint, in this order. One line each: ["tape", async () => (await import("./panes/tape")).TapePane]. */
-export const LATER_PANES: readonly (readonly [PaneName, () => Promise<PaneClass>])[] = [];
+export const LATER_PANES: readonly (readonly [PaneName, () => Promise<PaneClass>])[] = [
+  ["replay", async () => (await import("./panes/replay")).ReplayPane],
+];
 
 /** Made when the performance page is opened first. */
-export const PERFORMANCE_PANE: (() => Promise<PaneClass>) | null = null;
+export const PERFORMANCE_PANE: () => Promise<PaneClass> = async () => (await import("./panes/performance")).PerformancePane;

@@ -3,7 +3,8 @@
 import { keyOf, type Book, type Instrument, type Metrics, type Problem } from "./feed/wire";
 import type { Channel, FeedHandlers, Link, Replay, Reset, Trade } from "./feed/feed";
 import { preferencesFrom, type Preferences } from "./preferences";
-import { Series } from "./series";
+import { PageMeter } from "./page-meter";
+import { Telemetry } from "./telemetry";
 
 /** A source that runs and brings nothing new for this long is called stale. */
 export const STALE_AFTER_MS = 3_000;
@@ -38,9 +39,11 @@ export class State implements FeedHandlers {
   order: string | null = null;
   preferences: Preferences = preferencesFrom({});
   readonly problems = new Map<Channel, Problem>();
-  readonly throughput = new Series(2);
-  readonly applyLatency = new Series(2);
-  readonly snapshotLatency = new Series(2);
+  /** What has been measured since the page was opened. */
+  readonly telemetry = new Telemetry();
+  readonly meter: PageMeter;
+  /** Updates whose checksum was that of the server: others never come here. */
+  verified = 0;
   restart: Restart | null = null;
   /** When the book last arrived with a new seq or epoch, or when we began to wait for it. */
   changedAtMs: number;
@@ -52,6 +55,7 @@ export class State implements FeedHandlers {
 
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
+    this.meter = new PageMeter(now);
     this.changedAtMs = now();
   }
 
@@ -84,6 +88,8 @@ export class State implements FeedHandlers {
 
   onDepth(book: Book): void {
     this.depth = book;
+    this.meter.update();
+    if (this.link.state === "open" && this.link.via === "stream") this.verified += 1;
     this.revision += 1;
   }
 
@@ -114,9 +120,7 @@ export class State implements FeedHandlers {
     if (this.#serverRestarted(metrics, nowMs)) this.restart = { what: "server", atMs: nowMs };
     this.metrics = metrics;
     this.#metricsAtMs = nowMs;
-    this.throughput.push(nowMs, [metrics.messagesPerS, metrics.eventsPerS]);
-    this.applyLatency.push(nowMs, [metrics.apply.p99Ns, metrics.apply.p50Ns]);
-    this.snapshotLatency.push(nowMs, [metrics.snapshot.p99Ns, metrics.snapshot.p50Ns]);
+    this.telemetry.take(Date.now(), metrics, this.depth, this.meter.take());
     this.revision += 1;
   }
 

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { buildDepth, pointAt, tickDecimals, ticks } from "../src/panes/depth-model";
-import { runs } from "../src/panes/chart";
-import { roundUp, Series, SERIES_SAMPLES_MAX, SERIES_SPAN_MS } from "../src/series";
+import { averagePrice, buildDepth, distanceOf, pointAt, tickDecimals, ticks } from "../src/panes/depth-model";
+import { roundUp } from "../src/round";
 import { level } from "./fixtures";
 
 describe("the depth chart", () => {
@@ -44,27 +43,21 @@ describe("the depth chart", () => {
     expect(tickDecimals(0.0005)).toBe(4);
     expect(tickDecimals(50)).toBe(0);
   });
-});
 
-describe("time series", () => {
-  it("forgets what is older than its span, and never grows beyond its bound", () => {
-    const series = new Series(1);
-    for (let index = 0; index < 1_000; index += 1) series.push(index * 10, [index]);
-    expect(series.samples).toHaveLength(SERIES_SAMPLES_MAX);
-    series.push(10_000 + SERIES_SPAN_MS + 1, [5]);
-    expect(series.samples).toHaveLength(1);
-    expect(series.max()).toBe(5);
-  });
-
-  it("refuses a sample with another number of lines", () => {
-    expect(() => {
-      new Series(2).push(0, [1]);
-    }).toThrow("a sample of 2 values expected, got 1");
-  });
-
-  it("does not join what an outage or a missing value separates", () => {
-    const samples = [0, 1_000, 2_000, 60_000, 61_000].map((atMs) => ({ atMs, values: [atMs === 1_000 ? null : 7] }));
-    expect(runs(samples, 0).map((run) => run.map((point) => point.atMs))).toEqual([[0], [2_000], [60_000, 61_000]]);
+  it("tells what all size up to a price costs on average, never better than it is", () => {
+    const curves = buildDepth({
+      bids: [level("10.00", 2), level("9.99", 1)],
+      asks: [level("10.01", 2), level("10.02", 1)],
+    });
+    if (curves === null) throw new Error("this book has levels");
+    const [bid, lower] = curves.bids;
+    const [ask, higher] = curves.asks;
+    if (bid === undefined || lower === undefined || ask === undefined || higher === undefined) throw new Error("two levels a side");
+    expect([averagePrice(curves.bids, bid), averagePrice(curves.bids, lower)]).toEqual(["10.0000", "9.9966"]);
+    expect([averagePrice(curves.asks, ask), averagePrice(curves.asks, higher)]).toEqual(["10.0100", "10.0134"]);
+    const below = buildDepth({ bids: [level("-1.00", 2), level("-2.00", 1)], asks: [] });
+    expect(below?.bids.map((point) => averagePrice(below.bids, point))).toEqual(["-1.0000", "-1.3334"]);
+    expect([distanceOf(lower, ask), distanceOf(higher, bid)]).toEqual(["0.02", "0.02"]);
   });
 
   it.each([[0, 1], [1, 1], [7, 8], [1_050, 1_200], [52_000, 60_000], [0.00012, 0.00012]])("%d fits under %d", (value, top) => {

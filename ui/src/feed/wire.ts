@@ -56,10 +56,33 @@ export interface Latency {
   readonly p99Ns: number | null;
 }
 
+export interface RecordingHealth {
+  readonly state: string;
+  readonly warning: string | null;
+  /** Null where nothing records, or nothing makes tables. */
+  readonly recordsLost: number | null;
+  readonly tablesLagS: number | null;
+}
+
+/** Of all clients of /v1/ws; all but the first two are counted since the server's start. */
+export interface SocketCounts {
+  readonly open: number;
+  readonly subscriptions: number;
+  readonly sent: number;
+  readonly bytes: number;
+  readonly conflated: number;
+  readonly gaps: number;
+}
+
 export interface Metrics {
   readonly version: string;
   readonly source: { readonly uri: string; readonly state: SourceState; readonly error: string | null };
-  readonly recording: { readonly state: string; readonly warning: string | null };
+  /** Now less the last ts_recv; of a live feed only, as is the next. */
+  readonly lagNs: number | null;
+  readonly reconnects: number | null;
+  readonly recording: RecordingHealth;
+  readonly eventLoop: { readonly p50Ms: number; readonly p99Ms: number; readonly maxMs: number };
+  readonly sockets: SocketCounts;
   readonly uptimeS: number;
   readonly messagesPerS: number;
   readonly eventsPerS: number;
@@ -68,6 +91,8 @@ export interface Metrics {
   readonly totalEvents: number;
   readonly apply: Latency;
   readonly snapshot: Latency;
+  /** From the receipt of a chunk until it is applied. */
+  readonly feed: Latency;
   readonly counters: readonly (readonly [name: string, value: number])[];
   readonly books: number;
   readonly orders: number;
@@ -130,10 +155,35 @@ function parseLatency(value: unknown, where: string): Latency {
   return { count, p50Ns: percentile("p50_ns"), p90Ns: percentile("p90_ns"), p99Ns: percentile("p99_ns") };
 }
 
+function parseRecording(value: unknown): RecordingHealth {
+  const history = fields(value, "metrics.history");
+  const recorder = nullable(history["recorder"], "metrics.history.recorder", fields);
+  const indexing = nullable(history["indexing"], "metrics.history.indexing", fields);
+  return {
+    state: text(history["state"], "metrics.history.state"),
+    warning: nullable(history["warning"], "metrics.history.warning", text),
+    recordsLost: nullable(recorder?.["records_lost"], "metrics.history.recorder.records_lost", number),
+    tablesLagS: nullable(indexing?.["lag_s"], "metrics.history.indexing.lag_s", number),
+  };
+}
+
+function parseSockets(value: unknown): SocketCounts {
+  const sockets = fields(value, "metrics.websocket");
+  const count = (name: string): number => number(sockets[name], `metrics.websocket.${name}`);
+  return {
+    open: count("sockets"),
+    subscriptions: count("subscriptions"),
+    sent: count("sent"),
+    bytes: count("bytes"),
+    conflated: count("conflated"),
+    gaps: count("gaps"),
+  };
+}
+
 export function parseMetrics(value: unknown): Metrics {
   const metrics = fields(value, "metrics");
   const source = fields(metrics["source"], "metrics.source");
-  const history = fields(metrics["history"], "metrics.history");
+  const eventLoop = fields(metrics["event_loop"], "metrics.event_loop");
   const throughput = fields(metrics["throughput"], "metrics.throughput");
   const totals = fields(metrics["totals"], "metrics.totals");
   const latency = fields(metrics["latency"], "metrics.latency");
@@ -145,10 +195,15 @@ export function parseMetrics(value: unknown): Metrics {
       state: oneOf(source["state"], "metrics.source.state", SOURCE_STATES),
       error: nullable(source["error"], "metrics.source.error", text),
     },
-    recording: {
-      state: text(history["state"], "metrics.history.state"),
-      warning: nullable(history["warning"], "metrics.history.warning", text),
+    lagNs: nullable(source["lag_ns"], "metrics.source.lag_ns", number),
+    reconnects: nullable(source["reconnects"], "metrics.source.reconnects", number),
+    recording: parseRecording(metrics["history"]),
+    eventLoop: {
+      p50Ms: number(eventLoop["lag_p50_ms"], "metrics.event_loop.lag_p50_ms"),
+      p99Ms: number(eventLoop["lag_p99_ms"], "metrics.event_loop.lag_p99_ms"),
+      maxMs: number(eventLoop["lag_max_ms"], "metrics.event_loop.lag_max_ms"),
     },
+    sockets: parseSockets(metrics["websocket"]),
     uptimeS: number(metrics["uptime_s"], "metrics.uptime_s"),
     messagesPerS: number(throughput["messages_per_s"], "metrics.throughput.messages_per_s"),
     eventsPerS: number(throughput["events_per_s"], "metrics.throughput.events_per_s"),
@@ -157,6 +212,7 @@ export function parseMetrics(value: unknown): Metrics {
     totalEvents: number(totals["events"], "metrics.totals.events"),
     apply: parseLatency(latency["apply"], "metrics.latency.apply"),
     snapshot: parseLatency(latency["snapshot"], "metrics.latency.snapshot"),
+    feed: parseLatency(latency["feed"], "metrics.latency.feed"),
     // Nested counters are for programs; the page lists the plain ones.
     counters: counters.filter((entry): entry is [string, number] => typeof entry[1] === "number"),
     books: number(metrics["books"], "metrics.books"),

@@ -1,6 +1,6 @@
 /** Cumulative size by price, and the price range worth showing. Floats here are pixel positions to be. */
 
-import { parseDecimal, toAxis } from "../decimal";
+import { decimalsOf, formatDecimal, parseDecimal, toAxis } from "../decimal";
 import type { Book, Level } from "../feed/wire";
 
 export interface DepthPoint {
@@ -49,6 +49,32 @@ export function pointAt(curves: DepthCurves, x: number): { side: "B" | "A"; poin
   const ask = curves.asks.findLast((point) => point.x <= x);
   if (bid !== undefined && (ask === undefined || Math.abs(bid.x - x) <= Math.abs(ask.x - x))) return { side: "B", point: bid };
   return ask === undefined ? null : { side: "A", point: ask };
+}
+
+/**
+ * What all size up to a point costs on average, to the price's decimals and two more. Exact until it is rounded, away
+ * from the best price: nobody gets better than this.
+ */
+export function averagePrice(points: readonly DepthPoint[], end: DepthPoint): string {
+  let [value, size] = [0n, 0n];
+  for (const { level } of points) {
+    value += parseDecimal(level.price) * BigInt(level.size);
+    size += BigInt(level.size);
+    if (level === end.level) break;
+  }
+  const decimals = Math.min(decimalsOf(end.level.price) + 2, 9);
+  const unit = 10n ** BigInt(9 - decimals);
+  const isRising = parseDecimal(end.level.price) >= parseDecimal(points[0]?.level.price ?? end.level.price);
+  const [quotient, rest] = [value / (size * unit), value % (size * unit)];
+  // Division of bigints rounds towards zero.
+  const down = rest < 0n ? quotient - 1n : quotient;
+  return formatDecimal((isRising && rest !== 0n ? down + 1n : down) * unit, decimals);
+}
+
+/** How far two points are from each other, as a price. */
+export function distanceOf(one: DepthPoint, other: DepthPoint): string {
+  const distance = parseDecimal(one.level.price) - parseDecimal(other.level.price);
+  return formatDecimal(distance < 0n ? -distance : distance, decimalsOf(one.level.price));
 }
 
 /** Round positions for about `count` ticks between the two ends. */

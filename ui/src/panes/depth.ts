@@ -1,18 +1,24 @@
 /** The depth chart: cumulative size by price, bids and asks. */
 
-import { byTestId } from "../dom";
-import { formatCompact, formatInteger, trimZeros } from "../format";
+import "./depth.css";
+import { make } from "../dom";
+import { formatCompact, formatInteger, plural, trimZeros } from "../format";
 import { DEPTH_CHART_LEVELS } from "../feed/polling";
-import type { Pane, PaneContext } from "../pane";
 import type { State } from "../state";
 import { Pointer, Surface, type Palette } from "./canvas";
-import { buildDepth, pointAt, tickDecimals, ticks, type DepthCurves, type DepthPoint } from "./depth-model";
-import { roundUp } from "../series";
+import { averagePrice, buildDepth, distanceOf, pointAt, tickDecimals, ticks, type DepthCurves, type DepthPoint } from "./depth-model";
+import type { Pane, PaneContext } from "../pane";
+import { roundUp } from "../round";
 import type { Tip } from "./tip";
 
 const AREA_ALPHA = 0.16;
+/** Sides differ by the slant of their hatching too, and not by colour alone. */
+const HATCH_ALPHA = 0.34;
+const HATCH_REM = 0.55;
 const MARGIN_REM = { left: 3.4, right: 0.9, top: 1.5, bottom: 1.9 } as const;
 const PRICE_TICK_WIDTH_REM = 6.5;
+
+type Slant = "rising" | "falling";
 
 interface Frame {
   readonly left: number;
@@ -27,10 +33,17 @@ export class DepthPane implements Pane {
   readonly #surface: Surface;
   readonly #pointer: Pointer;
   readonly #tip: Tip;
+  readonly #hatches = new Map<string, CanvasPattern>();
   #curves: DepthCurves | null = null;
 
-  constructor({ tip, repaint, onPointer }: PaneContext) {
-    const canvas = byTestId("depth-canvas", HTMLCanvasElement);
+  constructor({ root, tip, repaint, onPointer }: PaneContext) {
+    const canvas = make("canvas", "depth-canvas");
+    canvas.dataset["testid"] = "depth-canvas";
+    canvas.role = "img";
+    canvas.ariaLabel = "Cumulative size by price; the ladder has the same levels as a table";
+    const legend = make("p", "depth-legend");
+    legend.append(make("span", "key bid", "Bids (B)"), make("span", "key ask", "Asks (A)"), make("span", "unit", "cumulative size by price"));
+    root.append(legend, canvas);
     this.#tip = tip;
     this.#surface = new Surface(canvas, repaint);
     this.#pointer = new Pointer(canvas, onPointer);
@@ -55,8 +68,8 @@ export class DepthPane implements Pane {
     context.beginPath();
     context.rect(frame.left, frame.top - 2, frame.right - frame.left, frame.bottom - frame.top + 2);
     context.clip();
-    this.#curve(context, curves.bids, palette.bid, frame, frame.left);
-    this.#curve(context, curves.asks, palette.ask, frame, frame.right);
+    this.#curve(context, curves.bids, palette.bid, "rising", frame, frame.left);
+    this.#curve(context, curves.asks, palette.ask, "falling", frame, frame.right);
     context.restore();
     this.#hover(context, palette, curves, frame);
   }
@@ -92,7 +105,7 @@ export class DepthPane implements Pane {
       context.fillText(trimZeros(formatCompact(size)), frame.left - rem * 0.45, y);
     }
     context.textAlign = "left";
-    context.fillText("cumulative size", rem * 0.2, rem * 0.65);
+    context.fillText("size", rem * 0.2, rem * 0.65);
     const { at, step } = ticks(curves.from, curves.to, (frame.right - frame.left) / (PRICE_TICK_WIDTH_REM * rem));
     const decimals = Math.max(tickDecimals(step), 0);
     context.textAlign = "center";
@@ -106,7 +119,14 @@ export class DepthPane implements Pane {
   }
 
   /** A step at each level, from the best one outward to the edge of the chart. */
-  #curve(context: CanvasRenderingContext2D, points: readonly DepthPoint[], colour: string, frame: Frame, edge: number): void {
+  #curve(
+    context: CanvasRenderingContext2D,
+    points: readonly DepthPoint[],
+    colour: string,
+    slant: Slant,
+    frame: Frame,
+    edge: number,
+  ): void {
     const [first] = points;
     const last = points.at(-1);
     if (first === undefined || last === undefined) return;
@@ -127,7 +147,36 @@ export class DepthPane implements Pane {
     context.globalAlpha = AREA_ALPHA;
     context.fillStyle = colour;
     context.fill(path);
+    context.globalAlpha = HATCH_ALPHA;
+    context.fillStyle = this.#hatch(context, colour, slant) ?? colour;
+    context.fill(path);
     context.globalAlpha = 1;
+  }
+
+  /** Drawn once for each colour and size of the page. */
+  #hatch(context: CanvasRenderingContext2D, colour: string, slant: Slant): CanvasPattern | null {
+    const size = Math.round(HATCH_REM * this.#surface.rem * window.devicePixelRatio);
+    const key = `${colour} ${slant} ${size}`;
+    const known = this.#hatches.get(key);
+    if (known !== undefined) return known;
+    const tile = new OffscreenCanvas(size, size);
+    const brush = tile.getContext("2d");
+    if (brush === null) return null;
+    brush.strokeStyle = colour;
+    brush.lineWidth = Math.max(1, size / 8);
+    brush.beginPath();
+    // Three strokes, so that the corners of neighbouring tiles meet.
+    for (const shift of [-size, 0, size]) {
+      brush.moveTo(shift, slant === "rising" ? size : 0);
+      brush.lineTo(shift + size, slant === "rising" ? 0 : size);
+    }
+    brush.stroke();
+    const pattern = context.createPattern(tile, "repeat");
+    if (pattern === null) return null;
+    const ratio = window.devicePixelRatio;
+    pattern.setTransform(new DOMMatrix([1 / ratio, 0, 0, 1 / ratio, 0, 0]));
+    this.#hatches.set(key, pattern);
+    return pattern;
   }
 
   #hover(context: CanvasRenderingContext2D, palette: Palette, curves: DepthCurves, frame: Frame): void {
@@ -147,10 +196,14 @@ export class DepthPane implements Pane {
     context.arc(frame.x(point.x), frame.y(point.cumulative), this.#surface.rem * 0.28, 0, 2 * Math.PI);
     context.fill();
     const box = this.#surface.canvas.getBoundingClientRect();
+    const points = side === "B" ? curves.bids : curves.asks;
+    const other = side === "B" ? curves.asks[0] : curves.bids[0];
     this.#tip.show(this, box.left + x, box.top + y, [
       `${side} ${point.level.price}`,
-      `cumulative size ${formatInteger(point.cumulative)} in ${formatInteger(point.orders)} orders`,
-      `this level ${formatInteger(point.level.size)} in ${formatInteger(point.level.count)}`,
+      `${formatInteger(point.cumulative)} to here, in ${plural(point.orders, "order")}`,
+      `${formatInteger(point.level.size)} at this price, in ${plural(point.level.count, "order")}`,
+      `all of it on average at ${averagePrice(points, point)}`,
+      ...(other === undefined ? [] : [`${distanceOf(point, other)} from the best ${side === "B" ? "ask" : "bid"}`]),
     ]);
   }
 

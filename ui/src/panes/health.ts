@@ -1,81 +1,167 @@
-/** The health strip: throughput, latencies, the source, and the counters that open on demand. */
+/** The health strip: how the server and this page are doing, in one row; the counters open on demand. */
 
+import "./health.css";
 import { byTestId, make, setData, setText, setTitle } from "../dom";
 import { formatCompact, formatDuration, formatInteger, formatUptime, MISSING } from "../format";
 import type { Latency, Metrics } from "../feed/wire";
-import type { Pane, PaneContext } from "../pane";
 import type { State } from "../state";
-import type { Palette } from "./canvas";
-import { Chart } from "./chart";
+import type { Pane, PaneContext } from "../pane";
 
 /** Counters whose growth means that something in the feed was not as it should be. */
 const WORRYING = /reject|unknown|error|invalid|bad|duplicate|excess|drop|gap/;
 
-interface LatencyTexts {
-  readonly p50: HTMLElement;
-  readonly p90: HTMLElement;
-  readonly p99: HTMLElement;
+type Tone = "" | "good" | "warn" | "bad";
+
+/** One number of the strip, found by its test id. */
+interface Figure {
+  readonly id: string;
+  readonly caption: string;
+  readonly title?: string;
 }
 
+interface Cell {
+  readonly title: string;
+  readonly numbers: readonly Figure[];
+}
+
+const percentiles = (name: string): Figure[] =>
+  ["p50", "p90", "p99"].map((each) => ({ id: `${name}-${each}`, caption: each }));
+
+const CELLS: readonly Cell[] = [
+  {
+    title: "Throughput",
+    numbers: [
+      { id: "messages-per-s", caption: "messages/s" },
+      { id: "events-per-s", caption: "events/s" },
+      { id: "bytes-per-s", caption: "data" },
+    ],
+  },
+  { title: "Apply latency", numbers: percentiles("apply") },
+  { title: "Snapshot latency", numbers: percentiles("snapshot") },
+  {
+    title: "Lag",
+    numbers: [
+      { id: "source-lag", caption: "feed", title: "Now less the ts_recv of the last record; told of a live feed only" },
+      { id: "loop-lag", caption: "server p99", title: "How late the server's event loop was, of the last minute" },
+    ],
+  },
+  {
+    title: "Drops",
+    numbers: [
+      { id: "records-lost", caption: "not recorded", title: "Records that lie in holes of the recording" },
+      { id: "conflated", caption: "conflated", title: "Updates merged away or lost to gaps, of slow clients, all together" },
+      { id: "reconnects", caption: "reconnects", title: "Of the live feed, since the server's start" },
+    ],
+  },
+  {
+    title: "Source",
+    numbers: [
+      { id: "source-state", caption: "" },
+      { id: "source-uri", caption: "" },
+      { id: "uptime", caption: "up" },
+    ],
+  },
+  {
+    title: "Books",
+    numbers: [
+      { id: "books", caption: "books" },
+      { id: "resting-orders", caption: "orders" },
+    ],
+  },
+  {
+    title: "Recording",
+    numbers: [
+      { id: "recording", caption: "" },
+      { id: "tables-lag", caption: "tables behind", title: "How old the oldest record may be that is not in the tables" },
+    ],
+  },
+  {
+    title: "Checksum",
+    numbers: [
+      { id: "checksum", caption: "" },
+      { id: "checked", caption: "checked", title: "Messages of this page's books whose CRC-32 was that of the server" },
+    ],
+  },
+];
+
 export class HealthPane implements Pane {
-  readonly #messages = byTestId("messages-per-s", HTMLElement);
-  readonly #events = byTestId("events-per-s", HTMLElement);
-  readonly #bytes = byTestId("bytes-per-s", HTMLElement);
-  readonly #apply = latencyTexts("apply");
-  readonly #snapshot = latencyTexts("snapshot");
-  readonly #sourceUri = byTestId("source-uri", HTMLElement);
-  readonly #sourceState = byTestId("source-state", HTMLElement);
-  readonly #uptime = byTestId("uptime", HTMLElement);
-  readonly #books = byTestId("books", HTMLElement);
-  readonly #resting = byTestId("resting-orders", HTMLElement);
-  readonly #totalMessages = byTestId("total-messages", HTMLElement);
-  readonly #totalEvents = byTestId("total-events", HTMLElement);
-  readonly #recording = byTestId("recording", HTMLElement);
-  readonly #version = byTestId("version", HTMLElement);
-  readonly #counters = byTestId("counters", HTMLDetailsElement);
-  readonly #counterList = byTestId("counter-list", HTMLElement);
-  readonly #charts: readonly Chart[];
+  readonly #texts = new Map<string, HTMLElement>();
+  readonly #details = make("details", "counters");
+  readonly #counterList = make("dl");
   readonly #counterValues = new Map<string, HTMLElement>();
+  readonly #version = byTestId("version", HTMLElement);
 
-  constructor({ state, tip, repaint, onPointer }: PaneContext) {
-    const chart = (id: string, series: State["throughput"], lines: string[], format: (value: number) => string): Chart =>
-      new Chart(byTestId(id, HTMLCanvasElement), series, { lines, format }, tip, repaint, onPointer);
-    this.#charts = [
-      chart("throughput-chart", state.throughput, ["messages", "events"], (value) => `${formatCompact(value)}/s`),
-      chart("apply-chart", state.applyLatency, ["apply p99", "p50"], formatDuration),
-      chart("snapshot-chart", state.snapshotLatency, ["snapshot p99", "p50"], formatDuration),
+  constructor({ root, repaint }: PaneContext) {
+    const strip = make("dl", "health-strip");
+    strip.append(...CELLS.map((cell) => this.#cell(cell)));
+    this.#details.dataset["testid"] = "counters";
+    this.#counterList.dataset["testid"] = "counter-list";
+    this.#details.append(make("summary", "", "Counters"), this.#counterList);
+    this.#details.addEventListener("toggle", repaint);
+    root.append(strip, this.#details);
+  }
+
+  write(state: State): void {
+    const { metrics } = state;
+    setText(this.#version, metrics?.version ?? "");
+    this.#writeServer(metrics);
+    this.#writeSource(metrics);
+    this.#writeChecks(state);
+    if (this.#details.open) this.#writeCounters(metrics);
+  }
+
+  #writeServer(metrics: Metrics | null): void {
+    this.#say("messages-per-s", formatCompact(metrics?.messagesPerS));
+    this.#say("events-per-s", formatCompact(metrics?.eventsPerS));
+    this.#say("bytes-per-s", metrics === null ? MISSING : `${formatCompact(metrics.bytesPerS)}B/s`);
+    this.#writeLatency("apply", metrics?.apply);
+    this.#writeLatency("snapshot", metrics?.snapshot);
+    this.#say("source-lag", formatDuration(metrics?.lagNs));
+    this.#say("loop-lag", metrics === null ? MISSING : formatDuration(metrics.eventLoop.p99Ms * 1e6));
+    const lost = metrics?.recording.recordsLost;
+    this.#say("records-lost", formatInteger(lost), (lost ?? 0) > 0 ? "bad" : "");
+    this.#say("conflated", formatCompact(metrics?.sockets.conflated));
+    const reconnects = metrics?.reconnects;
+    this.#say("reconnects", formatInteger(reconnects), (reconnects ?? 0) > 0 ? "warn" : "");
+    this.#say("books", formatInteger(metrics?.books));
+    this.#say("resting-orders", formatInteger(metrics?.orders));
+  }
+
+  #writeSource(metrics: Metrics | null): void {
+    const source = metrics?.source;
+    this.#say("source-state", source?.state ?? MISSING, toneOfSource(source?.state), source?.error ?? "");
+    this.#say("source-uri", source?.uri ?? MISSING, "", source?.uri ?? "");
+    this.#say("uptime", metrics === null ? MISSING : formatUptime(metrics.uptimeS));
+    const recording = metrics?.recording;
+    const isFine = recording?.state === "recording" && recording.warning === null;
+    const tone = recording === undefined ? "" : isFine ? "good" : recording.state === "failing" ? "bad" : "warn";
+    this.#say("recording", recording?.state ?? MISSING, tone, recording?.warning ?? "");
+    const behindS = recording?.tablesLagS ?? null;
+    this.#say("tables-lag", behindS === null ? MISSING : `${behindS.toFixed(1)} s`, (behindS ?? 0) > 10 ? "warn" : "");
+  }
+
+  /** Only books that come by the socket have a checksum; those that are asked for by HTTP come whole each time. */
+  #writeChecks({ link, verified, book }: State): void {
+    const isStream = link.state === "open" && link.via === "stream";
+    const word = !isStream || book === null ? MISSING : verified > 0 ? "matches" : "waiting";
+    this.#say("checksum", word, word === "matches" ? "good" : "");
+    this.#say("checked", formatInteger(verified));
+  }
+
+  #writeLatency(name: string, latency: Latency | undefined): void {
+    const percentiles = { p50: latency?.p50Ns, p90: latency?.p90Ns, p99: latency?.p99Ns };
+    for (const [percentile, ns] of Object.entries(percentiles)) {
+      this.#say(`${name}-${percentile}`, formatDuration(ns), "", ns == null ? "nothing was timed" : `${ns} ns`);
+    }
+  }
+
+  #writeCounters(metrics: Metrics | null): void {
+    if (metrics === null) return;
+    const totals: [string, number][] = [
+      ["total_messages", metrics.totalMessages],
+      ["total_events", metrics.totalEvents],
     ];
-    this.#counters.addEventListener("toggle", repaint);
-  }
-
-  write({ metrics }: State): void {
-    setText(this.#messages, formatCompact(metrics?.messagesPerS));
-    setText(this.#events, `${formatCompact(metrics?.eventsPerS)}/s`);
-    setText(this.#bytes, metrics === null ? MISSING : `${formatCompact(metrics.bytesPerS)}B/s`);
-    writeLatency(this.#apply, metrics?.apply);
-    writeLatency(this.#snapshot, metrics?.snapshot);
-    setText(this.#sourceUri, metrics?.source.uri ?? MISSING);
-    setTitle(this.#sourceUri, metrics?.source.error ?? metrics?.source.uri ?? "");
-    setText(this.#sourceState, metrics?.source.state ?? MISSING);
-    setData(this.#sourceState, "state", metrics?.source.state ?? "none");
-    setText(this.#uptime, metrics === null ? MISSING : formatUptime(metrics.uptimeS));
-    setText(this.#books, formatInteger(metrics?.books));
-    setText(this.#resting, formatInteger(metrics?.orders));
-    setText(this.#totalMessages, formatInteger(metrics?.totalMessages));
-    setText(this.#totalEvents, formatInteger(metrics?.totalEvents));
-    setText(this.#recording, metrics?.recording.state ?? MISSING);
-    setTitle(this.#recording, metrics?.recording.warning ?? "");
-    setData(this.#recording, "tone", (metrics?.recording.warning ?? null) === null ? "" : "warn");
-    setText(this.#version, metrics === null ? "" : metrics.version);
-    if (this.#counters.open) this.#writeCounters(metrics?.counters ?? []);
-  }
-
-  paint(palette: Palette, nowMs: number): void {
-    for (const chart of this.#charts) chart.paint(nowMs, palette);
-  }
-
-  #writeCounters(counters: Metrics["counters"]): void {
-    for (const [name, value] of counters) {
+    for (const [name, value] of [...totals, ...metrics.counters]) {
       const element = this.#counterValues.get(name) ?? this.#addCounter(name);
       setText(element, formatInteger(value));
       setData(element, "tone", value > 0 && WORRYING.test(name) ? "warn" : "");
@@ -91,15 +177,35 @@ export class HealthPane implements Pane {
     this.#counterValues.set(name, value);
     return value;
   }
+
+  #cell({ title, numbers }: Cell): HTMLElement {
+    const cell = make("div");
+    cell.append(make("dt", "", title));
+    for (const number of numbers) {
+      const value = make("span", "value");
+      value.dataset["testid"] = number.id;
+      if (number.title !== undefined) value.title = number.title;
+      this.#texts.set(number.id, value);
+      const entry = make("dd");
+      entry.append(value);
+      if (number.caption !== "") entry.append(" ", make("small", "", number.caption));
+      if (number.title !== undefined) entry.title = number.title;
+      cell.append(entry);
+    }
+    return cell;
+  }
+
+  #say(id: string, text: string, tone: Tone = "", title: string | null = null): void {
+    const element = this.#texts.get(id);
+    if (element === undefined) throw new Error(`the strip has no ${id}`);
+    setText(element, text);
+    setData(element, "tone", tone);
+    if (title !== null) setTitle(element, title);
+  }
 }
 
-function latencyTexts(name: "apply" | "snapshot"): LatencyTexts {
-  const text = (percentile: string): HTMLElement => byTestId(`${name}-${percentile}`, HTMLElement);
-  return { p50: text("p50"), p90: text("p90"), p99: text("p99") };
-}
-
-function writeLatency(texts: LatencyTexts, latency: Latency | undefined): void {
-  setText(texts.p50, formatDuration(latency?.p50Ns));
-  setText(texts.p90, formatDuration(latency?.p90Ns));
-  setText(texts.p99, formatDuration(latency?.p99Ns));
+function toneOfSource(state: string | undefined): Tone {
+  if (state === "running") return "good";
+  if (state === "failed") return "bad";
+  return state === "reconnecting" || state === "connecting" ? "warn" : "";
 }

@@ -1,0 +1,216 @@
+/** The performance page: numbers over time, one chart each. Loaded with uPlot when it is first looked at. */
+
+import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+import "./performance.css";
+import { make, setText } from "../dom";
+import { CHARTS, writeValue, type ChartPlan } from "../performance-charts";
+import type { Telemetry } from "../telemetry";
+import { summaryOf, type Columns } from "../time-rows";
+import type { Palette } from "./canvas";
+import type { Pane, PaneContext } from "../pane";
+import type { Tip } from "./tip";
+
+const RANGES = [
+  { minutes: 2, name: "2 min" },
+  { minutes: 15, name: "15 min" },
+  { minutes: 60, name: "1 h" },
+  { minutes: 24 * 60, name: "All" },
+] as const;
+const RANGE_DEFAULT = 15;
+/** Lines are told apart by their dashes, and not by colour alone: px on, px off. */
+const DASHES = [[], [6, 3], [2, 2]] as const;
+const CHART_HEIGHT_REM = 9.5;
+/** Cursors of all charts stand at the same time. */
+const SYNC_KEY = "l3book";
+
+export class PerformancePane implements Pane {
+  readonly #telemetry: Telemetry;
+  readonly #charts: readonly TimeChart[];
+  readonly #note = make("p", "performance-note");
+  readonly #ranges = make("div", "segmented");
+  #minutes: number = RANGE_DEFAULT;
+  #drawn = "";
+
+  constructor({ root, state, tip, repaint }: PaneContext) {
+    this.#telemetry = state.telemetry;
+    this.#ranges.role = "group";
+    this.#ranges.ariaLabel = "Time shown";
+    for (const { minutes, name } of RANGES) {
+      const button = make("button", "", name);
+      button.type = "button";
+      button.dataset["minutes"] = String(minutes);
+      button.addEventListener("click", () => {
+        this.#minutes = minutes;
+        this.#pressed();
+        repaint();
+      });
+      this.#ranges.append(button);
+    }
+    this.#pressed();
+    const head = make("div", "performance-head");
+    head.append(this.#note, this.#ranges);
+    const grid = make("div", "performance-grid");
+    this.#charts = CHARTS.map((plan) => new TimeChart(plan, tip));
+    grid.append(...this.#charts.map((chart) => chart.element));
+    root.append(head, grid);
+  }
+
+  paint(palette: Palette): void {
+    const sinceMs = Date.now() - this.#minutes * 60_000;
+    const wanted = `${this.#telemetry.revision} ${this.#minutes} ${palette.text} ${palette.panel}`;
+    if (wanted !== this.#drawn) {
+      this.#drawn = wanted;
+      for (const chart of this.#charts) {
+        chart.draw(this.#telemetry.columns(sinceMs, chart.plan.lines.map(({ column }) => column)), palette);
+      }
+      setText(this.#note, "One sample a second for 15 minutes, then one a minute, since this page was opened; nothing leaves the browser.");
+    }
+  }
+
+  #pressed(): void {
+    for (const button of this.#ranges.querySelectorAll("button")) {
+      button.ariaPressed = String(button.dataset["minutes"] === String(this.#minutes));
+    }
+  }
+}
+
+/** One chart with the table of its numbers. */
+class TimeChart {
+  readonly element = make("figure", "panel time-chart");
+  readonly plan: ChartPlan;
+  readonly #tip: Tip;
+  readonly #plot = make("div", "time-plot");
+  readonly #cells: { readonly now: HTMLElement; readonly mean: HTMLElement; readonly max: HTMLElement }[] = [];
+  readonly #when = make("th", "", "now");
+  #columns: Columns = { x: [], y: [] };
+  #palette: Palette | null = null;
+  #chart: uPlot | null = null;
+
+  constructor(plan: ChartPlan, tip: Tip) {
+    this.plan = plan;
+    this.#tip = tip;
+    this.element.dataset["testid"] = `chart-${plan.name}`;
+    const caption = make("figcaption");
+    caption.append(make("h3", "", plan.title), make("span", "unit", plan.unit));
+    this.#plot.role = "img";
+    this.#plot.ariaLabel = `${plan.title} over time, ${plan.unit}; the numbers follow as a table`;
+    this.element.append(caption, this.#plot, this.#table());
+    new ResizeObserver(() => {
+      this.#chart?.setSize(this.#size());
+    }).observe(this.#plot);
+  }
+
+  draw(columns: Columns, palette: Palette): void {
+    const isFirst = this.#chart === null;
+    const isRecoloured = this.#palette !== palette;
+    this.#columns = columns;
+    this.#palette = palette;
+    const data = [columns.x, ...columns.y] as uPlot.AlignedData;
+    if (isFirst) this.#chart = new uPlot(this.#options(), data, this.#plot);
+    else this.#chart?.setData(data);
+    if (isRecoloured && !isFirst) this.#chart?.redraw(false, true);
+    this.#write();
+  }
+
+  #table(): HTMLTableElement {
+    const table = make("table");
+    const head = table.createTHead().insertRow();
+    head.append(make("td"), this.#when, make("th", "", "mean"), make("th", "", "max"));
+    const body = table.createTBody();
+    this.plan.lines.forEach(({ name, column }, index) => {
+      const row = body.insertRow();
+      const heading = make("th", "", name);
+      heading.scope = "row";
+      heading.dataset["line"] = String(index);
+      const cells = { now: row.insertCell(), mean: row.insertCell(), max: row.insertCell() };
+      row.prepend(heading);
+      row.dataset["column"] = column;
+      this.#cells.push(cells);
+    });
+    for (const cell of head.querySelectorAll("th")) cell.scope = "col";
+    return table;
+  }
+
+  /** The values at the cursor, or the newest ones. */
+  #write(): void {
+    const index = this.#chart?.cursor.idx ?? null;
+    const at = index === null ? undefined : this.#columns.x[index];
+    setText(this.#when, at === undefined ? "now" : clock(at));
+    this.#cells.forEach((cells, line) => {
+      const values = this.#columns.y[line] ?? [];
+      const { last, mean, max } = summaryOf(values);
+      setText(cells.now, writeValue(this.plan, index === null ? last : (values[index] ?? null)));
+      setText(cells.mean, writeValue(this.plan, mean === null ? null : rounded(mean)));
+      setText(cells.max, writeValue(this.plan, max));
+    });
+  }
+
+  #size(): { width: number; height: number } {
+    const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+    return { width: this.#plot.clientWidth, height: Math.round(CHART_HEIGHT_REM * rem) };
+  }
+
+  #options(): uPlot.Options {
+    const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const palette = (): Palette | null => this.#palette;
+    const axis = {
+      stroke: () => palette()?.muted ?? "",
+      font: `${rem * 0.74}px ${this.#palette?.font ?? "sans-serif"}`,
+      grid: { stroke: () => palette()?.line ?? "", width: 1 },
+      ticks: { show: false },
+      border: { show: false },
+    };
+    return {
+      ...this.#size(),
+      legend: { show: false },
+      padding: [rem * 0.6, rem * 0.6, 0, 0],
+      cursor: { sync: { key: SYNC_KEY }, drag: { x: false, y: false }, y: false, points: { size: rem * 0.5 } },
+      scales: { x: { time: true }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] } },
+      axes: [
+        { ...axis, size: rem * 1.6, gap: rem * 0.2, space: rem * 6, values: (_, at) => at.map((s) => clock(s)) },
+        { ...axis, size: rem * 4.4, gap: rem * 0.3, space: rem * 1.8, values: (_, at) => at.map((value) => this.plan.tick(value)) },
+      ],
+      series: [
+        {},
+        ...this.plan.lines.map((line, index) => ({
+          label: line.name,
+          stroke: () => strokeOf(palette(), index),
+          width: index === 0 ? 1.6 : 1.3,
+          dash: [...(DASHES[index] ?? [])],
+          points: { show: (plot: uPlot) => plot.data[0].length < 3 },
+        })),
+      ],
+      hooks: { setCursor: [(plot) => { this.#onCursor(plot); }] },
+    };
+  }
+
+  #onCursor(plot: uPlot): void {
+    this.#write();
+    const { idx, left, top, event } = plot.cursor;
+    const at = idx == null ? undefined : this.#columns.x[idx];
+    // Of the synced charts, only the one under the pointer has the box beside it.
+    const isHere = event?.target === plot.over && (left ?? -1) >= 0;
+    if (at === undefined || idx == null || !isHere) {
+      this.#tip.hide(this);
+      return;
+    }
+    const box = plot.over.getBoundingClientRect();
+    const values = this.plan.lines.map(({ name }, line) => `${name} ${writeValue(this.plan, this.#columns.y[line]?.[idx] ?? null)}`);
+    this.#tip.show(this, box.left + (left ?? 0), box.top + (top ?? 0), [`${clock(at)} (local time)`, ...values]);
+  }
+}
+
+function strokeOf(palette: Palette | null, index: number): string {
+  if (palette === null) return "";
+  return [palette.accent, palette.text, palette.muted][index] ?? palette.muted;
+}
+
+/** Nanoseconds of a mean, levels of a mean: no more digits than the samples had. */
+function rounded(value: number): number {
+  return Math.abs(value) >= 100 ? Math.round(value) : value;
+}
+
+function clock(seconds: number): string {
+  return new Date(seconds * 1000).toLocaleTimeString("en-GB");
+}

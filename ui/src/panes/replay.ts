@@ -1,0 +1,241 @@
+/** The replay bar: live or a past time, and the way between them. */
+
+import "./replay.css";
+import { make, setData, setHidden, setText, setTitle } from "../dom";
+import { formatTime } from "../format";
+import type { Book } from "../feed/wire";
+import { ReplayCommands, type Where } from "../replay-commands";
+import { nothingRecorded, Recorded } from "../replay-recorded";
+import { formatSpan, NS_PER_MS, NS_PER_S, parseTypedTime } from "../replay-time";
+import type { State } from "../state";
+import type { Palette } from "./canvas";
+import type { Actions, Pane, PaneContext } from "../pane";
+import { ReplayControls } from "./replay-controls";
+import { ReplaySlider } from "./replay-slider";
+
+const STATE_TITLES = {
+  live: "The books as they are now",
+  playing: "The past, as it was recorded, at the speed chosen",
+  paused: "The past, standing still",
+  ended: "The end of what is recorded; it goes on when more is",
+  failed: "The replay goes no further: go to another time",
+} as const;
+
+export class ReplayPane implements Pane {
+  readonly #root: HTMLElement;
+  readonly #state: State;
+  readonly #recorded: Recorded;
+  readonly #commands: ReplayCommands;
+  readonly #slider: ReplaySlider;
+  readonly #controls: ReplayControls;
+  readonly #badge = said("span", "badge state", "replay-state");
+  readonly #time = said("span", "replay-time", "replay-time");
+  readonly #distance = said("span", "replay-distance", "replay-distance");
+  readonly #message = said("span", "replay-message", "replay-message");
+  /** ts_recv of the last update of the book: between two heartbeats, the replay has come so far at least. */
+  #bookNs = 0n;
+  #typedProblem: string | null = null;
+  #speedTold = 1;
+
+  constructor({ root, state, actions, tip, repaint, onPointer }: PaneContext) {
+    this.#root = root;
+    this.#state = state;
+    this.#recorded = new Recorded((path) => actions.request(path), () => {
+      this.#slider.setLine(this.#recorded.line);
+      repaint();
+    });
+    this.#commands = new ReplayCommands(actions.feed, () => this.#where(), repaint);
+    this.#slider = new ReplaySlider(tip, {
+      seek: (at) => {
+        this.#ask(() => {
+          this.#commands.ask({ do: "seek", at });
+        });
+      },
+      repaint,
+      onPointer,
+    });
+    this.#controls = new ReplayControls({
+      toggle: () => {
+        this.#ask(() => {
+          this.#commands.toggle();
+        });
+      },
+      step: (events) => {
+        this.#step(events);
+      },
+      skip: (seconds) => {
+        this.#skip(seconds);
+      },
+      live: () => {
+        this.#live();
+      },
+      speed: (speed) => {
+        this.#commands.setSpeed(speed);
+      },
+      go: (typed) => {
+        this.#go(typed);
+        repaint();
+      },
+    });
+    this.#message.role = "status";
+    const head = make("div", "replay-said");
+    head.append(this.#badge, this.#time, this.#distance, this.#message);
+    root.append(head, this.#controls.element, this.#slider.element);
+    this.#bind(actions);
+  }
+
+  takeDepth(book: Book): void {
+    const ns = BigInt(book.tsRecv);
+    if (ns > this.#bookNs) this.#bookNs = ns;
+  }
+
+  reset(): void {
+    this.#bookNs = 0n;
+  }
+
+  write(state: State, nowMs: number): void {
+    if (state.link.state === "open") this.#recorded.refresh(nowMs);
+    const { replay } = state;
+    if (replay !== null && replay.speed !== this.#speedTold) {
+      this.#speedTold = this.#commands.speed = replay.speed;
+    }
+    setData(this.#root, "busy", this.#commands.isBusy ? "yes" : "no");
+    const word = replay?.state ?? "live";
+    setText(this.#badge, word);
+    setData(this.#badge, "state", word);
+    setTitle(this.#badge, STATE_TITLES[word]);
+    this.#writeTime(nowMs);
+    const { line } = this.#recorded;
+    const canGo = replay !== null || (line !== null && !line.isEmpty);
+    const isMoving = replay === null || replay.state === "playing";
+    this.#controls.write(canGo, replay !== null, isMoving ? "Pause" : "Play", this.#commands.speed);
+    this.#slider.write(replay === null ? null : this.#shownNs(), word);
+    setHidden(this.#slider.element, line === null || line.isEmpty);
+    this.#writeMessage();
+  }
+
+  paint(palette: Palette): void {
+    this.#slider.paint(palette);
+  }
+
+  #writeTime(nowMs: number): void {
+    const shown = this.#shownNs();
+    const time = formatTime((shown ?? 0n).toString());
+    setText(this.#time, time.short);
+    setTitle(this.#time, time.exact);
+    const behind = shown === null || this.#state.replay === null ? null : this.#endNs(nowMs) - shown;
+    setHidden(this.#distance, behind === null);
+    if (behind === null) return;
+    const isRunning = this.#state.metrics?.source.state === "running";
+    setText(this.#distance, `${formatSpan(behind > 0n ? behind : 0n)} ${isRunning ? "behind live" : "before the end"}`);
+    setTitle(this.#distance, `${behind} ns before the newest record`);
+  }
+
+  #writeMessage(): void {
+    const { failure } = this.#commands;
+    const { line, isNone, problem } = this.#recorded;
+    const wrong = this.#typedProblem ?? failure?.text ?? problem;
+    const note = isNone
+      ? nothingRecorded(this.#state.metrics?.recording)
+      : line?.isEmpty === true
+        ? "Nothing has been recorded yet."
+        : "";
+    setText(this.#message, wrong ?? note);
+    setTitle(this.#message, this.#typedProblem === null ? (failure?.detail ?? "") : "");
+    setData(this.#message, "tone", wrong === null ? "info" : "bad");
+  }
+
+  /** The recorded time on view: where a seek under way leads to, else that of the replay, else that of the live book. */
+  #shownNs(): bigint | null {
+    const { replay, book } = this.#state;
+    if (this.#commands.goingTo !== null) return this.#commands.goingTo;
+    if (replay === null) return book === null ? null : BigInt(book.tsRecv);
+    const told = BigInt(replay.ts);
+    return replay.state === "playing" && this.#bookNs > told ? this.#bookNs : told;
+  }
+
+  /** The newest record, as far as is known: a running source goes on between two answers. */
+  #endNs(nowMs: number): bigint {
+    const end = this.#recorded.line?.end ?? 0n;
+    const goesOn = this.#state.metrics?.source.state === "running" && this.#state.metrics.recording.state === "recording";
+    return goesOn ? end + BigInt(Math.round(Math.max(0, nowMs - this.#recorded.toldAtMs))) * NS_PER_MS : end;
+  }
+
+  #where(): Where {
+    const { replay, book } = this.#state;
+    const { line } = this.#recorded;
+    // A live book is entered by the time of its venue: the replay then shows just the event that was on view.
+    const live = book === null || book.tsEvent === "0" ? null : BigInt(book.tsEvent);
+    return {
+      replay,
+      ns: replay === null ? live : this.#shownNs(),
+      within: (ns) => (line === null ? ns : line.besideHole(line.clamp(ns))),
+    };
+  }
+
+  #ask(act: () => void): void {
+    this.#typedProblem = null;
+    act();
+  }
+
+  #step(events: number): void {
+    this.#ask(() => {
+      this.#commands.ask({ do: "step", events });
+    });
+  }
+
+  #skip(seconds: number): void {
+    this.#ask(() => {
+      this.#commands.ask({ do: "skip", ns: BigInt(seconds) * NS_PER_S });
+    });
+  }
+
+  #live(): void {
+    this.#ask(() => {
+      this.#commands.ask({ do: "live" });
+    });
+  }
+
+  #go(typed: string): void {
+    const read = parseTypedTime(typed, this.#shownNs());
+    const { line } = this.#recorded;
+    if ("problem" in read) this.#typedProblem = read.problem;
+    else if (line !== null && !line.isEmpty && line.clamp(read.ns) !== read.ns) {
+      const [from, to] = [line.start, line.end].map((ns) => formatTime(ns.toString()).exact.split(" ")[0] ?? "");
+      this.#typedProblem = `${formatTime(read.ns.toString()).short} is not recorded: there is ${from} to ${to}`;
+    } else {
+      this.#typedProblem = null;
+      this.#commands.ask({ do: "seek", at: read.ns });
+    }
+    this.#controls.markField(this.#typedProblem !== null);
+  }
+
+  #bind(actions: Actions): void {
+    actions.bind(" ", "play or pause; live: stand still at this moment", () => {
+      this.#ask(() => {
+        this.#commands.toggle();
+      });
+    });
+    actions.bind("ArrowLeft", "one event of the book back", () => {
+      this.#step(-1);
+    });
+    actions.bind("ArrowRight", "one event of the book on", () => {
+      this.#step(1);
+    });
+    actions.bind("Shift+ArrowLeft", "one second back", () => {
+      this.#skip(-1);
+    });
+    actions.bind("Shift+ArrowRight", "one second on", () => {
+      this.#skip(1);
+    });
+    actions.bind("l", "back to live", () => {
+      this.#live();
+    });
+  }
+}
+
+function said(tag: "span", className: string, testId: string): HTMLSpanElement {
+  const element = make(tag, className);
+  element.dataset["testid"] = testId;
+  return element;
+}

@@ -1,0 +1,150 @@
+/** The charts of the performance page: what each draws, in which unit, and how it writes a value. */
+
+import { formatCompact, formatDuration, formatInteger, MISSING, trimZeros } from "./format";
+import type { Column } from "./telemetry";
+
+export interface ChartLine {
+  readonly column: Column;
+  readonly name: string;
+}
+
+export interface ChartPlan {
+  readonly name: string;
+  readonly title: string;
+  /** On the axis, beside the title. */
+  readonly unit: string;
+  readonly lines: readonly ChartLine[];
+  /** An axis label: short. */
+  readonly tick: (value: number) => string;
+  /** A value, with its unit, as exact as it is known. */
+  readonly exact: (value: number) => string;
+}
+
+const perSecond = (unit: string) => ({
+  tick: (value: number): string => trimZeros(formatCompact(value)),
+  exact: (value: number): string => `${tenths(value)} ${unit}`,
+});
+
+const duration = {
+  tick: (ns: number): string => trimZeros(formatDuration(ns)),
+  exact: (ns: number): string => `${formatInteger(ns)} ns`,
+};
+
+const milliseconds = {
+  tick: (ms: number): string => trimZeros(formatDuration(ms * 1e6)),
+  exact: (ms: number): string => `${tenths(ms)} ms`,
+};
+
+const count = (noun: string) => ({
+  tick: (value: number): string => trimZeros(formatCompact(value)),
+  exact: (value: number): string => `${tenths(value)} ${noun}`,
+});
+
+export const CHARTS: readonly ChartPlan[] = [
+  {
+    ...{ name: "throughput", title: "Throughput", unit: "per second", ...perSecond("/s") },
+    lines: [
+      { column: "messagesPerS", name: "messages" },
+      { column: "eventsPerS", name: "events" },
+    ],
+  },
+  {
+    ...{ name: "data", title: "Data applied", unit: "bytes per second", ...perSecond("B/s") },
+    lines: [{ column: "bytesPerS", name: "bytes" }],
+  },
+  {
+    ...{ name: "apply", title: "Apply latency", unit: "time for one message", ...duration },
+    lines: [
+      { column: "applyP99Ns", name: "p99" },
+      { column: "applyP90Ns", name: "p90" },
+      { column: "applyP50Ns", name: "p50" },
+    ],
+  },
+  {
+    ...{ name: "snapshot", title: "Snapshot latency", unit: "time for one book", ...duration },
+    lines: [
+      { column: "snapshotP99Ns", name: "p99" },
+      { column: "snapshotP90Ns", name: "p90" },
+      { column: "snapshotP50Ns", name: "p50" },
+    ],
+  },
+  {
+    ...{ name: "feed", title: "Receipt to applied", unit: "time for one chunk", ...duration },
+    lines: [
+      { column: "chunkP99Ns", name: "p99" },
+      { column: "chunkP50Ns", name: "p50" },
+    ],
+  },
+  {
+    ...{ name: "lag", title: "Lag", unit: "time behind", ...milliseconds },
+    lines: [
+      { column: "sourceLagMs", name: "live feed" },
+      { column: "loopP99Ms", name: "event loop p99" },
+      { column: "loopP50Ms", name: "event loop p50" },
+    ],
+  },
+  {
+    ...{ name: "levels", title: "Depth of the book", unit: "levels a side, at most 100", ...count("levels") },
+    lines: [
+      { column: "bidLevels", name: "bids" },
+      { column: "askLevels", name: "asks" },
+    ],
+  },
+  {
+    ...{ name: "orders", title: "Resting orders of the book", unit: "orders", ...count("orders") },
+    lines: [{ column: "orders", name: "orders" }],
+  },
+  {
+    ...{ name: "spread", title: "Spread of the book", unit: "price" },
+    lines: [{ column: "spread", name: "spread" }],
+    tick: plainNumber,
+    exact: plainNumber,
+  },
+  {
+    ...{ name: "clients", title: "Clients of all pages", unit: "open now", ...count("open") },
+    lines: [
+      { column: "clients", name: "sockets" },
+      { column: "subscriptions", name: "subscriptions" },
+    ],
+  },
+  {
+    ...{ name: "sent", title: "Sent to clients", unit: "messages per second", ...perSecond("/s") },
+    lines: [
+      { column: "sentPerS", name: "messages" },
+      { column: "conflatedPerS", name: "conflated" },
+    ],
+  },
+  {
+    ...{ name: "sent-data", title: "Data sent to clients", unit: "bytes per second", ...perSecond("B/s") },
+    lines: [{ column: "sentBytesPerS", name: "bytes" }],
+  },
+  {
+    ...{ name: "frames", title: "This page", unit: "per second", ...perSecond("/s") },
+    lines: [
+      { column: "framesPerS", name: "frames" },
+      { column: "updatesPerS", name: "updates" },
+    ],
+  },
+  {
+    ...{ name: "paint", title: "This page's work", unit: "time, long tasks from 50 ms", ...milliseconds },
+    lines: [
+      { column: "longTaskMaxMs", name: "longest task" },
+      { column: "paintMaxMs", name: "paint max" },
+      { column: "paintMeanMs", name: "paint mean" },
+    ],
+  },
+];
+
+export function writeValue(plan: ChartPlan, value: number | null): string {
+  return value === null ? MISSING : plan.exact(value);
+}
+
+/** Two digits after the point where there is anything to say with them. */
+function tenths(value: number): string {
+  return Number.isInteger(value) ? formatInteger(value) : new Intl.NumberFormat("en-GB", { maximumFractionDigits: 2 }).format(value);
+}
+
+/** Without the noise of a float's last digits; prices have nine decimals at most. */
+function plainNumber(value: number): string {
+  return String(Number(value.toFixed(9)));
+}
