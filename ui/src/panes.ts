@@ -18,6 +18,8 @@ export const FIRST_PANES: readonly (readonly [PaneName, PaneClass])[] = [
 /** Made after the first paint, in this order. One line each: ["tape", async () => (await import("./panes/tape")).TapePane]. */
 export const LATER_PANES: readonly (readonly [PaneName, () => Promise<PaneClass>])[] = [
   ["replay", async () => (await import("./panes/replay")).ReplayPane],
+  ["heatmap", async () => (await import("./panes/heatmap")).HeatmapPane],
+  ["tape", async () => (await import("./panes/tape")).TapePane],
 ];
 
 /** Made when the performance page is opened first. */

@@ -1,0 +1,149 @@
+/** Which prices the heatmap shows: rows of whole ticks, and a middle that follows the market without trembling. */
+
+import { LEVELS_MAX, type Columns } from "./heatmap-columns";
+
+/** One zoom step: how many ticks a row holds, and how high it is in CSS pixels. */
+export interface RowStep {
+  readonly rowTicks: number;
+  readonly rowPx: number;
+}
+
+const TICK_PX = [48, 40, 32, 26, 20, 16, 13, 10, 8, 6, 5, 4, 3] as const;
+const GROUPS = [2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 1_000_000, 10_000_000] as const;
+const GROUP_PX = [6, 4] as const;
+
+/** From near to far; each shows more ticks than the one before. */
+export const ROW_STEPS: readonly RowStep[] = [
+  ...TICK_PX.map((rowPx) => ({ rowTicks: 1, rowPx })),
+  ...GROUPS.flatMap((rowTicks) => GROUP_PX.map((rowPx) => ({ rowTicks, rowPx }))),
+].filter(({ rowTicks, rowPx }, index, all) => index === 0 || ticksPerPx(all[index - 1]) < rowTicks / rowPx);
+
+function ticksPerPx(step: RowStep | undefined): number {
+  return step === undefined ? 0 : step.rowTicks / step.rowPx;
+}
+
+/** The market may leave the middle by this share of what is shown before the picture moves after it. */
+const SLACK = 0.3;
+/** A first look shows about so many levels of each side. */
+const LEVELS_SHOWN = 48;
+/** Levels far from the others would flatten them: the look goes no further than so many times the middle distance. */
+const DISTANCES_SHOWN = 3;
+
+export class PriceRange {
+  step = 0;
+  /** In ticks; may lie between two of them. */
+  centre = 0;
+  follows = true;
+  /** The step is the page's choice until the reader makes one. */
+  isAutomatic = true;
+  #heightPx = 1;
+
+  get rowTicks(): number {
+    return this.#rowStep.rowTicks;
+  }
+
+  get rowPx(): number {
+    return this.#rowStep.rowPx;
+  }
+
+  get rows(): number {
+    return Math.max(1, Math.ceil(this.#heightPx / this.rowPx));
+  }
+
+  /** How many ticks are in view. */
+  get ticks(): number {
+    return this.rows * this.rowTicks;
+  }
+
+  /** The row at the bottom: it holds the ticks from `bottom` × rowTicks on. */
+  get bottom(): number {
+    return Math.floor(this.centre / this.rowTicks) - Math.floor((this.rows - 1) / 2);
+  }
+
+  /** Pixels from the top to the middle of a tick. */
+  y(ticks: number): number {
+    const above = (this.bottom + this.rows) * this.rowTicks - ticks - 0.5;
+    return (above * this.rowPx) / this.rowTicks;
+  }
+
+  /** The row at this height; its ticks are from row × rowTicks on. */
+  rowAt(y: number): number {
+    return this.bottom + this.rows - 1 - Math.floor(y / this.rowPx);
+  }
+
+  resize(heightPx: number): void {
+    this.#heightPx = heightPx;
+  }
+
+  /** Shows as many levels as read well. */
+  fit(columns: Columns, column: number): void {
+    const middle = middleOf(columns, column);
+    if (middle === null) return;
+    this.centre = middle;
+    const distance = typicalDistance(columns, column, middle);
+    const wanted = Math.max(8, 2 * distance);
+    const found = ROW_STEPS.findIndex(({ rowTicks, rowPx }) => Math.floor(this.#heightPx / rowPx) * rowTicks >= wanted);
+    this.step = found < 0 ? ROW_STEPS.length - 1 : found;
+  }
+
+  /** Whether the middle had to move: the market has left the part of the picture that it may move in. */
+  follow(middle: number): boolean {
+    if (!this.follows || Math.abs(middle - this.centre) <= SLACK * this.ticks) return false;
+    this.centre = middle;
+    return true;
+  }
+
+  /** By zoom steps, positive nearer; the tick at `y` stays where it is. */
+  zoom(steps: number, y: number): void {
+    const before = this.#ticksAt(y);
+    this.step = Math.min(ROW_STEPS.length - 1, Math.max(0, this.step - steps));
+    this.isAutomatic = false;
+    if (!this.follows) this.centre += before - this.#ticksAt(y);
+  }
+
+  /** By rows, positive to higher prices. The picture no longer follows the market. */
+  scroll(rows: number): void {
+    this.centre += rows * this.rowTicks;
+    this.follows = false;
+  }
+
+  clear(): void {
+    this.follows = this.isAutomatic = true;
+  }
+
+  /** Ticks are finer from now on. */
+  refine(factor: number): void {
+    this.centre *= factor;
+    this.isAutomatic = true;
+  }
+
+  get #rowStep(): RowStep {
+    return ROW_STEPS[this.step] ?? { rowTicks: 1, rowPx: TICK_PX[0] };
+  }
+
+  #ticksAt(y: number): number {
+    return (this.bottom + this.rows - y / this.rowPx) * this.rowTicks;
+  }
+}
+
+/** Between the two best prices, in ticks; the one there is where the other side is empty. */
+export function middleOf(columns: Columns, column: number): number | null {
+  const [bid, ask] = [columns.best(column, "B"), columns.best(column, "A")];
+  if (bid === null || ask === null) return bid ?? ask;
+  return (bid + ask) / 2;
+}
+
+function typicalDistance(columns: Columns, column: number, middle: number): number {
+  const distances: number[] = [];
+  let shown = 0;
+  for (const side of ["B", "A"] as const) {
+    for (let place = 0; place < Math.min(LEVELS_MAX, columns.count(column, side)); place += 1) {
+      const distance = Math.abs((columns.level(column, side, place)?.ticks ?? middle) - middle);
+      distances.push(distance);
+      if (place < LEVELS_SHOWN) shown = Math.max(shown, distance);
+    }
+  }
+  distances.sort((a, b) => a - b);
+  const median = distances[Math.floor(distances.length / 2)] ?? 0;
+  return Math.min(shown, DISTANCES_SHOWN * median) || 1;
+}

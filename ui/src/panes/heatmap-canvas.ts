@@ -1,0 +1,261 @@
+/** What lies over and beside the heat: axes, trades, the book of now as bars, and the cross of the pointer. */
+
+import type { Bubble } from "../heatmap-trades";
+import type { Columns } from "../heatmap-columns";
+import type { PriceRange } from "../heatmap-range";
+import { pxOf, timeTicks } from "../heatmap-time";
+import type { TimeView } from "../heatmap-view";
+import { formatCompact, trimZeros } from "../format";
+import { priceTicks } from "../price-ticks";
+import type { Palette } from "./canvas";
+
+const AXIS_FONT_REM = 0.76;
+const TICK_GAP_REM = 6.2;
+const PRICE_GAP_REM = 2.1;
+const BUBBLE_ALPHA = 0.72;
+export const BUBBLE_RADIUS_MIN_REM = 0.16;
+export const BUBBLE_RADIUS_MAX_REM = 1.15;
+/** From this radius on a bubble says its size. */
+const BUBBLE_TEXT_REM = 0.68;
+const BAR_ALPHA = 0.5;
+const BAR_TEXT_ROW_PX = 12;
+
+/** In CSS pixels: heat from 0 to `plot`, bars of the book of now from `plot` to `band`, prices from there on; times below `bottom`. */
+export interface Layout {
+  readonly plot: number;
+  readonly band: number;
+  readonly width: number;
+  readonly bottom: number;
+  readonly height: number;
+  readonly rem: number;
+  readonly ratio: number;
+}
+
+export interface Scene {
+  readonly context: CanvasRenderingContext2D;
+  readonly palette: Palette;
+  readonly layout: Layout;
+  readonly columns: Columns;
+  readonly view: TimeView;
+  readonly range: PriceRange;
+}
+
+export interface Placed {
+  readonly bubble: Bubble;
+  readonly x: number;
+  readonly y: number;
+  readonly radius: number;
+}
+
+/** CSS pixels of the widest price, for the layout. */
+export function priceAxisWidth(context: CanvasRenderingContext2D, palette: Palette, columns: Columns, range: PriceRange, rem: number): number {
+  context.font = `600 ${rem * AXIS_FONT_REM}px ${palette.font}`;
+  const ends = [range.bottom * range.rowTicks, (range.bottom + range.rows) * range.rowTicks];
+  const widest = Math.max(...ends.map((ticks) => context.measureText(columns.grid.price(Math.round(ticks))).width));
+  return Math.ceil(widest + rem * 1.1);
+}
+
+export function drawGrid({ context, palette, layout, columns, view, range }: Scene): void {
+  const { rem, plot, band, bottom, ratio, width } = layout;
+  context.font = `${rem * AXIS_FONT_REM}px ${palette.font}`;
+  context.textBaseline = "middle";
+  context.lineWidth = 1;
+  context.strokeStyle = palette.line;
+  rule(context, 0, bottom, width, bottom);
+  rule(context, plot, 0, plot, bottom);
+  if (band > plot) rule(context, band, 0, band, bottom);
+  context.fillStyle = palette.muted;
+  context.textAlign = "center";
+  const middle = (bottom + layout.height) / 2;
+  for (const tick of timeTicks(columns, view.scale, view.fromPx, view.endPx, Math.round(TICK_GAP_REM * rem * ratio))) {
+    const x = (tick.px - view.fromPx) / ratio;
+    rule(context, x, bottom, x, bottom + rem * 0.25);
+    if (x > rem * 2 && x < plot - rem * 1.9) context.fillText(tick.label, x, middle);
+  }
+  context.textAlign = "right";
+  context.fillText("UTC", width - rem * 0.45, middle);
+  if (band > plot) {
+    context.textAlign = "center";
+    context.fillText("size now", (plot + band) / 2, middle);
+  }
+  context.textAlign = "right";
+  for (const ticks of priceTicks(columns.grid, range, PRICE_GAP_REM * rem)) {
+    const y = range.y(ticks);
+    if (y < rem * 0.5 || y > bottom - rem * 0.5) continue;
+    context.globalAlpha = 0.5;
+    rule(context, 0, y, band, y, [1, 5]);
+    context.globalAlpha = 1;
+    context.fillText(columns.grid.price(ticks), width - rem * 0.45, y);
+  }
+}
+
+/** The best prices, filled, where the axis has its prices. */
+export function drawBest({ context, palette, layout, columns, range }: Scene): void {
+  const { rem, band, width, bottom } = layout;
+  const last = columns.end - 1;
+  if (!columns.has(last)) return;
+  const height = rem * 1.15;
+  const places = (["B", "A"] as const).flatMap((side) => {
+    const best = columns.best(last, side);
+    return best === null ? [] : [{ side, best, y: range.y(best) }];
+  });
+  // Two labels of neighbouring ticks would cover each other: they give way, up and down.
+  const [bid, ask] = [places.find(({ side }) => side === "B"), places.find(({ side }) => side === "A")];
+  if (bid !== undefined && ask !== undefined && Math.abs(bid.y - ask.y) < height) {
+    const [middle, up] = [(bid.y + ask.y) / 2, ask.y <= bid.y ? ask : bid];
+    for (const place of [bid, ask]) place.y = middle + ((place === up ? -1 : 1) * height) / 2;
+  }
+  context.font = `600 ${rem * AXIS_FONT_REM}px ${palette.font}`;
+  context.textAlign = "right";
+  for (const { side, best, y } of places) {
+    if (y < -height || y > bottom + height) continue;
+    const at = Math.min(bottom - height / 2, Math.max(height / 2, y));
+    context.fillStyle = side === "B" ? palette.bid : palette.ask;
+    context.fillRect(band + 1, at - height / 2 + 0.5, width - band - 1, height - 1);
+    context.fillStyle = palette.panel;
+    context.fillText(columns.grid.price(best), width - rem * 0.45, at + 0.5);
+  }
+}
+
+/** What rests now, as bars that begin at the prices. */
+export function drawBars({ context, palette, layout, columns, range }: Scene): void {
+  const { plot, band, rem, bottom } = layout;
+  const last = columns.end - 1;
+  if (band <= plot || !columns.has(last) || columns.kind(last) === "gap") return;
+  const rows = { B: new Map<number, number>(), A: new Map<number, number>() };
+  let most = 0;
+  for (const side of ["B", "A"] as const) {
+    for (let place = 0; place < columns.count(last, side); place += 1) {
+      const level = columns.level(last, side, place);
+      if (level === null) continue;
+      const row = Math.floor(level.ticks / range.rowTicks);
+      if (row < range.bottom || row >= range.bottom + range.rows) continue;
+      const size = (rows[side].get(row) ?? 0) + level.size;
+      rows[side].set(row, size);
+      most = Math.max(most, size);
+    }
+  }
+  const room = band - plot - rem * 0.3;
+  context.font = `${Math.min(rem * 0.72, range.rowPx * 0.85)}px ${palette.font}`;
+  context.textAlign = "right";
+  for (const side of ["B", "A"] as const) {
+    for (const [row, size] of rows[side]) {
+      const top = (range.bottom + range.rows - 1 - row) * range.rowPx;
+      if (top >= bottom) continue;
+      const length = Math.max(1, (room * size) / most);
+      const gap = range.rowPx > 4 ? 1 : 0;
+      context.globalAlpha = BAR_ALPHA;
+      context.fillStyle = side === "B" ? palette.bid : palette.ask;
+      context.fillRect(band - length, top, length, Math.min(range.rowPx, bottom - top) - gap);
+      context.globalAlpha = 1;
+      if (range.rowPx < BAR_TEXT_ROW_PX) continue;
+      context.fillStyle = palette.text;
+      context.fillText(trimZeros(formatCompact(size)), band - rem * 0.3, top + range.rowPx / 2);
+    }
+  }
+}
+
+/** Circles are bought, diamonds sold, squares neither; the area is the size. Where they were drawn, for the pointer. */
+export function drawBubbles(scene: Scene, bubbles: Iterable<Bubble>, sizeMax: number): Placed[] {
+  const { context, palette, layout, view, range } = scene;
+  const { rem, plot, bottom, ratio } = layout;
+  const { pxPerColumn, columnsPerPx } = view.scale;
+  const placed: Placed[] = [];
+  const radiusMax = BUBBLE_RADIUS_MAX_REM * rem;
+  for (const bubble of bubbles) {
+    const px = columnsPerPx > 1 ? bubble.column / columnsPerPx : (bubble.column + 0.5) * pxPerColumn;
+    const [x, y] = [(px - view.fromPx) / ratio, range.y(bubble.ticks)];
+    const radius = Math.min(radiusMax * 1.2, Math.max(BUBBLE_RADIUS_MIN_REM * rem, radiusMax * Math.sqrt(bubble.size / Math.max(1, sizeMax))));
+    if (x < -radius || x > plot + radius || y < -radius || y > bottom + radius) continue;
+    placed.push({ bubble, x, y, radius });
+  }
+  context.save();
+  context.beginPath();
+  context.rect(0, 0, plot, bottom);
+  context.clip();
+  context.lineWidth = Math.max(1, rem * 0.07);
+  context.textAlign = "center";
+  context.font = `600 ${rem * 0.66}px ${palette.font}`;
+  // Large ones first: a small one on top of them is still seen.
+  placed.sort((a, b) => b.radius - a.radius);
+  for (const { bubble, x, y, radius } of placed) {
+    const { side } = bubble;
+    context.fillStyle = side === "B" ? palette.bid : side === "A" ? palette.ask : palette.muted;
+    context.strokeStyle = palette.panel;
+    shape(context, side, x, y, radius);
+    context.globalAlpha = BUBBLE_ALPHA;
+    context.fill();
+    context.globalAlpha = 1;
+    context.stroke();
+    if (radius < BUBBLE_TEXT_REM * rem) continue;
+    context.fillStyle = palette.panel;
+    context.fillText(trimZeros(formatCompact(bubble.size)), x, y + 0.5);
+  }
+  context.restore();
+  return placed;
+}
+
+/** The path of a trade's mark; a diamond and a square have the circle's area. */
+export function shape(context: CanvasRenderingContext2D, side: Bubble["side"], x: number, y: number, radius: number): void {
+  context.beginPath();
+  if (side === "B") {
+    context.arc(x, y, radius, 0, 2 * Math.PI);
+    return;
+  }
+  const half = side === "A" ? radius * Math.sqrt(Math.PI / 2) : (radius * Math.sqrt(Math.PI)) / 2;
+  if (side === "A") {
+    context.moveTo(x, y - half);
+    context.lineTo(x + half, y);
+    context.lineTo(x, y + half);
+    context.lineTo(x - half, y);
+    context.closePath();
+  } else {
+    context.rect(x - half, y - half, 2 * half, 2 * half);
+  }
+}
+
+/** The pointer's row and moment, with their price and time on the axes. */
+export function drawCross({ context, palette, layout, range }: Scene, x: number, row: number, price: string, time: string | null): void {
+  const { rem, plot, band, width, bottom, height } = layout;
+  const top = (range.bottom + range.rows - 1 - row) * range.rowPx;
+  context.strokeStyle = palette.text;
+  context.lineWidth = 1;
+  context.globalAlpha = 0.75;
+  context.strokeRect(0.5, Math.round(top) + 0.5, band - 1, Math.max(2, range.rowPx - 1));
+  if (x < plot) rule(context, x, 0, x, bottom, [3, 3]);
+  context.globalAlpha = 1;
+  context.font = `600 ${rem * AXIS_FONT_REM}px ${palette.font}`;
+  context.textAlign = "right";
+  context.fillStyle = palette.text;
+  const at = Math.min(bottom - rem * 0.6, Math.max(rem * 0.6, top + range.rowPx / 2));
+  context.fillRect(band + 1, at - rem * 0.6, width - band - 1, rem * 1.2);
+  context.fillStyle = palette.panel;
+  context.fillText(price, width - rem * 0.45, at + 0.5);
+  if (time === null) return;
+  context.textAlign = "center";
+  const half = context.measureText(time).width / 2 + rem * 0.35;
+  const middle = Math.min(plot - half, Math.max(half, x));
+  context.fillStyle = palette.text;
+  context.fillRect(middle - half, bottom + 1, 2 * half, height - bottom - 2);
+  context.fillStyle = palette.panel;
+  context.fillText(time, middle, (bottom + height) / 2 + 0.5);
+}
+
+/** Absolute pixel of the view at a CSS x. */
+export function pxAt(x: number, view: TimeView, layout: Layout): number {
+  return Math.min(view.endPx - 1, view.fromPx + Math.floor(x * layout.ratio));
+}
+
+/** CSS x of a column's left edge. */
+export function xOf(column: number, view: TimeView, layout: Layout): number {
+  return (pxOf(column, view.scale) - view.fromPx) / layout.ratio;
+}
+
+function rule(context: CanvasRenderingContext2D, x1: number, y1: number, x2: number, y2: number, dash: number[] = []): void {
+  context.setLineDash(dash);
+  context.beginPath();
+  context.moveTo(Math.round(x1) + 0.5, Math.round(y1) + 0.5);
+  context.lineTo(Math.round(x2) + 0.5, Math.round(y2) + 0.5);
+  context.stroke();
+  context.setLineDash([]);
+}

@@ -1,0 +1,114 @@
+/** The trade tape: newest on top, large ones marked, held while the reader looks into it. */
+
+import "./tape.css";
+import { setData, setHidden, setText, setTitle } from "../dom";
+import { formatInteger } from "../format";
+import type { Trade } from "../feed/feed";
+import type { State } from "../state";
+import { MinuteFlow } from "../tape-flow";
+import { Prints, type Print } from "../tape-prints";
+import { continueRun } from "../trade-run";
+import type { Pane, PaneContext } from "../pane";
+import { buildTape, type TapeElements } from "./tape-dom";
+import { TapeRows } from "./tape-rows";
+
+/** A snapshot of the channel repeats up to 50. */
+const KNOWN_MAX = 64;
+/** Scrolled further than this, the reader is reading: new rows would push the text away. */
+const SCROLLED_PX = 4;
+
+export class TapePane implements Pane {
+  readonly #elements: TapeElements;
+  readonly #rows: TapeRows;
+  readonly #prints = new Prints();
+  readonly #flow = new MinuteFlow();
+  readonly #repaint: () => void;
+  #known: readonly Trade[] = [];
+  #isPaused = false;
+  #isHovered = false;
+  /** What is shown while it is held. */
+  #held: readonly Print[] | null = null;
+
+  constructor(page: PaneContext) {
+    const elements = (this.#elements = buildTape(page.root));
+    this.#repaint = () => { page.repaint(); };
+    this.#rows = new TapeRows(elements.body, (orderId) => { page.actions.selectOrder(orderId); });
+    const { scroll } = elements;
+    scroll.addEventListener("pointerenter", (event) => { this.#hover(event.pointerType === "mouse"); });
+    scroll.addEventListener("pointerleave", () => { this.#hover(false); });
+    scroll.addEventListener("scroll", this.#repaint, { passive: true });
+    elements.pause.addEventListener("click", () => {
+      this.#isPaused = !this.#isPaused;
+      page.repaint();
+    });
+    elements.resume.addEventListener("click", () => {
+      this.#isPaused = this.#isHovered = false;
+      scroll.scrollTop = 0;
+      page.repaint();
+    });
+    const regroup = (): void => {
+      const sizeMin = Math.max(0, Math.floor(Number(elements.sizeMin.value) || 0));
+      this.#prints.setOptions({ isAggregated: elements.aggregate.checked, sizeMin });
+      this.#rows.clear();
+      this.#held = null;
+      page.repaint();
+    };
+    elements.sizeMin.addEventListener("input", regroup);
+    elements.aggregate.addEventListener("change", regroup);
+  }
+
+  takeTrades(trades: readonly Trade[], isSnapshot: boolean): void {
+    const { fresh, isWhole } = isSnapshot ? continueRun(this.#known, trades) : { fresh: trades, isWhole: true };
+    this.#known = [...this.#known, ...fresh].slice(-KNOWN_MAX);
+    this.#prints.take(fresh, !isWhole);
+    this.#flow.take(fresh);
+  }
+
+  reset(): void {
+    this.#known = [];
+    this.#prints.clear();
+    this.#flow.clear();
+    this.#rows.clear();
+    this.#held = null;
+  }
+
+  write(state: State): void {
+    const { pause, resume, empty, scroll } = this.#elements;
+    const isHeld = this.#isPaused || this.#isHovered || scroll.scrollTop > SCROLLED_PX;
+    const shown = this.#prints.shown;
+    if (!isHeld) this.#held = null;
+    else this.#held ??= [...shown];
+    const view = this.#held ?? shown;
+    this.#rows.write(view, this.#prints.largeFrom);
+    const newest = view.at(-1)?.id ?? 0;
+    const waiting = isHeld ? shown.filter((print) => print.id > newest).length : 0;
+    setHidden(resume, !isHeld);
+    setText(resume, waiting === 0 ? "Held" : `Held · ${formatInteger(waiting)} new`);
+    pause.ariaPressed = String(this.#isPaused);
+    setHidden(empty, view.length > 0);
+    setText(empty, this.#noteOf(state));
+    this.#writeFlow(state);
+  }
+
+  #noteOf(state: State): string {
+    if (state.link.state === "open" && state.link.via === "polling") return "No trades while the page polls: they come by the socket alone";
+    return this.#prints.kept > 0 ? "None so large" : "No trades yet";
+  }
+
+  #writeFlow(state: State): void {
+    const { volume, delta } = this.#elements;
+    const { bought, sold, volume: traded, trades } = this.#flow.upTo(state.book?.tsRecv ?? "0");
+    setText(volume, formatInteger(traded));
+    setTitle(volume, `${formatInteger(trades)} trades, the last minute of the market's time`);
+    const difference = bought - sold;
+    const sign = difference > 0 ? "+" : difference < 0 ? "−" : "";
+    setText(delta, `${sign}${formatInteger(Math.abs(difference))}`);
+    setData(delta, "side", difference > 0 ? "B" : difference < 0 ? "A" : "N");
+    setTitle(delta, `${formatInteger(bought)} bought, ${formatInteger(sold)} sold`);
+  }
+
+  #hover(isInside: boolean): void {
+    this.#isHovered = isInside;
+    this.#repaint();
+  }
+}

@@ -1,0 +1,304 @@
+import { describe, expect, it } from "vitest";
+import { Columns, COLUMNS_MAX, LEVELS_MAX } from "../src/heatmap-columns";
+import { heatRamp, luminance, RAMP_STEPS } from "../src/heatmap-ramp";
+import { middleOf, PriceRange, ROW_STEPS } from "../src/heatmap-range";
+import { heat, percentile, roundUpSize, SteadyMax } from "../src/heatmap-scale";
+import { columnsOf, openingSeconds, pxOf, timeScale, timeTicks, zoomedSeconds } from "../src/heatmap-time";
+import { Bubbles, TradeRing, TRADES_MAX } from "../src/heatmap-trades";
+import { TimeView } from "../src/heatmap-view";
+import { restingLines, summaryRows } from "../src/heatmap-words";
+import { PriceGrid } from "../src/price-grid";
+import { labelStep } from "../src/price-ticks";
+import type { Book } from "../src/feed/wire";
+import { book, level } from "./fixtures";
+
+const S = 1_000_000_000n;
+const START = 1_758_751_200n * S;
+
+function bookAt(second: number, changes: Partial<Book> = {}): Book {
+  return book({ tsRecv: String(START + BigInt(Math.round(second * 1e9))), ...changes });
+}
+
+describe("the grid of prices", () => {
+  it("takes the largest tick that all prices are multiples of, and goes back to exact prices", () => {
+    const factors: number[] = [];
+    const grid = new PriceGrid((factor) => factors.push(factor));
+    grid.learn(["64.25", "64.75", "-1.00"]);
+    expect(grid.price(grid.index("64.75"))).toBe("64.75");
+    expect(grid.index("64.75") - grid.index("64.25")).toBe(2);
+    grid.learn(["64.30"]);
+    expect(factors).toEqual([5]);
+    expect(grid.index("64.75") - grid.index("64.25")).toBe(10);
+    expect(grid.price(grid.index("-1.00"))).toBe("-1.00");
+  });
+
+  it("is exact where a float is not", () => {
+    const grid = new PriceGrid(() => undefined);
+    grid.learn(["0.1", "0.3", "0.000000001"]);
+    expect(grid.price(grid.index("0.3"))).toBe("0.300000000");
+  });
+});
+
+describe("columns", () => {
+  it("keep the sizes of a book, and bin them into rows of several ticks", () => {
+    const columns = new Columns();
+    columns.push(bookAt(0, { bids: [level("10.03", 4), level("10.00", 6)], asks: [level("10.04", 7)] }));
+    const rows = new Float64Array(3);
+    columns.bin(0, rows, 500, 2);
+    expect([...rows]).toEqual([6, 4, 7]);
+    expect(columns.resting(0, 1_000, 1_004)).toEqual({ bidSize: 10, askSize: 0, levels: 2 });
+    expect([columns.best(0, "B"), columns.best(0, "A")]).toEqual([1_003, 1_004]);
+  });
+
+  it("are worth the same after a finer tick has been learnt", () => {
+    const columns = new Columns();
+    columns.push(bookAt(0, { bids: [level("10.00", 6)], asks: [level("10.50", 7)] }));
+    columns.push(bookAt(1, { bids: [level("10.10", 1)], asks: [] }));
+    expect(columns.grid.price(columns.best(0, "A") ?? 0)).toBe("10.50");
+    expect(columns.best(1, "A")).toBeNull();
+  });
+
+  it("are a ring: the oldest gives way, and no more is kept than the bound", () => {
+    const columns = new Columns();
+    for (let at = 0; at < COLUMNS_MAX + 5; at += 1) {
+      if (at === 0) columns.push(bookAt(0));
+      else if (at === COLUMNS_MAX) columns.push(bookAt(9, { bids: [level("64.70", 99)] }));
+      else columns.repeat();
+    }
+    expect([columns.first, columns.length]).toEqual([5, COLUMNS_MAX]);
+    expect(columns.level(COLUMNS_MAX, "B", 0)?.size).toBe(99);
+    expect(columns.level(COLUMNS_MAX + 4, "B", 0)?.size).toBe(99);
+    expect(columns.level(5, "B", 0)?.size).toBe(5);
+  });
+
+  it("do not claim to know what lies beyond a full side", () => {
+    const columns = new Columns();
+    const bids = Array.from({ length: LEVELS_MAX }, (_, place) => level(`${200 - place}`, 1));
+    columns.push(bookAt(0, { bids, asks: [level("201")] }));
+    expect(columns.isKnown(0, 101)).toBe(true);
+    expect(columns.isKnown(0, 100)).toBe(false);
+    expect(columns.isKnown(0, 900)).toBe(true);
+    expect(restingLines(columns, 0, 100, 101)[0]).toBe("100 · beyond the 100 levels received");
+    expect(restingLines(columns, 0, 900, 901)[0]).toBe("900 · nothing rests");
+  });
+
+  it("say what they hold in words, exact to the nanosecond, and a gap as one", () => {
+    const columns = new Columns();
+    columns.push(book());
+    const ticks = columns.best(0, "B") ?? 0;
+    expect(restingLines(columns, 0, ticks, ticks + 1)).toEqual([
+      "64.77 · bid size 5",
+      "best bid 64.77 · best ask 64.78",
+      "2025-09-24T22:00:00.123456999Z",
+    ]);
+    expect(summaryRows(columns).map(({ what, price, size }) => [what, price, size])).toEqual([
+      ["Best bid", "64.77", "5"],
+      ["Largest bid 1", "64.77", "5"],
+      ["Best ask", "64.78", "7"],
+      ["Largest ask 1", "64.78", "7"],
+    ]);
+    columns.pushGap();
+    expect(restingLines(columns, 1, ticks, ticks + 1)[0]).toContain("no data");
+    expect(summaryRows(columns)).toEqual([]);
+  });
+});
+
+describe("the scale of sizes", () => {
+  it("takes percentiles of what was measured and of nothing else", () => {
+    const values = Float64Array.from([5, 1, 4, 2, 3, 99, 99]);
+    expect(percentile(values, 5, 0.5)).toBe(3);
+    expect(percentile(values, 0, 0.5)).toBe(0);
+  });
+
+  it("stands still while sizes tremble, and moves when they change", () => {
+    const scale = new SteadyMax();
+    expect(scale.propose(93)).toBe(true);
+    expect(scale.value).toBe(100);
+    for (const size of [70, 95, 110, 124]) expect(scale.propose(size)).toBe(false);
+    expect(scale.propose(130)).toBe(true);
+    expect(scale.value).toBe(150);
+    expect(scale.propose(0)).toBe(false);
+    expect(scale.propose(20)).toBe(true);
+    expect(scale.value).toBe(20);
+  });
+
+  it.each([[0, 1], [1, 1], [3, 3], [3.1, 5], [101, 150], [99_000, 100_000]])("rounds %d up to %d", (size, rounded) => {
+    expect(roundUpSize(size)).toBe(rounded);
+  });
+
+  it("clamps", () => {
+    expect([heat(0, 100), heat(50, 100), heat(1_000, 100), heat(5, 0)]).toEqual([0, 0.5, 1, 0]);
+  });
+});
+
+describe("the colours of heat", () => {
+  it.each([
+    ["dark", false, [15, 17, 22] as const, 1],
+    ["light", true, [255, 255, 255] as const, -1],
+  ])("in the %s theme go evenly away from the background", (_, isLight, background, direction) => {
+    const ramp = heatRamp(isLight, background);
+    expect(ramp).toHaveLength(RAMP_STEPS);
+    expect(ramp[0]).toEqual(background);
+    const lightness = ramp.map((colour) => Math.cbrt(luminance(colour)) * direction);
+    for (let step = 32; step < RAMP_STEPS; step += 16) {
+      expect(lightness[step]).toBeGreaterThan(lightness[step - 16] ?? 0);
+    }
+    expect(ramp[1]).not.toEqual(background);
+  });
+});
+
+describe("the prices in view", () => {
+  const columns = new Columns();
+  const side = (best: number, by: number): ReturnType<typeof level>[] => Array.from({ length: 60 }, (_, place) => level((best + by * place * 0.01).toFixed(2), 3));
+  columns.push(bookAt(0, { bids: side(100, -1), asks: side(100.01, 1) }));
+
+  it("have steps that show ever more", () => {
+    const reach = ROW_STEPS.map(({ rowTicks, rowPx }) => rowTicks / rowPx);
+    expect(reach).toEqual([...reach].sort((a, b) => a - b));
+    expect(new Set(reach).size).toBe(reach.length);
+  });
+
+  it("are chosen by the levels there are, with the market in the middle", () => {
+    const range = new PriceRange();
+    range.resize(400);
+    range.fit(columns, 0);
+    expect(range.ticks).toBeGreaterThan(80);
+    expect(range.ticks).toBeLessThan(200);
+    expect(range.y(middleOf(columns, 0) ?? 0)).toBeCloseTo(200, -1.2);
+    expect(range.rowAt(range.y(10_010))).toBe(Math.floor(10_010 / range.rowTicks));
+  });
+
+  it("stay while the market moves a little and go after it when it goes far", () => {
+    const range = new PriceRange();
+    range.resize(400);
+    range.fit(columns, 0);
+    const [centre, ticks] = [range.centre, range.ticks];
+    expect(range.follow(centre + 0.29 * ticks)).toBe(false);
+    expect(range.follow(centre - 0.29 * ticks)).toBe(false);
+    expect(range.centre).toBe(centre);
+    expect(range.follow(centre + 0.31 * ticks)).toBe(true);
+    expect(range.centre).toBe(centre + 0.31 * ticks);
+    range.scroll(5);
+    expect(range.follow(centre + 10 * ticks)).toBe(false);
+  });
+
+  it("zoom about the pointer, and group ticks when there are too many", () => {
+    const range = new PriceRange();
+    range.resize(400);
+    range.fit(columns, 0);
+    range.follows = false;
+    const before = range.rowAt(100) * range.rowTicks;
+    range.zoom(-8, 100);
+    expect(range.rowTicks).toBeGreaterThan(1);
+    expect(Math.abs(range.rowAt(100) * range.rowTicks - before)).toBeLessThanOrEqual(2 * range.rowTicks);
+    range.zoom(-1_000, 100);
+    range.zoom(1_000, 100);
+    expect(range.rowTicks).toBe(1);
+  });
+
+  it.each([[10_000_000n, 7, 10], [250_000_000n, 3, 4], [15_625_000n, 5, 8], [0n, 3, 3]])("label round prices of tick %d", (tick, least, step) => {
+    expect(labelStep(tick, least)).toBe(step);
+  });
+});
+
+describe("the time axis", () => {
+  it("keeps pixels whole, and both directions agree", () => {
+    for (const seconds of [2, 30, 60, 600]) {
+      for (const width of [280, 900, 2_400]) {
+        const scale = timeScale(seconds, width);
+        expect(Math.min(scale.pxPerColumn, scale.columnsPerPx)).toBe(1);
+        const shown = ((width / scale.pxPerColumn) * scale.columnsPerPx) / 20;
+        expect(shown / seconds).toBeGreaterThan(0.6);
+        expect(shown / seconds).toBeLessThan(1.6);
+        const [from, to] = columnsOf(pxOf(137, scale), scale);
+        expect(from <= 137 && 137 < to).toBe(true);
+      }
+    }
+  });
+
+  it("opens with what has been seen, and zooms between half a minute and ten", () => {
+    expect([0, 41, 400, 100_000].map(openingSeconds)).toEqual([2, 4, 30, 60]);
+    expect(zoomedSeconds(60, 1)).toBe(45);
+    expect(zoomedSeconds(30, 5)).toBe(30);
+    expect(zoomedSeconds(500, -9)).toBe(600);
+  });
+
+  it("is labelled by the market's time, where it is replayed faster too", () => {
+    const columns = new Columns();
+    for (let at = 0; at < 400; at += 1) columns.push(bookAt(at * 5));
+    const scale = timeScale(20, 400);
+    const ticks = timeTicks(columns, scale, 0, 400, 80);
+    expect(ticks.map(({ label }) => label)).toEqual(["22:10:00", "22:20:00", "22:30:00"]);
+    expect(ticks[0]?.px).toBe(120);
+    const still = new Columns();
+    still.push(bookAt(0));
+    still.repeat();
+    expect(timeTicks(still, scale, 0, 400, 80)).toEqual([]);
+  });
+});
+
+describe("the view of time", () => {
+  it("follows the newest column until it is scrolled, and again from the end on", () => {
+    const columns = new Columns();
+    columns.push(bookAt(0));
+    for (let at = 1; at < 4_000; at += 1) columns.repeat();
+    const view = new TimeView(columns);
+    view.fit(1_000);
+    expect(view.endPx).toBe(pxOf(3_999, view.scale) + view.scale.pxPerColumn);
+    view.scroll(200);
+    expect(view.follows).toBe(false);
+    const { endPx } = view;
+    columns.repeat();
+    expect(view.endPx).toBe(endPx);
+    view.scroll(Infinity);
+    expect(view.fromPx).toBe(0);
+    view.scroll(-10_000);
+    expect(view.follows).toBe(true);
+  });
+
+  it("keeps the moment under the pointer when it zooms", () => {
+    const columns = new Columns();
+    columns.push(bookAt(0));
+    for (let at = 1; at < 9_000; at += 1) columns.repeat();
+    const view = new TimeView(columns);
+    view.fit(1_000);
+    view.scroll(3_000);
+    const [before] = columnsOf(view.fromPx + 300, view.scale);
+    expect(view.zoom(-3, 300)).toBe(true);
+    const [from, to] = columnsOf(view.fromPx + 300, view.scale);
+    expect(before >= from && before < to).toBe(true);
+  });
+});
+
+describe("trades", () => {
+  it("are summed by moment and price, and the oldest give way", () => {
+    const ring = new TradeRing();
+    ring.push({ column: 1, ticks: 10, size: 3, side: "B" });
+    ring.push({ column: 1, ticks: 10, size: 4, side: "A" });
+    ring.push({ column: 2, ticks: 10, size: 9, side: "N" });
+    expect(ring.traded(1, 2, 10, 11)).toEqual({ count: 2, buySize: 3, sellSize: 4, otherSize: 0 });
+    ring.refine(5);
+    expect(ring.traded(0, 9, 50, 51).count).toBe(3);
+    for (let at = 0; at < TRADES_MAX; at += 1) ring.push({ column: 5, ticks: 1, size: 1, side: "B" });
+    expect(ring.length).toBe(TRADES_MAX);
+    expect(ring.traded(0, 9, 50, 51).count).toBe(0);
+  });
+
+  it("near to each other are one bubble at their weighted middle, the sides apart", () => {
+    const bubbles = new Bubbles();
+    const trades = [
+      { column: 0, ticks: 100, size: 1, side: "B" },
+      { column: 8, ticks: 100, size: 3, side: "B" },
+      { column: 8, ticks: 100, size: 3, side: "A" },
+      { column: 15, ticks: 100, size: 3, side: "B" },
+    ] as const;
+    bubbles.rebuild(trades, 10, 4);
+    expect([...bubbles.all]).toEqual([
+      { side: "B", column: 6, ticks: 100, size: 4, count: 2 },
+      { side: "A", column: 8, ticks: 100, size: 3, count: 1 },
+      { side: "B", column: 15, ticks: 100, size: 3, count: 1 },
+    ]);
+    bubbles.forgetBefore(9);
+    expect(bubbles.count).toBe(1);
+  });
+});
