@@ -1,0 +1,208 @@
+"""The page for everybody: axe, keys alone, any window, both themes, any eyes, little motion, a slow line."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from looks import DICHROMATS, called, contrast, distance, grave_faults, overflowing, rgb, tabbed
+from page_reading import wait_until
+from playwright.sync_api import ViewportSize, expect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+    from running import RunningServer
+
+    Serve = Callable[..., RunningServer]
+    OpenPage = Callable[..., Page]
+    Screenshot = Callable[[Page, str], None]
+
+pytestmark = pytest.mark.e2e
+
+WINDOWS = [(320, 700), (820, 1180), (1440, 900), (1920, 1080), (3840, 2160)]
+THEMES = ("dark", "light")
+SIDES = ("blue-orange", "green-red")
+HAS_BOOK = "/^[0-9,]+$/.test(text('seq'))"
+IS_LIVE = "text('book-state') === 'live'"
+# WCAG 2.2: 1.4.3 for text, 1.4.11 for what is no text.
+TEXT_CONTRAST_MIN = 4.5
+SHAPE_CONTRAST_MIN = 3.0
+# Well above what can just be told (about 2), for blocks a few pixels wide.
+SIDES_APART_MIN = 30.0
+SLOW = {"offline": False, "latency": 150, "downloadThroughput": 250_000, "uploadThroughput": 50_000}
+CALM_S = 4.0
+# Once a second, and one more for where the counting begins.
+CALM_CHANGES_MAX = 6
+
+
+@pytest.fixture
+def still(serve: Serve, simulated: Callable[..., Path]) -> RunningServer:
+    """A server whose books no longer change."""
+    server = serve("--source", f"file:{simulated('--instruments', '2')}")
+    server.wait_for_state("ended")
+    return server
+
+
+def states(page: Page) -> Iterator[str]:
+    """Brings the page from state to state, and names each."""
+    yield "book"
+    page.keyboard.press("?")
+    expect(page.get_by_test_id("help")).to_be_visible()
+    yield "help"
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    expect(page.get_by_test_id("picker-list")).to_be_visible()
+    yield "picker"
+    page.keyboard.press("Escape")
+    page.get_by_test_id("counters").locator("summary").click()
+    yield "counters"
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_axe_finds_nothing_grave_in_any_state(
+    still: RunningServer, open_page: OpenPage, screenshot: Screenshot, theme: str
+) -> None:
+    page = open_page(still.url, color_scheme=theme)
+    wait_until(page, IS_LIVE)
+    faults = {}
+    for state in states(page):
+        screenshot(page, f"state-{state}-{theme}")
+        faults[state] = grave_faults(page)
+    for sides in SIDES[::-1]:
+        page.get_by_test_id("sides-button").click()
+        expect(page.locator("html")).to_have_attribute("data-sides", sides)
+        faults[sides] = grave_faults(page)
+    assert not {state: found for state, found in faults.items() if found}
+
+
+@pytest.mark.parametrize(("width", "height"), WINDOWS)
+def test_nothing_sticks_out_of_any_window_in_any_state(
+    still: RunningServer, open_page: OpenPage, screenshot: Screenshot, width: int, height: int
+) -> None:
+    page = open_page(still.url, ViewportSize(width=width, height=height))
+    wait_until(page, IS_LIVE)
+    found = {}
+    for state in states(page):
+        found[state] = overflowing(page)
+        screenshot(page, f"window-{width}-{state}")
+    assert not {state: each for state, each in found.items() if each}
+    if width == WINDOWS[0][0]:
+        assert not grave_faults(page)
+
+
+@pytest.mark.parametrize("width", [320, 1440])
+def test_tab_reaches_everything_and_shows_where_it_is(still: RunningServer, open_page: OpenPage, width: int) -> None:
+    page = open_page(still.url, ViewportSize(width=width, height=900))
+    wait_until(page, IS_LIVE)
+    expected = called(page, "stops")
+    seen = list(tabbed(page))
+    names = [stop["name"] for stop in seen]
+    assert len(names) == len(set(names)), f"the focus goes in circles: {names}"
+    assert not set(expected) - set(names), "not to be reached by keys"
+    complaints = {"isSeen": "is not shown", "isOnView": "is out of the window", "isNamed": "has no name"}
+    for key, complaint in complaints.items():
+        assert not [stop["name"] for stop in seen if not stop[key]], f"where the focus is {complaint}"
+
+
+def test_the_page_can_be_used_by_keys_alone(still: RunningServer, open_page: OpenPage) -> None:
+    page = open_page(still.url)
+    wait_until(page, IS_LIVE)
+    second = still.get("/v1/instruments").json()["instruments"][1]["symbol"]
+    page.keyboard.press("/")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.get_by_test_id("picker")).to_have_value(second)
+    page.keyboard.press("Escape")
+    page.locator("body").press("Tab")
+
+    def go_to(name: str) -> None:
+        assert any(stop["name"] == name for stop in tabbed(page)), f"{name} is not reached"
+
+    page.reload()
+    wait_until(page, IS_LIVE)
+    go_to("theme-button")
+    page.keyboard.press("Enter")
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    expect(page.get_by_test_id("help")).to_be_visible()
+    expect(page.get_by_test_id("help-close")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_test_id("help")).to_be_hidden()
+    expect(page.get_by_test_id("help-button")).to_be_focused()
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("sides", SIDES)
+def test_the_sides_are_told_apart_by_any_eyes(
+    still: RunningServer, open_page: OpenPage, screenshot: Screenshot, theme: str, sides: str
+) -> None:
+    page = open_page(still.url, color_scheme=theme)
+    wait_until(page, IS_LIVE)
+    if sides != SIDES[0]:
+        page.get_by_test_id("sides-button").click()
+    session = page.context.new_cdp_session(page)
+    for vision in (*DICHROMATS, "achromatopsia", "none"):
+        session.send("Emulation.setEmulatedVisionDeficiency", {"type": vision})
+        if theme == "dark":
+            screenshot(page, f"eyes-{sides}-{vision}")
+    names = ("page", "panel", "raised", "text", "muted", "bid", "ask", "focus", "good", "warn", "bad")
+    colours = {name: rgb(value) for name, value in called(page, "colours", names).items()}
+    for ground in ("page", "panel", "raised"):
+        for name in ("text", "muted", "bid", "ask"):
+            assert contrast(colours[name], colours[ground]) >= TEXT_CONTRAST_MIN, f"{name} on {ground}"
+        for name in ("focus", "good", "warn", "bad"):
+            assert contrast(colours[name], colours[ground]) >= SHAPE_CONTRAST_MIN, f"{name} on {ground}"
+    apart = {vision: distance(colours["bid"], colours["ask"], vision) for vision in (None, *DICHROMATS)}
+    if sides == "blue-orange":
+        assert min(apart.values()) >= SIDES_APART_MIN, apart
+    # Never by colour alone: letters and places say it too.
+    expect(page.locator("th.bid .tag").first).to_have_text("B")
+    expect(page.locator("th.ask .tag").first).to_have_text("A")
+
+
+def test_reduced_motion_is_a_page_that_changes_once_a_second(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot
+) -> None:
+    server = serve("--source", "synthetic:?instruments=1")
+    server.wait_until_ready()
+    page = open_page(server.url, reduced_motion="reduce")
+    wait_until(page, HAS_BOOK)
+    counted = called(page, "changes", CALM_S * 1000)
+    assert 1 <= counted["changes"] <= CALM_CHANGES_MAX, counted
+    assert counted["animations"] == 0
+    screenshot(page, "reduced-motion")
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_forced_colours_leave_everything_to_be_read(
+    still: RunningServer, open_page: OpenPage, screenshot: Screenshot, theme: str
+) -> None:
+    page = open_page(still.url, color_scheme=theme, forced_colors="active")
+    wait_until(page, IS_LIVE)
+    screenshot(page, f"forced-colours-{theme}")
+    assert not grave_faults(page)
+    first = next(tabbed(page))
+    assert first["isSeen"]
+
+
+def test_a_slow_line_has_a_book_in_the_end(serve: Serve, open_page: OpenPage, screenshot: Screenshot) -> None:
+    """0.15 s on the way and 2 Mbit/s, for the socket too: less than a book with its queues 20 times a second."""
+    server = serve("--source", "synthetic:?instruments=3")
+    server.wait_until_ready()
+    page = open_page("about:blank")
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.send("Network.emulateNetworkConditions", SLOW)
+    begun_s = time.monotonic()
+    page.goto(server.url)
+    wait_until(page, f"{HAS_BOOK} && text('link') === 'connected'")
+    assert time.monotonic() - begun_s > SLOW["latency"] / 1000, "the line was not slow"
+    screenshot(page, "slow-line")
+    expect(page.get_by_test_id("notice-disconnected")).to_have_count(0)
