@@ -137,7 +137,7 @@ export class State implements FeedHandlers {
   /** A lost connection (here or of the source), a failed source, a refused book: nobody vouches for the book any more. */
   standing(): Standing {
     const source = this.metrics?.source.state;
-    if (this.book === null) return "current";
+    if (this.book === null) return this.replay === null ? "current" : "past";
     const isCut = this.link.state === "down" || this.link.state === "locked";
     if (isCut || this.problems.has("book")) return "last-known";
     // What becomes of the source does not change what has been.

@@ -6,7 +6,7 @@ import { OrderBook } from "../src/client/order-book";
 import { originOf } from "../src/client/records";
 import type { SubscribeOptions, Update } from "../src/client/subscription";
 import { WireError } from "../src/feed/fields";
-import { OutOfStep } from "../src/feed/mirror";
+import { OutOfStep } from "../src/client/mirror";
 import type { Level } from "../src/feed/wire";
 import { Peer, until, type ServerSocket } from "./peer";
 
@@ -61,6 +61,7 @@ function open(settings: Partial<ClientSettings> = {}): void {
   const url = peer.base.replace("http", "ws") + "/v1/ws";
   const onLost = (reason: string, isFinal: boolean): void => { losses.push([reason, isFinal]); };
   client = new Client({ url, reconnectDelayMinMs: 1, reconnectDelayMaxMs: 5, ...settings }, { onLost });
+  client.connect();
 }
 
 function follow(channel: Channel, options: SubscribeOptions = {}, instrument = "5"): () => void {

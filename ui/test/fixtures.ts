@@ -1,6 +1,6 @@
 /** Small whole answers of the wire and of the feed, to be changed by the tests that use them. */
 
-import { crc32 } from "../src/feed/crc";
+import { crc32 } from "../src/client/crc";
 import type { Book, Level, Metrics } from "../src/feed/wire";
 
 export function level(price: string, size = 1, count = 1): Level {
@@ -96,7 +96,7 @@ export const WIRE_INSTRUMENTS = {
 };
 
 /** A message of the stream whose checksum is that of its own levels, unless the changes say otherwise. */
-function wireMessage(kind: object, bids: readonly (readonly unknown[])[], asks: readonly (readonly unknown[])[], changes: object): object {
+export function wireMessage(kind: object, bids: readonly (readonly unknown[])[], asks: readonly (readonly unknown[])[], changes: object): object {
   const best = [...asks, ...bids].map(([price, size]) => `${String(price)}:${String(size)}`);
   const times = { ts_event: "1758751200123456789", ts_recv: "1758751200123456999" };
   return {

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { crc32 } from "../src/feed/crc";
-import { parseMessage } from "../src/feed/messages";
-import { Mirror, OutOfStep } from "../src/feed/mirror";
+import { crc32 } from "../src/client/crc";
+import { parseMessage } from "../src/client/messages";
+import { Mirror, OutOfStep } from "../src/client/mirror";
 import type { Level } from "../src/feed/wire";
 import { wireDelta, wireSnapshot } from "./fixtures";
 
@@ -18,7 +18,7 @@ const VECTORS = JSON.parse(readFileSync(new URL("../../tests/vectors/streams.jso
 const DEPTHS: Readonly<Record<string, number>> = { "best bid and offer": 1, "two levels": 2, "ten levels": 10, "three levels with queues": 3 };
 
 function take(mirror: Mirror, wire: unknown): void {
-  const message = parseMessage(JSON.stringify(wire));
+  const { body: message } = parseMessage(JSON.stringify(wire));
   if (message.type !== "snapshot" && message.type !== "delta") throw new Error(`unexpected ${message.type}`);
   mirror.apply(message);
 }

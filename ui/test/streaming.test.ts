@@ -3,7 +3,7 @@ import type { Link } from "../src/feed/feed";
 import { StreamingFeed, type StreamingSettings } from "../src/feed/streaming";
 import { notices } from "../src/notices";
 import { State } from "../src/state";
-import { WIRE_BOOK, WIRE_INSTRUMENTS, WIRE_METRICS, wireDelta, wireSnapshot } from "./fixtures";
+import { WIRE_BOOK, WIRE_INSTRUMENTS, WIRE_METRICS, wireDelta, wireMessage, wireSnapshot } from "./fixtures";
 import { json, Peer, problem, until, type ServerSocket } from "./peer";
 
 const ACK = { type: "ack", channel: "depth", instrument: "CLX5", publisher_id: 1, instrument_id: 1 };
@@ -23,16 +23,14 @@ function open(settings: Partial<StreamingSettings> = {}): void {
     onLink(link);
   };
   const rest = { base: peer.base, bookIntervalMs: 5, depthIntervalMs: 10, slowIntervalMs: 20, retryDelayMs: () => 20 };
-  feed = new StreamingFeed(state, { rest, retryDelayMs: () => 20, ...settings });
+  const stream = { reconnectDelayMinMs: 20, reconnectDelayMaxMs: 20, ...settings.stream };
+  feed = new StreamingFeed(state, { rest, ...settings, stream });
 }
 
 /** A server that acknowledges, and sends a snapshot of this seq. */
 function answering(seq: number, changes: object = {}): (socket: ServerSocket) => void {
   return (socket) => {
-    socket.onMessage = ({ op, id }) => {
-      socket.send({ ...ACK, id });
-      if (op === "subscribe") socket.send(wireSnapshot(seq, changes));
-    };
+    socket.onMessage = answeringWith(socket, seq, changes);
   };
 }
 
@@ -73,7 +71,8 @@ describe("the feed over WebSocket", () => {
     const socket = await streaming();
     expect(socket.protocols).toEqual(["l3book.v1.json"]);
     expect(socket.received).toEqual([
-      { op: "subscribe", id: 1, channel: "depth", instrument: "1:1", depth: 100, level: 3, interval_ms: 100 },
+      { op: "subscribe", id: 1, channel: "depth", instrument: "1:1", depth: 100, level: 3, interval_ms: 50 },
+      { op: "subscribe", id: 2, channel: "trades", instrument: "1:1", interval_ms: 50 },
     ]);
     expect(state.book?.asks.map(({ price, size, count }) => [price, size, count])).toEqual([["64.22", 75, 2], ["64.23", 1, 1]]);
     expect(state.book?.bids[0]?.queue).toEqual([["6412345678901234567", 3, "1758751200123456789"]]);
@@ -110,7 +109,7 @@ describe("the feed over WebSocket", () => {
     // Still on its way when the server is asked: of the subscription before, and not to be believed.
     socket.send(wireDelta(9, 11));
     await until("the snapshot", () => state.book?.seq === 20);
-    expect(socket.received.slice(1).map(({ op }) => op)).toEqual(["unsubscribe", "subscribe"]);
+    expect(asked(socket).slice(1).map(({ op }) => op)).toEqual(["unsubscribe", "subscribe"]);
     socket.send(wireDelta(20, 21));
     await until("the next delta", () => state.book?.seq === 21);
   });
@@ -120,13 +119,65 @@ describe("the feed over WebSocket", () => {
     socket.onMessage = () => undefined;
     state.select("1:2");
     feed.select("1:2");
-    await until("the request", () => socket.received.length === 3);
+    await until("the request", () => asked(socket).length === 3);
     socket.send(wireDelta(7, 8));
     const other = { instrument: "ESZ5", instrument_id: 2 };
-    socket.send({ ...ACK, ...other, id: socket.received[2]?.["id"] });
+    socket.send({ ...ACK, ...other, id: asked(socket)[2]?.["id"] });
     socket.send(wireSnapshot(3, other));
     await until("the other book", () => state.book !== null);
     expect(state.book).toMatchObject({ symbol: "ESZ5", instrumentId: 2, seq: 3 });
+  });
+
+  it("hands over trades, and what does not continue what was", async () => {
+    const socket = await streaming();
+    const resets: string[] = [];
+    const onReset = state.onReset.bind(state);
+    state.onReset = (why) => {
+      resets.push(why);
+      onReset(why);
+    };
+    socket.send({ ...ACK, channel: "trades", id: 2 });
+    socket.send(wireTrades(null, 7, 1));
+    socket.send(wireTrades(7, 9, 2, 3));
+    await until("the trades", () => state.trades.length === 3);
+    expect(state.trades.map(({ size }) => size)).toEqual([1, 2, 3]);
+    socket.send(wireTrades(null, 1, 4, 5, "aaa"));
+    socket.send(wireSnapshot(1, { epoch: "aaa" }));
+    await until("the new epoch", () => state.book?.epoch === "aaa");
+    expect([resets, state.trades.map(({ size }) => size), state.restart?.what]).toEqual([["epoch"], [4, 5], "book"]);
+  });
+
+  it("goes to the past and back, where nothing of another time is left on view", async () => {
+    const socket = await streaming();
+    socket.onMessage = ({ op, id }) => {
+      socket.send(op === "live" ? { type: "ack", id, replay: null } : { type: "ack", id, replay: "r1", state: "paused", ts: "5", speed: 1 });
+    };
+    await feed.replay("2025-09-24T21:47:00Z", { paused: true });
+    expect([state.book, state.depth, state.standing()]).toEqual([null, null, "past"]);
+    socket.send(wireSnapshot(3, { epoch: "past" }));
+    await until("the past", () => state.book?.seq === 3);
+    expect([state.standing(), state.replay?.ts, state.restart, state.book?.orders]).toEqual(["past", "5", null, null]);
+    await feed.step(-1);
+    expect([state.book, socket.received.at(-1)]).toEqual([null, { op: "step", id: 4, events: -1, instrument: "1:1" }]);
+    await feed.live();
+    socket.send(wireSnapshot(30));
+    await until("the present", () => state.book?.seq === 30);
+    expect([state.standing(), state.replay]).toEqual(["current", null]);
+  });
+
+  it("polls no live books where those of the past stand", async () => {
+    const socket = await streaming();
+    socket.onMessage = ({ id }) => { socket.send({ type: "ack", id, replay: "r1", state: "playing", ts: "5", speed: 1 }); };
+    await feed.replay("5");
+    socket.send(wireSnapshot(3, { epoch: "past" }));
+    await until("the past", () => state.book?.seq === 3);
+    peer.onSocket = null;
+    socket.destroy();
+    await until("no socket", () => state.link.state === "open" && state.link.via === "polling");
+    await expect(feed.seek("6")).rejects.toMatchObject({ code: "no_stream" });
+    expect([booksAsked(), state.standing()]).toEqual([[], "past"]);
+    await feed.live();
+    await until("a polled book", () => state.book?.seq === WIRE_BOOK.seq);
   });
 
   it("hears from heartbeats that the book moves beyond the levels on view", async () => {
@@ -141,11 +192,25 @@ describe("the feed over WebSocket", () => {
   });
 });
 
-function answeringWith(socket: ServerSocket, seq: number): (message: Record<string, unknown>) => void {
-  return ({ op, id }) => {
-    socket.send({ ...ACK, id });
-    if (op === "subscribe") socket.send(wireSnapshot(seq));
+function answeringWith(socket: ServerSocket, seq: number, changes: object = {}): (message: Record<string, unknown>) => void {
+  return ({ op, id, channel }) => {
+    socket.send({ ...ACK, id, channel });
+    if (op === "subscribe" && channel === "depth") socket.send(wireSnapshot(seq, changes));
   };
+}
+
+function wireTrades(prev: number | null, seq: number, ...rest: (number | string)[]): object {
+  const epoch = rest.find((each) => typeof each === "string") ?? "9f2";
+  const trades = rest.filter((each) => typeof each === "number").map((size) => {
+    return { ts_event: "1", ts_recv: "2", price: "64.21", size, side: "B", order_id: "0", sequence: 7 };
+  });
+  const kind = prev === null ? { type: "snapshot", publisher_id: 1, instrument_id: 1 } : { type: "delta", prev };
+  return wireMessage({ ...kind, seq }, [], [], { channel: "trades", epoch, trades });
+}
+
+/** What was asked of the book; the trades are asked for beside it. */
+function asked(socket: ServerSocket): Record<string, unknown>[] {
+  return socket.received.filter(({ channel }) => channel === "depth");
 }
 
 describe("a socket that is not to be had", () => {
@@ -211,9 +276,10 @@ describe("an instrument that is refused", () => {
     let isThere = false;
     peer.routes.set("/v1/books/CLX5", problem(409, "Ambiguous", { choices: ["1:1", "2:1"] }));
     peer.onSocket = (socket) => {
-      socket.onMessage = ({ op, id }) => {
+      socket.onMessage = (message) => {
+        const { op, id } = message;
         if (op === "subscribe" && !isThere) socket.send({ type: "error", id, code: "ambiguous_instrument", detail: "two" });
-        else answeringWith(socket, 9)({ op, id });
+        else answeringWith(socket, 9)(message);
       };
     };
     open();

@@ -1,23 +1,25 @@
 /**
- * A client of `/v1/ws` for any number of subscriptions of every channel: books are checked at each message and asked
- * for anew where they do not fit, and a server that is lost is come back to. The page does not use it: its own needs
- * are one book (src/feed).
+ * A client of `/v1/ws` for any number of subscriptions of every channel, now or in the past: books are checked at each
+ * message and asked for anew where they do not fit, and a server that is lost is come back to, with everything followed
+ * and the replay that the socket was in.
  */
 
 import { WireError } from "../feed/fields";
-import { OutOfStep } from "../feed/mirror";
-import { parseMessage, type Ack, type Channel, type ClientMessage } from "./messages";
+import { parseMessage, type Ack, type Channel, type ClientMessage, type Heartbeat, type Place, type Travelled } from "./messages";
+import { OutOfStep } from "./mirror";
 import { originOf } from "./records";
 import { Following, type SubscribeOptions, type SubscriptionHandlers } from "./subscription";
+import { Refusal, Travel, type TravelOp } from "./travel";
 
 export const PROTOCOL = "l3book.v1.json";
 const TICKET_PREFIX = "l3book.ticket.";
 /** The server tells on a close whether coming back is of use; see docs/websocket.md. */
 const FINAL_CODES = new Set([1002, 1007, 1009, 4401]);
-/** A subscription that was live, and is refused so often after a reconnection, is refused for good. */
-const REFUSALS_MAX = 10;
-const RESYNC_DELAY_MIN_MS = 500;
-const RESYNC_DELAY_MAX_MS = 30_000;
+const RETRY_DELAY_MIN_MS = 500;
+const RETRY_DELAY_MAX_MS = 30_000;
+/** A way back into the past that is refused so often is given up. */
+const RETURNS_MAX = 4;
+const WORTH_ANOTHER_TRY = new Set(["too_many_requests", "history_busy", "too_many_replays"]);
 
 export interface ClientSettings {
   /** ws://… or wss://…, with the path. */
@@ -28,6 +30,8 @@ export interface ClientSettings {
   readonly silenceMaxMs: number;
   readonly reconnectDelayMinMs: number;
   readonly reconnectDelayMaxMs: number;
+  /** A subscription that was live, and is refused so often after a reconnection, is refused for good. */
+  readonly refusalsMax: number;
   /** Uniform in [0, 1). */
   readonly random: () => number;
 }
@@ -36,6 +40,11 @@ export interface ClientHandlers {
   onOpen?(): void;
   /** It is tried again unless `isFinal`. */
   onLost?(reason: string, isFinal: boolean): void;
+  onHeartbeat?(heartbeat: Heartbeat): void;
+  /** Null: the books are those of now. `isJump`: no update that follows continues one of before. */
+  onTravel?(place: Place | null, isJump: boolean): void;
+  /** After a reconnection the server would not go back to where the replay was: the books are those of now. */
+  onStranded?(refusal: Refusal): void;
 }
 
 const DEFAULTS: Omit<ClientSettings, "url"> = {
@@ -43,20 +52,28 @@ const DEFAULTS: Omit<ClientSettings, "url"> = {
   silenceMaxMs: 5_000,
   reconnectDelayMinMs: 250,
   reconnectDelayMaxMs: 30_000,
+  refusalsMax: 10,
   random: Math.random,
 };
+
+type Timer = ReturnType<typeof setTimeout>;
 
 export class Client {
   readonly #settings: ClientSettings;
   readonly #handlers: ClientHandlers;
   readonly #followings = new Set<Following>();
+  readonly #travel = new Travel();
   #socket: WebSocket | null = null;
   #isOpen = false;
-  #isClosed = false;
+  /** On the way back into the past; what is followed waits for it. */
+  #isReturning = false;
+  /** Counts what connects and disconnects: a ticket that comes later is of no use. */
+  #turn = 0;
   #attempts = 0;
   #nextId = 1;
-  #watch: ReturnType<typeof setTimeout> | null = null;
-  #reconnectTimer: ReturnType<typeof setTimeout> | null = null;
+  #watch: Timer | undefined;
+  #reconnectTimer: Timer | undefined;
+  #returnTimer: Timer | undefined;
   /** How often a snapshot was asked for because something did not fit. */
   resyncs = 0;
   reconnects = 0;
@@ -64,7 +81,29 @@ export class Client {
   constructor(settings: Partial<ClientSettings> & Pick<ClientSettings, "url">, handlers: ClientHandlers = {}) {
     this.#settings = { ...DEFAULTS, ...settings };
     this.#handlers = handlers;
-    void this.#connect();
+  }
+
+  /** Where the socket stands in the past, or will again; null: the books are those of now. */
+  get place(): Place | null {
+    return this.#travel.place;
+  }
+
+  /** Opens a socket now, and another whenever it is lost. */
+  connect(): void {
+    if (this.#socket !== null) return;
+    this.#drop();
+    void this.#connect(this.#turn);
+  }
+
+  /** Until `connect`; what is followed, and where in time, is kept. */
+  disconnect(): void {
+    this.#drop();
+    this.#idle();
+  }
+
+  close(): void {
+    for (const following of [...this.#followings]) this.#forget(following);
+    this.disconnect();
   }
 
   /** Follows a channel of a book from now on, over reconnections; -> what ends that. */
@@ -73,26 +112,38 @@ export class Client {
     this.#followings.add(following);
     this.#ask(following);
     return () => {
+      if (following.phase === "ended") return;
       this.#askEnd(following);
       this.#forget(following);
     };
   }
 
-  close(): void {
-    this.#isClosed = true;
-    for (const following of [...this.#followings]) this.#forget(following);
-    this.#drop();
+  /** Resolves when the server has done it, and rejects with a Refusal. `onTravel` is told between the updates of before and after. */
+  travel(request: TravelOp): Promise<void> {
+    if (request.op === "live" && this.#isAway) {
+      this.#stay();
+      return Promise.resolve();
+    }
+    // Who wants to leave while the way back is being asked for leaves when it is answered.
+    const isReady = this.#isOpen && (!this.#isReturning || request.op === "live");
+    if (!isReady) return Promise.reject(new Refusal("no_stream", "there is no connection to the server"));
+    return this.#travel.ask(this.#send(request), request);
   }
 
-  async #connect(): Promise<void> {
+  /** In the past by intention only: no socket is there. */
+  get #isAway(): boolean {
+    return this.place !== null && (!this.#isOpen || (this.#isReturning && !this.#travel.isAsking));
+  }
+
+  async #connect(turn: number): Promise<void> {
     let ticket: string | null;
     try {
       ticket = await this.#settings.ticket();
     } catch (error) {
-      this.#lost(`no ticket: ${String(error)}`, false);
+      if (turn === this.#turn) this.#lost(`no ticket: ${String(error)}`, false);
       return;
     }
-    if (this.#isClosed) return;
+    if (turn !== this.#turn) return;
     const socket = new WebSocket(this.#settings.url, [PROTOCOL, ...(ticket === null ? [] : [TICKET_PREFIX + ticket])]);
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
@@ -118,17 +169,42 @@ export class Client {
   #opened(): void {
     this.#isOpen = true;
     this.#heard();
+    this.#isReturning = this.place !== null;
     this.#handlers.onOpen?.();
-    for (const following of this.#followings) this.#ask(following);
+    if (this.#isReturning) this.#return(0);
+    else this.#askAll();
+  }
+
+  /** A new socket shows the present: first back to where it was, then everything that is followed. */
+  #return(attempt: number): void {
+    const { place } = this;
+    if (place === null) return;
+    const request = { op: "replay", from: place.ts, speed: place.speed, paused: place.state !== "playing" } as const;
+    this.#travel.ask(this.#send(request), request).catch((error: unknown) => {
+      if (!(error instanceof Refusal)) throw error;
+      // Lost once more: the next socket tries.
+      if (error.code === "connection_lost") return;
+      if (WORTH_ANOTHER_TRY.has(error.code) && attempt < RETURNS_MAX) {
+        this.#returnTimer = setTimeout(() => { this.#return(attempt + 1); }, RETRY_DELAY_MIN_MS * 2 ** attempt);
+        return;
+      }
+      this.#stay();
+      this.#handlers.onStranded?.(error);
+    });
+  }
+
+  /** Gives up the past without a word to the server, which knows of none. */
+  #stay(): void {
+    clearTimeout(this.#returnTimer);
+    this.#travel.place = null;
+    this.#isReturning = false;
+    this.#handlers.onTravel?.(null, true);
+    this.#askAll();
   }
 
   #lost(reason: string, isFinal: boolean): void {
-    if (this.#isClosed) return;
     this.#drop();
-    for (const following of this.#followings) {
-      cancel(following);
-      following.phase = "idle";
-    }
+    this.#idle();
     if (!isFinal) {
       // Everybody loses a server at the same moment: nobody comes back at the same one.
       const longest = this.#settings.reconnectDelayMinMs * 2 ** this.#attempts;
@@ -136,35 +212,49 @@ export class Client {
       const delayMs = this.#settings.random() * Math.min(longest, this.#settings.reconnectDelayMaxMs);
       this.#reconnectTimer = setTimeout(() => {
         this.reconnects += 1;
-        void this.#connect();
+        this.connect();
       }, delayMs);
     }
     this.#handlers.onLost?.(reason, isFinal);
   }
 
   #drop(): void {
-    for (const timer of [this.#watch, this.#reconnectTimer]) if (timer !== null) clearTimeout(timer);
-    this.#isOpen = false;
+    this.#turn += 1;
+    for (const timer of [this.#watch, this.#reconnectTimer, this.#returnTimer]) clearTimeout(timer);
+    this.#isOpen = this.#isReturning = false;
     const socket = this.#socket;
     this.#socket = null;
     socket?.close();
   }
 
+  #idle(): void {
+    for (const following of this.#followings) {
+      cancel(following);
+      following.phase = "idle";
+    }
+    if (this.#travel.lose()) this.#handlers.onTravel?.(null, true);
+  }
+
   #heard(): void {
-    if (this.#watch !== null) clearTimeout(this.#watch);
+    clearTimeout(this.#watch);
     this.#watch = setTimeout(() => {
       this.#lost(`nothing was heard for ${this.#settings.silenceMaxMs / 1000} s`, false);
     }, this.#settings.silenceMaxMs);
   }
 
-  #ask(following: Following): void {
-    if (!this.#isOpen || following.phase !== "idle") return;
-    following.phase = "asked";
-    following.requestId = this.#send("subscribe", following, following.options);
+  #askAll(): void {
+    for (const following of this.#followings) this.#ask(following);
   }
 
-  #askEnd(following: Following): void {
-    if (following.phase === "live" || following.phase === "asked") this.#send("unsubscribe", following, {});
+  #ask(following: Following): void {
+    if (!this.#isOpen || this.#isReturning || following.phase !== "idle") return;
+    following.phase = "asked";
+    const { channel, instrument, options } = following;
+    following.requestId = this.#send({ op: "subscribe", channel, instrument, ...options });
+  }
+
+  #askEnd({ phase, channel, instrument }: Following): void {
+    if (phase === "live" || phase === "asked") this.#send({ op: "unsubscribe", channel, instrument });
   }
 
   #forget(following: Following): void {
@@ -173,10 +263,10 @@ export class Client {
     this.#followings.delete(following);
   }
 
-  #send(op: "subscribe" | "unsubscribe", { channel, instrument }: Following, options: SubscribeOptions): number {
+  #send(request: object): number {
     const id = this.#nextId;
     this.#nextId += 1;
-    this.#socket?.send(JSON.stringify({ op, id, channel, instrument, ...options }));
+    this.#socket?.send(JSON.stringify({ id, ...request }));
     return id;
   }
 
@@ -200,9 +290,11 @@ export class Client {
   }
 
   #route({ channel, body }: ClientMessage): void {
-    if (body.type === "acknowledged") this.#acknowledge(body);
+    if (body.type === "acknowledged") this.#acknowledge(channel, body);
+    else if (body.type === "travelled") this.#travelled(body);
     else if (body.type === "error") this.#refuse(body.id, body.code, body.detail);
-    else if ("instrument" in body) {
+    else if (body.type === "heartbeat") this.#beat(body);
+    else if (body.type !== "pong") {
       for (const following of [...this.#followings]) {
         if (following.channel !== channel || following.ack?.instrument !== body.instrument) continue;
         try {
@@ -215,17 +307,36 @@ export class Client {
     }
   }
 
-  #acknowledge(ack: Ack): void {
+  #acknowledge(channel: Channel | null, ack: Ack): void {
     for (const following of this.#followings) {
-      // Whatever of it comes before this is of an earlier subscription.
-      if (following.phase === "asked" && following.requestId === ack.id) following.acknowledge(ack);
+      if (ack.id === null) {
+        if (following.channel === channel) following.rename(ack);
+      } else if (following.phase === "asked" && following.requestId === ack.id) {
+        // Whatever of it comes before this is of an earlier subscription.
+        following.acknowledge(ack);
+      }
     }
   }
 
+  #travelled(travelled: Travelled): void {
+    const isJump = this.#travel.take(travelled);
+    this.#handlers.onTravel?.(travelled.place, isJump);
+    if (!this.#isReturning) return;
+    this.#isReturning = false;
+    this.#askAll();
+  }
+
+  #beat(heartbeat: Heartbeat): void {
+    this.#travel.beat(heartbeat.place);
+    if (heartbeat.place !== null) this.#handlers.onTravel?.(this.place, false);
+    this.#handlers.onHeartbeat?.(heartbeat);
+  }
+
   #refuse(id: number | null, code: string, detail: string): void {
+    if (this.#travel.refuse(id, code, detail)) return;
     for (const following of [...this.#followings]) {
       if (following.phase !== "asked" || following.requestId !== id) continue;
-      if ((following.wasLive || code === "too_many_requests") && following.resyncsInARow < REFUSALS_MAX) {
+      if ((following.wasLive || code === "too_many_requests") && following.resyncsInARow < this.#settings.refusalsMax) {
         this.#askLater(following);
       } else {
         this.#forget(following);
@@ -254,12 +365,12 @@ export class Client {
   /** At once the first time; while no delta fits, each next time after twice the time of the one before. */
   #askLater(following: Following): void {
     following.phase = "idle";
-    const delayMs = following.resyncsInARow === 0 ? 0 : RESYNC_DELAY_MIN_MS * 2 ** (following.resyncsInARow - 1);
+    const delayMs = following.resyncsInARow === 0 ? 0 : RETRY_DELAY_MIN_MS * 2 ** (following.resyncsInARow - 1);
     following.resyncsInARow += 1;
     cancel(following);
     following.timer = setTimeout(() => {
       this.#ask(following);
-    }, Math.min(delayMs, RESYNC_DELAY_MAX_MS));
+    }, Math.min(delayMs, RETRY_DELAY_MAX_MS));
   }
 }
 

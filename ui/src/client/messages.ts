@@ -1,15 +1,7 @@
 /** Everything that the server says on the WebSocket in JSON; docs/websocket.md is the whole of it. */
 
-import { fields, list, nullable, number, oneOf, price, text, WireError, type Fields } from "../feed/fields";
-import {
-  heading,
-  levels,
-  parseJson,
-  parseMessage as parseBookMessage,
-  type Heading,
-  type StreamMessage,
-} from "../feed/messages";
-import type { Level } from "../feed/wire";
+import { fields, flag, list, nullable, number, oneOf, parseLevel, price, text, WireError, type Fields } from "../feed/fields";
+import { BOOK_STATES, type BookState, type Level } from "../feed/wire";
 
 export const CHANNELS = ["bbo", "depth", "orders", "trades", "dbn"] as const;
 export type Channel = (typeof CHANNELS)[number];
@@ -39,6 +31,35 @@ export interface Origin {
   readonly instrumentId: number;
 }
 
+/** Facts that snapshots and deltas of every channel share. */
+export interface Heading {
+  readonly instrument: string;
+  readonly epoch: string;
+  readonly seq: number;
+  readonly sequence: number;
+  readonly tsEvent: string;
+  readonly tsRecv: string;
+  readonly state: BookState;
+  readonly crossed: boolean;
+  readonly locked: boolean;
+}
+
+/** And those of a channel of levels. */
+export interface BookFacts extends Heading {
+  readonly bids: readonly Level[];
+  readonly asks: readonly Level[];
+  readonly crc: number;
+}
+
+export interface SnapshotMessage extends BookFacts, Origin {
+  readonly type: "snapshot";
+}
+
+export interface DeltaMessage extends BookFacts {
+  readonly type: "delta";
+  readonly prev: number;
+}
+
 export interface OrdersSnapshot extends Heading, Origin {
   readonly type: "orders snapshot";
   readonly bids: readonly Level[];
@@ -62,9 +83,37 @@ export interface TradesMessage extends Heading {
 
 export interface Ack extends Origin {
   readonly type: "acknowledged";
+  /** Null: the messages of this book carry another name from now on. */
   readonly id: number | null;
   /** What all messages of the subscription carry. */
   readonly instrument: string;
+}
+
+export const REPLAY_STATES = ["playing", "paused", "ended", "failed"] as const;
+
+/** Where a socket stands in the past. */
+export interface Place {
+  readonly id: string;
+  readonly state: (typeof REPLAY_STATES)[number];
+  /** The recorded time shown, in ns, by ts_recv. */
+  readonly ts: string;
+  /** How many times as fast as it was recorded. */
+  readonly speed: number;
+}
+
+/** The answer to what was asked of the past; without an id, of something that nobody asked for here. */
+export interface Travelled {
+  readonly type: "travelled";
+  readonly id: number | null;
+  /** Null: the books are those of now. */
+  readonly place: Place | null;
+}
+
+export interface Heartbeat {
+  readonly type: "heartbeat";
+  /** Complete events of all books subscribed to. */
+  readonly seq: number;
+  readonly place: Place | null;
 }
 
 export interface Gap {
@@ -80,29 +129,95 @@ export interface Gap {
 export interface ClientMessage {
   readonly channel: Channel | null;
   readonly body:
-    | Exclude<StreamMessage, { readonly type: "ack" | "gap" }>
-    | Ack
-    | Gap
+    | SnapshotMessage
+    | DeltaMessage
     | OrdersSnapshot
     | OrdersDelta
-    | TradesMessage;
+    | TradesMessage
+    | Ack
+    | Travelled
+    | Heartbeat
+    | Gap
+    | { readonly type: "error"; readonly id: number | null; readonly code: string; readonly detail: string }
+    | { readonly type: "pong" };
 }
 
 /** Throws a WireError that names the field where a message is none of these. */
 export function parseMessage(data: string): ClientMessage {
   const message = fields(parseJson(data), "message");
   const channel = nullable(message["channel"], "channel", (value, where) => oneOf(value, where, CHANNELS));
+  return { channel, body: parseBody(message, channel) };
+}
+
+function parseBody(message: Fields, channel: Channel | null): ClientMessage["body"] {
   const type = text(message["type"], "message.type");
-  if (type === "ack") return { channel, body: ack(message) };
-  if (type === "gap") return { channel, body: gap(message) };
-  if (type === "snapshot" || type === "delta") {
-    if (channel === "orders") return { channel, body: orders(message, type) };
-    if (channel === "trades") return { channel, body: trades(message) };
+  switch (type) {
+    case "snapshot":
+    case "delta":
+      if (channel === "orders") return orders(message, type);
+      return channel === "trades" ? trades(message) : book(message, type);
+    case "ack":
+      return message["replay"] === undefined ? ack(message) : { type: "travelled", id: id(message), place: place(message) };
+    case "error":
+      return { type, id: id(message), code: text(message["code"], "error.code"), detail: text(message["detail"], "error.detail") };
+    case "heartbeat":
+      return { type, seq: number(message["seq"], "heartbeat.seq"), place: place(message) };
+    case "gap":
+      return gap(message);
+    case "pong":
+      return { type };
+    default:
+      throw new WireError(`message.type: "${type}" is not known`);
   }
-  const body = parseBookMessage(data);
-  // Both are told apart above.
-  if (body.type === "ack" || body.type === "gap") throw new WireError(`message.type: ${body.type}`);
-  return { channel, body };
+}
+
+function parseJson(data: string): unknown {
+  try {
+    return JSON.parse(data) as unknown;
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new WireError(`message: expected JSON: ${error.message}`);
+    throw error;
+  }
+}
+
+function id(message: Fields): number | null {
+  return nullable(message["id"], "id", number);
+}
+
+function place(message: Fields): Place | null {
+  const replay = nullable(message["replay"], "replay", text);
+  if (replay === null) return null;
+  return {
+    id: replay,
+    state: oneOf(message["state"], "state", REPLAY_STATES),
+    ts: text(message["ts"], "ts"),
+    speed: number(message["speed"], "speed"),
+  };
+}
+
+function levels(message: Fields, side: "bids" | "asks"): Level[] {
+  return list(message[side], side).map((level, index) => parseLevel(level, `${side}[${index}]`));
+}
+
+function heading(message: Fields): Heading {
+  return {
+    instrument: text(message["instrument"], "instrument"),
+    epoch: text(message["epoch"], "epoch"),
+    seq: number(message["seq"], "seq"),
+    sequence: number(message["sequence"], "sequence"),
+    tsEvent: text(message["ts_event"], "ts_event"),
+    tsRecv: text(message["ts_recv"], "ts_recv"),
+    state: oneOf(message["state"], "state", BOOK_STATES),
+    crossed: flag(message["crossed"], "crossed"),
+    locked: flag(message["locked"], "locked"),
+  };
+}
+
+function book(message: Fields, type: "snapshot" | "delta"): SnapshotMessage | DeltaMessage {
+  const [bids, asks] = [levels(message, "bids"), levels(message, "asks")];
+  const facts = { ...heading(message), bids, asks, crc: number(message["crc"], "crc") };
+  if (type === "snapshot") return { type, ...facts, ...origin(message) };
+  return { type, ...facts, prev: number(message["prev"], "prev") };
 }
 
 function origin(message: Fields): Origin {

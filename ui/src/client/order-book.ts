@@ -1,11 +1,10 @@
 /** A book of every order, kept from channel `orders`, held against the server's checksum after each message. */
 
 import { parseDecimal } from "../decimal";
-import { crc32 } from "../feed/crc";
-import type { Heading } from "../feed/messages";
-import { CRC_LEVELS_MAX, OutOfStep } from "../feed/mirror";
+import { crc32 } from "./crc";
+import { CRC_LEVELS_MAX, OutOfStep } from "./mirror";
 import type { Level, QueueEntry } from "../feed/wire";
-import type { Operation, OrdersDelta, OrdersSnapshot, Side } from "./messages";
+import type { Heading, Operation, OrdersDelta, OrdersSnapshot, Side } from "./messages";
 
 /** Where `ts_event` is not told: operations tell no times. */
 const NO_TIME = "0";

@@ -1,6 +1,6 @@
 /** One subscription of a client: what it follows, and where it stands. Knows no socket. */
 
-import { Mirror, OutOfStep } from "../feed/mirror";
+import { Mirror, OutOfStep } from "./mirror";
 import type { Ack, Channel, ClientMessage, Gap, Trade } from "./messages";
 import { OrderBook } from "./order-book";
 import { beginsAnew } from "./records";
@@ -16,7 +16,7 @@ export interface SubscribeOptions {
 export type Update =
   /** A book of levels, or of orders, as of now; it goes on changing with the next update. */
   | { readonly kind: "book"; readonly isSnapshot: boolean; readonly book: Mirror | OrderBook }
-  | { readonly kind: "trades"; readonly isSnapshot: boolean; readonly trades: readonly Trade[] }
+  | { readonly kind: "trades"; readonly isSnapshot: boolean; readonly epoch: string; readonly trades: readonly Trade[] }
   /** Whole DBN records; a decoder has to be started anew where `isSnapshot`. */
   | { readonly kind: "records"; readonly isSnapshot: boolean; readonly bytes: Uint8Array }
   /** Changes are lost; a snapshot follows. */
@@ -59,6 +59,12 @@ export class Following {
     return this.phase === "live" ? this.#ack : null;
   }
 
+  /** Messages of this book carry another name from now on. */
+  rename(ack: Ack): void {
+    const isIts = this.#ack?.publisherId === ack.publisherId && this.#ack.instrumentId === ack.instrumentId;
+    if (isIts) this.#ack = ack;
+  }
+
   acknowledge(ack: Ack): void {
     this.phase = "live";
     this.wasLive = true;
@@ -91,7 +97,7 @@ export class Following {
         }
         this.#at = { epoch, seq };
         if (prev !== null) this.resyncsInARow = 0;
-        this.handlers.onUpdate({ kind: "trades", isSnapshot: prev === null, trades });
+        this.handlers.onUpdate({ kind: "trades", isSnapshot: prev === null, epoch, trades });
         break;
       }
       case "gap":

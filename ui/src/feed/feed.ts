@@ -1,19 +1,12 @@
 /** What the page needs from a transport: polling alone, or a WebSocket for the books. */
 
-import type { Trade } from "../client/messages";
+import type { Place, Trade } from "../client/messages";
 import type { Book, Instrument, Metrics, Problem } from "./wire";
 
+export { Refusal as FeedRefusal } from "../client/travel";
+/** Where the page stands in time: `ts` is the recorded time shown, in ns, by ts_recv. */
+export type Replay = Place;
 export type { Trade };
-
-/** Where the page stands in time. */
-export interface Replay {
-  readonly id: string;
-  readonly state: "playing" | "paused" | "ended" | "failed";
-  /** The recorded time shown, in ns, by ts_recv. */
-  readonly ts: string;
-  /** How many times as fast as it was recorded. */
-  readonly speed: number;
-}
 
 /** `book` carries queues for the ladder, `depth` all levels; `replay` is told only of refusals. */
 export type Channel = "book" | "depth" | "instruments" | "metrics" | "replay";
@@ -55,7 +48,7 @@ export interface FeedHandlers extends RestHandlers {
   onReset(why: Reset): void;
 }
 
-/** Each resolves when the server has done it, and rejects with a Refusal. */
+/** Each resolves when the server has done it, and rejects with a FeedRefusal { code, detail }. */
 export interface Travel {
   /** `from` is in ns or ISO 8601. */
   replay(from: string, options?: { readonly speed?: number; readonly paused?: boolean }): Promise<void>;
@@ -82,16 +75,3 @@ export interface RestFeed {
 }
 
 export interface Feed extends RestFeed, Travel {}
-
-/** The server says no, or cannot be asked. */
-export class FeedRefusal extends Error {
-  override readonly name = "FeedRefusal";
-  readonly code: string;
-  readonly detail: string;
-
-  constructor(code: string, detail: string) {
-    super(`${code}: ${detail}`);
-    this.code = code;
-    this.detail = detail;
-  }
-}

@@ -1,61 +1,64 @@
 /**
- * The feed over WebSocket for books, and over plain HTTP for the rest: instruments, metrics, refusals, and whether the
- * server answers at all. Where the socket cannot be opened, books come by HTTP too.
+ * The feed over WebSocket for books, trades and the past, and over plain HTTP for the rest: instruments, metrics,
+ * refusals, and whether the server answers at all. Where the socket cannot be opened, books come by HTTP too.
  */
 
-import { retryDelayMs } from "./backoff";
-import { FeedRefusal, type Feed, type FeedHandlers, type Link, type RestHandlers } from "./feed";
-import type { Mirror } from "./mirror";
-import { BOOK_INTERVAL_MS, DEPTH_CHART_LEVELS, PollingFeed, type PollingSettings } from "./polling";
-import { request } from "./request";
-import { OPEN_TIMEOUT_MS, SILENCE_MAX_MS, Stream, type StreamSettings } from "./stream";
-import { keyOf, parseTicket, type Book, type Instrument } from "./wire";
+import { Client, type ClientHandlers, type ClientSettings } from "../client/client";
+import type { Place } from "../client/messages";
+import { Mirror } from "../client/mirror";
+import type { Update } from "../client/subscription";
+import type { Feed, FeedHandlers, Link, RestHandlers } from "./feed";
+import { DEPTH_CHART_LEVELS, PollingFeed, type PollingSettings } from "./polling";
+import { request, REQUEST_TIMEOUT_MS } from "./request";
+import { keyOf, parseTicket, type Book, type Instrument, type Problem } from "./wire";
 
 export const SOCKET_PATH = "/v1/ws";
+/** Twenty updates a second. */
+export const STREAM_INTERVAL_MS = 50;
 /** A refused book is asked for again this slowly. */
 export const REFUSED_RETRY_MS = 1_000;
+/** A page is looked at: it tries again sooner than a program would. */
+const RECONNECT_DELAY_MAX_MS = 8_000;
 
 export interface StreamingSettings {
   readonly rest: Partial<PollingSettings>;
-  readonly stream: Partial<StreamSettings>;
-  readonly retryDelayMs: (attempt: number) => number;
+  readonly stream: Partial<ClientSettings>;
   readonly key: () => string | null;
 }
 
 export class StreamingFeed implements Feed {
   readonly #handlers: FeedHandlers;
-  readonly #settings: StreamingSettings;
-  readonly #streamSettings: StreamSettings;
+  readonly #key: () => string | null;
   readonly #base: string;
   readonly #rest: PollingFeed;
+  readonly #client: Client;
   /** The server answers by HTTP. */
   #isUp = false;
-  #stream: Stream | null = null;
-  /** The stream is open; before that it is being opened, or has failed. */
+  /** The socket is open; before that it is being opened, or has failed. */
   #isStreaming = false;
-  #opening: AbortController | null = null;
-  #attempt = 0;
-  #timer: ReturnType<typeof setTimeout> | null = null;
   #refusedAtMs: number | null = null;
   #instrument: string | null = null;
   #instruments: readonly Instrument[] = [];
   #mirror: Mirror | null = null;
+  #epoch: string | null = null;
+  #eventsSeen = -1;
   #levels = 10;
+  #unfollow: () => void = () => undefined;
 
   constructor(handlers: FeedHandlers, settings: Partial<StreamingSettings> = {}) {
     this.#handlers = handlers;
-    const key = settings.key ?? ((): null => null);
-    this.#settings = { rest: {}, stream: {}, retryDelayMs: (attempt) => retryDelayMs(attempt, Math.random), ...settings, key };
+    this.#key = settings.key ?? ((): null => null);
     this.#base = settings.rest?.base ?? "";
-    this.#streamSettings = {
+    this.#rest = new PollingFeed(this.#restHandlers(), { ...settings.rest, key: this.#key, polledBooks: false });
+    const stream = {
       url: socketUrl(this.#base),
-      depth: DEPTH_CHART_LEVELS,
-      intervalMs: BOOK_INTERVAL_MS,
-      silenceMaxMs: SILENCE_MAX_MS,
-      openTimeoutMs: OPEN_TIMEOUT_MS,
+      ticket: () => this.#ticket(),
+      reconnectDelayMaxMs: RECONNECT_DELAY_MAX_MS,
+      // What is refused is asked for by HTTP at once, which tells the reader why.
+      refusalsMax: 0,
       ...settings.stream,
     };
-    this.#rest = new PollingFeed(this.#restHandlers(), { ...settings.rest, key, polledBooks: false });
+    this.#client = new Client(stream, this.#clientHandlers());
   }
 
   start(): void {
@@ -65,16 +68,16 @@ export class StreamingFeed implements Feed {
   select(instrument: string | null): void {
     this.#instrument = instrument;
     this.#mirror = null;
-    this.#refusedAtMs = null;
+    this.#epoch = null;
     if (this.#isStreaming) this.#rest.pollBooks(false);
     this.#rest.select(instrument);
-    this.#stream?.select(instrument);
+    this.#follow();
   }
 
   setDepth(levels: number): void {
     this.#levels = levels;
     this.#rest.setDepth(levels);
-    this.#deliver();
+    this.#deliver(null);
   }
 
   retryNow(): void {
@@ -95,36 +98,32 @@ export class StreamingFeed implements Feed {
   }
 
   close(): void {
-    this.#closeStream();
+    this.#client.close();
     this.#rest.close();
   }
 
-  replay(): Promise<void> {
-    return this.#noStream();
+  replay(from: string, options: { readonly speed?: number; readonly paused?: boolean } = {}): Promise<void> {
+    return this.#client.travel({ op: "replay", from, ...options });
   }
 
   pausePlay(): Promise<void> {
-    return this.#noStream();
+    return this.#client.travel({ op: "pause" });
   }
 
-  resumePlay(): Promise<void> {
-    return this.#noStream();
+  resumePlay(speed?: number): Promise<void> {
+    return this.#client.travel({ op: "resume", ...(speed === undefined ? {} : { speed }) });
   }
 
-  step(): Promise<void> {
-    return this.#noStream();
+  step(events: number): Promise<void> {
+    return this.#client.travel({ op: "step", events, ...(this.#instrument === null ? {} : { instrument: this.#instrument }) });
   }
 
-  seek(): Promise<void> {
-    return this.#noStream();
+  seek(at: string): Promise<void> {
+    return this.#client.travel({ op: "seek", at });
   }
 
   live(): Promise<void> {
-    return this.#noStream();
-  }
-
-  #noStream(): Promise<void> {
-    return Promise.reject(new FeedRefusal("no_stream", "the past comes by the socket only"));
+    return this.#client.travel({ op: "live" });
   }
 
   #restHandlers(): RestHandlers {
@@ -134,17 +133,19 @@ export class StreamingFeed implements Feed {
         this.#onRestLink(link);
       },
       onBook: (book) => {
+        this.#noteEpoch(book.epoch);
         handlers.onBook(book);
         this.#askRefusedAgain();
       },
       onDepth: (book, isSnapshot) => {
+        this.#noteEpoch(book.epoch);
         handlers.onDepth(book, isSnapshot);
       },
       onInstruments: (instruments) => {
         this.#instruments = instruments;
         handlers.onInstruments(instruments);
         // The number of resting orders is told there and not on the stream.
-        this.#deliver();
+        this.#deliver(null);
       },
       onMetrics: (metrics) => {
         handlers.onMetrics(metrics);
@@ -156,110 +157,150 @@ export class StreamingFeed implements Feed {
   }
 
   #onRestLink(link: Link): void {
+    const wasUp = this.#isUp;
     this.#isUp = link.state === "open";
     if (this.#isUp) {
-      if (this.#stream === null) this.#openStream();
+      if (!wasUp) this.#client.connect();
       return;
     }
-    this.#closeStream();
+    this.#client.disconnect();
+    this.#isStreaming = false;
+    this.#mirror = null;
     this.#handlers.onLink(link);
   }
 
-  #openStream(): void {
-    this.#cancel();
-    const opening = new AbortController();
-    this.#opening = opening;
-    void this.#ticket(opening.signal).then((ticket) => {
-      if (opening.signal.aborted) return;
-      this.#stream = new Stream(ticket, this.#streamHandlers(), this.#streamSettings);
-      this.#stream.select(this.#instrument);
-    });
-  }
-
-  /** Browsers cannot send a key with a handshake, so it is exchanged for a ticket; null without a key, or an answer. */
-  async #ticket(abort: AbortSignal): Promise<string | null> {
-    const key = this.#settings.key();
-    if (key === null) return null;
-    const options = { method: "POST", etag: null, key, abort, timeoutMs: this.#streamSettings.openTimeoutMs } as const;
-    const answer = await request(`${this.#base}/v1/tickets`, options);
-    return answer.kind === "ok" ? parseTicket(answer.body) : null;
-  }
-
-  #streamHandlers(): ConstructorParameters<typeof Stream>[1] {
+  #clientHandlers(): ClientHandlers {
     return {
       onOpen: () => {
         this.#isStreaming = true;
-        this.#attempt = 0;
+        this.#eventsSeen = -1;
         this.#rest.pollBooks(false);
         this.#handlers.onLink({ state: "open", via: "stream" });
+        this.#follow();
       },
-      onMirror: (mirror) => {
-        if (this.#refusedAtMs !== null) {
-          this.#refusedAtMs = null;
-          this.#rest.pollBooks(false);
-        }
-        this.#mirror = mirror;
-        this.#deliver();
+      onLost: (reason, isFinal) => {
+        this.#onLost(reason, isFinal);
       },
-      onNews: () => {
-        this.#handlers.onNews();
+      onHeartbeat: ({ seq }) => {
+        if (seq > this.#eventsSeen && this.#mirror !== null) this.#handlers.onNews();
+        this.#eventsSeen = seq;
       },
-      onRefused: () => {
-        this.#refusedAtMs = performance.now();
-        this.#mirror = null;
-        // Asked for by HTTP, it is refused with the reason and the choices, and found when it comes back.
-        this.#rest.pollBooks(true);
+      onTravel: (place, isJump) => {
+        this.#onTravel(place, isJump);
       },
-      onClosed: (reason) => {
-        this.#onStreamClosed(reason);
+      onStranded: ({ code, detail }) => {
+        this.#handlers.onProblem("replay", problemOf("The replay could not be gone back to", code, detail));
       },
     };
   }
 
-  #onStreamClosed(reason: string): void {
-    console.warn(`the stream of books is closed: ${reason}`);
+  #onLost(reason: string, isFinal: boolean): void {
+    console.warn(`the stream of books is lost: ${reason}`);
     const wasStreaming = this.#isStreaming;
-    this.#closeStream();
-    if (!this.#isUp) return;
-    this.#attempt += 1;
-    if (!wasStreaming) {
-      this.#rest.pollBooks(true);
+    this.#isStreaming = false;
+    this.#mirror = null;
+    if (!wasStreaming || isFinal) {
+      this.#pollIfLive();
       this.#handlers.onLink({ state: "open", via: "polling" });
     }
-    this.#timer = setTimeout(() => {
-      this.#openStream();
-    }, this.#settings.retryDelayMs(this.#attempt));
     // Whether the server is gone, or refuses us, its next answer tells.
     this.#rest.check();
   }
 
+  #onTravel(place: Place | null, isJump: boolean): void {
+    this.#handlers.onReplay(place);
+    if (!isJump) return;
+    this.#mirror = null;
+    this.#epoch = null;
+    this.#eventsSeen = -1;
+    this.#handlers.onProblem("book", null);
+    this.#handlers.onProblem("replay", null);
+    this.#handlers.onReset("moved");
+    if (this.#isUp && !this.#isStreaming) this.#pollIfLive();
+  }
+
+  /** HTTP is asked for the books of now: they must not stand where those of the past did. */
+  #pollIfLive(): void {
+    this.#rest.pollBooks(this.#client.place === null);
+  }
+
+  /** Browsers cannot send a key with a handshake, so it is exchanged for a ticket; null without a key, or an answer. */
+  async #ticket(): Promise<string | null> {
+    const key = this.#key();
+    if (key === null) return null;
+    const abort = new AbortController().signal;
+    const options = { method: "POST", etag: null, key, abort, timeoutMs: REQUEST_TIMEOUT_MS } as const;
+    const answer = await request(`${this.#base}/v1/tickets`, options);
+    return answer.kind === "ok" ? parseTicket(answer.body) : null;
+  }
+
+  /** Asks for the selected book anew; on a socket that is not open yet, it is asked for when that opens. */
+  #follow(): void {
+    this.#unfollow();
+    this.#unfollow = () => undefined;
+    this.#refusedAtMs = null;
+    const instrument = this.#instrument;
+    if (instrument === null) return;
+    const interval_ms = STREAM_INTERVAL_MS;
+    const onUpdate = (update: Update): void => {
+      this.#take(update);
+    };
+    const depth = { onUpdate, onRefused: this.#refused.bind(this) };
+    // Where the book is refused its trades are, and once is enough to say so.
+    const trades = { onUpdate, onRefused: () => undefined };
+    const ends = [
+      this.#client.subscribe("depth", instrument, depth, { depth: DEPTH_CHART_LEVELS, level: 3, interval_ms }),
+      this.#client.subscribe("trades", instrument, trades, { interval_ms }),
+    ];
+    this.#unfollow = () => {
+      for (const end of ends) end();
+    };
+  }
+
+  #refused(code: string, detail: string): void {
+    this.#mirror = null;
+    if (this.#client.place !== null) {
+      this.#handlers.onProblem("book", problemOf("The past has no such book", code, detail));
+      return;
+    }
+    this.#refusedAtMs = performance.now();
+    // Asked for by HTTP, it is refused with the reason and the choices, and found when it comes back.
+    this.#rest.pollBooks(true);
+  }
+
   #askRefusedAgain(): void {
     if (this.#refusedAtMs === null || performance.now() - this.#refusedAtMs < REFUSED_RETRY_MS) return;
+    this.#follow();
     this.#refusedAtMs = performance.now();
-    this.#stream?.retry();
   }
 
-  #closeStream(): void {
-    this.#cancel();
-    this.#isStreaming = false;
-    this.#refusedAtMs = null;
-    this.#mirror = null;
-    this.#stream?.close();
-    this.#stream = null;
+  #take(update: Update): void {
+    if (update.kind === "trades") {
+      this.#noteEpoch(update.epoch);
+      this.#handlers.onTrades(update.trades, update.isSnapshot);
+    } else if (update.kind === "book" && update.book instanceof Mirror) {
+      if (this.#refusedAtMs !== null) {
+        this.#refusedAtMs = null;
+        this.#rest.pollBooks(false);
+      }
+      this.#mirror = update.book;
+      if (this.#mirror.facts !== null) this.#noteEpoch(this.#mirror.facts.epoch);
+      this.#deliver(update.isSnapshot);
+    }
   }
 
-  #cancel(): void {
-    this.#opening?.abort();
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
+  #noteEpoch(epoch: string): void {
+    if (epoch === this.#epoch) return;
+    if (this.#epoch !== null) this.#handlers.onReset("epoch");
+    this.#epoch = epoch;
   }
 
-  /** The mirror as the page's two books: the ladder's levels with their queues, and all of them for the chart. */
-  #deliver(): void {
+  /** The mirror as the page's two books: the ladder's levels, and all of them. `isSnapshot`: null where no level is news. */
+  #deliver(isSnapshot: boolean | null): void {
     const book = this.#book();
     if (book === null) return;
     this.#handlers.onBook({ ...book, bids: book.bids.slice(0, this.#levels), asks: book.asks.slice(0, this.#levels) });
-    this.#handlers.onDepth(book, true);
+    if (isSnapshot !== null) this.#handlers.onDepth(book, isSnapshot);
   }
 
   #book(): Book | null {
@@ -270,10 +311,15 @@ export class StreamingFeed implements Feed {
     const key = keyOf(mirror);
     const listed = this.#instruments.find((instrument) => keyOf(instrument) === key);
     const symbol = listed === undefined ? (name === key ? null : name) : listed.symbol;
-    const orders = listed?.orders ?? null;
+    // Of the past nothing tells how many orders rested.
+    const orders = this.#client.place === null ? (listed?.orders ?? null) : null;
     const facts = { epoch, seq, sequence, tsEvent, tsRecv, state, crossed, locked };
     return { publisherId, instrumentId, symbol, ...facts, bids, asks, orders };
   }
+}
+
+function problemOf(title: string, code: string, detail: string): Problem {
+  return { status: 0, title, detail, code, traceId: "", choices: [] };
 }
 
 /** The socket's address on the server that `base` names, or on the page's own. */

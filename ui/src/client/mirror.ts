@@ -3,7 +3,7 @@
 import { parseDecimal } from "../decimal";
 import { crc32 } from "./crc";
 import type { BookFacts, DeltaMessage, SnapshotMessage } from "./messages";
-import type { Level } from "./wire";
+import type { Level } from "../feed/wire";
 
 /** The checksum covers so many levels of each side. */
 export const CRC_LEVELS_MAX = 10;
