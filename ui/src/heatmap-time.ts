@@ -16,7 +16,7 @@ export const WINDOW_SECONDS_MIN = 30;
 export const WINDOW_SECONDS_MAX = 600;
 export const WINDOW_SECONDS_DEFAULT = 60;
 /** What has been seen is shown in full width, from the first second on. */
-const OPENING_SECONDS = [2, 4, 8, 15, 30, WINDOW_SECONDS_DEFAULT] as const;
+const OPENING_SECONDS = [2, 3, 4, 6, 8, 12, 16, 24, 32, 45, WINDOW_SECONDS_DEFAULT] as const;
 /** What the keys and the wheel step through. */
 export const WINDOW_SECONDS = [30, 45, 60, 90, 120, 180, 240, 300, 420, WINDOW_SECONDS_MAX] as const;
 

@@ -217,7 +217,7 @@ describe("the time axis", () => {
   });
 
   it("opens with what has been seen, and zooms between half a minute and ten", () => {
-    expect([0, 41, 400, 100_000].map(openingSeconds)).toEqual([2, 4, 30, 60]);
+    expect([0, 41, 400, 100_000].map(openingSeconds)).toEqual([2, 3, 24, 60]);
     expect(zoomedSeconds(60, 1)).toBe(45);
     expect(zoomedSeconds(30, 5)).toBe(30);
     expect(zoomedSeconds(500, -9)).toBe(600);

@@ -55,7 +55,8 @@ export function priceAxisWidth(context: CanvasRenderingContext2D, palette: Palet
   return Math.ceil(widest + rem * 1.1);
 }
 
-export function drawGrid({ context, palette, layout, columns, view, range }: Scene): void {
+export function drawGrid(scene: Scene): void {
+  const { context, palette, layout, columns, view } = scene;
   const { rem, plot, band, bottom, ratio, width } = layout;
   context.font = `${rem * AXIS_FONT_REM}px ${palette.font}`;
   context.textBaseline = "middle";
@@ -78,42 +79,64 @@ export function drawGrid({ context, palette, layout, columns, view, range }: Sce
     context.textAlign = "center";
     context.fillText("size now", (plot + band) / 2, middle);
   }
+  drawPrices(scene);
+}
+
+function drawPrices(scene: Scene): void {
+  const { context, palette, layout, columns, range } = scene;
+  const { rem, band, bottom, width } = layout;
+  const right = width - rem * 0.45;
+  context.fillStyle = palette.muted;
   context.textAlign = "right";
+  context.fillText("price", right, rem * 0.65);
+  const taken = bestLabels(scene).map(({ y }) => y);
   for (const ticks of priceTicks(columns.grid, range, PRICE_GAP_REM * rem)) {
     const y = range.y(ticks);
     if (y < rem * 0.5 || y > bottom - rem * 0.5) continue;
     context.globalAlpha = 0.5;
     rule(context, 0, y, band, y, [1, 5]);
     context.globalAlpha = 1;
-    context.fillText(columns.grid.price(ticks), width - rem * 0.45, y);
+    const isFree = y > rem * 1.5 && taken.every((at) => Math.abs(at - y) >= rem * LABEL_REM);
+    if (isFree) context.fillText(columns.grid.price(ticks), right, y);
   }
 }
 
-/** The best prices, filled, where the axis has its prices. */
-export function drawBest({ context, palette, layout, columns, range }: Scene): void {
-  const { rem, band, width, bottom } = layout;
+interface BestLabel {
+  readonly side: "B" | "A";
+  readonly ticks: number;
+  y: number;
+}
+
+const LABEL_REM = 1.15;
+
+/** Where the best prices are written: labels of neighbouring ticks give way to each other, and stay inside. */
+function bestLabels({ layout, columns, range }: Scene): BestLabel[] {
   const last = columns.end - 1;
-  if (!columns.has(last)) return;
-  const height = rem * 1.15;
-  const places = (["B", "A"] as const).flatMap((side) => {
-    const best = columns.best(last, side);
-    return best === null ? [] : [{ side, best, y: range.y(best) }];
+  const height = layout.rem * LABEL_REM;
+  const labels = (["A", "B"] as const).flatMap((side): BestLabel[] => {
+    const ticks = columns.has(last) ? columns.best(last, side) : null;
+    return ticks === null ? [] : [{ side, ticks, y: range.y(ticks) }];
   });
-  // Two labels of neighbouring ticks would cover each other: they give way, up and down.
-  const [bid, ask] = [places.find(({ side }) => side === "B"), places.find(({ side }) => side === "A")];
-  if (bid !== undefined && ask !== undefined && Math.abs(bid.y - ask.y) < height) {
-    const [middle, up] = [(bid.y + ask.y) / 2, ask.y <= bid.y ? ask : bid];
-    for (const place of [bid, ask]) place.y = middle + ((place === up ? -1 : 1) * height) / 2;
+  const [upper, lower] = labels.sort((a, b) => a.y - b.y);
+  if (upper !== undefined && lower !== undefined && lower.y - upper.y < height) {
+    const middle = (upper.y + lower.y) / 2;
+    [upper.y, lower.y] = [middle - height / 2, middle + height / 2];
   }
+  return labels.filter(({ y }) => y >= 0 && y <= layout.bottom);
+}
+
+/** The best prices, filled, where the axis has its prices. */
+export function drawBest(scene: Scene): void {
+  const { context, palette, layout, columns } = scene;
+  const { rem, band, width } = layout;
+  const height = rem * LABEL_REM;
   context.font = `600 ${rem * AXIS_FONT_REM}px ${palette.font}`;
   context.textAlign = "right";
-  for (const { side, best, y } of places) {
-    if (y < -height || y > bottom + height) continue;
-    const at = Math.min(bottom - height / 2, Math.max(height / 2, y));
+  for (const { side, ticks, y } of bestLabels(scene)) {
     context.fillStyle = side === "B" ? palette.bid : palette.ask;
-    context.fillRect(band + 1, at - height / 2 + 0.5, width - band - 1, height - 1);
+    context.fillRect(band + 1, y - height / 2 + 0.5, width - band - 1, height - 1);
     context.fillStyle = palette.panel;
-    context.fillText(columns.grid.price(best), width - rem * 0.45, at + 0.5);
+    context.fillText(columns.grid.price(ticks), width - rem * 0.45, y + 0.5);
   }
 }
 

@@ -58,7 +58,7 @@ function buildLegend(): { legend: HTMLElement } & Pick<HeatmapElements, "ramp" |
   sizes.title = "Size resting at a price";
   sizes.append("size 0", ramp, rampEnd);
   const line = (side: string, words: string): HTMLElement => {
-    const item = make("span", "heatmap-optional");
+    const item = make("span");
     item.append(make("span", `heatmap-line ${side}`), words);
     return item;
   };

@@ -1,0 +1,244 @@
+"""The page's heatmap and tape in a real Chromium: what they say is what the server says."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+from page_reading import POLL_INTERVAL_MS, number, wait_until
+from playwright.sync_api import expect
+
+from l3book.client import Client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+    from running import RunningServer
+
+    Serve = Callable[..., RunningServer]
+    OpenPage = Callable[..., Page]
+    Screenshot = Callable[[Page, str], None]
+
+pytestmark = pytest.mark.e2e
+
+WAIT_S = 60
+LEVELS = 100
+# Near the right edge of the picture: right of it stand the bars of the book of now, and the prices.
+NEWEST = 0.76
+# The pointer goes down the picture at a share of its width; what the tip says at each height, once a frame.
+POINT = """async ([share, step]) => {
+  const canvas = document.querySelector('[data-testid="heatmap-canvas"]');
+  const tip = document.querySelector('[data-testid="tip"]');
+  const box = canvas.getBoundingClientRect();
+  const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+  const said = [];
+  for (let y = 1; y < box.height; y += step) {
+    const place = { clientX: box.left + box.width * share, clientY: box.top + y, bubbles: true };
+    canvas.dispatchEvent(new PointerEvent('pointermove', place));
+    await frame();
+    await frame();
+    if (!tip.hidden) said.push([...tip.children].map((line) => line.textContent));
+  }
+  return said;
+}"""
+SIZE = re.compile(r"^([\d.]+) · (?:(bid|ask) size ([\d,]+)|nothing rests)$")
+ROWS = """(rows) => rows.map((row) => {
+  const cell = (name) => row.querySelector(`.tape-${name}`);
+  return [cell('price').textContent, cell('size').textContent, row.dataset.side, cell('time').title];
+})"""
+
+
+def heatmap(page: Page, name: str) -> str:
+    return page.get_by_test_id("heatmap-view").get_attribute(f"data-{name}") or ""
+
+
+def wait_for(page: Page, what: str, holds: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + WAIT_S
+    while not holds():
+        assert time.monotonic() < deadline_s, f"the page never had: {what}"
+        page.wait_for_timeout(POLL_INTERVAL_MS)
+
+
+def wait_for_columns(page: Page, least: int) -> None:
+    expect(page.get_by_test_id("heatmap-pane")).to_be_visible()
+    wait_for(page, f"{least} columns", lambda: int(heatmap(page, "columns") or 0) >= least)
+
+
+def is_still(page: Page) -> bool:
+    columns = heatmap(page, "columns")
+    # The page writes twice a second when nothing comes, and a moving time would have brought twenty columns.
+    page.wait_for_timeout(1_000)
+    return columns == heatmap(page, "columns")
+
+
+def test_the_heatmap_says_what_rest_says_of_a_settled_book(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot, simulated: Callable[..., Path]
+) -> None:
+    server = serve("--source", f"file:{simulated('--instruments', '1')}")
+    server.wait_for_state("ended")
+    page = open_page(server.url)
+    wait_for_columns(page, 2)
+    book: dict[str, Any] = server.get("/v1/books/SYN0", params={"level": 2, "depth": LEVELS}).raise_for_status().json()
+    theirs = {("bid", price): size for price, size, _ in book["bids"]}
+    theirs |= {("ask", price): size for price, size, _ in book["asks"]}
+
+    ours: dict[tuple[str, str], int] = {}
+    empty: set[str] = set()
+    said = page.evaluate(POINT, [NEWEST, 3])
+    for first, second, *_, last in said:
+        told = SIZE.match(first)
+        assert told is not None, first
+        price, side, size = told.groups()
+        if side is None:
+            empty.add(price)
+        else:
+            ours[side, price] = number(size)
+        assert second == f"best bid {book['bids'][0][0]} · best ask {book['asks'][0][0]}"
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z", last)
+    assert len(ours) >= 40
+    assert ours == {key: theirs.get(key) for key in ours}
+    assert not empty & {price for _, price in theirs}, "what rests is not said to be empty"
+    assert {side for side, _ in ours} == {"bid", "ask"}
+
+    rows = page.get_by_test_id("heatmap-summary").locator("tbody tr").all_text_contents()
+    price, size, _ = book["bids"][0]
+    assert f"Best bid{price}{size:,}" in rows
+    largest = max(size for (side, _), size in theirs.items() if side == "ask")
+    assert any(row.startswith("Largest ask 1") and row.endswith(f"{largest:,}") for row in rows), rows
+    screenshot(page, "heatmap-ended")
+    wait_for(page, "time that stands still with the source", lambda: is_still(page))
+
+
+def test_a_killed_server_leaves_a_gap(serve: Serve, open_page: OpenPage, screenshot: Screenshot) -> None:
+    server = serve("--source", "synthetic:?instruments=1&rate=2000")
+    server.wait_until_ready()
+    page = open_page(server.url)
+    wait_for_columns(page, 60)
+    assert any("size" in lines[0] for lines in page.evaluate(POINT, [NEWEST, 40]))
+    server.kill()
+    expect(page.get_by_test_id("notice-disconnected")).to_be_visible()
+    seen = int(heatmap(page, "columns"))
+    wait_for(page, "a gap that grows", lambda: int(heatmap(page, "columns")) > seen)
+
+    def newest() -> list[str]:
+        (lines,) = page.evaluate(POINT, [NEWEST, 10_000])
+        return lines
+
+    wait_for(page, "a gap under the pointer", lambda: newest()[0].startswith("no data"))
+    assert newest()[1].startswith("last known 20")
+    screenshot(page, "heatmap-gap")
+
+    again = serve("--source", "synthetic:?instruments=1&rate=2000", port=urlsplit(server.url).port)
+    again.wait_until_ready()
+    expect(page.get_by_test_id("notice-disconnected")).to_be_hidden()
+    # The new process's market begins at the first moment of its time again.
+    wait_for(page, "a new beginning", lambda: newest()[0].find("size") > 0 and int(heatmap(page, "columns")) < 400)
+
+
+def test_the_heatmap_scrolls_and_zooms_and_follows_again(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot
+) -> None:
+    server = serve("--source", "synthetic:?instruments=1&rate=5000")
+    server.wait_until_ready()
+    page = open_page(server.url)
+    wait_for_columns(page, 100)
+    assert heatmap(page, "follows") == "yes"
+    view = page.get_by_test_id("heatmap-view")
+    view.focus()
+    before = page.get_by_test_id("heatmap-window").text_content()
+    page.keyboard.press("-")
+    expect(page.get_by_test_id("heatmap-window")).not_to_have_text(before or "")
+    page.keyboard.press("ArrowUp")
+    expect(view).to_have_attribute("data-follows", "no")
+    expect(page.get_by_test_id("heatmap-follow")).to_have_attribute("aria-pressed", "false")
+    page.keyboard.press("End")
+    expect(view).to_have_attribute("data-follows", "yes")
+    box = view.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 200, box["y"] + 80)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 260, box["y"] + 160, steps=4)
+    page.mouse.up()
+    expect(view).to_have_attribute("data-follows", "no")
+    page.get_by_test_id("heatmap-follow").click()
+    expect(view).to_have_attribute("data-follows", "yes")
+    page.mouse.move(box["x"] + 200, box["y"] + 80)
+    zoomed = page.get_by_test_id("heatmap-window").text_content()
+    page.mouse.wheel(0, 300)
+    expect(page.get_by_test_id("heatmap-window")).not_to_have_text(zoomed or "")
+    screenshot(page, "heatmap-dark")
+    page.keyboard.press("t")
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    screenshot(page, "heatmap-light")
+
+
+def test_only_new_columns_are_painted(serve: Serve, open_page: OpenPage) -> None:
+    server = serve("--source", "synthetic:?instruments=1&rate=100")
+    server.wait_until_ready()
+    page = open_page(server.url)
+    wait_for_columns(page, 60)
+    # The opening's window widens, and what has been seen is painted anew, until a reader chooses one.
+    page.get_by_test_id("heatmap-nearer").click()
+    page.wait_for_timeout(500)
+    painted, columns = int(heatmap(page, "painted")), int(heatmap(page, "columns"))
+    wait_for(page, "more columns", lambda: int(heatmap(page, "columns")) >= columns + 100)
+    canvas = page.get_by_test_id("heatmap-canvas").bounding_box()
+    assert canvas is not None
+    more = int(heatmap(page, "columns")) - columns
+    # A pixel or more for each column, its newest one again in the next frame; and once or twice the whole picture, as the
+    # market moves out of it or sizes change. Painting all of it in each frame would be fifty times that.
+    assert int(heatmap(page, "painted")) - painted < 4 * more + 3 * canvas["width"]
+
+
+def test_the_tape_has_the_trades_of_the_socket(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot, simulated: Callable[..., Path]
+) -> None:
+    server = serve("--source", f"file:{simulated('--instruments', '1')}")
+    server.wait_for_state("ended")
+    with Client(server.url) as client:
+        theirs = next(iter(client.subscribe("SYN0", channel="trades"))).trades
+    assert theirs
+    page = open_page(server.url)
+    page.get_by_test_id("tape-aggregate").uncheck()
+    rows = page.get_by_test_id("tape-row")
+    expect(rows).to_have_count(len(theirs))
+    ours = rows.evaluate_all(ROWS)
+    assert [(price, number(size), side) for price, size, side, _ in ours] == [
+        (str(trade.price), trade.size, trade.side) for trade in reversed(theirs)
+    ]
+    for (*_, title), trade in zip(ours, reversed(theirs), strict=True):
+        assert f"· {trade.ts_recv} ns · matched" in title
+        assert title.endswith(f"· {trade.ts_event} ns")
+    bought = sum(trade.size for trade in theirs if trade.side == "B")
+    sold = sum(trade.size for trade in theirs if trade.side == "A")
+    assert number(page.get_by_test_id("tape-volume").text_content() or "") >= bought + sold
+    screenshot(page, "tape")
+
+    least = max(trade.size for trade in theirs)
+    page.get_by_test_id("tape-size-min").fill(str(least))
+    expect(rows).to_have_count(sum(trade.size >= least for trade in theirs))
+    page.get_by_test_id("tape-size-min").fill(str(least + 1))
+    expect(page.get_by_test_id("tape-empty")).to_have_text("None so large")
+
+
+def test_a_held_tape_stands_still_and_says_how_much_has_come(serve: Serve, open_page: OpenPage) -> None:
+    server = serve("--source", "synthetic:?instruments=1&rate=5000")
+    server.wait_until_ready()
+    page = open_page(server.url)
+    rows = page.get_by_test_id("tape-row")
+    expect(rows.first).to_be_visible()
+    page.get_by_test_id("tape-pause").click()
+    expect(page.get_by_test_id("tape-resume")).to_be_visible()
+    before = rows.evaluate_all(ROWS)
+    wait_until(page, "/Held · [1-9]/.test(text('tape-resume'))")
+    assert rows.evaluate_all(ROWS) == before
+    page.get_by_test_id("tape-resume").click()
+    expect(page.get_by_test_id("tape-resume")).to_be_hidden()
+    wait_for(page, "newer trades", lambda: rows.evaluate_all(ROWS)[0] != before[0])
+    assert rows.count() <= 120, "rows are used again, not piled up"
