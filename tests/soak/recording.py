@@ -27,6 +27,7 @@ from dbn_bytes import PRELUDE_BYTES, RECORD_BYTES, RTYPE_MBO
 from feeds import simulated
 from gateways import Client
 from history_log import items, marks, segments
+from indexers import children_of
 from l3book._core import Log
 from l3book.sources.live import KEY_VARIABLE
 from running import RunningServer
@@ -124,6 +125,7 @@ class Soak:
         self.lags_s: list[float] = []
         self.queued_bytes: list[int] = []
         self.resident: list[int] = []
+        self.resident_indexing: list[int] = []
         self.states: set[str] = set()
         self.last: dict = {}
 
@@ -133,8 +135,8 @@ class Soak:
         self.states |= {history["state"], history["indexing"]["state"]}
         self.lags_s.append(history["indexing"]["lag_s"])
         self.queued_bytes.append(history["recorder"]["queue_bytes"])
-        pages = Path(f"/proc/{self._server.process.pid}/statm").read_text().split()[1]
-        self.resident.append(int(pages) * os.sysconf("SC_PAGE_SIZE"))
+        self.resident.append(resident_bytes(self._server.process.pid))
+        self.resident_indexing.append(sum(map(resident_bytes, children_of(self._server.process.pid))))
 
     def complaints(self, *, is_patient: bool) -> list[str]:
         found = []
@@ -142,22 +144,29 @@ class Soak:
             found.append(f"states were {sorted(self.states)}: expected recording and indexing only")
         if max(self.lags_s) > LAG_S_MAX and not is_patient:
             found.append(f"the tables were {max(self.lags_s):.1f} s behind: expected at most {LAG_S_MAX:g} s")
-        settled = self.resident[len(self.resident) // SETTLED_SHARE : len(self.resident) // 2]
-        late = self.resident[-len(self.resident) // 4 :]
-        if settled and statistics.median(late) - statistics.median(settled) > GROWTH_BYTES_MAX:
-            found.append("memory grows")
+        for resident, whose in ((self.resident, "server"), (self.resident_indexing, "indexing")):
+            settled = resident[len(resident) // SETTLED_SHARE : len(resident) // 2]
+            late = resident[-len(resident) // 4 :]
+            if settled and statistics.median(late) - statistics.median(settled) > GROWTH_BYTES_MAX:
+                found.append(f"memory grows: {whose}")
         return found
 
     def report(self) -> None:
         recorder, source = self.last["history"]["recorder"], self.last["source"]
-        mib = [sample // BYTES_PER_MIB for sample in self.resident]
-        tenths = mib[:: max(1, len(mib) // 10)]
         print(f"recorder        { {name: count for name, count in recorder.items() if count is not None} }")
         print(f"bytes a record  {recorder['bytes_written'] / max(1, recorder['records']):.1f}")
         print(f"queue           {max(self.queued_bytes) / BYTES_PER_MIB:.1f} MiB at most")
         print(f"tables          {quantiles(self.lags_s)} s behind")
-        print(f"memory, server  {tenths} MiB, a tenth of the time apart; {mib[-1]} at last")
+        for resident, whose in ((self.resident, "server  "), (self.resident_indexing, "indexing")):
+            mib = [sample // BYTES_PER_MIB for sample in resident]
+            print(
+                f"memory, {whose}  {mib[:: max(1, len(mib) // 10)]} MiB, a tenth of the time apart; {mib[-1]} at last"
+            )
         print(f"line            lost by {source['losses']}, {source['overloads']} overloads")
+
+
+def resident_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def quantiles(samples: list[float]) -> str:

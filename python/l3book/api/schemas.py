@@ -192,7 +192,7 @@ class Indexing(Answer):
     error: str | None
     store: str
     position: Annotated[int, Meta(ge=0, description="ordinal up to which the tables are final")]
-    lag_s: Annotated[float, Meta(ge=0, description="how old the oldest durable record may be that is not in them")]
+    lag_s: Annotated[float, Meta(ge=0, description="how old the oldest durable record is that is not in them")]
     batches: Count
     rows: Count
     errors: Count

@@ -1,6 +1,7 @@
 """How a server's market begins: empty, or where its log ends."""
 
 import logging
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from l3book._core import HistoryError, HistoryLockedError, Log, Market, Recorder
 from l3book.history.folder import default_folder, identity_of
 from l3book.history.indexing import Indexing
-from l3book.history.recording import OFF, AnyRecording, Recording, Unrecorded
+from l3book.history.indexing_process import IndexingProcess
+from l3book.history.recording import OFF, AnyIndexing, AnyRecording, Recording, Unrecorded
 from l3book.history.uri import store_of
 from l3book.sources import AnySource, is_connector
 
@@ -40,13 +42,7 @@ def begin(settings: "Settings", source: AnySource, epoch: int) -> Beginning:
     if settings.no_history:
         return Beginning(Market(epoch=epoch, watch=is_live), OFF)
     folder = (settings.history or default_folder(settings.state_dir, source.uri, settings.gateway)).absolute()
-    indexing = Indexing(
-        folder,
-        store_of(settings.history_store, folder),
-        checkpoint_records=settings.history_checkpoint_records,
-        days_max=settings.history_days_max,
-        bytes_max=settings.history_bytes_max,
-    )
+    indexing = _indexing(folder, settings)
     # Before the recorder looks at the log: it may have to cut the end of it.
     silent_s = _silent_s(folder)
     try:
@@ -66,6 +62,20 @@ def begin(settings: "Settings", source: AnySource, epoch: int) -> Beginning:
     market = Market(epoch=epoch, watch=is_live)
     recorder.begin(market, identity)
     return Beginning(market, recording)
+
+
+def _indexing(folder: Path, settings: "Settings") -> AnyIndexing:
+    """In a process of its own, where the store can be asked here while it is written there."""
+    store = store_of(settings.history_store, folder)
+    limits = {
+        "checkpoint_records": settings.history_checkpoint_records,
+        "days_max": settings.history_days_max,
+        "bytes_max": settings.history_bytes_max,
+    }
+    # An interpreter inside of another program need not have one that can be started.
+    if store.is_of_one_process or not sys.executable:
+        return Indexing(folder, store, **limits)
+    return IndexingProcess(folder, settings.history_store, store, **limits)
 
 
 def _recorder_in(folder: Path, settings: "Settings") -> Recorder:

@@ -1,16 +1,18 @@
 """The thread that derives everything else from the log: it follows its end, and writes a store.
 
-It holds nothing that the log does not have. Whatever fails, it begins anew where the store says, after a while.
+It holds nothing that the log does not have. Whatever fails, it begins anew where the store says, after a while. A
+server has it in another process (`indexing_process`), except where the store can only be used in one.
 """
 
 import logging
 import time
 from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from l3book._core import Indexer, L3BookError, Log
 from l3book.history.catalogue import Catalogue
+from l3book.history.lag import Lag
 from l3book.history.retention import Limits, Retention
 from l3book.history.sqlite import SqliteStore
 from l3book.history.store import Store, StoreError
@@ -20,9 +22,9 @@ if TYPE_CHECKING:
 
 IndexingState: TypeAlias = Literal["indexing", "failing", "stopped"]
 
-BATCH_RECORDS_MAX = 262_144
+BATCH_RECORDS_MAX = 524_288
 """Bounds memory, and how long a transaction takes."""
-BATCH_INTERVAL_S = 0.5
+BATCH_INTERVAL_S = 1.0
 """Between two batches once the end of the log is reached: each writes the rows of the unfinished second anew."""
 HOUSEKEEPING_INTERVAL_S = 10.0
 """Between two looks at what is to be removed, and at whether the catalogue is right."""
@@ -30,6 +32,23 @@ RETRY_FIRST_S = 0.5
 RETRY_LAST_S = 30.0
 
 log = logging.getLogger(__name__)
+
+
+class Stats(TypedDict):
+    """How indexing goes."""
+
+    state: IndexingState
+    error: str | None
+    store: str
+    position: int
+    batches: int
+    rows: int
+    errors: int
+    restarts: int
+    lag_s: float
+    """How old the oldest durable record is that is not in the store."""
+    pruned_segments: int
+    pruned_bytes: int
 
 
 class Indexing:
@@ -57,9 +76,9 @@ class Indexing:
         self._error: str | None = None
         self._position = 0
         self._batches = self._rows = self._errors = self._restarts = 0
-        # All that was durable at this time is in the store.
-        self._reached_s = time.monotonic()
-        self._is_behind = False
+        self.lag = Lag()
+        self.is_open = False
+        """Whether the store has its tables, so that others may ask it, too."""
 
     def start(self) -> None:
         """Start the thread. What cannot be used is in `stats`, and tried again."""
@@ -77,8 +96,12 @@ class Indexing:
         self.store.close()
         return True
 
-    def stats(self) -> dict[str, int | str | float | None]:
-        """Tell how it goes. `lag_s`: how old the oldest durable record may be that is not in the store."""
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def stats(self) -> Stats:
+        """Tell how it goes. For any thread."""
         return {
             "state": self._state,
             "error": self._error,
@@ -88,14 +111,15 @@ class Indexing:
             "rows": self._rows,
             "errors": self._errors,
             "restarts": self._restarts,
-            "lag_s": time.monotonic() - self._reached_s if self._is_behind else 0.0,
+            "lag_s": self.lag.seconds(time.monotonic()),
             "pruned_segments": self._retention.removed.segments,
             "pruned_bytes": self._retention.removed.bytes,
         }
 
     def _run(self) -> None:
         wait_s = RETRY_FIRST_S
-        while not self._stopping.is_set():
+        # At least once: a server that ends at once has its tables whole, too.
+        while True:
             batches = self._batches
             try:
                 self._follow()
@@ -113,8 +137,11 @@ class Indexing:
 
     def _follow(self) -> None:
         """Write batch after batch, until it is told to stop. Raises what made it impossible to go on."""
-        self.store.open()
         history = Log(self._folder)
+        # Also where there is no store to write to: what comes meanwhile is not in it.
+        self.lag.look(history.end_ordinal, time.monotonic())
+        self.store.open()
+        self.is_open = True
         position = self._position = self.store.position()
         if position > history.end_ordinal:
             raise StoreError(
@@ -133,21 +160,20 @@ class Indexing:
             is_last = self._stopping.is_set()
             started_s = time.monotonic()
             history.refresh()
+            self.lag.look(history.end_ordinal, started_s)
             batch = indexer.advance(BATCH_RECORDS_MAX)
             if batch is not None:
-                self._is_behind = True
                 self._write(batch)
-            if indexer.next_ordinal >= history.end_ordinal:
-                self._reached_s = started_s
-                self._is_behind = False
+            self.lag.wrote(indexer.next_ordinal)
+            is_behind = indexer.next_ordinal < history.end_ordinal
             self._recover()
             self._tell_of(indexer)
-            if is_last and (not self._is_behind or time.monotonic() > self._until_s):
+            if is_last and (not is_behind or time.monotonic() > self._until_s):
                 self._keep_house(history, catalogue)
                 return
             if time.monotonic() >= self._housekeeping_due_s:
                 self._keep_house(history, catalogue)
-            if not self._is_behind:
+            if not is_behind:
                 self._stopping.wait(max(0.0, BATCH_INTERVAL_S - (time.monotonic() - started_s)))
 
     def _write(self, batch: "Batch") -> None:
@@ -175,7 +201,6 @@ class Indexing:
         if error != self._error:
             log.warning("history %s: not indexed at the moment, tried again: %s", self._folder, error)
         self._error = error
-        self._is_behind = True
         self._state = "failing"
 
     def _recover(self) -> None:

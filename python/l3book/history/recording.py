@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from l3book._core import Recorder
-from l3book.history.indexing import Indexing
+from l3book.history.indexing import Indexing, Stats
+from l3book.history.indexing_process import IndexingProcess
 
 if TYPE_CHECKING:
     from l3book.config import Settings
 
 log = logging.getLogger(__name__)
 
+AnyIndexing: TypeAlias = Indexing | IndexingProcess
 RecordingState: TypeAlias = Literal["off", "taken", "unavailable", "recording", "failing", "closed"]
 
 MS_PER_S = 1000
@@ -62,7 +64,7 @@ class Recording:
     """What a market applies goes to the log in a folder, until `stop`; tables are made from the log."""
 
     def __init__(
-        self, folder: Path, recorder: Recorder, indexing: Indexing, settings: "Settings", *, is_live: bool
+        self, folder: Path, recorder: Recorder, indexing: AnyIndexing, settings: "Settings", *, is_live: bool
     ) -> None:
         self.folder = folder
         self.store = indexing.store
@@ -138,8 +140,11 @@ class Recording:
             because = f" ({stats['error']})" if stats["error"] else ""
             return f"{lost} records were not written within {timeout_s:g} s{because}"
         if not is_still:
-            # It is made from the log at the next start.
-            log.warning("history %s: its tables were not whole within %g s", self.folder, timeout_s)
+            log.warning(
+                "history %s: its tables were not whole within %g s: the next start goes on with them",
+                self.folder,
+                timeout_s,
+            )
         log.info("history %s: %d records, all written", self.folder, stats["next_ordinal"])
         return None
 
@@ -148,7 +153,7 @@ AnyRecording: TypeAlias = Recording | Unrecorded
 OFF = Unrecorded("off")
 
 
-def _warning_of(recorder: dict[str, Any], indexing: dict[str, Any]) -> str | None:
+def _warning_of(recorder: dict[str, Any], indexing: Stats) -> str | None:
     """Say what is wrong: records that are lost first, since tables can be made again from the log."""
     if recorder["state"] == "failing":
         return f"not recorded at the moment: {recorder['error']}"

@@ -28,6 +28,7 @@ class SqliteStore:
     """A Store in one file, with one writer and any number of readers, which never wait for each other."""
 
     name = "sqlite"
+    is_of_one_process = False
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,6 +1,7 @@
 """Writing rows to history.sqlite, inside a transaction that the caller has begun."""
 
 import sqlite3
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,18 +21,26 @@ if TYPE_CHECKING:
 MINUTES_KNOWN_MAX = 200_000
 """Entries of level_minutes that are remembered: those of the last minutes, 100 bytes each."""
 
-_INSERT_TRADE = "INSERT OR REPLACE INTO trades VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_INSERT_BBO = """
-INSERT INTO bbo VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+ROWS_PER_STATEMENT = 50
+"""Of many rows; a statement for each would take a third longer."""
+
+_LETTERS = np.array([chr(code) for code in range(256)], object)
+
+_TRADE = ("INSERT OR REPLACE INTO trades", "")
+_BBO = (
+    "INSERT INTO bbo",
+    """ON CONFLICT DO UPDATE SET
     ordinal = excluded.ordinal, bid_px = excluded.bid_px, ask_px = excluded.ask_px, bid_size = excluded.bid_size,
     ask_size = excluded.ask_size, bid_count = excluded.bid_count, ask_count = excluded.ask_count, state = excluded.state
-    WHERE excluded.ordinal >= bbo.ordinal
-"""
-_INSERT_LEVEL = """
-INSERT INTO levels VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+    WHERE excluded.ordinal >= bbo.ordinal""",
+)
+_LEVEL = (
+    "INSERT INTO levels",
+    """ON CONFLICT DO UPDATE SET
     size = excluded.size, count = excluded.count, ordinal = excluded.ordinal
-    WHERE excluded.ordinal >= levels.ordinal
-"""
+    WHERE excluded.ordinal >= levels.ordinal""",
+)
+_MINUTE = ("INSERT OR IGNORE INTO level_minutes", "")
 _INSERT_BOOK = """
 INSERT INTO books (publisher_id, instrument_id, symbol) VALUES (?, ?, ?)
     ON CONFLICT DO UPDATE SET symbol = excluded.symbol
@@ -58,18 +67,19 @@ class Columns:
 
     def __init__(self, rows: "NDArray[np.void]") -> None:
         self.rows = rows
-        self._keys = rows["publisher_id"].astype(np.int64) << 32 | rows["instrument_id"]
-
-    def books(self) -> "list[Book]":
-        """Return all books of which there are rows."""
-        return [(key >> 32, key & 0xFFFF_FFFF) for key in np.unique(self._keys).tolist()]
+        keys = rows["publisher_id"].astype(np.int64) << 32 | rows["instrument_id"]
+        found, self._places = np.unique(keys, return_inverse=True)
+        self.books: list[Book] = [(key >> 32, key & 0xFFFF_FFFF) for key in found.tolist()]
+        """All books of which there are rows."""
+        # Before 1970 for a trade without a time.
+        name = "ts" if "ts" in (rows.dtype.names or ()) else "ts_recv"
+        self.seconds: NDArray[np.int64] = rows[name].view("<i8") // NS_PER_S
+        """The time of each row."""
 
     def numbers(self, books: "dict[Book, int]") -> list[int]:
         """Return the number of each row's book."""
-        numbers = {
-            publisher_id << 32 | instrument_id: number for (publisher_id, instrument_id), number in books.items()
-        }
-        return [numbers[key] for key in self._keys.tolist()]
+        numbers = np.array([books[book] for book in self.books])
+        return numbers[self._places].tolist()  # type: ignore[no-any-return]
 
     def signed(self, name: str) -> "list[Any]":
         """Return a column of u64 as SQLite can hold it, by its bits."""
@@ -78,12 +88,7 @@ class Columns:
     def listed(self, name: str) -> "list[Any]":
         """Return a column of anything smaller; letters as text."""
         column = self.rows[name]
-        return (column.astype("U1") if column.dtype.kind == "S" else column).tolist()  # type: ignore[no-any-return]
-
-    def seconds(self) -> list[int]:
-        """Return the time of each row, in seconds; before 1970 for a trade without one."""
-        name = "ts" if "ts" in (self.rows.dtype.names or ()) else "ts_recv"
-        return (self.rows[name].view("<i8") // NS_PER_S).tolist()  # type: ignore[no-any-return]
+        return (_LETTERS[column.view("u1")] if column.dtype.kind == "S" else column).tolist()  # type: ignore[no-any-return]
 
 
 def earliest_ts(batch: "Batch") -> int | None:
@@ -111,12 +116,12 @@ def write_rows(connection: sqlite3.Connection, rows: "dict[str, NDArray[np.void]
     tables = {name: Columns(of_table) for name, of_table in rows.items() if len(of_table)}
     if not progress.books:
         progress.books = _books(connection, [])
-    if unknown := {book for columns in tables.values() for book in columns.books()} - progress.books.keys():
+    if unknown := {book for columns in tables.values() for book in columns.books} - progress.books.keys():
         progress.books = _books(connection, [(*book, None) for book in sorted(unknown)])
     newest = -1
     for name, columns in tables.items():
         _WRITERS[name](connection, columns, progress)
-        newest = max(newest, *columns.seconds())
+        newest = max(newest, int(columns.seconds.max()))
     connection.execute("UPDATE position SET newest_second = max(newest_second, ?)", (newest,))
 
 
@@ -145,32 +150,44 @@ def _write_trades(connection: sqlite3.Connection, trades: Columns, progress: Pro
         *map(trades.signed, ("ts_recv", "ordinal", "ts_event", "order_id")),
         *map(trades.listed, ("price", "size", "sequence", "side", "flags")),
     )
-    connection.executemany(_INSERT_TRADE, zip(*columns, strict=True))
+    _insert(connection, _TRADE, list(zip(*columns, strict=True)))
 
 
 def _write_bbo(connection: sqlite3.Connection, bbo: Columns, progress: Progress) -> None:
     columns = (
         bbo.numbers(progress.books),
-        bbo.seconds(),
+        bbo.seconds.tolist(),
         *map(bbo.signed, ("ordinal", "bid_px", "ask_px", "bid_size", "ask_size")),
         *map(bbo.listed, ("bid_count", "ask_count", "state")),
     )
-    connection.executemany(_INSERT_BBO, zip(*columns, strict=True))
+    _insert(connection, _BBO, list(zip(*columns, strict=True)))
 
 
 def _write_levels(connection: sqlite3.Connection, levels: Columns, progress: Progress) -> None:
-    books, seconds = levels.numbers(progress.books), levels.seconds()
+    books, seconds = levels.numbers(progress.books), levels.seconds
     sides, prices = levels.listed("side"), levels.listed("price")
-    columns = (books, seconds, sides, prices, levels.signed("size"), levels.listed("count"), levels.signed("ordinal"))
-    connection.executemany(_INSERT_LEVEL, zip(*columns, strict=True))
-    minutes = {
-        (book, side, price, second // MINUTE_S)
-        for book, side, price, second in zip(books, sides, prices, seconds, strict=True)
-    }
-    connection.executemany("INSERT OR IGNORE INTO level_minutes VALUES (?, ?, ?, ?)", minutes - progress.minutes)
+    others = (levels.signed("size"), levels.listed("count"), levels.signed("ordinal"))
+    _insert(connection, _LEVEL, list(zip(books, seconds.tolist(), sides, prices, *others, strict=True)))
+    minutes = set(zip(books, sides, prices, (seconds // MINUTE_S).tolist(), strict=True))
+    _insert(connection, _MINUTE, list(minutes - progress.minutes))
     if len(progress.minutes) > MINUTES_KNOWN_MAX:
         progress.minutes = set()
     progress.minutes |= minutes
+
+
+def _insert(connection: sqlite3.Connection, around: tuple[str, str], rows: "list[tuple[Any, ...]]") -> None:
+    """Insert rows between what stands before and behind the values."""
+    if not rows:
+        return
+    before, behind = around
+    place = f"({', '.join('?' * len(rows[0]))})"
+    whole = len(rows) - len(rows) % ROWS_PER_STATEMENT
+    values = ", ".join([place] * ROWS_PER_STATEMENT)
+    stretches = (
+        tuple(chain.from_iterable(rows[at : at + ROWS_PER_STATEMENT])) for at in range(0, whole, ROWS_PER_STATEMENT)
+    )
+    connection.executemany(f"{before} VALUES {values} {behind}", stretches)
+    connection.executemany(f"{before} VALUES {place} {behind}", rows[whole:])
 
 
 _WRITERS = {"trades": _write_trades, "bbo": _write_bbo, "levels": _write_levels}

@@ -164,6 +164,10 @@ class Store(Protocol):
     def name(self) -> str:
         """What metrics call it: "sqlite", "clickhouse" or "postgresql"."""
 
+    @property
+    def is_of_one_process(self) -> bool:
+        """Whether no two processes can have it open at a time."""
+
     def open(self) -> None:
         """Connect, and make or migrate the tables. Once it has failed it may be called again."""
 

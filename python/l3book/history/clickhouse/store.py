@@ -85,6 +85,11 @@ class ClickHouseStore:
 
     name = "clickhouse"
 
+    @property
+    def is_of_one_process(self) -> bool:
+        """The engine of chdb lives in the process, and locks its folder against all others."""
+        return bool(self._target.path)
+
     def __init__(self, target: Target, retries_s_max: float = RETRIES_S_MAX) -> None:
         """`retries_s_max`: how long a write is tried again where the server cannot be reached or cannot just now."""
         self._target = target
@@ -138,7 +143,9 @@ class ClickHouseStore:
         if batch.sessions:
             self._write_lines("sessions", [SessionStart(*session)._asdict() for session in batch.sessions])
             self._sessions = None
-        sessions = self._known_sessions()
+        if self._sessions is None:
+            self._sessions = self._read_sessions()
+        sessions = self._sessions
         for table, kind, rows in (
             (TRADES, packed.TRADE, batch.trades),
             (BBO, packed.BBO, batch.bbo),
@@ -180,15 +187,13 @@ class ClickHouseStore:
         for table in (BBO, LEVELS):
             self._delete(table, f"ordinal < {ordinal:d} AND ts >= {ts_recv - ts_recv % NS_PER_S:d}")
 
-    def _known_sessions(self) -> list[tuple[int, int]]:
-        """All sessions as (ordinal, ts_recv); read once, since only this store writes them."""
-        if self._sessions is None:
-            found = self._connection.read(
-                f"SELECT ordinal, ts_recv FROM {self._names.all_of('sessions')} FINAL ORDER BY ordinal",
-                np.dtype("<u8,<u8"),
-            )
-            self._sessions = found.tolist()
-        return self._sessions
+    def _read_sessions(self) -> list[tuple[int, int]]:
+        """All sessions as (ordinal, ts_recv). Only who writes may keep them: who asks is in another process."""
+        found = self._connection.read(
+            f"SELECT ordinal, ts_recv FROM {self._names.all_of('sessions')} FINAL ORDER BY ordinal",
+            np.dtype("<u8,<u8"),
+        )
+        return found.tolist()  # type: ignore[no-any-return]
 
     def instruments(self) -> list[InstrumentRow]:
         """All books, by publisher_id and instrument_id."""
@@ -327,7 +332,7 @@ class ClickHouseStore:
         after: int | None,
     ) -> list[Row]:
         check_interval(interval_ns)
-        sessions = in_force(self._known_sessions())
+        sessions = in_force(self._read_sessions())
         return filled_page(_Series(ask), span, interval_ns, limit, after, self._newest_ts(), sessions)
 
     def _newest_ts(self) -> int:

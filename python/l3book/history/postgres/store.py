@@ -65,6 +65,7 @@ class PostgresStore:
     """
 
     name = "postgresql"
+    is_of_one_process = False
 
     def __init__(self, options: dict[str, Any], place: str, retries_s_max: float = RETRIES_S_MAX) -> None:
         """`options` are libpq's, `place` is how errors call the database.
