@@ -18,8 +18,10 @@ _READ = """() => {
       ask: [cell('ask-size'), cell('ask-orders'), cell('ask-queue')],
     };
   });
+  const priced = ':is([data-kind="level"], [data-kind="tick"]) .price-text';
   return {
-    rows, seq: text('seq'), epoch: text('epoch'), orders: text('orders'), state: text('book-state'),
+    rows, prices: [...document.querySelectorAll(priced)].map((price) => price.textContent),
+    seq: text('seq'), epoch: text('epoch'), orders: text('orders'), state: text('book-state'),
     time: document.querySelector('[data-testid="ts-event"]').title,
   };
 }"""
@@ -43,6 +45,8 @@ class Shown:
     state: str
     time: str
     overlapping: list[str]
+    prices: list[str]
+    """Those of all rows, highest first: of a static ladder also where nothing rests."""
 
 
 def number(text: str) -> int:
@@ -65,6 +69,7 @@ def shown(page: Page) -> Shown:
         read["state"],
         read["time"],
         overlapping,
+        read["prices"],
     )
 
 
@@ -76,6 +81,13 @@ def _level(row: dict[str, Any], side: str) -> list[Any]:
 def _sizes(words: str) -> list[int]:
     listed = words.removeprefix("sizes in priority order ").split(" and ")[0]
     return [int(size) for size in listed.split(", ")] if listed else []
+
+
+def choose_levels(page: Page, depth: int | None = None) -> None:
+    """Show only levels with orders: those of REST at the same depth, however far they lie apart."""
+    page.get_by_test_id("ladder-compact").click()
+    if depth is not None:
+        page.get_by_test_id(f"depth-{depth}").click()
 
 
 def expected(levels: list[list[Any]]) -> list[list[Any]]:

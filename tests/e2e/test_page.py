@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from page_reading import expected, number, shown, wait_until
+from page_reading import choose_levels, expected, number, shown, wait_until
 from playwright.sync_api import Page, ViewportSize, expect
 
 from dbn_bytes import metadata, record
@@ -72,6 +72,7 @@ def test_the_ladder_shows_what_rest_says(
     first, second = server.get("/v1/instruments").json()["instruments"]
     key = f"{first['publisher_id']}:{first['instrument_id']}"
     page = open_page(server.url)
+    choose_levels(page)
     expect(page.get_by_test_id("notice-source-ended")).to_contain_text("The file is finished")
     assert_same_book(page, book_of(server, key, 10))
     expect(page.get_by_test_id("ended")).to_be_visible()
@@ -97,6 +98,7 @@ def test_the_ladder_shows_a_real_recording(
     server = ended(serve, clx5)
     (only,) = server.get("/v1/instruments").json()["instruments"]
     page = open_page(server.url)
+    choose_levels(page)
     assert_same_book(page, book_of(server, f"{only['publisher_id']}:{only['instrument_id']}", 10))
     assert shown(page).orders == 147
     expect(page.get_by_test_id("crossed")).to_be_visible()
@@ -325,7 +327,7 @@ def test_keys(serve: Serve, open_page: OpenPage, simulated: Callable[..., Path])
     page.keyboard.press("t")
     expect(page.locator("html")).to_have_attribute("data-theme", "light")
 
-    page.locator('[data-depth="50"]').click()
+    choose_levels(page, 50)
     scroll = page.get_by_test_id("ladder-scroll")
     expect(page.get_by_test_id("ladder-row")).to_have_count(101)
     scroll.evaluate("(element) => { element.scrollTop = 0; }")
@@ -347,8 +349,9 @@ def test_the_book_is_also_a_table_and_a_sentence(
     book = book_of(server, f"{first['publisher_id']}:{first['instrument_id']}", 1)
     page = open_page(server.url)
     wait_until(page, "text('book-state') === 'live'")
-    expect(page.get_by_role("columnheader", name="Price", exact=True)).to_be_visible()
-    expect(page.get_by_role("rowheader", name=book["bids"][0][0])).to_have_count(1)
+    ladder = page.get_by_test_id("ladder")
+    expect(ladder.get_by_role("columnheader", name="Price", exact=True)).to_be_visible()
+    expect(ladder.get_by_role("rowheader", name=book["bids"][0][0])).to_have_count(1)
     spoken = page.get_by_test_id("spoken")
     expect(spoken).to_have_attribute("aria-live", "polite")
     expect(spoken).to_contain_text(f"best bid {book['bids'][0][0]}, size {book['bids'][0][1]} in ")

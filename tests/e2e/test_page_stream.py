@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from page_reading import expected, shown, wait_until
+from page_reading import choose_levels, expected, shown, wait_until
 from playwright.sync_api import expect
 
 from l3book.client import Client
@@ -42,6 +42,7 @@ def test_the_ladder_is_that_of_rest_at_the_same_seq_while_the_market_moves(serve
     server = serve("--source", "synthetic:?instruments=1&rate=10")
     server.wait_until_ready()
     page = open_page(server.url)
+    choose_levels(page)
     wait_until(page, HAS_BOOK)
     asked: dict[int, dict[str, Any]] = {}
     agreed: set[int] = set()

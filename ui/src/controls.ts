@@ -1,9 +1,9 @@
-/** Buttons and their keys: theme, side colours, depth, and the help that lists all keys. */
+/** Buttons and their keys: theme, side colours, and the help that lists all keys. */
 
-import { byTestId, make, setData } from "./dom";
+import { byTestId, make } from "./dom";
 import type { Keys } from "./keys";
 import type { Actions } from "./pane";
-import { LADDER_DEPTHS, SYSTEM_LIGHT, themeOf } from "./preferences";
+import { SYSTEM_LIGHT, themeOf } from "./preferences";
 import type { State } from "./state";
 
 export class Controls {
@@ -12,7 +12,6 @@ export class Controls {
   readonly #keys: Keys;
   readonly #help = byTestId("help", HTMLDialogElement);
   readonly #helpKeys = byTestId("help-keys", HTMLElement);
-  readonly #depths = byTestId("depth-choice", HTMLElement);
   readonly #theme = byTestId("theme-button", HTMLButtonElement);
   readonly #sides = byTestId("sides-button", HTMLButtonElement);
   readonly #systemLight = matchMedia(SYSTEM_LIGHT);
@@ -21,7 +20,6 @@ export class Controls {
     this.#state = state;
     this.#actions = actions;
     this.#keys = keys;
-    this.#depths.append(...LADDER_DEPTHS.map((depth) => this.#depthButton(depth)));
     this.#theme.addEventListener("click", () => {
       this.#toggleTheme();
     });
@@ -52,9 +50,6 @@ export class Controls {
     const shown = themeOf(preferences, this.#systemLight.matches);
     this.#theme.ariaLabel = shown === "dark" ? "Switch to the light theme" : "Switch to the dark theme";
     this.#sides.ariaLabel = preferences.sides === "blue-orange" ? "Show bids green and asks red" : "Show bids blue and asks orange";
-    for (const button of this.#depths.querySelectorAll("button")) {
-      button.ariaPressed = String(button.dataset["depth"] === String(preferences.depth));
-    }
   }
 
   #toggleTheme(): void {
@@ -71,16 +66,5 @@ export class Controls {
     });
     this.#helpKeys.replaceChildren(...rows);
     this.#help.showModal();
-  }
-
-  #depthButton(depth: number): HTMLButtonElement {
-    const button = make("button", "", String(depth));
-    button.type = "button";
-    button.title = `${depth} levels of each side`;
-    setData(button, "depth", String(depth));
-    button.addEventListener("click", () => {
-      this.#actions.prefer({ depth });
-    });
-    return button;
   }
 }

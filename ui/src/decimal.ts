@@ -19,6 +19,31 @@ export function parseDecimal(text: string): bigint {
   return sign === "-" ? -units : units;
 }
 
+/** Of so many prices the units are remembered: a book tells the same ones again and again. */
+const REMEMBERED_MAX = 20_000;
+const remembered = new Map<string, bigint>();
+
+/** As parseDecimal, for prices that come back with every update. */
+export function unitsOf(price: string): bigint {
+  const known = remembered.get(price);
+  if (known !== undefined) return known;
+  const units = parseDecimal(price);
+  if (remembered.size >= REMEMBERED_MAX) remembered.clear();
+  remembered.set(price, units);
+  return units;
+}
+
+/** The greatest whole number of steps that is not above; `step` is positive. */
+export function floorSteps(units: bigint, step: bigint): bigint {
+  const steps = units / step;
+  return units < 0n && steps * step !== units ? steps - 1n : steps;
+}
+
+/** The smallest whole number of steps that is not below. */
+export function ceilSteps(units: bigint, step: bigint): bigint {
+  return -floorSteps(-units, step);
+}
+
 /** Units of 1e-9 as a decimal string with at least `decimals` decimals, and more where they are not zero. */
 export function formatDecimal(units: bigint, decimals: number): string {
   const absolute = units < 0n ? -units : units;

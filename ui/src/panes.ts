@@ -20,6 +20,7 @@ export const LATER_PANES: readonly (readonly [PaneName, () => Promise<PaneClass>
   ["replay", async () => (await import("./panes/replay")).ReplayPane],
   ["heatmap", async () => (await import("./panes/heatmap")).HeatmapPane],
   ["tape", async () => (await import("./panes/tape")).TapePane],
+  ["inspector", async () => (await import("./panes/inspector")).InspectorPane],
 ];
 
 /** Made when the performance page is opened first. */

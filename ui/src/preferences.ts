@@ -4,8 +4,11 @@ import { TEXT_INTERVAL_MS } from "./loop";
 
 export const LADDER_DEPTHS = [5, 10, 20, 50] as const;
 export const LADDER_DEPTH_DEFAULT = 10;
+/** Static: every tick has its row, and prices stay where they are. Compact: only levels with orders. */
+export const LADDERS = ["static", "compact"] as const;
+export type LadderKind = (typeof LADDERS)[number];
 /** How many ticks make one row of the ladder. */
-export const GROUPINGS = [1, 2, 5, 10, 20, 50, 100] as const;
+export const GROUPINGS = [1, 2, 5, 10, 20, 50, 100, 200, 500] as const;
 /** How often text may change; slower reads more calmly. */
 export const TEXT_INTERVALS_MS = [TEXT_INTERVAL_MS, 250, 1_000] as const;
 
@@ -18,8 +21,10 @@ export interface Preferences {
   /** Null until the reader chooses: the page then follows the system. */
   theme: Theme | null;
   sides: SideColours;
-  /** Levels of each side in the ladder. */
+  ladder: LadderKind;
+  /** Levels of each side in the compact ladder. */
   depth: number;
+  /** Ticks in a row of the static ladder. */
   grouping: number;
   textIntervalMs: number;
 }
@@ -37,6 +42,7 @@ export function preferencesFrom(stored: Readonly<Record<string, unknown>>): Pref
   return {
     theme: choice<Theme | null>("theme", THEMES, null),
     sides: choice("sides", SIDE_COLOURS, "blue-orange"),
+    ladder: choice("ladder", LADDERS, "static"),
     depth: choice("depth", LADDER_DEPTHS, LADDER_DEPTH_DEFAULT),
     grouping: choice("grouping", GROUPINGS, 1),
     textIntervalMs: choice("textIntervalMs", TEXT_INTERVALS_MS, TEXT_INTERVAL_MS),

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { buildLadder, spreadOf, type LadderRow } from "../src/panes/ladder-model";
+import { buildLadder, spreadOf } from "../src/panes/ladder-model";
+import type { LadderRow, QueuedOrder } from "../src/panes/ladder-rows";
 import { fitBlocks } from "../src/panes/ladder-canvas";
 import { level } from "./fixtures";
-import type { QueueEntry } from "../src/feed/wire";
 
 /** "A 64.78", "spread 0.01", "B 64.77", "": one word per row. */
 function words(rows: readonly LadderRow[]): string[] {
@@ -13,7 +13,7 @@ function words(rows: readonly LadderRow[]): string[] {
   });
 }
 
-describe("the rows of the ladder", () => {
+describe("the rows of the compact ladder", () => {
   it("puts asks above bids, best prices next to the spread", () => {
     const ladder = buildLadder({ bids: [level("64.77"), level("64.75")], asks: [level("64.78"), level("64.80")] }, 2);
     expect(words(ladder.rows)).toEqual(["A 64.80", "A 64.78 best", "spread 0.01", "B 64.77 best", "B 64.75"]);
@@ -83,7 +83,7 @@ describe("the rows of the ladder", () => {
 });
 
 describe("the blocks of a queue", () => {
-  const queue = (...sizes: number[]): QueueEntry[] => sizes.map((size, index) => [String(index), size, "0"]);
+  const queue = (...sizes: number[]): Pick<QueuedOrder, "order">[] => sizes.map((size, index) => ({ order: [String(index), size, "0"] }));
 
   it("shows every order where there is room", () => {
     expect(fitBlocks(queue(1, 4, 1), 3, 4, 200, 16)).toHaveLength(3);

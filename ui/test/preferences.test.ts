@@ -21,9 +21,10 @@ describe("preferences", () => {
   });
 
   it("fall back to the defaults for what makes no sense", () => {
-    expect(preferencesFrom({ theme: "pink", sides: 3, depth: 7, grouping: 3, textIntervalMs: "1000" })).toEqual({
+    expect(preferencesFrom({ theme: "pink", sides: 3, depth: 7, grouping: 3, ladder: "tall", textIntervalMs: "1000" })).toEqual({
       theme: null,
       sides: "blue-orange",
+      ladder: "static",
       depth: LADDER_DEPTH_DEFAULT,
       grouping: 1,
       textIntervalMs: TEXT_INTERVAL_MS,

@@ -1,20 +1,19 @@
 /**
- * What lies behind the ladder's numbers: a bar for each level's size, and each level's queue as blocks, one
- * per order, the front of the queue nearest to the price. One canvas under the whole table.
+ * What lies behind the ladder's numbers: a bar for each level's size and for what was traded at each price, and each
+ * level's queue as blocks, one per order, the front of the queue nearest to the price. One canvas under the whole table.
  */
 
-import type { Level, QueueEntry } from "../feed/wire";
 import type { Palette, Surface } from "./canvas";
-import type { Ladder } from "./ladder-model";
-import { COLUMNS, type Column } from "./ladder-table";
+import { ordersOf, type Ladder, type QueuedOrder, type RowFlow, type RowSide } from "./ladder-rows";
+import { COLUMNS, isPrice, type Column } from "./ladder-table";
 
 const BLOCK_WIDTH_MIN_REM = 0.22;
 const BLOCK_WIDTH_MAX_REM = 1.7;
 const BLOCK_GAP_PX = 1;
 /** Room kept for "+123" at the outer end of a queue that does not fit. */
 const MORE_WIDTH_REM = 1.9;
-const QUEUE_WIDTH_MIN_REM = 3;
 const BAR_ALPHA = 0.17;
+const FLOW_ALPHA = 0.26;
 const BLOCK_ALPHA_FRONT = 0.95;
 const BLOCK_ALPHA_BACK = 0.32;
 
@@ -36,9 +35,16 @@ export interface Block {
   readonly to: number;
   readonly side: "B" | "A";
   readonly price: string;
-  /** 0 is the front of the queue. */
+  /** In the queue of its row; 0 is the front. */
   readonly place: number;
-  readonly order: QueueEntry;
+  readonly order: QueuedOrder["order"];
+}
+
+interface RowAt {
+  readonly y: number;
+  readonly rowHeight: number;
+  readonly row: number;
+  readonly side: "B" | "A";
 }
 
 export function measureLadder(table: HTMLTableElement, header: HTMLTableRowElement, first: HTMLElement): LadderGeometry {
@@ -63,24 +69,59 @@ export class LadderCanvas {
     this.#surface = surface;
   }
 
-  paint(ladder: Ladder, geometry: LadderGeometry, palette: Palette): void {
+  /** `selected`: the order that is marked in its queue. */
+  paint(ladder: Ladder, geometry: LadderGeometry, palette: Palette, selected: string | null): void {
     const context = this.#surface.begin();
     this.blocks = [];
     ladder.rows.forEach((row, index) => {
-      if (row.kind !== "level") return;
+      if (!isPrice(row)) return;
+      if (row.flow !== null) this.#flow(context, row.flow, ladder.tradedMax, geometry, palette, index);
       if (row.bid !== null) this.#side(context, ladder, geometry, palette, index, "B", row.bid);
       if (row.ask !== null) this.#side(context, ladder, geometry, palette, index, "A", row.ask);
     });
     context.globalAlpha = 1;
+    const marked = selected === null ? undefined : this.blocks.find(({ order }) => order[0] === selected);
+    if (marked !== undefined) this.#mark(marked, geometry, palette);
   }
 
-  /** Marks one of the blocks painted last. */
+  /** Brightens one of the blocks painted last. */
   light(block: Block, { top, rowHeight }: LadderGeometry, palette: Palette): void {
     const { context } = this.#surface;
     const inset = blockInset(rowHeight);
     context.globalAlpha = 1;
     context.fillStyle = palette.text;
     context.fillRect(block.from, top + block.row * rowHeight + inset, block.to - block.from, rowHeight - 2 * inset);
+  }
+
+  /** Frames a block: its shape says so, not its colour alone. */
+  #mark(block: Block, { top, rowHeight }: LadderGeometry, palette: Palette): void {
+    const { context, rem } = this.#surface;
+    const [inset, line] = [blockInset(rowHeight), Math.max(1.5, rem * 0.12)];
+    const y = top + block.row * rowHeight + inset;
+    context.fillStyle = palette.accent;
+    context.fillRect(block.from, y, block.to - block.from, rowHeight - 2 * inset);
+    context.strokeStyle = palette.text;
+    context.lineWidth = line;
+    context.strokeRect(block.from - line, y - line, block.to - block.from + 2 * line, rowHeight - 2 * inset + 2 * line);
+  }
+
+  /** What was traded, growing from the price outward: sellers left, where they hit bids, buyers right. */
+  #flow(
+    context: CanvasRenderingContext2D,
+    { sold, bought }: RowFlow,
+    tradedMax: number,
+    { columns, top, rowHeight }: LadderGeometry,
+    palette: Palette,
+    row: number,
+  ): void {
+    if (tradedMax === 0) return;
+    const y = top + row * rowHeight;
+    context.globalAlpha = FLOW_ALPHA;
+    const left = ((columns.sold.to - columns.sold.from) * sold) / tradedMax;
+    context.fillStyle = palette.ask;
+    context.fillRect(columns.sold.to - left, y + 1, left, rowHeight - 2);
+    context.fillStyle = palette.bid;
+    context.fillRect(columns.bought.from, y + 1, ((columns.bought.to - columns.bought.from) * bought) / tradedMax, rowHeight - 2);
   }
 
   #side(
@@ -90,48 +131,50 @@ export class LadderCanvas {
     palette: Palette,
     row: number,
     side: "B" | "A",
-    level: Level,
+    level: RowSide,
   ): void {
     const { columns, top, rowHeight } = geometry;
     const y = top + row * rowHeight;
     context.fillStyle = side === "B" ? palette.bid : palette.ask;
     // Bids grow to the left of the price, asks to the right.
-    const [inner, outer, direction] =
+    const [inner, outer] =
       side === "B"
-        ? [columns["bid-size"].to, columns["bid-orders"].from, -1]
-        : [columns["ask-size"].from, columns["ask-orders"].to, 1];
+        ? [columns["bid-orders"].to, columns["bid-size"].from]
+        : [columns["ask-orders"].from, columns["ask-size"].to];
     const length = ladder.sizeMax === 0 ? 0 : (Math.abs(outer - inner) * level.size) / ladder.sizeMax;
     context.globalAlpha = BAR_ALPHA;
-    context.fillRect(direction < 0 ? inner - length : inner, y + 1, length, rowHeight - 2);
+    context.fillRect(side === "B" ? inner - length : inner, y + 1, length, rowHeight - 2);
     const queue = columns[side === "B" ? "bid-queue" : "ask-queue"];
     // On a narrow page the numbers keep their room and the blocks give way.
-    if (queue.to - queue.from < QUEUE_WIDTH_MIN_REM * this.#surface.rem) return;
-    this.#queue(context, ladder.orderSizeMax, queue, { y, rowHeight, row, side, level }, palette);
+    if (queue.to === queue.from) return;
+    this.#queue(context, ladder.orderSizeMax, queue, { y, rowHeight, row, side }, level, palette);
   }
 
   #queue(
     context: CanvasRenderingContext2D,
     orderSizeMax: number,
     column: Span,
-    at: { y: number; rowHeight: number; row: number; side: "B" | "A"; level: Level },
+    at: RowAt,
+    level: RowSide,
     palette: Palette,
   ): void {
     const { rem } = this.#surface;
-    const { level, side } = at;
+    const { side } = at;
     const direction = side === "B" ? -1 : 1;
     const inset = blockInset(at.rowHeight);
-    const padding = rem * 0.5;
+    const padding = rem * 0.3;
     const room = column.to - column.from - 2 * padding;
-    const widths = fitBlocks(level.queue, level.count, orderSizeMax, room, rem);
+    const orders = ordersOf(level);
+    const widths = fitBlocks(orders, level.count, orderSizeMax, room, rem);
     let edge = side === "B" ? column.to - padding : column.from + padding;
     widths.forEach((width, place) => {
-      const order = level.queue[place];
-      if (order === undefined) return;
+      const queued = orders[place];
+      if (queued === undefined) return;
       const from = direction < 0 ? edge - width : edge;
       context.fillStyle = side === "B" ? palette.bid : palette.ask;
       context.globalAlpha = fade(place, level.count);
       context.fillRect(from, at.y + inset, width, at.rowHeight - 2 * inset);
-      this.blocks.push({ row: at.row, from, to: from + width, side, price: level.price, place, order });
+      this.blocks.push({ row: at.row, from, to: from + width, side, place, ...queued });
       edge += direction * (width + BLOCK_GAP_PX);
     });
     const more = level.count - widths.length;
@@ -147,13 +190,13 @@ export class LadderCanvas {
 
 /** Widths of the blocks that fit, front of the queue first; the root keeps small orders visible beside large ones. */
 export function fitBlocks(
-  queue: readonly QueueEntry[],
+  queue: readonly Pick<QueuedOrder, "order">[],
   count: number,
   orderSizeMax: number,
   room: number,
   rem: number,
 ): number[] {
-  const width = ([, size]: QueueEntry): number => {
+  const width = ({ order: [, size] }: Pick<QueuedOrder, "order">): number => {
     const share = orderSizeMax > 0 ? Math.sqrt(size / orderSizeMax) : 0;
     return Math.max(BLOCK_WIDTH_MIN_REM, BLOCK_WIDTH_MAX_REM * share) * rem;
   };

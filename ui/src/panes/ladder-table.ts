@@ -1,16 +1,29 @@
-/** The ladder's table: rows made once per depth, cells rewritten only where they changed. */
+/** The ladder's table: rows made once for a height, cells rewritten only where they changed. */
 
 import { decimalsOf } from "../decimal";
 import { make, setData, setText } from "../dom";
-import { formatInteger, plural } from "../format";
-import type { Level } from "../feed/wire";
-import type { Ladder, LadderRow } from "./ladder-model";
+import { formatCompact, formatInteger, plural } from "../format";
+import { ordersOf, type Ladder, type LadderRow, type PriceRow, type RowSide } from "./ladder-rows";
 
 /** Sizes of a queue that are spelled out for those who cannot see the blocks. */
 const QUEUE_WORDS_MAX = 8;
+/** From here on a flow is told in three digits; the row's own list has all of them. */
+const EXACT_FLOW_MAX = 100_000;
 
-/** Columns from left to right; the blocks of a queue are painted over its cell. */
-export const COLUMNS = ["bid-queue", "bid-orders", "bid-size", "price", "ask-size", "ask-orders", "ask-queue"] as const;
+/** Columns from left to right; bars, and the blocks of a queue, are painted behind their cells. */
+export const COLUMNS = [
+  "bid-queue",
+  "bid-net",
+  "bid-size",
+  "bid-orders",
+  "sold",
+  "price",
+  "bought",
+  "ask-orders",
+  "ask-size",
+  "ask-net",
+  "ask-queue",
+] as const;
 export type Column = (typeof COLUMNS)[number];
 
 interface RowCells {
@@ -26,6 +39,7 @@ interface RowCells {
 export class LadderTable {
   readonly #body: HTMLTableSectionElement;
   #rows: RowCells[] = [];
+  #focusRow = 0;
 
   constructor(body: HTMLTableSectionElement) {
     this.#body = body;
@@ -39,38 +53,63 @@ export class LadderTable {
     return this.#rows[index]?.row;
   }
 
-  write(ladder: Ladder): void {
-    if (ladder.rows.length !== this.#rows.length) this.#build(ladder.rows.length);
+  /** The index of the row that an element is in; -1 where it is in none. */
+  indexOf(element: EventTarget | null): number {
+    return element instanceof Element ? this.#rows.findIndex(({ row }) => row.contains(element)) : -1;
+  }
+
+  /** One row is reached by Tab, the others from there by arrows. */
+  makeReachable(index: number): void {
+    const old = this.#rows[this.#focusRow]?.row;
+    const now = this.#rows[index]?.row;
+    if (now === undefined || now.tabIndex === 0) return;
+    if (old !== undefined) old.tabIndex = -1;
+    now.tabIndex = 0;
+    this.#focusRow = index;
+  }
+
+  focus(index: number): void {
+    this.makeReachable(index);
+    this.#rows[index]?.row.focus();
+  }
+
+  write(ladder: Ladder, isSelected: (row: PriceRow) => boolean): void {
+    if (ladder.rows.length !== this.#rows.length) this.#build(ladder.rows.length, ladder.centre);
     ladder.rows.forEach((row, index) => {
       const cells = this.#rows[index];
-      if (cells !== undefined) writeRow(cells, row, ladder.decimals);
+      if (cells === undefined) return;
+      writeRow(cells, row, ladder.decimals);
+      setData(cells.row, "selected", isPrice(row) && isSelected(row) ? "yes" : "");
     });
   }
 
-  #build(count: number): void {
-    this.#rows = Array.from({ length: count }, buildRow);
-    this.#body.replaceChildren(...this.#rows.map(({ row }) => row));
+  #build(count: number, centre: number): void {
+    // Those that are there stay: one of them may have the focus.
+    for (const { row } of this.#rows.splice(count)) row.remove();
+    while (this.#rows.length < count) {
+      const cells = buildRow();
+      this.#rows.push(cells);
+      this.#body.append(cells.row);
+    }
+    if (this.#rows.every(({ row }) => row.tabIndex !== 0)) this.makeReachable(centre);
   }
+}
+
+export function isPrice(row: LadderRow | undefined): row is PriceRow {
+  return row?.kind === "level" || row?.kind === "tick";
 }
 
 function buildRow(): RowCells {
   const row = make("tr");
   row.dataset["testid"] = "ladder-row";
+  row.tabIndex = -1;
   const cell = (column: Column): HTMLTableCellElement => {
     const element = make(column === "price" ? "th" : "td", column);
     element.dataset["col"] = column;
     row.append(element);
     return element;
   };
-  const cells: Record<Column, HTMLTableCellElement> = {
-    "bid-queue": cell("bid-queue"),
-    "bid-orders": cell("bid-orders"),
-    "bid-size": cell("bid-size"),
-    price: cell("price"),
-    "ask-size": cell("ask-size"),
-    "ask-orders": cell("ask-orders"),
-    "ask-queue": cell("ask-queue"),
-  };
+  const cells = Object.fromEntries(COLUMNS.map((column) => [column, cell(column)])) as Record<Column, HTMLTableCellElement>;
   cells.price.scope = "row";
   const bidTag = make("span", "tag tag-bid");
   const price = make("span", "price-text");
@@ -84,32 +123,54 @@ function buildRow(): RowCells {
 }
 
 function writeRow({ row, cells, price, bidTag, askTag, bidQueue, askQueue }: RowCells, data: LadderRow, decimals: number): void {
-  const level = data.kind === "level" ? data : null;
+  const at = isPrice(data) ? data : null;
+  const { bid = null, ask = null, flow = null } = at ?? {};
   setData(row, "kind", data.kind);
-  setData(row, "side", level === null ? "" : `${level.bid === null ? "" : "B"}${level.ask === null ? "" : "A"}`);
-  setData(row, "best", level?.best === true ? "yes" : "");
-  setData(row, "overlap", level?.overlap === true ? "yes" : "");
-  setText(price, level?.price ?? (data.kind === "spread" ? data.text : ""));
+  setData(row, "side", `${bid === null ? "" : "B"}${ask === null ? "" : "A"}`);
+  setData(row, "best", at?.best === true ? "yes" : "");
+  setData(row, "overlap", at?.overlap === true ? "yes" : "");
+  setData(row, "inside", at?.inside === true ? "yes" : "");
+  setText(price, at?.price ?? (data.kind === "spread" ? data.text : ""));
   // Shorter prices are moved left by the digits they lack, so that decimal points stand in one line.
-  const lacking = level === null ? 0 : missingCharacters(level.price, decimals);
+  const lacking = at === null ? 0 : missingCharacters(at.price, decimals);
   const padding = lacking === 0 ? "" : `${lacking}ch`;
   if (price.style.paddingRight !== padding) price.style.paddingRight = padding;
-  setText(bidTag, level?.bid ? "B" : data.kind === "spread" ? data.label : "");
-  setText(askTag, level?.ask ? "A" : "");
-  writeSide(cells["bid-size"], cells["bid-orders"], bidQueue, level?.bid ?? null);
-  writeSide(cells["ask-size"], cells["ask-orders"], askQueue, level?.ask ?? null);
+  setText(bidTag, bid !== null ? "B" : data.kind === "spread" ? data.label : "");
+  setText(askTag, ask !== null ? "A" : "");
+  writeSide(cells["bid-size"], cells["bid-orders"], bidQueue, bid);
+  writeSide(cells["ask-size"], cells["ask-orders"], askQueue, ask);
+  setText(cells.sold, flowText(flow?.sold));
+  setText(cells.bought, flowText(flow?.bought));
+  writeNet(cells["bid-net"], flow?.bidNet ?? 0);
+  writeNet(cells["ask-net"], flow?.askNet ?? 0);
 }
 
-function writeSide(size: HTMLElement, orders: HTMLElement, queue: HTMLElement, level: Level | null): void {
-  setText(size, level === null ? "" : formatInteger(level.size));
-  setText(orders, level === null ? "" : formatInteger(level.count));
-  setText(queue, level === null ? "" : queueWords(level));
+function writeSide(size: HTMLElement, orders: HTMLElement, queue: HTMLElement, side: RowSide | null): void {
+  setText(size, side === null ? "" : formatInteger(side.size));
+  setText(orders, side === null ? "" : formatInteger(side.count));
+  setText(queue, side === null ? "" : queueWords(side));
 }
 
-function queueWords(level: Level): string {
-  if (level.queue.length === 0) return "";
-  const sizes = level.queue.slice(0, QUEUE_WORDS_MAX).map(([, size]) => size);
-  const more = level.count - sizes.length;
+function writeNet(cell: HTMLElement, net: number): void {
+  setText(cell, netText(net));
+  setData(cell, "sign", net > 0 ? "stacked" : net < 0 ? "pulled" : "");
+}
+
+/** Empty where nothing was done. */
+export function flowText(size = 0): string {
+  if (size === 0) return "";
+  return Math.abs(size) < EXACT_FLOW_MAX ? formatInteger(size) : formatCompact(size);
+}
+
+export function netText(net: number): string {
+  return net > 0 ? `+${flowText(net)}` : net < 0 ? `−${flowText(-net)}` : "";
+}
+
+function queueWords(side: RowSide): string {
+  const sizes: number[] = [];
+  for (const { order } of side.count > 0 ? ordersOf(side).slice(0, QUEUE_WORDS_MAX) : []) sizes.push(order[1]);
+  if (sizes.length === 0) return "";
+  const more = side.count - sizes.length;
   return `sizes in priority order ${sizes.join(", ")}${more > 0 ? ` and ${plural(more, "more order")}` : ""}`;
 }
 

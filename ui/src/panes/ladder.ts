@@ -1,111 +1,453 @@
-/** The ladder pane: table, bars and queue blocks, and what a block says under the pointer. */
+/** The ladder pane: the static ladder or the compact one, and what rows, blocks and keys do. */
 
-import { byTestId } from "../dom";
-import { formatInteger, formatTime } from "../format";
-import type { Pane, PaneContext } from "../pane";
+import "./ladder.css";
+import { floorSteps, unitsOf } from "../decimal";
+import { setData, setHidden, setText, setTitle } from "../dom";
+import { Flow, FLOW_WINDOW_S } from "../flow";
+import { formatInteger, formatTime, plural } from "../format";
+import type { Trade } from "../feed/feed";
+import { DEPTH_CHART_LEVELS } from "../feed/polling";
+import { keyOf, type Book } from "../feed/wire";
+import type { Actions, Pane, PaneContext } from "../pane";
+import { GROUPINGS } from "../preferences";
 import type { State } from "../state";
+import { TickFinder } from "../tick";
 import { Pointer, Surface, type Palette } from "./canvas";
 import { LadderCanvas, measureLadder, type Block, type LadderGeometry } from "./ladder-canvas";
-import { buildLadder, type Ladder } from "./ladder-model";
-import { LadderTable } from "./ladder-table";
+import { CHARACTERS_MIN, fitColumns, widen, type Characters } from "./ladder-columns";
+import { buildFrame, type LadderFrame } from "./ladder-frame";
+import { buildGrid, middleOf, rangeOf } from "./ladder-grid";
+import { buildLadder } from "./ladder-model";
+import { ordersOf, type Ladder, type PriceRow } from "./ladder-rows";
+import { isPrice, LadderTable } from "./ladder-table";
+import { LadderView } from "./ladder-view";
 import { PriceWidth } from "./price-width";
+import { QueueList, flowWords } from "./queue-list";
 import type { Tip } from "./tip";
 
 const ROW_HEIGHT_MIN_REM = 1.5;
 const ROW_HEIGHT_MAX_REM = 3;
-/** From this width on, the pane has a height of its own that the rows share; below it, the page scrolls. */
+/** A compact ladder shares the pane's height among its rows where the pane has a height of its own. */
 const FIXED_HEIGHT = "(min-width: 60rem)";
+/** While the rows are on their way to the market they move again after this, also when no news comes. */
+const MOVE_INTERVAL_MS = 100;
+const COMPACT_PAGE_ROWS = 10;
 
 export class LadderPane implements Pane {
-  readonly #scroll = byTestId("ladder-scroll", HTMLElement);
-  readonly #element = byTestId("ladder", HTMLTableElement);
-  readonly #header = byTestId("ladder-columns", HTMLTableRowElement);
-  readonly #table = new LadderTable(byTestId("ladder-body", HTMLTableSectionElement));
+  readonly #frame: LadderFrame;
+  readonly #table: LadderTable;
   readonly #surface: Surface;
   readonly #canvas: LadderCanvas;
   readonly #pointer: Pointer;
+  readonly #list: QueueList;
+  readonly #state: State;
+  readonly #actions: Actions;
   readonly #tip: Tip;
+  readonly #repaint: () => void;
+  readonly #flow = new Flow(DEPTH_CHART_LEVELS);
+  readonly #ticks = new TickFinder();
+  readonly #view = new LadderView();
   readonly #priceWidth = new PriceWidth();
+  #instrument = "";
   #ladder: Ladder | null = null;
   #geometry: LadderGeometry | null = null;
   #hovered: Block | null = null;
-  #depth: number;
+  /** The price whose orders are listed, as its row has it. */
+  #listed: string | null = null;
+  #characters: Characters = CHARACTERS_MIN;
+  #fitted = "";
+  #wheelRows = 0;
   #centrePending = true;
+  #shape = "";
+  #isMovePlanned = false;
+  #painted: readonly unknown[] = [];
 
-  constructor({ state, actions, tip, repaint, onPointer }: PaneContext) {
-    this.#depth = state.preferences.depth;
+  constructor({ root, state, actions, tip, repaint, onPointer }: PaneContext) {
+    this.#state = state;
+    this.#actions = actions;
     this.#tip = tip;
-    this.#surface = new Surface(byTestId("ladder-canvas", HTMLCanvasElement), () => {
+    this.#repaint = repaint;
+    this.#frame = buildFrame(root);
+    this.#table = new LadderTable(this.#frame.body);
+    this.#surface = new Surface(this.#frame.canvas, () => {
       this.#geometry = null;
       repaint();
     });
     this.#canvas = new LadderCanvas(this.#surface);
-    this.#pointer = new Pointer(this.#element, onPointer);
+    this.#pointer = new Pointer(this.#frame.table, onPointer);
+    this.#list = new QueueList(this.#frame.list, {
+      select: (orderId) => {
+        actions.selectOrder(orderId);
+      },
+      closed: () => {
+        this.#closed();
+      },
+    });
     new ResizeObserver(() => {
       this.#fitRows();
       repaint();
-    }).observe(this.#scroll);
-    const centre = (): void => {
-      this.centre();
-    };
-    byTestId("centre-button", HTMLButtonElement).addEventListener("click", centre);
-    actions.bind("c", "centre the ladder", centre);
+    }).observe(this.#frame.scroll);
+    this.#listenToTools();
+    this.#listenToRows();
   }
 
-  /** Brings the middle of the book to the middle of the pane. */
-  centre(): void {
-    const row = this.#ladder === null ? undefined : this.#table.row(this.#ladder.centre);
-    if (row === undefined) return;
-    const middle = row.offsetTop + row.offsetHeight / 2 + this.#header.offsetHeight / 2;
-    this.#scroll.scrollTop = middle - this.#scroll.clientHeight / 2;
-  }
-
-  write({ book, preferences }: State): void {
-    // Other widths of prices move the columns.
-    if (this.#priceWidth.write(book)) this.#geometry = null;
-    if (preferences.depth !== this.#depth) {
-      this.#depth = preferences.depth;
+  takeDepth(book: Book, isSnapshot: boolean): void {
+    if (keyOf(book) !== this.#instrument) {
+      this.#instrument = keyOf(book);
+      this.#flow.forget();
+      this.#ticks.reset();
+      this.#view.reset();
+      this.#characters = CHARACTERS_MIN;
       this.#centrePending = true;
+      this.#list.close();
     }
-    const ladder = buildLadder(book, this.#depth);
-    const resized = ladder.rows.length !== this.#table.rowCount;
-    this.#ladder = ladder;
-    this.#table.write(ladder);
-    if (resized) this.#fitRows();
-    if (this.#centrePending && book !== null) {
+    this.#ticks.take(book.bids, book.asks);
+    this.#flow.takeDepth(book, isSnapshot);
+  }
+
+  takeTrades(trades: readonly Trade[], isSnapshot: boolean): void {
+    this.#flow.takeTrades(trades, isSnapshot);
+  }
+
+  reset(): void {
+    this.#flow.forget();
+  }
+
+  write(state: State): void {
+    const { preferences } = state;
+    this.#writeTools();
+    this.#priceWidth.write(state.book);
+    const shape = `${preferences.ladder} ${preferences.depth}`;
+    if (shape !== this.#shape) {
+      this.#shape = shape;
+      this.#centrePending = true;
+      this.#list.close();
+      this.#ladder = null;
+    }
+    const before = this.#table.rowCount;
+    this.#ladder = this.#isStatic ? this.#staticLadder() : buildLadder(state.book, preferences.depth, this.#flow);
+    const { order } = state;
+    this.#table.write(this.#ladder, (row) => order !== null && holds(row, order));
+    if (this.#table.rowCount !== before) this.#fitRows();
+    this.#fitColumns();
+    this.#writeAway();
+    this.#writeList();
+    this.#painted = [];
+    if (this.#centrePending && state.book !== null) {
       this.#centrePending = false;
-      this.centre();
+      this.#centreCompact();
     }
   }
 
   paint(palette: Palette): void {
     if (this.#ladder === null) return;
+    const { x, y, inside } = this.#pointer;
+    // Between two texts the ladder is the same, unless the pointer has moved.
+    const now = [palette, x, y, inside, this.#geometry];
+    if (now.every((each, index) => each === this.#painted[index]) && this.#geometry !== null) return;
     this.#geometry ??= this.#measure();
+    this.#painted = [palette, x, y, inside, this.#geometry];
     if (this.#geometry === null) return;
-    this.#canvas.paint(this.#ladder, this.#geometry, palette);
+    this.#canvas.paint(this.#ladder, this.#geometry, palette, this.#state.order);
     this.#hovered = this.#blockUnderPointer(this.#geometry);
     if (this.#hovered !== null) this.#canvas.light(this.#hovered, this.#geometry, palette);
-    this.#showTip();
+    this.#showTip(this.#geometry);
+  }
+
+  get #isStatic(): boolean {
+    return this.#state.preferences.ladder === "static";
+  }
+
+  /** All levels that are carried; the ladder shows those whose rows are in view. */
+  get #book(): Book | null {
+    return this.#state.depth ?? this.#state.book;
+  }
+
+  #staticLadder(): Ladder {
+    const book = this.#book;
+    this.#view.setStep(this.#ticks.tick * BigInt(this.#state.preferences.grouping));
+    if (book !== null) {
+      const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
+      const held = this.#frame.body.querySelector("tr:focus-visible") !== null;
+      this.#view.follow(middleOf(book), { held, atOnce: reduced });
+      if (this.#view.moving) this.#planMove();
+    }
+    return buildGrid(book, this.#view, this.#flow);
+  }
+
+  #planMove(): void {
+    if (this.#isMovePlanned) return;
+    this.#isMovePlanned = true;
+    setTimeout(() => {
+      this.#isMovePlanned = false;
+      this.#repaint();
+    }, MOVE_INTERVAL_MS);
+  }
+
+  #writeTools(): void {
+    const { preferences } = this.#state;
+    const { every, compact, depths, depthControl, groupingControl, grouping, clear, centre, table, scroll } = this.#frame;
+    const isStatic = this.#isStatic;
+    every.ariaPressed = String(isStatic);
+    compact.ariaPressed = String(!isStatic);
+    setHidden(depthControl, isStatic);
+    setHidden(groupingControl, !isStatic);
+    setData(table, "rows", preferences.ladder);
+    setData(scroll, "rows", preferences.ladder);
+    for (const choice of depths) choice.ariaPressed = String(choice.dataset["depth"] === String(preferences.depth));
+    setText(grouping, plural(preferences.grouping, "tick"));
+    const since = this.#flow.since === null ? "" : ` It counts since ${formatTime(this.#flow.since).exact}.`;
+    setTitle(clear, `Count anew what was traded, pulled and stacked.${since}`);
+    setData(centre, "away", isStatic && !this.#view.following ? "yes" : "");
+  }
+
+  #listenToTools(): void {
+    const { coarser, finer, every, compact, depths, clear, centre, above, below } = this.#frame;
+    const onClick = (button: HTMLButtonElement, act: () => void): void => {
+      button.addEventListener("click", act);
+    };
+    const centreNow = (): void => {
+      this.#centre();
+    };
+    const actions = this.#actions;
+    for (const button of [centre, above, below]) onClick(button, centreNow);
+    onClick(coarser, () => {
+      this.#group(1);
+    });
+    onClick(finer, () => {
+      this.#group(-1);
+    });
+    onClick(every, () => {
+      actions.prefer({ ladder: "static" });
+    });
+    onClick(compact, () => {
+      actions.prefer({ ladder: "compact" });
+    });
+    for (const choice of depths) {
+      onClick(choice, () => {
+        actions.prefer({ depth: Number(choice.dataset["depth"]) });
+      });
+    }
+    onClick(clear, () => {
+      this.#flow.clear();
+      this.#repaint();
+    });
+    actions.bind("c", "centre the ladder", centreNow);
+    actions.bind("+", "more ticks in a row of the ladder", () => {
+      this.#group(1);
+    });
+    actions.bind("-", "fewer ticks in a row of the ladder", () => {
+      this.#group(-1);
+    });
+  }
+
+  #group(by: number): void {
+    if (!this.#isStatic) return;
+    const at = GROUPINGS.findIndex((each) => each === this.#state.preferences.grouping);
+    const grouping = GROUPINGS[at + by];
+    if (grouping === undefined) return;
+    this.#list.close();
+    this.#actions.prefer({ grouping });
+  }
+
+  #listenToRows(): void {
+    const { scroll, body, table } = this.#frame;
+    scroll.addEventListener(
+      "wheel",
+      (event) => {
+        this.#wheel(event);
+      },
+      { passive: false },
+    );
+    body.addEventListener("keydown", (event) => {
+      this.#key(event);
+    });
+    body.addEventListener("focusin", (event) => {
+      this.#table.makeReachable(this.#table.indexOf(event.target));
+    });
+    table.addEventListener("click", (event) => {
+      this.#click(event);
+    });
+  }
+
+  /** At the ends of the prices known the page scrolls on. */
+  #wheel(event: WheelEvent): void {
+    if (!this.#isStatic || event.ctrlKey || event.deltaY === 0) return;
+    const rowHeight = this.#table.row(0)?.offsetHeight ?? 0;
+    if (rowHeight === 0) return;
+    this.#wheelRows -= event.deltaMode === WheelEvent.DOM_DELTA_PIXEL ? event.deltaY / rowHeight : event.deltaY;
+    const rows = Math.trunc(this.#wheelRows);
+    this.#wheelRows -= rows;
+    if (rows === 0 || this.#scrollRows(rows)) event.preventDefault();
+  }
+
+  #scrollRows(rows: number): boolean {
+    const [lowest, highest] = this.#book === null ? [null, null] : rangeOf(this.#book);
+    const moved = this.#view.scroll(rows, lowest, highest);
+    if (moved) this.#repaint();
+    return moved;
+  }
+
+  #key(event: KeyboardEvent): void {
+    const at = this.#table.indexOf(event.target);
+    if (at < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
+    const page = this.#isStatic ? Math.max(1, this.#table.rowCount - 2) : COMPACT_PAGE_ROWS;
+    const keys: Readonly<Record<string, () => void>> = {
+      ArrowUp: () => {
+        this.#moveFocus(at, -1);
+      },
+      ArrowDown: () => {
+        this.#moveFocus(at, 1);
+      },
+      PageUp: () => {
+        this.#movePage(at, -page);
+      },
+      PageDown: () => {
+        this.#movePage(at, page);
+      },
+      Home: () => {
+        this.#movePage(at, -Number.MAX_SAFE_INTEGER);
+      },
+      End: () => {
+        this.#movePage(at, Number.MAX_SAFE_INTEGER);
+      },
+      Enter: () => {
+        this.#openList(at, true);
+      },
+    };
+    const act = event.shiftKey ? undefined : keys[event.key];
+    if (act === undefined) return;
+    event.preventDefault();
+    act();
+  }
+
+  #moveFocus(at: number, by: number): void {
+    const next = at + by;
+    if (next >= 0 && next < this.#table.rowCount) this.#table.focus(next);
+    else if (this.#isStatic) this.#scrollRows(-by);
+  }
+
+  #movePage(at: number, by: number): void {
+    if (this.#isStatic) this.#scrollRows(-by);
+    else this.#table.focus(Math.min(this.#table.rowCount - 1, Math.max(0, at + by)));
+  }
+
+  #click(event: MouseEvent): void {
+    const block = this.#geometry === null ? null : this.#blockUnderPointer(this.#geometry);
+    if (block !== null) {
+      this.#actions.selectOrder(block.order[0]);
+      return;
+    }
+    this.#openList(this.#table.indexOf(event.target), false);
+  }
+
+  #openList(at: number, focus: boolean): void {
+    const row = this.#ladder?.rows[at];
+    if (!isPrice(row)) return;
+    if (!focus && this.#list.isOpen && this.#listed === row.price) {
+      this.#list.close();
+      return;
+    }
+    this.#listed = row.price;
+    this.#list.open(focus);
+    this.#repaint();
+  }
+
+  /** The focus goes back to the row that it came from, or to one that is there. */
+  #closed(): void {
+    const hadFocus = this.#frame.list.contains(document.activeElement) || document.activeElement === document.body;
+    const at = this.#ladder?.rows.findIndex((row) => isPrice(row) && row.price === this.#listed) ?? -1;
+    this.#listed = null;
+    if (hadFocus && this.#table.rowCount > 0) this.#table.focus(at < 0 ? (this.#ladder?.centre ?? 0) : at);
+  }
+
+  #writeList(): void {
+    if (this.#listed === null || !this.#list.isOpen) return;
+    this.#list.write(this.#listedRow(this.#listed), this.#state.order);
+  }
+
+  /** Also of a price that has left the view. */
+  #listedRow(price: string): PriceRow {
+    const inView = this.#ladder?.rows.find((row) => isPrice(row) && row.price === price);
+    if (isPrice(inView)) return inView;
+    const { step } = this.#view;
+    const top = step === 0n ? 0n : unitsOf(price) / step;
+    const [row] = this.#isStatic ? buildGrid(this.#book, { step, top, rows: 1 }, this.#flow).rows : [];
+    if (isPrice(row)) return row;
+    const nothing = { bid: null, ask: null, best: false, overlap: false, inside: false, flow: null };
+    return { kind: "tick", price, ...nothing };
+  }
+
+  #writeAway(): void {
+    const { above, below } = this.#frame;
+    const middle = this.#book === null || !this.#isStatic ? null : middleOf(this.#book);
+    const { step, top, rows } = this.#view;
+    const at = middle === null || step === 0n ? null : floorSteps(middle, step);
+    const isAbove = at !== null && at > top;
+    const isBelow = at !== null && at <= top - BigInt(rows);
+    setHidden(above, !isAbove);
+    setHidden(below, !isBelow);
+    const [bid, ask] = [this.#book?.bids[0]?.price, this.#book?.asks[0]?.price];
+    if (isAbove) setText(above, `▲ market at ${bid ?? ask ?? ""}`);
+    if (isBelow) setText(below, `▼ market at ${ask ?? bid ?? ""}`);
+  }
+
+  #centre(): void {
+    this.#view.centre();
+    this.#centreCompact();
+    this.#repaint();
+  }
+
+  /** A compact ladder has all its rows, and scrolls as any box does. */
+  #centreCompact(): void {
+    const row = this.#ladder === null || this.#isStatic ? undefined : this.#table.row(this.#ladder.centre);
+    if (row === undefined) return;
+    const { scroll, header } = this.#frame;
+    const middle = row.offsetTop + row.offsetHeight / 2 + header.offsetHeight / 2;
+    scroll.scrollTop = middle - scroll.clientHeight / 2;
   }
 
   #measure(): LadderGeometry | null {
     const first = this.#table.row(0);
     if (first === undefined) return null;
     this.#surface.measure();
-    return measureLadder(this.#element, this.#header, first);
+    return measureLadder(this.#frame.table, this.#frame.header, first);
   }
 
-  /** Shares the pane's height among the rows, within what reads well. */
+  /** So many rows as the pane has room for; of a compact ladder, the room is shared among the rows it has. */
   #fitRows(): void {
     this.#geometry = null;
+    this.#fitted = "";
+    const { scroll, table } = this.#frame;
+    this.#surface.measure();
+    const room = (scroll.clientHeight - (table.tHead?.offsetHeight ?? 0) - 1) / this.#surface.rem;
     let height = ROW_HEIGHT_MIN_REM;
-    if (window.matchMedia(FIXED_HEIGHT).matches && this.#table.rowCount > 0) {
-      this.#surface.measure();
-      const head = this.#element.tHead?.offsetHeight ?? 0;
-      const shared = (this.#scroll.clientHeight - head - 1) / this.#table.rowCount / this.#surface.rem;
-      height = Math.min(ROW_HEIGHT_MAX_REM, Math.max(ROW_HEIGHT_MIN_REM, shared));
+    if (this.#isStatic) {
+      const rows = Math.max(3, Math.floor(room / ROW_HEIGHT_MIN_REM));
+      if (rows !== this.#view.rows) this.#view.setRows(rows);
+      height = Math.max(ROW_HEIGHT_MIN_REM, room / rows);
+    } else if (window.matchMedia(FIXED_HEIGHT).matches && this.#table.rowCount > 0) {
+      height = Math.min(ROW_HEIGHT_MAX_REM, Math.max(ROW_HEIGHT_MIN_REM, room / this.#table.rowCount));
     }
-    this.#element.style.setProperty("--row-height", `${height.toFixed(3)}rem`);
+    table.style.setProperty("--row-height", `${height.toFixed(3)}rem`);
+  }
+
+  #fitColumns(): void {
+    if (this.#ladder === null) return;
+    const { scroll, table } = this.#frame;
+    this.#characters = widen(this.#characters, this.#ladder);
+    const wanted = `${JSON.stringify(this.#characters)} ${scroll.clientWidth}`;
+    if (wanted === this.#fitted || scroll.clientWidth === 0) return;
+    this.#fitted = wanted;
+    this.#surface.measure();
+    const { context, rem } = this.#surface;
+    context.font = getComputedStyle(table).font;
+    const widths = fitColumns(this.#characters, scroll.clientWidth, context.measureText("0").width, rem);
+    setData(table, "columns", widths.set);
+    for (const name of ["price", "size", "orders", "flow", "net"] as const) {
+      table.style.setProperty(`--${name}-width`, `${widths[name]}px`);
+    }
+    this.#geometry = null;
   }
 
   #blockUnderPointer({ top, rowHeight }: LadderGeometry): Block | null {
@@ -115,20 +457,37 @@ export class LadderPane implements Pane {
     return this.#canvas.blocks.find((block) => block.row === row && x >= block.from && x <= block.to + 1) ?? null;
   }
 
-  #showTip(): void {
-    if (this.#hovered === null) {
+  #showTip(geometry: LadderGeometry): void {
+    const lines = this.#hovered === null ? this.#flowTip(geometry) : blockTip(this.#hovered);
+    if (lines === null) {
       this.#tip.hide(this);
       return;
     }
-    const { order, side, price, place } = this.#hovered;
-    const [orderId, size, tsEvent] = order;
-    const time = formatTime(tsEvent).exact.split(" · ")[0] ?? "";
-    const box = this.#element.getBoundingClientRect();
-    this.#tip.show(this, box.left + this.#pointer.x, box.top + this.#pointer.y, [
-      `${side} ${price} · size ${formatInteger(size)}`,
-      place === 0 ? "front of the queue" : `${formatInteger(place)} ahead in the queue`,
-      `order ${orderId}`,
-      time,
-    ]);
+    const box = this.#frame.table.getBoundingClientRect();
+    this.#tip.show(this, box.left + this.#pointer.x, box.top + this.#pointer.y, lines);
   }
+
+  /** What was done at the price under the pointer, over the columns that tell it. */
+  #flowTip({ top, rowHeight, columns }: LadderGeometry): string[] | null {
+    const { x, y, inside } = this.#pointer;
+    const row = inside ? this.#ladder?.rows[Math.floor((y - top) / rowHeight)] : undefined;
+    const told = ["sold", "bought", "bid-net", "ask-net"] as const;
+    if (!isPrice(row) || row.flow === null || !told.some((name) => x > columns[name].from && x < columns[name].to)) return null;
+    const since = this.#flow.since === null ? "" : `traded since ${formatTime(this.#flow.since).short}`;
+    return [row.price, ...flowWords(row).split(" · "), since, `stacked + and pulled − in ${FLOW_WINDOW_S} s`];
+  }
+}
+
+function blockTip({ order: [orderId, size, tsEvent], side, price, place }: Block): string[] {
+  const time = formatTime(tsEvent).exact.split(" · ")[0] ?? "";
+  return [
+    `${side} ${price} · size ${formatInteger(size)}`,
+    place === 0 ? "front of the queue" : `${formatInteger(place)} ahead in the queue`,
+    `order ${orderId}`,
+    time,
+  ];
+}
+
+function holds(row: PriceRow, orderId: string): boolean {
+  return [row.bid, row.ask].some((side) => side !== null && ordersOf(side).some(({ order }) => order[0] === orderId));
 }

@@ -1,0 +1,288 @@
+/**
+ * The order inspector: one order, where it stands in its queue, what is ahead of it, and its life. Its place is followed
+ * in the book that the page has; its life, and what became of it, the server tells. One that has gone stays on view.
+ */
+
+import "./inspector.css";
+import { setData, setHidden, setText, setTitle } from "../dom";
+import { formatInteger, formatTime, MISSING, plural } from "../format";
+import { keyOf, type Book, type Problem } from "../feed/wire";
+import { lifeSteps, parseOrder, type LifeStep, type OrderAnswer } from "../order";
+import type { Actions, Pane, PaneContext } from "../pane";
+import type { State } from "../state";
+import { Surface, type Palette } from "./canvas";
+import { buildInspector, type Fact, type InspectorFrame } from "./inspector-frame";
+import { AskTimes, locate, type Located } from "./inspector-model";
+import { LifeTable } from "./life-table";
+import { paintLife } from "./life-canvas";
+import { OrderButtons } from "./order-buttons";
+
+const AHEAD_MAX = 30;
+/** All that is recorded is there already: an answer about the past does not have to wait for it. */
+const PAST_DELAY_MS = 250;
+
+export class InspectorPane implements Pane {
+  readonly #frame: InspectorFrame;
+  readonly #state: State;
+  readonly #actions: Actions;
+  readonly #repaint: () => void;
+  readonly #surface: Surface;
+  readonly #ahead: OrderButtons;
+  readonly #life: LifeTable;
+  readonly #ask = new AskTimes();
+  #order: string | null = null;
+  #located: Located | null = null;
+  /** Where it was seen last, after it has gone. */
+  #lastSeen: Located | null = null;
+  #isGone = false;
+  #answer: OrderAnswer | null = null;
+  #steps: readonly LifeStep[] = [];
+  #message = "";
+  /** Of the question under way; answers to older ones are dropped. */
+  #question = 0;
+  #askedAt: string | null = null;
+  #painted: readonly unknown[] = [];
+
+  constructor({ root, state, actions, repaint }: PaneContext) {
+    this.#state = state;
+    this.#actions = actions;
+    this.#repaint = repaint;
+    this.#frame = buildInspector(root);
+    const { canvas, aheadPart, lifeRows, field, show, clear } = this.#frame;
+    this.#surface = new Surface(canvas, () => {
+      this.#painted = [];
+      repaint();
+    });
+    this.#life = new LifeTable(lifeRows);
+    const select = (orderId: string): void => {
+      actions.selectOrder(orderId);
+    };
+    this.#ahead = new OrderButtons("Orders ahead", select, () => field);
+    aheadPart.insertBefore(this.#ahead.element, this.#frame.aheadMore);
+    show.addEventListener("click", () => {
+      this.#showTyped();
+    });
+    field.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") this.#showTyped();
+    });
+    clear.addEventListener("click", () => {
+      field.value = "";
+      actions.selectOrder(null);
+    });
+    actions.bind("o", "type the id of an order to inspect", () => {
+      field.focus();
+      field.select();
+    });
+  }
+
+  takeDepth(book: Book): void {
+    if (this.#order === null) return;
+    const before = this.#located;
+    const found = locate(book, this.#order, before);
+    this.#located = found;
+    if (found === before) return;
+    if (found === null) {
+      this.#lastSeen = before;
+      // Beyond the levels carried it may rest on: the server knows.
+      this.#isGone = true;
+      this.#ask.changed(performance.now());
+      return;
+    }
+    this.#isGone = false;
+    const isAsBefore = before?.size === found.size && before.price === found.price && before.place.tsEvent === found.place.tsEvent;
+    if (!isAsBefore && before !== null) this.#ask.changed(performance.now());
+  }
+
+  /** Another epoch or another time: what is known of the order has to be found out anew. */
+  reset(): void {
+    this.#located = this.#lastSeen = null;
+    this.#isGone = false;
+    this.#question += 1;
+    if (this.#order !== null) this.#ask.begin(performance.now());
+  }
+
+  write(state: State): void {
+    if (state.order !== this.#order) this.#choose(state.order);
+    const nowMs = performance.now();
+    if (this.#at() !== this.#askedAt && this.#order !== null) this.#ask.changed(nowMs, PAST_DELAY_MS);
+    if (this.#order !== null && state.book !== null && this.#ask.take(nowMs)) this.#inquire(keyOf(state.book), this.#order);
+    const { hint, body, clear, title } = this.#frame;
+    setHidden(hint, this.#order !== null);
+    setHidden(body, this.#order === null);
+    setHidden(clear, this.#order === null);
+    if (this.#order === null) return;
+    setText(title, `Order ${this.#order}`);
+    this.#writeStanding();
+    this.#writeLife();
+    this.#writeAhead();
+  }
+
+  paint(palette: Palette): void {
+    const now = [palette, this.#steps];
+    if (this.#order === null || now.every((each, index) => each === this.#painted[index])) return;
+    this.#painted = now;
+    this.#surface.measure();
+    paintLife(this.#surface, this.#steps, this.#answer?.side ?? "N", palette);
+  }
+
+  #showTyped(): void {
+    const typed = this.#frame.field.value.trim();
+    const isId = /^\d{1,20}$/.test(typed);
+    this.#frame.field.ariaInvalid = String(!isId);
+    setTitle(this.#frame.field, isId ? "" : "An order id is a number of at most 20 digits");
+    if (isId) this.#actions.selectOrder(BigInt(typed).toString());
+  }
+
+  #choose(order: string | null): void {
+    this.#order = order;
+    this.#located = this.#lastSeen = null;
+    this.#isGone = false;
+    this.#answer = null;
+    this.#steps = [];
+    this.#message = "";
+    this.#question += 1;
+    this.#askedAt = this.#at();
+    if (order === null) {
+      this.#ask.stop();
+      return;
+    }
+    this.#frame.field.value = order;
+    this.#frame.field.ariaInvalid = "false";
+    this.#ask.begin(performance.now());
+    const book = this.#state.depth ?? this.#state.book;
+    if (book !== null) this.#located = locate(book, order, null);
+  }
+
+  /** The time that the page stands at; null: now. */
+  #at(): string | null {
+    return this.#state.replay === null ? null : (this.#state.book?.tsEvent ?? null);
+  }
+
+  #inquire(key: string, order: string): void {
+    this.#question += 1;
+    const question = this.#question;
+    const at = this.#at();
+    this.#askedAt = at;
+    const path = `/v1/books/${encodeURIComponent(key)}/orders/${order}${at === null ? "" : `?at=${at}`}`;
+    void this.#actions.request(path).then((answer) => {
+      if (question !== this.#question) return;
+      if (answer.kind === "ok") this.#take(parseOrder(answer.body));
+      else if (answer.kind === "refused") this.#refused(answer.problem);
+      else this.#message = `No answer about it: ${answer.reason}.`;
+      const isUnseen = this.#answer?.status === "resting" && this.#located === null && at === null;
+      this.#ask.answered(performance.now(), { failed: answer.kind === "failed", again: isUnseen });
+      this.#repaint();
+    });
+  }
+
+  #take(answer: OrderAnswer): void {
+    this.#answer = answer;
+    this.#isGone = false;
+    this.#steps = answer.life === null ? [] : lifeSteps(answer.life, answer.status);
+    this.#message = "";
+  }
+
+  #refused({ status, code, detail, title }: Problem): void {
+    if (status === 401) this.#message = "The server wants an API key to tell more.";
+    else if (status === 403) this.#message = "This API key may not read orders.";
+    else if (code === "history_unavailable") this.#message = "This server keeps no history, so nothing is known of orders in the past.";
+    else if (code === "unknown_order" && this.#lastSeen !== null) {
+      this.#message = "It no longer rests, and no history tells what became of it. Below is what was last seen.";
+    } else this.#message = `${detail === "" ? title : detail}.`.replace(/\.\.$/, ".");
+    if (code === "unknown_order") {
+      this.#answer = null;
+      this.#steps = [];
+    }
+  }
+
+  #writeStanding(): void {
+    const { status, note, bar } = this.#frame;
+    const seen = this.#located ?? (this.#isGone || this.#answer === null ? this.#lastSeen : null);
+    const { word, note: said } = this.#standing();
+    setText(status, word);
+    setData(status, "state", word);
+    setText(note, said);
+    setHidden(note, said === "");
+    const place = this.#located?.place ?? (this.#isGone ? null : (this.#answer?.place ?? null));
+    const side = seen?.side ?? this.#answer?.side;
+    const size = seen?.size ?? this.#answer?.size;
+    const placed = formatTime((seen?.place ?? place)?.tsEvent ?? "");
+    this.#fact("side", side === "B" ? "B bid" : side === "A" ? "A ask" : MISSING);
+    setData(this.#frame.facts.side, "side", side ?? "");
+    this.#fact("price", seen?.price ?? this.#answer?.price ?? MISSING);
+    this.#fact("size", formatInteger(size));
+    this.#fact("filled", formatInteger(this.#traded()));
+    this.#fact("placed", placed.short === MISSING ? MISSING : (placed.exact.split(" · ")[0] ?? MISSING));
+    setTitle(this.#frame.facts.placed, placed.exact);
+    this.#fact("ahead", place === null ? MISSING : inQueue(place.ordersAhead, place.sizeAhead));
+    this.#fact("behind", place === null ? MISSING : inQueue(place.ordersBehind, place.sizeBehind));
+    setHidden(bar, place === null);
+    if (place === null || size === undefined) return;
+    bar.ariaLabel = `size ${place.sizeAhead} ahead, ${size} of its own, ${place.sizeBehind} behind`;
+    for (const [name, share] of [["ahead", place.sizeAhead], ["own", size], ["behind", place.sizeBehind]] as const) {
+      bar.style.setProperty(`--${name}`, String(share));
+    }
+    setData(bar, "side", side ?? "");
+  }
+
+  #fact(fact: Fact, value: string): void {
+    setText(this.#frame.facts[fact], value);
+  }
+
+  /** How it stands, in a word, and what has to be said about it. */
+  #standing(): { readonly word: string; readonly note: string } {
+    const answer = this.#answer;
+    if (this.#located !== null) return { word: "resting", note: this.#message };
+    if (this.#isGone) {
+      return { word: "gone", note: this.#message === "" ? "It has left the levels in view; asking what became of it…" : this.#message };
+    }
+    if (answer === null) {
+      if (this.#message === "") return { word: "asking", note: "" };
+      return { word: this.#lastSeen === null ? "not found" : "gone", note: this.#message };
+    }
+    const word = answer.status;
+    if (word === "resting") return { word, note: this.#message === "" ? "It rests beyond the levels that the page follows." : this.#message };
+    return { word, note: this.#message };
+  }
+
+  /** Of one that rests, its life tells: what a fill took, and what it took when it came. */
+  #traded(): number | null {
+    if (this.#answer === null || this.#answer.life === null) return this.#answer?.filled ?? null;
+    return this.#answer.filled ?? tradedIn(this.#steps);
+  }
+
+  #writeLife(): void {
+    const { life, lifeNote, canvas } = this.#frame;
+    const isTold = this.#steps.length > 0;
+    setHidden(life, !isTold);
+    setHidden(canvas, !isTold);
+    this.#life.write(this.#steps);
+    const hidden = this.#life.hiddenCount;
+    const more = hidden === 0 ? "" : `The first and the last are listed; ${plural(hidden, "step")} between them are left out.`;
+    const nothing = this.#answer === null ? "" : this.#answer.life === null ? "This server keeps no history, so its life is not told." : "Nothing is recorded of it yet.";
+    setText(lifeNote, isTold ? more : nothing);
+  }
+
+  #writeAhead(): void {
+    const { aheadPart, aheadMore } = this.#frame;
+    setHidden(aheadPart, this.#located === null);
+    const ahead = this.#located?.ahead ?? [];
+    const entries = ahead.slice(0, AHEAD_MAX).map(([orderId, size, tsEvent], place) => {
+      return { orderId, text: `${place + 1}. size ${formatInteger(size)} · order ${orderId} · ${formatTime(tsEvent).short}` };
+    });
+    this.#ahead.write(entries, this.#order);
+    const more = ahead.length - entries.length;
+    const words = ahead.length === 0 ? "Nothing: it is the front of its queue." : more > 0 ? `and ${plural(more, "more order")}` : "";
+    setText(aheadMore, words);
+    setHidden(aheadMore, words === "");
+  }
+}
+
+function inQueue(orders: number, size: number): string {
+  return orders === 0 ? "nothing" : `${plural(orders, "order")}, size ${formatInteger(size)}`;
+}
+
+function tradedIn(steps: readonly LifeStep[]): number {
+  const trades = steps.filter(({ kind }) => kind === "took" || kind === "partly filled" || kind === "filled");
+  return trades.reduce((sum, { change }) => sum - change, 0);
+}

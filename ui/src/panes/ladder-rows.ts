@@ -1,0 +1,67 @@
+/** What one row of the ladder says; static and compact ladders are both made of these. */
+
+import type { Level, QueueEntry } from "../feed/wire";
+
+/** One side of a row: a level, or several where prices are grouped, the first to be traded first. */
+export interface RowSide {
+  readonly size: number;
+  readonly count: number;
+  readonly levels: readonly Level[];
+}
+
+export interface RowFlow {
+  readonly bought: number;
+  readonly sold: number;
+  readonly unknown: number;
+  /** Stacked where positive, pulled where negative. */
+  readonly bidNet: number;
+  readonly askNet: number;
+}
+
+export interface PriceRow {
+  /** `tick`: a price without orders. */
+  readonly kind: "level" | "tick";
+  readonly price: string;
+  readonly bid: RowSide | null;
+  readonly ask: RowSide | null;
+  /** The best of its side. */
+  readonly best: boolean;
+  /** Between the best ask and the best bid of a crossed or locked book. */
+  readonly overlap: boolean;
+  /** Between the best bid and the best ask. */
+  readonly inside: boolean;
+  readonly flow: RowFlow | null;
+}
+
+export type LadderRow =
+  | PriceRow
+  /** Of the compact ladder: the middle of a book that is not crossed; the label is empty where there is no spread to name. */
+  | { readonly kind: "spread"; readonly label: string; readonly text: string }
+  /** Holds a place where there is nothing to say. */
+  | { readonly kind: "empty" };
+
+export interface Ladder {
+  readonly rows: readonly LadderRow[];
+  /** Index of the row that belongs in the middle of the view. */
+  readonly centre: number;
+  readonly sizeMax: number;
+  readonly orderSizeMax: number;
+  readonly tradedMax: number;
+  /** The most decimals of any price, for aligning the points. */
+  readonly decimals: number;
+}
+
+/** An order in the queue of a row, and the price that it rests at. */
+export interface QueuedOrder {
+  readonly order: QueueEntry;
+  readonly price: string;
+}
+
+export function sideOf(level: Level): RowSide {
+  return { size: level.size, count: level.count, levels: [level] };
+}
+
+/** The orders of a row in the order in which they are to be traded, as far as they are known. */
+export function ordersOf(side: RowSide): QueuedOrder[] {
+  return side.levels.flatMap(({ price, queue }) => queue.map((order) => ({ order, price })));
+}
