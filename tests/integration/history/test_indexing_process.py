@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,9 +16,9 @@ from histories import record
 from indexers import needs_proc, wait_for_end, wait_for_indexer
 from l3book._core import Log, Simulator
 from l3book.config import Settings
-from l3book.history import beginning, indexing_main
+from l3book.history import beginning, indexing_main, indexing_process
 from l3book.history.indexing import Indexing
-from l3book.history.indexing_process import IndexingProcess
+from l3book.history.indexing_process import SILENT_S_MAX, IndexingProcess
 from l3book.history.sqlite import SqliteStore
 from l3book.history.uri import PASSWORD_VARIABLE
 from l3book.sources import open_source
@@ -124,13 +125,28 @@ def test_a_process_that_is_killed_is_started_again_and_the_tables_are_whole(
 
 
 def test_how_far_it_is_behind_does_not_forget_how_long_nobody_was_at_it(
-    folder: Path, start: Callable[[], IndexingProcess], monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("l3book.history.indexing_process.SILENT_S_MAX", 0.0)
-    running = start()
-    wait_until(lambda: running.stats()["lag_s"] > 0.1, running)
-    first = running.stats()["lag_s"]
-    assert running.stats()["lag_s"] >= first
+    now_s = 0.0
+    monkeypatch.setattr(indexing_process, "time", SimpleNamespace(monotonic=lambda: now_s))
+    running = IndexingProcess(folder, "sqlite:", SqliteStore(folder))
+
+    def told(seen: int, written: int, lag_s: float) -> float:
+        stats = {**running.stats(), "lag_s": lag_s}
+        running._take({"stats": stats, "is_open": False, "seen": seen, "written": written})
+        return running.stats()["lag_s"]
+
+    assert told(seen=100, written=100, lag_s=0.0) == 0.0
+    now_s = 10.0
+    assert told(seen=200, written=100, lag_s=0.4) == 0.4, "as it was told, and not when"
+    now_s = 10.0 + SILENT_S_MAX + 1
+    assert running.stats()["lag_s"] == 0.4 + SILENT_S_MAX + 1, "nobody tells: nothing is taken for written"
+    # Another process knows nothing of the one before.
+    now_s = 20.0
+    assert told(seen=300, written=100, lag_s=0.1) == 10.0
+    now_s = 21.0
+    assert told(seen=300, written=200, lag_s=0.0) == 1.0
+    assert told(seen=300, written=300, lag_s=0.0) == 0.0
 
 
 def test_signals_to_all_of_a_group_do_not_end_it(folder: Path, start: Callable[[], IndexingProcess]) -> None:
@@ -146,7 +162,7 @@ def test_signals_to_all_of_a_group_do_not_end_it(folder: Path, start: Callable[[
     assert os.getpgid(pid) != os.getpgid(0), "what a terminal sends to its group does not reach it at all"
 
 
-def test_what_it_is_stopped_before_it_has_begun_is_written(
+def test_one_that_is_stopped_before_it_has_begun_writes_all_the_same(
     folder: Path, start: Callable[[], IndexingProcess], tmp_path: Path
 ) -> None:
     record(folder)
