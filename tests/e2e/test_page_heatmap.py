@@ -191,8 +191,8 @@ def test_only_new_columns_are_painted(serve: Serve, open_page: OpenPage) -> None
     canvas = page.get_by_test_id("heatmap-canvas").bounding_box()
     assert canvas is not None
     more = int(heatmap(page, "columns")) - columns
-    # A pixel or more for each column, its newest one again in the next frame; and once or twice the whole picture, as the
-    # market moves out of it or sizes change. Painting all of it in each frame would be fifty times that.
+    # A pixel or more for each column, its newest one again in the next frame; and once or twice the whole picture, as
+    # the market moves out of it or sizes change. Painting all of it in each frame would be fifty times that.
     assert int(heatmap(page, "painted")) - painted < 4 * more + 3 * canvas["width"]
 
 
