@@ -3,6 +3,8 @@
 import { formatCompact, formatDuration, formatInteger, MISSING, trimZeros } from "./format";
 import type { Column } from "./telemetry";
 
+const twoDecimals = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 2 });
+
 export interface ChartLine {
   readonly column: Column;
   readonly name: string;
@@ -16,28 +18,34 @@ export interface ChartPlan {
   readonly lines: readonly ChartLine[];
   /** An axis label: short. */
   readonly tick: (value: number) => string;
+  /** In the table below the chart. */
+  readonly cell: (value: number) => string;
   /** A value, with its unit, as exact as it is known. */
   readonly exact: (value: number) => string;
 }
 
 const perSecond = (unit: string) => ({
   tick: (value: number): string => trimZeros(formatCompact(value)),
-  exact: (value: number): string => `${tenths(value)} ${unit}`,
+  cell: formatCompact,
+  exact: (value: number): string => `${hundredths(value)} ${unit}`,
 });
 
 const duration = {
   tick: (ns: number): string => trimZeros(formatDuration(ns)),
+  cell: formatDuration,
   exact: (ns: number): string => `${formatInteger(ns)} ns`,
 };
 
 const milliseconds = {
   tick: (ms: number): string => trimZeros(formatDuration(ms * 1e6)),
-  exact: (ms: number): string => `${tenths(ms)} ms`,
+  cell: (ms: number): string => formatDuration(ms * 1e6),
+  exact: (ms: number): string => `${hundredths(ms)} ms`,
 };
 
 const count = (noun: string) => ({
   tick: (value: number): string => trimZeros(formatCompact(value)),
-  exact: (value: number): string => `${tenths(value)} ${noun}`,
+  cell: hundredths,
+  exact: (value: number): string => `${hundredths(value)} ${noun}`,
 });
 
 export const CHARTS: readonly ChartPlan[] = [
@@ -76,11 +84,11 @@ export const CHARTS: readonly ChartPlan[] = [
     ],
   },
   {
-    ...{ name: "lag", title: "Lag", unit: "time behind", ...milliseconds },
+    ...{ name: "lag", title: "Lag of feed and event loop", unit: "time behind", ...milliseconds },
     lines: [
       { column: "sourceLagMs", name: "live feed" },
-      { column: "loopP99Ms", name: "event loop p99" },
-      { column: "loopP50Ms", name: "event loop p50" },
+      { column: "loopP99Ms", name: "loop p99" },
+      { column: "loopP50Ms", name: "loop p50" },
     ],
   },
   {
@@ -97,11 +105,10 @@ export const CHARTS: readonly ChartPlan[] = [
   {
     ...{ name: "spread", title: "Spread of the book", unit: "price" },
     lines: [{ column: "spread", name: "spread" }],
-    tick: plainNumber,
-    exact: plainNumber,
+    ...{ tick: plainNumber, cell: plainNumber, exact: plainNumber },
   },
   {
-    ...{ name: "clients", title: "Clients of all pages", unit: "open now", ...count("open") },
+    ...{ name: "clients", title: "Clients of the server", unit: "open now", ...count("open") },
     lines: [
       { column: "clients", name: "sockets" },
       { column: "subscriptions", name: "subscriptions" },
@@ -135,13 +142,12 @@ export const CHARTS: readonly ChartPlan[] = [
   },
 ];
 
-export function writeValue(plan: ChartPlan, value: number | null): string {
-  return value === null ? MISSING : plan.exact(value);
+export function writeValue(write: (value: number) => string, value: number | null): string {
+  return value === null ? MISSING : write(value);
 }
 
-/** Two digits after the point where there is anything to say with them. */
-function tenths(value: number): string {
-  return Number.isInteger(value) ? formatInteger(value) : new Intl.NumberFormat("en-GB", { maximumFractionDigits: 2 }).format(value);
+function hundredths(value: number): string {
+  return Number.isInteger(value) ? formatInteger(value) : twoDecimals.format(value);
 }
 
 /** Without the noise of a float's last digits; prices have nine decimals at most. */

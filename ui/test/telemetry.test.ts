@@ -76,16 +76,16 @@ describe("what the performance page draws", () => {
   it("says its units on every axis and with every value", () => {
     for (const plan of CHARTS) {
       expect(plan.unit, plan.name).not.toBe("");
-      expect(writeValue(plan, null)).toBe("–");
+      expect(writeValue(plan.cell, null)).toBe("–");
     }
     const written = (name: string, value: number): string => {
       const plan = CHARTS.find((each) => each.name === name);
-      return plan === undefined ? "no such chart" : `${plan.tick(value)} ${plan.exact(value)}`;
+      return plan === undefined ? "no such chart" : `${plan.tick(value)} ${plan.cell(value)} ${plan.exact(value)}`;
     };
-    expect(written("throughput", 20_029.1)).toBe("20k 20,029.1 /s");
-    expect(written("apply", 1_215)).toBe("1.22 µs 1,215 ns");
-    expect(written("lag", 14)).toBe("14 ms 14 ms");
-    expect(written("spread", 0.03 + 1e-17)).toBe("0.03 0.03");
+    expect(written("throughput", 20_029.1)).toBe("20k 20.0k 20,029.1 /s");
+    expect(written("apply", 1_215)).toBe("1.22 µs 1.22 µs 1,215 ns");
+    expect(written("lag", 14)).toBe("14 ms 14.0 ms 14 ms");
+    expect(written("spread", 0.03 + 1e-17)).toBe("0.03 0.03 0.03");
   });
 });
 

@@ -3,7 +3,7 @@
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import "./performance.css";
-import { make, setText } from "../dom";
+import { make, setHidden, setText, setTitle } from "../dom";
 import { CHARTS, writeValue, type ChartPlan } from "../performance-charts";
 import type { Telemetry } from "../telemetry";
 import { summaryOf, type Columns } from "../time-rows";
@@ -48,6 +48,7 @@ export class PerformancePane implements Pane {
       this.#ranges.append(button);
     }
     this.#pressed();
+    setText(this.#note, "A sample each second for 15 minutes, before that one a minute; kept in this page only.");
     const head = make("div", "performance-head");
     head.append(this.#note, this.#ranges);
     const grid = make("div", "performance-grid");
@@ -64,7 +65,6 @@ export class PerformancePane implements Pane {
       for (const chart of this.#charts) {
         chart.draw(this.#telemetry.columns(sinceMs, chart.plan.lines.map(({ column }) => column)), palette);
       }
-      setText(this.#note, "One sample a second for 15 minutes, then one a minute, since this page was opened; nothing leaves the browser.");
     }
   }
 
@@ -81,11 +81,13 @@ class TimeChart {
   readonly plan: ChartPlan;
   readonly #tip: Tip;
   readonly #plot = make("div", "time-plot");
+  readonly #none = make("p", "time-none", "nothing measured yet");
   readonly #cells: { readonly now: HTMLElement; readonly mean: HTMLElement; readonly max: HTMLElement }[] = [];
   readonly #when = make("th", "", "now");
   #columns: Columns = { x: [], y: [] };
   #palette: Palette | null = null;
   #chart: uPlot | null = null;
+  #isEmpty = true;
 
   constructor(plan: ChartPlan, tip: Tip) {
     this.plan = plan;
@@ -95,6 +97,7 @@ class TimeChart {
     caption.append(make("h3", "", plan.title), make("span", "unit", plan.unit));
     this.#plot.role = "img";
     this.#plot.ariaLabel = `${plan.title} over time, ${plan.unit}; the numbers follow as a table`;
+    this.#plot.append(this.#none);
     this.element.append(caption, this.#plot, this.#table());
     new ResizeObserver(() => {
       this.#chart?.setSize(this.#size());
@@ -107,6 +110,8 @@ class TimeChart {
     this.#columns = columns;
     this.#palette = palette;
     const data = [columns.x, ...columns.y] as uPlot.AlignedData;
+    this.#isEmpty = columns.y.every((values) => values.every((value) => value === null));
+    setHidden(this.#none, !this.#isEmpty);
     if (isFirst) this.#chart = new uPlot(this.#options(), data, this.#plot);
     else this.#chart?.setData(data);
     if (isRecoloured && !isFirst) this.#chart?.redraw(false, true);
@@ -140,10 +145,15 @@ class TimeChart {
     this.#cells.forEach((cells, line) => {
       const values = this.#columns.y[line] ?? [];
       const { last, mean, max } = summaryOf(values);
-      setText(cells.now, writeValue(this.plan, index === null ? last : (values[index] ?? null)));
-      setText(cells.mean, writeValue(this.plan, mean === null ? null : rounded(mean)));
-      setText(cells.max, writeValue(this.plan, max));
+      this.#say(cells.now, index === null ? last : (values[index] ?? null));
+      this.#say(cells.mean, mean);
+      this.#say(cells.max, max);
     });
+  }
+
+  #say(cell: HTMLElement, value: number | null): void {
+    setText(cell, writeValue(this.plan.cell, value));
+    setTitle(cell, value === null ? "" : this.plan.exact(value));
   }
 
   #size(): { width: number; height: number } {
@@ -169,7 +179,7 @@ class TimeChart {
       scales: { x: { time: true }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] } },
       axes: [
         { ...axis, size: rem * 1.6, gap: rem * 0.2, space: rem * 6, values: (_, at) => at.map((s) => clock(s)) },
-        { ...axis, size: rem * 4.4, gap: rem * 0.3, space: rem * 1.8, values: (_, at) => at.map((value) => this.plan.tick(value)) },
+        { ...axis, size: rem * 4.4, gap: rem * 0.3, space: rem * 1.8, values: (_, at) => at.map((value) => (this.#isEmpty ? "" : this.plan.tick(value))) },
       ],
       series: [
         {},
@@ -196,7 +206,7 @@ class TimeChart {
       return;
     }
     const box = plot.over.getBoundingClientRect();
-    const values = this.plan.lines.map(({ name }, line) => `${name} ${writeValue(this.plan, this.#columns.y[line]?.[idx] ?? null)}`);
+    const values = this.plan.lines.map(({ name }, line) => `${name} ${writeValue(this.plan.exact, this.#columns.y[line]?.[idx] ?? null)}`);
     this.#tip.show(this, box.left + (left ?? 0), box.top + (top ?? 0), [`${clock(at)} (local time)`, ...values]);
   }
 }
@@ -204,11 +214,6 @@ class TimeChart {
 function strokeOf(palette: Palette | null, index: number): string {
   if (palette === null) return "";
   return [palette.accent, palette.text, palette.muted][index] ?? palette.muted;
-}
-
-/** Nanoseconds of a mean, levels of a mean: no more digits than the samples had. */
-function rounded(value: number): number {
-  return Math.abs(value) >= 100 ? Math.round(value) : value;
 }
 
 function clock(seconds: number): string {
