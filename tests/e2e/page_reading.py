@@ -29,6 +29,9 @@ _READ = """() => {
 PAGE_TIMEOUT_MS = 20_000
 POLL_INTERVAL_MS = 20
 
+# How the page writes what nothing tells: an en dash, never a zero.
+MISSING = "\N{EN DASH}"
+
 # The page spells out this many sizes of a queue for those who cannot see its blocks.
 QUEUE_WORDS_MAX = 8
 
@@ -41,7 +44,8 @@ class Shown:
     asks: list[list[Any]]
     seq: int
     epoch: str
-    orders: int
+    orders: int | None
+    """None where the page says that nothing tells it, as of the past."""
     state: str
     time: str
     overlapping: list[str]
@@ -65,7 +69,7 @@ def shown(page: Page) -> Shown:
         asks,
         number(read["seq"]),
         read["epoch"],
-        number(read["orders"]),
+        None if read["orders"] == MISSING else number(read["orders"]),
         read["state"],
         read["time"],
         overlapping,

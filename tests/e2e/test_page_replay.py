@@ -1,0 +1,231 @@
+"""The replay bar: the page goes to recorded times, and shows the books as they were there."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from page_reading import expected, number, shown, wait_until
+from playwright.sync_api import Locator, Page, expect
+
+from recorded import ends_of, recorded_server, simulated
+from running import RunningServer
+
+OpenPage = Callable[..., Page]
+Screenshot = Callable[[Page, str], None]
+
+RECORDS = 60_000
+LEVELS = 10
+NS_PER_S = 1_000_000_000
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return simulated(tmp_path_factory.mktemp("page-replay") / "sim.dbn", RECORDS, seed=31, instruments=2)
+
+
+@pytest.fixture(scope="module")
+def ends(file: Path) -> tuple[int, int]:
+    """Between these times (ns) the books move."""
+    return ends_of(file)
+
+
+@pytest.fixture(scope="module")
+def recorded(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with recorded_server(file, tmp_path_factory.mktemp("page-history"), history_checkpoint_records=9000) as server:
+        yield server
+
+
+@pytest.fixture
+def page(recorded: RunningServer, open_page: OpenPage) -> Page:
+    page = open_page(f"{recorded.url}/#SYN0")
+    wait_until(page, "text('book-state') === 'live'")
+    expect(page.get_by_test_id("replay-slider")).to_be_visible()
+    return page
+
+
+def bar(page: Page, part: str) -> Locator:
+    return page.get_by_test_id(f"replay-{part}")
+
+
+def go(page: Page, time: object) -> None:
+    """Type a time into the bar, and wait until the page is there."""
+    bar(page, "field").fill(str(time))
+    bar(page, "field").press("Enter")
+    expect(bar(page, "field")).to_have_value("")
+    wait_until_settled(page)
+
+
+def wait_until_settled(page: Page) -> None:
+    """Nothing is asked for any more, and there is a book."""
+    expect(bar(page, "state")).to_have_text("paused")
+    expect(page.get_by_test_id("replay-pane")).to_have_attribute("data-busy", "no")
+    wait_until(page, "/^[0-9,]+$/.test(text('seq'))")
+
+
+def venue_time(page: Page) -> int:
+    """The ts_event of the book on view, in ns."""
+    return int(shown(page).time.split("· ")[1].removesuffix(" ns"))
+
+
+def shown_time(page: Page) -> int:
+    """The recorded time that the bar shows, in ns."""
+    title = bar(page, "time").get_attribute("title") or ""
+    return int(title.split("· ")[1].removesuffix(" ns"))
+
+
+def wait_until_time(page: Page, comparison: str) -> None:
+    """Wait for a recorded time on view, such as `< 1758750420000193260n`."""
+    shown = "BigInt(document.querySelector('[data-testid=replay-time]').title.split(/[· ]+/)[1])"
+    wait_until(page, f"{shown} {comparison}")
+
+
+def book_at(server: RunningServer, at: int) -> dict[str, Any]:
+    parameters = {"level": 3, "depth": LEVELS, "at": at}
+    answer: dict[str, Any] = server.get("/v1/books/SYN0", params=parameters).raise_for_status().json()
+    return answer
+
+
+def assert_shows(page: Page, book: dict[str, Any]) -> None:
+    said = shown(page)
+    assert said.bids == expected(book["bids"])
+    assert said.asks == expected(book["asks"])
+    assert said.time.endswith(f"· {book['ts_event']} ns")
+
+
+def test_a_typed_time_is_shown_as_the_book_was(
+    recorded: RunningServer, page: Page, ends: tuple[int, int], screenshot: Screenshot
+) -> None:
+    first, last = ends
+    for share in (0.7, 0.2, 0.5):
+        at = first + int((last - first) * share)
+        go(page, at)
+        book = book_at(recorded, at)
+        wait_until(page, f"document.querySelector('[data-testid=ts-event]').title.endsWith('{book['ts_event']} ns')")
+        assert_shows(page, book)
+        assert abs(shown_time(page) - at) < NS_PER_S
+        assert book == book_at(recorded, venue_time(page)), "the time shown leads to the same book"
+    expect(bar(page, "distance")).to_contain_text("before the end")
+    screenshot(page, "replay")
+
+
+def test_a_step_is_one_event_of_the_book(recorded: RunningServer, page: Page, ends: tuple[int, int]) -> None:
+    go(page, (ends[0] + ends[1]) // 2)
+    seq = shown(page).seq
+    for _ in range(3):
+        bar(page, "event-on").click()
+        seq += 1
+        wait_until(page, f"text('seq').replaceAll(',', '') === '{seq}'")
+        assert_shows(page, book_at(recorded, venue_time(page)))
+    bar(page, "event-back").click()
+    wait_until(page, f"text('seq').replaceAll(',', '') === '{seq - 1}'")
+    assert_shows(page, book_at(recorded, venue_time(page)))
+
+
+def test_play_moves_time_and_pause_holds_it(page: Page, ends: tuple[int, int]) -> None:
+    go(page, ends[0])
+    bar(page, "speed").select_option("0.25")
+    before = shown_time(page)
+    bar(page, "play").click()
+    expect(bar(page, "state")).to_have_text("playing")
+    expect(bar(page, "play")).to_have_text("Pause")
+    wait_until_time(page, f"> {before}n")
+    bar(page, "play").click()
+    wait_until_settled(page)
+    held = shown(page)
+    page.wait_for_timeout(300)
+    assert shown(page) == held
+    bar(page, "speed").select_option("1000")
+    bar(page, "play").click()
+    expect(bar(page, "state")).to_have_text("ended")
+
+
+def test_the_keyboard_is_enough(recorded: RunningServer, page: Page, ends: tuple[int, int]) -> None:
+    live = shown(page)
+    page.keyboard.press("Space")
+    wait_until_settled(page)
+    assert shown(page).bids == live.bids, "the moment that was on view"
+    before = venue_time(page)
+    page.keyboard.press("ArrowLeft")
+    wait_until(
+        page,
+        "/^[0-9,]+$/.test(text('seq')) && "
+        f"!document.querySelector('[data-testid=ts-event]').title.endsWith(' {before} ns')",
+    )
+    assert venue_time(page) < before
+    wait_until_settled(page)
+    before = shown_time(page)
+    page.keyboard.press("Shift+ArrowLeft")
+    wait_until_time(page, f"=== {before - NS_PER_S}n")
+
+    slider = bar(page, "slider")
+    slider.focus()
+    page.keyboard.press("Home")
+    expect(slider).to_have_attribute("aria-valuenow", "0")
+    wait_until_settled(page)
+    assert shown_time(page) == first_recorded(recorded)
+    page.keyboard.press("PageUp")
+    expect(slider).to_have_attribute("aria-valuenow", re.compile("^(49|50|51)$"))
+    expect(slider).to_have_attribute("aria-valuetext", re.compile(r"^20\d\d-.* UTC, paused$"))
+    page.keyboard.press("Space")
+    expect(bar(page, "state")).to_have_text("playing")
+    page.keyboard.press("l")
+    expect(bar(page, "state")).to_have_text("live")
+    wait_until(page, f"text('seq').replaceAll(',', '') === '{live.seq}'")
+    assert shown(page) == live
+    page.keyboard.press("?")
+    expect(page.get_by_test_id("help")).to_contain_text("back to live")
+
+
+def test_the_line_is_dragged(
+    recorded: RunningServer, page: Page, ends: tuple[int, int], screenshot: Screenshot
+) -> None:
+    slider = bar(page, "slider")
+    box = slider.bounding_box()
+    assert box is not None
+    y = box["y"] + box["height"] * 0.35
+    page.mouse.move(box["x"] + box["width"] * 0.9, y)
+    page.mouse.down()
+    for share in (0.8, 0.6, 0.5, 0.4, 0.3):
+        page.mouse.move(box["x"] + box["width"] * share, y)
+    expect(page.get_by_test_id("tip")).to_contain_text("before the newest record")
+    screenshot(page, "replay-drag")
+    page.mouse.up()
+    wait_until_settled(page)
+    now = number(slider.get_attribute("aria-valuenow") or "")
+    assert 290 <= now <= 310
+    assert_shows(page, book_at(recorded, venue_time(page)))
+    bar(page, "live").click()
+    expect(bar(page, "state")).to_have_text("live")
+    expect(bar(page, "live")).to_be_disabled()
+
+
+def test_a_time_that_is_none_or_not_recorded_is_said(page: Page, screenshot: Screenshot) -> None:
+    field = bar(page, "field")
+    for typed, said in (("yesterday", "is no time: expected"), ("1999-01-01", "is not recorded: there is")):
+        field.fill(typed)
+        field.press("Enter")
+        expect(bar(page, "message")).to_contain_text(said)
+        expect(field).to_have_value(typed)
+        expect(field).to_have_attribute("aria-invalid", "true")
+    expect(bar(page, "state")).to_have_text("live")
+    screenshot(page, "replay-refused")
+
+
+def test_a_server_that_records_nothing_says_so(
+    serve: Callable[..., RunningServer], open_page: OpenPage, file: Path, screenshot: Screenshot
+) -> None:
+    server = serve("--source", f"file:{file}")
+    server.wait_for_state("ended")
+    page = open_page(server.url)
+    expect(bar(page, "message")).to_contain_text("Nothing is recorded")
+    expect(bar(page, "message")).to_contain_text("--history FOLDER")
+    expect(bar(page, "slider")).to_be_hidden()
+    for part in ("play", "event-on", "second-back", "field", "speed"):
+        expect(bar(page, part)).to_be_disabled()
+    screenshot(page, "replay-none")
+
+
+def first_recorded(server: RunningServer) -> int:
+    return int(server.get("/v1/history").raise_for_status().json()["start"])
