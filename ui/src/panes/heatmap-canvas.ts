@@ -12,7 +12,7 @@ import type { Palette } from "./canvas";
 const AXIS_FONT_REM = 0.76;
 const TICK_GAP_REM = 6.2;
 const PRICE_GAP_REM = 2.1;
-const BUBBLE_ALPHA = 0.72;
+const BUBBLE_ALPHA = 0.8;
 export const BUBBLE_RADIUS_MIN_REM = 0.16;
 export const BUBBLE_RADIUS_MAX_REM = 1.15;
 /** From this radius on a bubble says its size. */
@@ -196,26 +196,39 @@ export function drawBubbles(scene: Scene, bubbles: Iterable<Bubble>, sizeMax: nu
   context.beginPath();
   context.rect(0, 0, plot, bottom);
   context.clip();
-  context.lineWidth = Math.max(1, rem * 0.07);
-  context.textAlign = "center";
-  context.font = `600 ${rem * 0.66}px ${palette.font}`;
   // Large ones first: a small one on top of them is still seen.
   placed.sort((a, b) => b.radius - a.radius);
+  context.strokeStyle = palette.panel;
   for (const { bubble, x, y, radius } of placed) {
     const { side } = bubble;
-    context.fillStyle = side === "B" ? palette.bid : side === "A" ? palette.ask : palette.muted;
-    context.strokeStyle = palette.panel;
+    context.fillStyle = side === "B" ? palette.bid : side === "A" ? palette.ask : palette.text;
     shape(context, side, x, y, radius);
     context.globalAlpha = BUBBLE_ALPHA;
     context.fill();
     context.globalAlpha = 1;
+    // An outline as strong as that of a large mark would be all there is of a small one.
+    context.lineWidth = Math.min(1.2, radius * 0.25);
     context.stroke();
-    if (radius < BUBBLE_TEXT_REM * rem) continue;
-    context.fillStyle = palette.panel;
-    context.fillText(trimZeros(formatCompact(bubble.size)), x, y + 0.5);
   }
+  drawBubbleSizes(scene, placed);
   context.restore();
   return placed;
+}
+
+/** Over all marks, so that none covers a number. */
+function drawBubbleSizes({ context, palette, layout: { rem } }: Scene, placed: readonly Placed[]): void {
+  context.textAlign = "center";
+  context.font = `700 ${rem * 0.66}px ${palette.font}`;
+  context.lineWidth = rem * 0.18;
+  context.lineJoin = "round";
+  for (const { bubble, x, y, radius } of placed) {
+    if (radius < BUBBLE_TEXT_REM * rem) break;
+    const text = trimZeros(formatCompact(bubble.size));
+    context.strokeStyle = palette.panel;
+    context.strokeText(text, x, y + 0.5);
+    context.fillStyle = palette.text;
+    context.fillText(text, x, y + 0.5);
+  }
 }
 
 /** The path of a trade's mark; a diamond and a square have the circle's area. */

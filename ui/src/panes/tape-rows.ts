@@ -4,8 +4,8 @@ import { formatInteger, formatTime, plural } from "../format";
 import { make, setData, setHidden, setText, setTitle } from "../dom";
 import type { Print } from "../tape-prints";
 
-/** What can be looked at without scrolling on a large screen, and some more. */
-export const TAPE_ROWS_MAX = 120;
+/** What a tall screen shows, and on others some more to scroll to: all of them may be written anew ten times a second. */
+export const TAPE_ROWS_MAX = 60;
 
 const SIDES = {
   B: { sign: "▲", word: "buy", title: "Bought: the aggressor's side is B" },
@@ -41,7 +41,7 @@ export class TapeRows {
     this.#body.replaceChildren();
   }
 
-  /** `prints` oldest first; `decimals` as the prices are written. */
+  /** `prints` oldest first. */
   write(prints: readonly Print[], largeFrom: number): void {
     const newest = prints.slice(-TAPE_ROWS_MAX).reverse();
     const added = newest.findIndex((print) => print.id <= this.#newestId);

@@ -26,6 +26,7 @@ export class TapePane implements Pane {
   #known: readonly Trade[] = [];
   #isPaused = false;
   #isHovered = false;
+  #isScrolled = false;
   /** What is shown while it is held. */
   #held: readonly Print[] | null = null;
 
@@ -36,13 +37,17 @@ export class TapePane implements Pane {
     const { scroll } = elements;
     scroll.addEventListener("pointerenter", (event) => { this.#hover(event.pointerType === "mouse"); });
     scroll.addEventListener("pointerleave", () => { this.#hover(false); });
-    scroll.addEventListener("scroll", this.#repaint, { passive: true });
+    // Asked for here and not with every text: after rows have been written the answer would cost a layout.
+    scroll.addEventListener("scroll", () => {
+      this.#isScrolled = scroll.scrollTop > SCROLLED_PX;
+      page.repaint();
+    }, { passive: true });
     elements.pause.addEventListener("click", () => {
       this.#isPaused = !this.#isPaused;
       page.repaint();
     });
     elements.resume.addEventListener("click", () => {
-      this.#isPaused = this.#isHovered = false;
+      this.#isPaused = this.#isHovered = this.#isScrolled = false;
       scroll.scrollTop = 0;
       page.repaint();
     });
@@ -73,8 +78,8 @@ export class TapePane implements Pane {
   }
 
   write(state: State): void {
-    const { pause, resume, empty, scroll } = this.#elements;
-    const isHeld = this.#isPaused || this.#isHovered || scroll.scrollTop > SCROLLED_PX;
+    const { pause, resume, empty } = this.#elements;
+    const isHeld = this.#isPaused || this.#isHovered || this.#isScrolled;
     const shown = this.#prints.shown;
     if (!isHeld) this.#held = null;
     else this.#held ??= [...shown];
