@@ -74,4 +74,7 @@ export interface RestFeed {
   close(): void;
 }
 
-export interface Feed extends RestFeed, Travel {}
+export interface Feed extends RestFeed, Travel {
+  /** How often a book was asked for anew, because a message did not continue it or its checksum was another. */
+  readonly resyncs: number;
+}

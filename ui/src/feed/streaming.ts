@@ -61,6 +61,10 @@ export class StreamingFeed implements Feed {
     this.#client = new Client(stream, this.#clientHandlers());
   }
 
+  get resyncs(): number {
+    return this.#client.resyncs;
+  }
+
   start(): void {
     this.#rest.start();
   }

@@ -3,6 +3,7 @@
 import "./health.css";
 import { byTestId, make, setData, setText, setTitle } from "../dom";
 import { formatCompact, formatDuration, formatInteger, formatUptime, MISSING } from "../format";
+import type { Feed } from "../feed/feed";
 import type { Latency, Metrics } from "../feed/wire";
 import type { State } from "../state";
 import type { Pane, PaneContext } from "../pane";
@@ -80,6 +81,7 @@ const CELLS: readonly Cell[] = [
     numbers: [
       { id: "checksum", caption: "" },
       { id: "checked", caption: "checked", title: "Messages of this page's books whose CRC-32 was that of the server" },
+      { id: "resyncs", caption: "resyncs", title: "How often this page asked for a book anew, because something did not fit" },
     ],
   },
 ];
@@ -90,8 +92,10 @@ export class HealthPane implements Pane {
   readonly #counterList = make("dl");
   readonly #counterValues = new Map<string, HTMLElement>();
   readonly #version = byTestId("version", HTMLElement);
+  readonly #feed: Feed;
 
-  constructor({ root, repaint }: PaneContext) {
+  constructor({ root, actions, repaint }: PaneContext) {
+    this.#feed = actions.feed;
     const strip = make("dl", "health-strip");
     strip.append(...CELLS.map((cell) => this.#cell(cell)));
     this.#details.dataset["testid"] = "counters";
@@ -146,6 +150,8 @@ export class HealthPane implements Pane {
     const word = !isStream || book === null ? MISSING : verified > 0 ? "matches" : "waiting";
     this.#say("checksum", word, word === "matches" ? "good" : "");
     this.#say("checked", formatInteger(verified));
+    const { resyncs } = this.#feed;
+    this.#say("resyncs", formatInteger(resyncs), resyncs > 0 ? "warn" : "");
   }
 
   #writeLatency(name: string, latency: Latency | undefined): void {
