@@ -1,10 +1,14 @@
-/** Buttons and their keys: theme, side colours, and the help that lists all keys. */
+/** Buttons and their keys: theme, side colours, settings, a link to share, and the help that lists all keys. */
 
-import { byTestId, make } from "./dom";
+import { byTestId, make, setData, setText } from "./dom";
 import type { Keys } from "./keys";
 import type { Actions } from "./pane";
 import { SYSTEM_LIGHT, themeOf } from "./preferences";
+import type { Settings } from "./settings";
 import type { State } from "./state";
+
+/** How long a button says that it has done something. */
+const TOLD_MS = 2_000;
 
 export class Controls {
   readonly #state: State;
@@ -14,9 +18,13 @@ export class Controls {
   readonly #helpKeys = byTestId("help-keys", HTMLElement);
   readonly #theme = byTestId("theme-button", HTMLButtonElement);
   readonly #sides = byTestId("sides-button", HTMLButtonElement);
+  #settings: Settings | null = null;
+  readonly #copy = byTestId("copy-link", HTMLButtonElement);
+  readonly #told = byTestId("told", HTMLElement);
   readonly #systemLight = matchMedia(SYSTEM_LIGHT);
 
-  constructor(state: State, actions: Actions, keys: Keys) {
+  /** `link` is the address of what is on view. */
+  constructor(state: State, actions: Actions, keys: Keys, link: () => string) {
     this.#state = state;
     this.#actions = actions;
     this.#keys = keys;
@@ -29,6 +37,8 @@ export class Controls {
     byTestId("help-button", HTMLButtonElement).addEventListener("click", () => {
       this.#showHelp();
     });
+    byTestId("settings-button", HTMLButtonElement).addEventListener("click", () => void this.#showSettings());
+    this.#copy.addEventListener("click", () => void this.#copyLink(link()));
     byTestId("help-close", HTMLButtonElement).addEventListener("click", () => {
       this.#help.close();
     });
@@ -38,6 +48,7 @@ export class Controls {
     actions.bind("t", "dark or light theme", () => {
       this.#toggleTheme();
     });
+    actions.bind(",", "settings", () => void this.#showSettings());
     actions.bind("?", "this help", () => {
       this.#showHelp();
     });
@@ -55,6 +66,29 @@ export class Controls {
   #toggleTheme(): void {
     const shown = themeOf(this.#state.preferences, this.#systemLight.matches);
     this.#actions.prefer({ theme: shown === "dark" ? "light" : "dark" });
+  }
+
+  async #showSettings(): Promise<void> {
+    const { Settings } = await import("./settings");
+    this.#settings ??= new Settings(this.#state, this.#actions);
+    this.#settings.open();
+  }
+
+  async #copyLink(address: string): Promise<void> {
+    let told = "Link copied";
+    try {
+      await navigator.clipboard.writeText(address);
+    } catch {
+      // Browsers give the clipboard to safe addresses only; from the address bar it can be copied by hand.
+      history.replaceState(null, "", address);
+      told = "Link in the address bar";
+    }
+    setText(this.#told, told);
+    setData(this.#copy, "told", told);
+    setTimeout(() => {
+      delete this.#copy.dataset["told"];
+      setText(this.#told, "");
+    }, TOLD_MS);
   }
 
   #showHelp(): void {

@@ -1,7 +1,7 @@
 /** Wires feed, state, panes and the frame loop together. */
 
 import "./style.css";
-import { parseAddress } from "./address";
+import type { View } from "./address";
 import { Controls } from "./controls";
 import { byTestId, setData, setText } from "./dom";
 import { StreamingFeed } from "./feed/streaming";
@@ -11,9 +11,10 @@ import { PaneHost } from "./host";
 import { keepKey, loadKey } from "./key";
 import { Keys } from "./keys";
 import { Loop } from "./loop";
+import { Navigation } from "./navigation";
 import { notices } from "./notices";
 import type { Actions } from "./pane";
-import { FIRST_PANES, LATER_PANES } from "./panes";
+import { FIRST_PANES, LATER_PANES, PERFORMANCE_PANE } from "./panes";
 import { readPalette } from "./panes/canvas";
 import { Picker } from "./panes/picker";
 import { StatusPane } from "./panes/status";
@@ -46,6 +47,9 @@ const status = new StatusPane({
     feed.retryNow();
   },
   choose,
+  live: () => {
+    feed.live().catch(() => undefined);
+  },
   unlock: (key) => {
     keepKey(key);
     feed.rekeyed();
@@ -62,11 +66,13 @@ const loop = new Loop(
       setData(linkPill, "state", link.state);
       const standing = state.standing();
       setData(document.body, "standing", standing);
-      const title = state.book === null ? "l3book" : `${nameOf(state.book)} · l3book`;
+      const name = state.book === null ? "l3book" : `${nameOf(state.book)} · l3book`;
+      const title = state.replay === null ? name : `past · ${name}`;
       if (document.title !== title) document.title = title;
       picker.write(state.instruments ?? [], state.selected);
       status.write(notices(state, nowMs));
       summary.write(state.book, standing, nowMs);
+      navigation.write(nowMs);
       host.write(state, nowMs);
       host.paint(palette, nowMs);
       state.meter.painted(performance.now() - beganMs);
@@ -90,6 +96,8 @@ const onPointer = (): void => {
 const feed: Feed = new StreamingFeed(watched(state), { key: loadKey });
 feed.setDepth(state.preferences.depth);
 
+const viewButton = byTestId("view-button", HTMLButtonElement);
+const navigation = new Navigation(state, feed, { select, show });
 const actions: Actions = {
   feed,
   choose,
@@ -114,7 +122,9 @@ const actions: Actions = {
 actions.bind("/", "find an instrument", () => {
   picker.focus();
 });
-const controls = new Controls(state, actions, keys);
+actions.bind("p", "performance page, and back", toggleView);
+viewButton.addEventListener("click", toggleView);
+const controls = new Controls(state, actions, keys, () => navigation.link());
 const host = new PaneHost({ state, actions, tip, repaint, onPointer });
 for (const [name, make] of FIRST_PANES) host.add(name, make);
 
@@ -168,9 +178,25 @@ function watched(target: State): FeedHandlers {
   };
 }
 
-/** The reader's choice is also the address, to be kept or passed on. */
 function choose(instrument: string): void {
-  location.hash = encodeURIComponent(instrument);
+  navigation.go({ instrument });
+}
+
+function toggleView(): void {
+  navigation.go({ view: navigation.view === "book" ? "performance" : "book" });
+}
+
+let isPerformanceLoaded = false;
+
+function show(view: View): void {
+  setData(document.body, "view", view);
+  viewButton.ariaPressed = String(view === "performance");
+  repaint();
+  if (view !== "performance" || isPerformanceLoaded) return;
+  isPerformanceLoaded = true;
+  void PERFORMANCE_PANE().then((make) => {
+    host.add("performance", make);
+  });
 }
 
 function select(instrument: string | null): void {
@@ -180,22 +206,16 @@ function select(instrument: string | null): void {
   repaint();
 }
 
-function selectFromAddress(): void {
-  const { instrument } = parseAddress(location.hash);
-  if (instrument !== null && instrument !== state.selected) select(instrument);
-}
-
 async function addLaterPanes(): Promise<void> {
   for (const [name, load] of LATER_PANES) host.add(name, await load());
 }
 
-window.addEventListener("hashchange", selectFromAddress);
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) feed.pause();
   else feed.resume();
 });
 
-selectFromAddress();
+navigation.follow();
 feed.start();
 if (document.hidden) feed.pause();
 keys.listen();

@@ -1,10 +1,10 @@
 /** What the status line says, most pressing first: a function of the state and the time, and nothing else. */
 
-import { formatUptime, plural } from "./format";
+import { formatTime, formatUptime, plural } from "./format";
 import { keyOf, type Problem } from "./feed/wire";
 import { nameOf, RESTART_NOTICE_MS, type State } from "./state";
 
-export type Tone = "bad" | "warn" | "info" | "good";
+export type Tone = "bad" | "past" | "warn" | "info" | "good";
 
 export interface Notice {
   /** A stable name, for tests and styles. */
@@ -12,7 +12,7 @@ export interface Notice {
   readonly tone: Tone;
   readonly text: string;
   /** What the reader can do about it. */
-  readonly action?: "retry" | "key";
+  readonly action?: "retry" | "key" | "live";
   /** Instruments to choose from. */
   readonly choices?: readonly Choice[];
 }
@@ -27,7 +27,14 @@ const CHOICES_SHOWN_MAX = 8;
 const LAST_RECEIVED = " The book below is the last one received.";
 
 export function notices(state: State, nowMs: number): Notice[] {
-  const found = [linkNotice(state, nowMs), problemNotice(state), sourceNotice(state), ...bookNotices(state, nowMs)];
+  const found = [
+    linkNotice(state, nowMs),
+    pastNotice(state),
+    travelNotice(state),
+    problemNotice(state),
+    sourceNotice(state),
+    ...bookNotices(state, nowMs),
+  ];
   const told = found.filter((notice) => notice !== null);
   return told.length > 0 ? told : [steadyNotice(state)];
 }
@@ -61,11 +68,34 @@ function linkNotice(state: State, nowMs: number): Notice | null {
   }
 }
 
+/** Nobody may take the past for the present. */
+function pastNotice({ replay, book, link }: State): Notice | null {
+  if (replay === null) return null;
+  // The clock of the replay is told once a second; a book's messages are newer while it plays.
+  const isNewer = book !== null && BigInt(book.tsRecv) > BigInt(replay.ts);
+  const time = formatTime(isNewer ? book.tsRecv : replay.ts).short;
+  const state = {
+    playing: `playing at ${replay.speed}×`,
+    paused: "paused",
+    ended: "at the end of what is recorded",
+    failed: "it goes no further here; seek another time",
+  }[replay.state];
+  const cut = link.state === "open" && link.via === "polling" ? " It stands still until the server takes a socket again." : "";
+  const waiting = book === null ? " Waiting for this book in the recording." : "";
+  return { id: "past", tone: replay.state === "failed" ? "bad" : "past", text: `The past: ${time}, ${state}.${waiting}${cut}`, action: "live" };
+}
+
+function travelNotice({ problems }: State): Notice | null {
+  const problem = problems.get("replay");
+  return problem === undefined ? null : { id: "no-past", tone: "warn", text: refusal(problem) };
+}
+
 function problemNotice(state: State): Notice | null {
   const problem = state.problems.get("book") ?? state.problems.get("instruments") ?? state.problems.get("depth");
   if (problem === undefined || state.link.state !== "open") return null;
   const name = state.selected ?? "the instrument";
-  if (problem.status === 404 && !state.problems.has("instruments")) {
+  const isGone = problem.status === 404 || problem.code === "unknown_instrument";
+  if (isGone && !state.problems.has("instruments")) {
     const others = (state.instruments ?? []).filter((instrument) => keyOf(instrument) !== state.selected);
     const choices = others.slice(0, CHOICES_SHOWN_MAX).map((other) => ({ label: nameOf(other), instrument: keyOf(other) }));
     const kept = state.book === null ? "" : LAST_RECEIVED;
@@ -88,7 +118,8 @@ function refusal(problem: Problem): string {
 
 function sourceNotice(state: State): Notice | null {
   const source = state.metrics?.source;
-  if (source === undefined || state.link.state === "connecting" || state.link.state === "locked") return null;
+  // What becomes of the source does not change what has been.
+  if (source === undefined || state.replay !== null || state.link.state === "connecting" || state.link.state === "locked") return null;
   const kept = state.book === null ? "" : " The book stays as it was.";
   switch (source.state) {
     case "failed":

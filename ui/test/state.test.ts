@@ -53,6 +53,27 @@ describe("what the page says", () => {
     expect(ids()).toEqual(["live"]);
   });
 
+  it("says that this is the past, when, and how it moves; nothing of the source of now", () => {
+    state.onMetrics(metrics({ source: { uri: "file:x", state: "ended", error: null } }));
+    state.onReplay({ id: "r1", state: "playing", ts: "1758751200123000000", speed: 10 });
+    nowMs += 60_000;
+    expect(ids()).toEqual(["past"]);
+    expect(state.standing()).toBe("past");
+    // The book's message is newer than the clock that comes once a second.
+    expect(text("past")).toBe("The past: 2025-09-24 22:00:00.123 UTC, playing at 10×.");
+    state.onReset("moved");
+    state.onReplay({ id: "r1", state: "paused", ts: "1758751201000000000", speed: 10 });
+    expect(text("past")).toBe("The past: 2025-09-24 22:00:01.000 UTC, paused. Waiting for this book in the recording.");
+    expect(statePill(book({ state: "suspect" }), "past")).toMatchObject({ text: "suspect", title: "State of the book at that time" });
+    state.onReplay(null);
+    expect(ids()).toEqual(["source-ended"]);
+  });
+
+  it("says why a moment cannot be shown", () => {
+    state.onProblem("replay", { ...problem(0), title: "That moment cannot be shown", detail: "nothing was recorded then" });
+    expect(text("no-past")).toBe("That moment cannot be shown: nothing was recorded then");
+  });
+
   it("is not stale when the source has ended, or after a pause of ours", () => {
     nowMs += 60_000;
     state.onLink({ state: "paused" });

@@ -1,12 +1,13 @@
 /** The instrument picker: a text field with a list that narrows as one types. */
 
 import { byTestId, make, setHidden } from "../dom";
-import { formatCompact } from "../format";
+import { formatCompact, formatInteger } from "../format";
 import { keyOf, type Instrument } from "../feed/wire";
+import { searchInstruments } from "../search";
 import { nameOf } from "../state";
 
-/** More than this is no list to read; typing narrows it. */
-const OPTIONS_SHOWN_MAX = 100;
+/** Of the highlighted option; the ends are found by bounds. */
+const STEPS: Readonly<Record<string, number>> = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10 };
 
 export class Picker {
   readonly #input = byTestId("picker", HTMLInputElement);
@@ -17,6 +18,8 @@ export class Picker {
   #shown: readonly Instrument[] = [];
   #active = 0;
   #open = false;
+  /** The list is another one: its best is highlighted, whatever was before. */
+  #isTyping = false;
 
   constructor(onPick: (key: string) => void) {
     this.#onPick = onPick;
@@ -28,6 +31,7 @@ export class Picker {
     });
     this.#input.addEventListener("input", () => {
       this.#active = 0;
+      this.#isTyping = true;
       this.#show();
     });
     this.#input.addEventListener("blur", () => {
@@ -65,8 +69,19 @@ export class Picker {
   }
 
   #show(): void {
+    if (!this.#open) {
+      // Opened on what is chosen.
+      const { shown } = searchInstruments(this.#instruments, "");
+      this.#shown = shown;
+      this.#active = Math.max(0, shown.findIndex((instrument) => keyOf(instrument) === this.#selected));
+    }
     this.#open = true;
     this.#render();
+    this.#reveal();
+  }
+
+  #reveal(): void {
+    document.getElementById(`instrument-${this.#active}`)?.scrollIntoView({ block: "nearest" });
   }
 
   #close(): void {
@@ -83,20 +98,32 @@ export class Picker {
     this.#input.blur();
   }
 
+  /** What was typed; the name that stands there already asks for all of them. */
+  get #typed(): string {
+    return this.#input.value === this.#selectedName() ? "" : this.#input.value;
+  }
+
   #render(): void {
-    const wanted = this.#input.value === this.#selectedName() ? "" : this.#input.value.trim().toLowerCase();
-    const matching = this.#instruments.filter((instrument) => matches(instrument, wanted));
-    this.#shown = matching.slice(0, OPTIONS_SHOWN_MAX);
-    this.#active = Math.max(0, Math.min(this.#active, this.#shown.length - 1));
-    const options = this.#shown.map((instrument, index) => this.#option(instrument, index));
-    const hidden = matching.length - this.#shown.length;
-    if (hidden > 0) options.push(note(`${hidden} more: type to narrow`));
-    if (matching.length === 0) options.push(note(this.#instruments.length === 0 ? "no instruments yet" : "none by that name"));
+    const { shown, hidden } = searchInstruments(this.#instruments, this.#typed);
+    this.#follow(shown);
+    this.#shown = shown;
+    const options = shown.map((instrument, index) => this.#option(instrument, index));
+    if (hidden > 0) options.push(note(`${formatInteger(hidden)} more of ${formatInteger(this.#instruments.length)}: type to narrow`));
+    if (shown.length === 0) options.push(note(this.#instruments.length === 0 ? "no instruments yet" : "none by that name"));
     this.#list.replaceChildren(...options);
     setHidden(this.#list, false);
     this.#input.setAttribute("aria-expanded", "true");
-    if (this.#shown.length > 0) this.#input.setAttribute("aria-activedescendant", `instrument-${this.#active}`);
+    if (shown.length > 0) this.#input.setAttribute("aria-activedescendant", `instrument-${this.#active}`);
     else this.#input.removeAttribute("aria-activedescendant");
+  }
+
+  /** The highlight stays on its instrument when the list changes under it. */
+  #follow(shown: readonly Instrument[]): void {
+    const before = this.#shown[this.#active];
+    const moved = before === undefined ? -1 : shown.findIndex((instrument) => keyOf(instrument) === keyOf(before));
+    const wanted = this.#isTyping || moved < 0 ? this.#active : moved;
+    this.#active = Math.max(0, Math.min(wanted, shown.length - 1));
+    this.#isTyping = false;
   }
 
   #option(instrument: Instrument, index: number): HTMLLIElement {
@@ -109,20 +136,18 @@ export class Picker {
     option.append(
       make("span", "option-name", nameOf(instrument)),
       make("span", "option-key", keyOf(instrument)),
-      make("span", "option-state", instrument.state),
+      stateOf(instrument),
       make("span", "option-orders", orders),
     );
     return option;
   }
 
   #key(event: KeyboardEvent): void {
-    const steps: Readonly<Record<string, number>> = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10 };
-    const step = steps[event.key];
+    const step = STEPS[event.key];
     if (step !== undefined) {
       event.preventDefault();
       if (this.#open) this.#active = Math.max(0, Math.min(this.#shown.length - 1, this.#active + step));
       this.#show();
-      document.getElementById(`instrument-${this.#active}`)?.scrollIntoView({ block: "nearest" });
     } else if (event.key === "Enter") {
       const instrument = this.#shown[this.#active];
       if (this.#open && instrument !== undefined) this.#pick(keyOf(instrument));
@@ -133,8 +158,10 @@ export class Picker {
   }
 }
 
-function matches(instrument: Instrument, wanted: string): boolean {
-  return nameOf(instrument).toLowerCase().includes(wanted) || keyOf(instrument).includes(wanted);
+function stateOf({ state }: Instrument): HTMLElement {
+  const element = make("span", "option-state", state);
+  element.dataset["state"] = state;
+  return element;
 }
 
 function note(text: string): HTMLLIElement {

@@ -6,6 +6,8 @@ import type { Notice } from "../notices";
 export interface StatusActions {
   retry(): void;
   choose(instrument: string): void;
+  /** Back from the past. */
+  live(): void;
   /** An API key was typed. */
   unlock(key: string): void;
 }
@@ -47,6 +49,13 @@ export class StatusPane {
         this.#actions.retry();
       });
       button.dataset["testid"] = "retry";
+      element.append(button);
+    }
+    if (notice.action === "live") {
+      const button = this.#button("Back to live", () => {
+        this.#actions.live();
+      });
+      button.dataset["testid"] = "notice-live-button";
       element.append(button);
     }
     if (notice.action === "key") element.append(...this.#keyField());

@@ -99,6 +99,7 @@ export interface StatePill {
 
 export function statePill(book: Book | null, standing: Standing): StatePill {
   if (book === null) return { text: "no book", state: "none", title: "State of the book" };
+  if (standing === "past") return { text: book.state, state: book.state, title: "State of the book at that time" };
   if (standing !== "last-known") return { text: book.state, state: book.state, title: "State of the book" };
   return { text: "last known", state: "last-known", title: `The book is not current; its last known state was ${book.state}` };
 }
