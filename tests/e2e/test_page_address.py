@@ -1,0 +1,163 @@
+"""The page's address, its search and its settings, in a real Chromium, against a real server that records."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from page_reading import wait_until
+from playwright.sync_api import ViewportSize, expect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+    from running import RunningServer
+
+    Serve = Callable[..., RunningServer]
+    OpenPage = Callable[..., Page]
+    Screenshot = Callable[[Page, str], None]
+
+pytestmark = pytest.mark.e2e
+
+HAS_BOOK = "/^[0-9,]+$/.test(text('seq'))"
+PHONE = ViewportSize(width=320, height=700)
+
+
+def recording(serve: Serve, folder: Path, instruments: int = 2) -> RunningServer:
+    """A server that has recorded a little, and goes on."""
+    server = serve("--source", f"synthetic:?instruments={instruments}&rate=500", "--history", folder)
+    server.wait_until_ready()
+    return server
+
+
+def seq(page: Page) -> int:
+    return int((page.get_by_test_id("seq").text_content() or "").replace(",", ""))
+
+
+def moved_on(page: Page) -> None:
+    wait_until(page, f"Number(text('seq').replaceAll(',', '')) > {seq(page)}")
+
+
+def test_a_link_leads_to_the_moment_it_was_made_at(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot, tmp_path: Path
+) -> None:
+    server = recording(serve, tmp_path / "history")
+    page = open_page(server.url)
+    wait_until(page, f"{HAS_BOOK} && text('recording') === 'recording'")
+    moved_on(page)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_test_id("copy-link").click()
+    expect(page.get_by_test_id("told")).to_have_text("Link copied")
+    link = page.evaluate("() => navigator.clipboard.readText()")
+    named = parse_qs(urlsplit(link).fragment)
+    moved_on(page)
+
+    other = page.context.new_page()
+    other.goto(link)
+    past = other.get_by_test_id("notice-past")
+    expect(past).to_contain_text("The past: ")
+    expect(past).to_contain_text("paused")
+    expect(other.locator("body")).to_have_attribute("data-standing", "past")
+    wait_until(other, HAS_BOOK)
+    shown = seq(other)
+    key = named["instrument"][0]
+    then = server.get(f"/v1/books/{key}", params={"at": named["at"][0]}).raise_for_status().json()
+    assert shown == then["seq"], "just the book that was on view"
+    screenshot(other, "past")
+    other.set_viewport_size(PHONE)
+    assert other.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], "no sideways scrolling"
+    screenshot(other, "past-phone")
+
+    other.reload()
+    expect(past).to_be_visible()
+    wait_until(other, HAS_BOOK)
+    assert seq(other) == shown, "a page loaded again is where it was"
+    other.get_by_test_id("notice-live-button").click()
+    expect(past).to_be_hidden()
+    wait_until(other, f"{HAS_BOOK} && Number(text('seq').replaceAll(',', '')) > {shown}")
+    assert "at=" not in urlsplit(other.url).fragment
+
+
+def test_a_moment_that_was_not_recorded_is_said_to_be_none(serve: Serve, open_page: OpenPage, tmp_path: Path) -> None:
+    server = recording(serve, tmp_path / "history")
+    page = open_page(f"{server.url}/#instrument=SYN1&at=1999-01-01T00:00:00Z")
+    expect(page.get_by_test_id("notice-no-past")).to_contain_text("That moment cannot be shown")
+    wait_until(page, HAS_BOOK)
+    moved_on(page)
+    expect(page.get_by_test_id("picker")).to_have_value("SYN1")
+    expect(page.get_by_test_id("notice-past")).to_be_hidden()
+
+
+def test_the_performance_page_has_an_address(serve: Serve, open_page: OpenPage) -> None:
+    server = serve("--source", "synthetic:?instruments=2")
+    server.wait_until_ready()
+    page = open_page(f"{server.url}/#instrument=SYN1&view=performance")
+    expect(page.get_by_test_id("performance-pane")).to_be_visible()
+    expect(page.get_by_test_id("ladder-pane")).to_be_hidden()
+    page.keyboard.press("p")
+    expect(page.get_by_test_id("ladder-pane")).to_be_visible()
+    expect(page.get_by_test_id("performance-pane")).to_be_hidden()
+    assert urlsplit(page.url).fragment == "SYN1"
+    page.go_back()
+    expect(page.get_by_test_id("performance-pane")).to_be_visible()
+
+
+def test_one_of_hundreds_is_found_by_the_keys(serve: Serve, open_page: OpenPage, screenshot: Screenshot) -> None:
+    server = serve("--source", "synthetic:?instruments=300&rate=2000")
+    server.wait_until_ready()
+    page = open_page(server.url)
+    wait_until(page, f"{HAS_BOOK} && text('books') === '300'")
+    options = page.get_by_test_id("picker-list").get_by_role("option")
+    page.keyboard.press("/")
+    expect(options).to_have_count(100)
+    expect(page.get_by_test_id("picker-list")).to_contain_text("200 more of 300: type to narrow")
+    page.keyboard.type("syn 27")
+    expect(options.first).to_contain_text("SYN27")
+    screenshot(page, "search")
+    page.keyboard.press("ArrowDown")
+    chosen = page.get_by_test_id("picker-list").locator('[aria-selected="true"]')
+    expect(chosen).to_have_count(1)
+    name = chosen.locator(".option-name").text_content() or ""
+    active = page.get_by_test_id("picker").get_attribute("aria-activedescendant")
+    assert chosen.get_attribute("id") == active, "the field says which option is meant"
+    page.keyboard.press("Enter")
+    expect(page.get_by_test_id("picker")).to_have_value(name)
+    expect(page.get_by_test_id("picker-list")).to_be_hidden()
+    wait_until(page, HAS_BOOK)
+    page.keyboard.press("/")
+    page.keyboard.type("no such thing")
+    expect(page.get_by_test_id("picker-list")).to_have_text("none by that name")
+
+
+def test_settings_are_kept_in_the_browser(serve: Serve, open_page: OpenPage, screenshot: Screenshot) -> None:
+    server = serve("--source", "synthetic:")
+    server.wait_until_ready()
+    page = open_page(server.url)
+    wait_until(page, HAS_BOOK)
+    page.keyboard.press(",")
+    dialog = page.get_by_test_id("settings")
+    expect(dialog).to_be_visible()
+    screenshot(page, "settings")
+    page.get_by_test_id("setting-theme").select_option("light")
+    page.get_by_test_id("setting-sides").select_option("green and red")
+    page.get_by_test_id("setting-textIntervalMs").select_option("once a second")
+    root = page.locator("html")
+    expect(root).to_have_attribute("data-theme", "light")
+    expect(root).to_have_attribute("data-sides", "green-red")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+
+    page.reload()
+    expect(root).to_have_attribute("data-theme", "light")
+    page.get_by_test_id("settings-button").click()
+    expect(page.get_by_test_id("setting-textIntervalMs")).to_have_value("once a second")
+    kept = json.loads(page.evaluate("() => localStorage.getItem('l3book.preferences')"))
+    assert (kept["theme"], kept["sides"], kept["textIntervalMs"]) == ("light", "green-red", 1_000)
+    page.get_by_test_id("settings-reset").click()
+    expect(root).to_have_attribute("data-sides", "blue-orange")
+    expect(page.get_by_test_id("setting-theme")).to_have_value("as the system")
