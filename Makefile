@@ -148,6 +148,10 @@ bench: setup $(OPPONENTS) ## Measure against opponents and floors, write docs/be
 bench-ui: setup browser ## The page in Chromium at 500,000 messages/s: frames, long tasks, memory, bytes; SECONDS=60
 	$(BIN)/python tests/bench/ui.py --seconds $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
 
+.PHONY: pictures
+pictures: setup browser ## Take the pictures of README.md anew, of a synthetic market: docs/page.png, docs/past.png
+	$(BIN)/python tests/e2e/pictures.py
+
 .PHONY: instructions
 instructions: ## Count the core's instructions under valgrind, compare with the baseline; UPDATE=1 writes it
 	@UPDATE=$(UPDATE) $(PYTHON) tests/bench/instructions.py

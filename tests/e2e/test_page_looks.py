@@ -10,6 +10,8 @@ from looks import DICHROMATS, called, contrast, distance, grave_faults, overflow
 from page_reading import wait_until
 from playwright.sync_api import ViewportSize, expect
 
+from documented import names, tables
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -101,12 +103,52 @@ def test_tab_reaches_everything_and_shows_where_it_is(still: RunningServer, open
     wait_until(page, IS_LIVE)
     expected = called(page, "stops")
     seen = list(tabbed(page))
-    names = [stop["name"] for stop in seen]
-    assert len(names) == len(set(names)), f"the focus goes in circles: {names}"
-    assert not set(expected) - set(names), "not to be reached by keys"
+    reached = [stop["name"] for stop in seen]
+    assert len(reached) == len(set(reached)), f"the focus goes in circles: {reached}"
+    assert not set(expected) - set(reached), "not to be reached by keys"
     complaints = {"isSeen": "is not shown", "isOnView": "is out of the window", "isNamed": "has no name"}
     for key, complaint in complaints.items():
         assert not [stop["name"] for stop in seen if not stop[key]], f"where the focus is {complaint}"
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_live_page_and_the_past_are_for_everybody_too(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot, tmp_path: Path, theme: str
+) -> None:
+    server = serve("--source", "synthetic:?instruments=3&rate=3000", "--history", str(tmp_path))
+    server.wait_until_ready()
+    page = open_page(server.url, color_scheme=theme)
+    wait_until(page, f"{HAS_BOOK} && text('link') === 'connected'")
+    expect(page.get_by_test_id("tape-row").first).to_be_visible()
+    expect(page.get_by_test_id("replay-slider")).to_be_visible()
+    faults = {}
+
+    def look(state: str) -> None:
+        screenshot(page, f"state-{state}-{theme}")
+        faults[state] = grave_faults(page) + overflowing(page)
+
+    look("live")
+    page.keyboard.press("Space")
+    expect(page.get_by_test_id("replay-state")).to_have_text("paused")
+    page.keyboard.press("Shift+ArrowLeft")
+    look("past")
+    page.keyboard.press("l")
+    expect(page.get_by_test_id("replay-state")).to_have_text("live")
+    for width in (320, 1920):
+        page.set_viewport_size(ViewportSize(width=width, height=1080))
+        look(f"live-{width}")
+    assert not {state: found for state, found in faults.items() if found}
+
+
+def test_the_help_and_the_document_list_the_same_keys(still: RunningServer, open_page: OpenPage) -> None:
+    page = open_page(still.url)
+    wait_until(page, IS_LIVE)
+    # The bar binds its keys when it is there.
+    expect(page.get_by_test_id("replay-state")).to_be_visible()
+    page.keyboard.press("?")
+    listed = page.get_by_test_id("help-keys").locator("kbd").all_text_contents()
+    (table,) = tables("page", "Keys")
+    assert sorted(key for row in table for key in names(row[0])) == sorted(listed)
 
 
 def test_the_page_can_be_used_by_keys_alone(still: RunningServer, open_page: OpenPage) -> None:
@@ -152,8 +194,8 @@ def test_the_sides_are_told_apart_by_any_eyes(
         session.send("Emulation.setEmulatedVisionDeficiency", {"type": vision})
         if theme == "dark":
             screenshot(page, f"eyes-{sides}-{vision}")
-    names = ("page", "panel", "raised", "text", "muted", "bid", "ask", "focus", "good", "warn", "bad")
-    colours = {name: rgb(value) for name, value in called(page, "colours", names).items()}
+    used = ("page", "panel", "raised", "text", "muted", "bid", "ask", "focus", "good", "warn", "bad")
+    colours = {name: rgb(value) for name, value in called(page, "colours", used).items()}
     for ground in ("page", "panel", "raised"):
         for name in ("text", "muted", "bid", "ask"):
             assert contrast(colours[name], colours[ground]) >= TEXT_CONTRAST_MIN, f"{name} on {ground}"
@@ -163,8 +205,8 @@ def test_the_sides_are_told_apart_by_any_eyes(
     if sides == "blue-orange":
         assert min(apart.values()) >= SIDES_APART_MIN, apart
     # Never by colour alone: letters and places say it too.
-    expect(page.locator("th.bid .tag").first).to_have_text("B")
-    expect(page.locator("th.ask .tag").first).to_have_text("A")
+    expect(page.locator(".quote.bid .tag")).to_have_text("B")
+    expect(page.locator(".quote.ask .tag")).to_have_text("A")
 
 
 def test_reduced_motion_is_a_page_that_changes_once_a_second(
