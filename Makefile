@@ -152,6 +152,11 @@ bench-ui: setup browser ## The page in Chromium at 500,000 messages/s: frames, l
 pictures: setup browser ## Take the pictures of README.md anew, of a synthetic market: docs/page.png, docs/past.png
 	$(BIN)/python tests/e2e/pictures.py
 
+.PHONY: bench-history
+bench-history: setup ## Measure the history by store in ten minutes, write that part of docs/benchmarks.md; QUICK=1 without writing it
+	$(BIN)/python tests/bench/history.py
+	$(if $(QUICK),,$(BIN)/python tests/bench/table.py history)
+
 .PHONY: instructions
 instructions: ## Count the core's instructions under valgrind, compare with the baseline; UPDATE=1 writes it
 	@UPDATE=$(UPDATE) $(PYTHON) tests/bench/instructions.py

@@ -198,7 +198,10 @@ def _damaged(servers: Servers) -> None:
         for at in range(len(content) // 2, len(content) - 4):
             content[at] ^= 0xFF
         segment.write_bytes(content)
-    check_problem(ask(server, f"/v1/books/CD?at={START}"), "history_damaged", 500)
+    answer = ask(server, f"/v1/books/CD?at={START}")
+    check_problem(answer, "history_damaged", 500)
+    assert str(servers.folder) not in answer.text
+    assert any(".dbn.zst, byte " in line for line in server.lines), "the log says where"
 
 
 # Parameters.

@@ -102,6 +102,9 @@ class HistoryLockedError(HistoryError):
 class NotRecordedError(HistoryError):
     """The history has nothing of that time or ordinal: before its beginning, in a hole, or removed since."""
 
+    what: str
+    """The text without the folder."""
+
 @final
 class Level:
     """All orders at one price. Unpacks as (price, size, count)."""
@@ -576,6 +579,11 @@ class Past:
         self, instrument: _InstrumentRef, at: int, depth: int | None = 10, *, level: Literal[2, 3] = 2
     ) -> BookSnapshot:
         """The same book as an object: `depth` levels a side (None = all), at level 3 with their orders."""
+    def resolve(self, instrument: _InstrumentRef) -> tuple[int, int]:
+        """The (publisher_id, instrument_id) that goes by a name in the newest session in which any does.
+
+        Raises UnknownInstrumentError, AmbiguousInstrumentError.
+        """
     def ordinal_at(self, at: int) -> int:
         """The ordinal of its session's first record that is later than `at` (ts_event, ns), or that after the last.
 
@@ -608,11 +616,12 @@ class Replay:
         """
     def advance(self, ts_recv: int, records_max: int) -> int:
         """Applies what was received until `ts_recv` (ns), at most so many records; returns how many."""
-    def step(self, instrument: _InstrumentRef, events: int) -> int:
+    def step(self, instrument: _InstrumentRef, events: int, records_max: int | None = None) -> int:
         """Goes on until one book has completed so many more events, or back (negative) by so many.
 
-        Returns how many they were: fewer at the log's end or the session's beginning. Back is a seek. Raises
-        UnknownInstrumentError, AmbiguousInstrumentError.
+        Returns how many they were: fewer at the log's end or the session's beginning, or where `records_max` records
+        were not enough to go on; back is a seek, whatever that is. Raises UnknownInstrumentError,
+        AmbiguousInstrumentError.
         """
     @property
     def ts_recv(self) -> int:

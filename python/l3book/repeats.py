@@ -1,4 +1,4 @@
-"""Log lines of libraries that a client can cause at will, kept from filling a disk."""
+"""Log lines that a client can cause at will, kept from filling a disk."""
 
 import logging
 import time
@@ -8,12 +8,15 @@ INTERVAL_S = 60.0
 WORDINGS_MAX = 1024
 """Told apart at a time; with one more all are forgotten."""
 _LIBRARIES = frozenset({"asyncio", "uvicorn", "websockets"})
+_CAUSED = frozenset({"l3book.api.past_problems"})
+"""Our own that says what is wrong with a file each time that somebody asks for it."""
 
 
 class Repeats(logging.Filter):
     """Lets one line of each wording pass in a minute; the next that passes says how many did not.
 
-    Of libraries only, and without a traceback: what the server itself says, and what failed in it, is always told.
+    Of libraries, of what says again what is known, and without a traceback: what else the server says, and what failed
+    in it, is always told.
     """
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
@@ -23,9 +26,10 @@ class Repeats(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether the line passes."""
-        if record.exc_info or record.name.partition(".")[0] not in _LIBRARIES:
+        is_caused = record.name in _CAUSED
+        if record.exc_info or not (is_caused or record.name.partition(".")[0] in _LIBRARIES):
             return True
-        wording = (record.name, str(record.msg))
+        wording = (record.name, record.getMessage() if is_caused else str(record.msg))
         since_s, held_back = self._seen.get(wording, (-INTERVAL_S, 0))
         if self._now_s() - since_s < INTERVAL_S:
             self._seen[wording] = (since_s, held_back + 1)

@@ -21,6 +21,26 @@ class BusyError(Exception):
     """So much waits already that more would only wait longer."""
 
 
+class GivenUpError(Exception):
+    """Nobody waits any more for what this work would have led to."""
+
+
+class Patience:
+    """Whether anybody still waits for a long piece of work; it looks now and then, in its thread."""
+
+    def __init__(self) -> None:
+        self._is_over = False
+
+    def end(self) -> None:
+        """Have the work stop where it looks next."""
+        self._is_over = True
+
+    def check(self) -> None:
+        """Raise GivenUpError where nobody waits any more."""
+        if self._is_over:
+            raise GivenUpError
+
+
 _pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="l3book-worker")
 
 
@@ -51,6 +71,14 @@ class Pool:
         loop = asyncio.get_running_loop()
         future.add_done_callback(lambda _: _call(loop, self._done))
         return await asyncio.wrap_future(future)
+
+    async def run_patiently(self, work: Callable[[Patience], Result]) -> Result:
+        """Do the same with long work, which is given up when whoever waits for it is cancelled."""
+        patience = Patience()
+        try:
+            return await self.run(work, patience)
+        finally:
+            patience.end()
 
     def close(self) -> None:
         """Begin nothing more, and wait for what is under way."""

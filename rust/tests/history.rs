@@ -404,6 +404,18 @@ fn symbols_come_back_as_they_were_known() {
     let all = log.metadata_of(0, log.end_ordinal()).expect("readable").expect("records");
     assert!(all.mappings.iter().any(|mapping| mapping.raw_symbol == "LIVE"));
     assert_eq!(all.mappings.len(), 4);
+    assert_eq!(all.symbols.len(), 4);
+    // Of a stretch that begins inside a frame, from its own first record on.
+    let within = log.frames().first().expect("a frame").entry.first_ordinal + 100;
+    let part = log.metadata_of(within, log.end_ordinal()).expect("readable").expect("records");
+    let mut cursor = log.cursor(within);
+    let earliest = loop {
+        if let Some(Item::Records { records, .. }) = cursor.next(&log).expect("readable") {
+            break records.iter().map(|record| record.ts_recv).min();
+        }
+    };
+    assert_eq!(Some(part.start), earliest);
+    assert!(part.start > all.start);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 """The history by store: how fast it takes a stream, how many bytes a row costs, how long questions take.
 
-`make bench` runs it; it writes target/bench/history.json. Streams (b) and (c) are those of the other benchmarks, made
-by the simulator and recorded first. Every store takes the same batches, one store at a time. A store whose packages or
-server are not here is named with the reason.
+`make bench` and `make bench-history` run it; it writes target/bench/history.json. Streams (b) and (c) are those of the
+other benchmarks, made by the simulator and recorded first. Every store takes the same batches, one store at a time, for
+so long at most; questions are asked of what it has by then. Parquet is what SQLite has taken, compacted. A store whose
+packages or server are not here is named with the reason.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import json
 import os
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
-from streams_made import RESULTS
+from streams_made import REPOSITORY, RESULTS
 
 from l3book._core import Indexer, Log, Market, Past, Recorder, Simulator
 from l3book.history import rows
@@ -43,8 +46,14 @@ CHUNK_RECORDS = 10_000
 BATCH_RECORDS = 250_000
 ASKED = 20 if IS_QUICK else 200
 """Questions of each kind; the 99th of a hundred of 200 is still one that was seen twice."""
+WRITE_S_MAX = 45.0
+"""A store is written to for so long, with the making of its rows: what it has by then, it is measured on."""
+ASK_S_MAX = 6.0
+ASKED_MIN = 20
+"""Questions of one kind end after so long, but not before so many."""
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
+DAY_S = 86_400
 WAIT_S = 120
 ORDINAL_BYTES = 8
 UNDEF_PRICE = 2**63 - 1
@@ -97,6 +106,7 @@ class Taken:
     seconds: float
     indexing_s: float
     rows: dict[str, int]
+    messages: int
     questions: dict[str, list[tuple[Any, ...]]]
 
 
@@ -107,7 +117,8 @@ def take(recorded: Recorded, store: Store, *, keeps_records: bool) -> Taken:
     counts = {"trades": 0, "bbo": 0, "levels": 0}
     written_s = indexing_s = 0.0
     seen: dict[str, list[tuple[Any, ...]]] = {"level": [], "order": [], "book": []}
-    while True:
+    end_ordinal = 0
+    while written_s + indexing_s < WRITE_S_MAX:
         start = time.perf_counter()
         batch = indexer.advance(BATCH_RECORDS)
         indexing_s += time.perf_counter() - start
@@ -121,13 +132,32 @@ def take(recorded: Recorded, store: Store, *, keeps_records: bool) -> Taken:
         if keeps_records:
             counts["records"] = counts.get("records", 0) + len(batch.ordinals) // ORDINAL_BYTES
         _remember(seen, batch, chance)
+        end_ordinal = batch.end_ordinal
     log = Log(recorded.folder)
     while len(seen["order"]) < ASKED:
-        _, record = log.read(chance.randrange(recorded.messages), 1)
+        _, record = log.read(chance.randrange(end_ordinal), 1)
         row = np.frombuffer(record, RECORD)[0]
         if row["order_id"]:
             seen["order"].append(((int(row["publisher_id"]), int(row["instrument_id"])), int(row["order_id"])))
-    return Taken(written_s, indexing_s, counts, seen)
+    return Taken(written_s, indexing_s, counts, end_ordinal, seen)
+
+
+def compacted(store: SqliteStore, taken: Taken) -> Taken:
+    """Move everything that was taken to Parquet files, also the days that are not over."""
+    from l3book.history import compaction
+
+    def every_day(of: SqliteStore) -> list[int]:
+        with of.reading() as connection:
+            (oldest,) = connection.execute("SELECT min(second) FROM bbo").fetchone()
+            (newest,) = connection.execute("SELECT newest_second FROM position").fetchone()
+        return list(range(oldest // DAY_S, newest // DAY_S + 1))
+
+    compaction._closed_days = every_day
+    start = time.perf_counter()
+    days = list(compaction.compact(store))
+    took_s = time.perf_counter() - start
+    counts = {table: sum(getattr(day, table) for day in days) for table in ("trades", "bbo", "levels")}
+    return Taken(took_s, taken.indexing_s, counts, taken.messages, taken.questions)
 
 
 def _remember(seen: dict[str, list[tuple[Any, ...]]], batch: Any, chance: random.Random) -> None:
@@ -178,21 +208,30 @@ def past_questions(recorded: Recorded, books: list[tuple[Any, ...]]) -> Iterator
     """Books as of any time within the log."""
     chance = random.Random(3)
     past = Past(recorded.folder)
-    session = past.range()[-1]
+    begin = past.range()[-1]["ts_begin"]
+    # Checkpoints are as far as rows are.
+    end = max(ts for _, ts in books)
     for _ in range(ASKED):
         book, _ = chance.choice(books)
-        at = chance.randint(session["ts_begin"], session["ts_event_max"])
+        at = chance.randint(begin, max(begin, end))
         yield functools.partial(past.book_json, book, at, depth=10)
 
 
 def latencies(asked: Iterable[Ask]) -> dict[str, float]:
     """Percentiles in ms; the first question, which finds nothing warm, is among them."""
-    took_ms = []
+    took_ms: list[float] = []
+    until_s = time.perf_counter() + ASK_S_MAX
     for ask in asked:
+        if len(took_ms) >= ASKED_MIN and time.perf_counter() > until_s:
+            break
         start = time.perf_counter_ns()
         ask()
         took_ms.append((time.perf_counter_ns() - start) / 1e6)
-    return {"p50_ms": float(np.percentile(took_ms, 50)), "p99_ms": float(np.percentile(took_ms, 99))}
+    return {
+        "p50_ms": float(np.percentile(took_ms, 50)),
+        "p99_ms": float(np.percentile(took_ms, 99)),
+        "asked": len(took_ms),
+    }
 
 
 class NotHereError(Exception):
@@ -211,9 +250,18 @@ def sqlite(recorded: Recorded, _folder: Path) -> Iterator[tuple[Store, Callable[
     store = SqliteStore(recorded.folder)
     store.open()
     try:
-        yield store, lambda: sum(file.stat().st_size for file in recorded.folder.glob("history.sqlite*"))
+        yield store, store.bytes_used
     finally:
         store.close()
+
+
+@contextmanager
+def parquet(recorded: Recorded, folder: Path) -> Iterator[tuple[Store, Callable[[], int]]]:
+    """What SQLite has taken, once it is compacted; read with DuckDB."""
+    _need("duckdb", "pyarrow")
+    with sqlite(recorded, folder) as (store, _):
+        assert isinstance(store, SqliteStore)
+        yield store, store.archive.bytes_used
 
 
 @contextmanager
@@ -266,25 +314,37 @@ def postgres(_recorded: Recorded, _folder: Path) -> Iterator[tuple[Store, Callab
         server.close()
 
 
-STORES = {"sqlite": (sqlite, False), "clickhouse (chdb)": (chdb, True), "postgresql": (postgres, True)}
+STORES = {
+    "sqlite": (sqlite, False),
+    "parquet (DuckDB)": (parquet, False),
+    "clickhouse (chdb)": (chdb, True),
+    "postgresql": (postgres, True),
+}
 
 
-def measured(recorded: Recorded, folder: Path, name: str) -> dict[str, Any]:
-    """Everything of one store."""
+def measured(recorded: Recorded, folder: Path, name: str, by_sqlite: list[Taken]) -> dict[str, Any]:
+    """Everything of one store; what SQLite took is kept in `by_sqlite`."""
     opened, keeps_records = STORES[name]
     try:
         with opened(recorded, folder) as (store, size):
             before = size()
-            taken = take(recorded, store, keeps_records=keeps_records)
+            if opened is parquet:
+                assert isinstance(store, SqliteStore)
+                taken = compacted(store, by_sqlite[0])
+            else:
+                taken = take(recorded, store, keeps_records=keeps_records)
+                if opened is sqlite:
+                    by_sqlite.append(taken)
             count = sum(taken.rows.values())
             grown = size() - before
             return {
                 "rows": taken.rows,
                 "rows_per_s": count / taken.seconds,
-                "messages_per_s": recorded.messages / taken.seconds,
-                "indexing_messages_per_s": recorded.messages / taken.indexing_s,
+                "messages": taken.messages,
+                "messages_per_s": taken.messages / taken.seconds,
+                "indexing_messages_per_s": taken.messages / taken.indexing_s,
                 "bytes_per_row": grown / count,
-                "bytes_per_message": grown / recorded.messages,
+                "bytes_per_message": grown / taken.messages,
                 "latencies": {
                     "a": latencies(past_questions(recorded, taken.questions["book"])),
                     **{kind: latencies(asked) for kind, asked in questions(store, taken).items()},
@@ -296,7 +356,14 @@ def measured(recorded: Recorded, folder: Path, name: str) -> dict[str, Any]:
 
 def main() -> None:
     """Measure, write it down, and say so."""
-    found: dict[str, Any] = {"kinds": KINDS, "asked": ASKED, "streams": {}}
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True)
+    found: dict[str, Any] = {
+        "kinds": KINDS,
+        "asked": ASKED,
+        "commit": commit.stdout.strip() or "unknown",
+        "day": f"{datetime.now(UTC):%Y-%m-%d}",
+        "streams": {},
+    }
     for stream, instruments in STREAMS.items():
         with tempfile.TemporaryDirectory(prefix="l3book-bench-history-") as temporary:
             folder = Path(temporary)
@@ -308,9 +375,14 @@ def main() -> None:
                 "log_bytes_per_message": recorded.log_bytes / recorded.messages,
                 "stores": {},
             }
+            by_sqlite: list[Taken] = []
             for name in STORES:
-                shutil.rmtree(recorded.folder / "checkpoints", ignore_errors=True)
-                result["stores"][name] = measured(recorded, folder, name)
+                if name != "parquet (DuckDB)":
+                    shutil.rmtree(recorded.folder / "checkpoints", ignore_errors=True)
+                start = time.perf_counter()
+                result["stores"][name] = measured(recorded, folder, name, by_sqlite)
+                sys.stdout.write(f"({stream}) {name}: {time.perf_counter() - start:.0f} s\n")
+                sys.stdout.flush()
             found["streams"][stream] = result
             sys.stdout.write(json.dumps({stream: result}, indent=1) + "\n")
     RESULTS.mkdir(parents=True, exist_ok=True)

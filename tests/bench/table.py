@@ -202,14 +202,24 @@ def history(found: dict[str, Any]) -> list[str]:
         return []
     kinds = found["kinds"]
     parts = [
-        "## History, by store",
-        "Every store is given the same batches of rows derived from the log, in one process and thread; the stores on "
-        "servers keep every record beside them. Bytes are those on disk with indexes, after merging. Latencies are ms, "
-        f"p50 / p99 of {found['asked']} questions at random: "
+        HISTORY_HEADING,
+        "Every store is given the same batches of rows derived from the log, in one process and thread, until all is "
+        "written or three quarters of a minute are over; the stores on servers keep every record beside them. Parquet "
+        "is what SQLite has, compacted, and its rates are those of compaction. Bytes are those on disk with indexes, "
+        f"after merging. Latencies are ms, p50 / p99 of at most {found['asked']} questions at random: "
         + ", ".join(f"({kind}) {what}" for kind, what in kinds.items())
-        + ". (a) is answered from the log, by replay from the nearest checkpoint.",
+        + ". (a) is answered from the log, by replay from the nearest checkpoint. "
+        f"Commit {found['commit']}, {found['day']}.",
     ]
-    head = ["", "rows/s", "messages/s", "bytes per row", "bytes per message", *(f"({kind})" for kind in kinds)]
+    head = [
+        "",
+        "messages",
+        "rows/s",
+        "messages/s",
+        "bytes per row",
+        "bytes per message",
+        *(f"({kind})" for kind in kinds),
+    ]
     for name, stream in found["streams"].items():
         rows = [
             [store, result["missing"], *[""] * (len(head) - 2)] if "missing" in result else _of_store(store, result)
@@ -226,12 +236,34 @@ def history(found: dict[str, Any]) -> list[str]:
 
 def _of_store(name: str, result: dict[str, Any]) -> list[str]:
     latencies = [f"{took['p50_ms']:.3g} / {took['p99_ms']:.3g}" for took in result["latencies"].values()]
-    rates = [f"{result[rate]:,.0f}" for rate in ("rows_per_s", "messages_per_s")]
+    rates = [f"{result[rate]:,.0f}" for rate in ("messages", "rows_per_s", "messages_per_s")]
     return [name, *rates, f"{result['bytes_per_row']:.1f}", f"{result['bytes_per_message']:.1f}", *latencies]
 
 
+HISTORY_HEADING = "## History, by store"
+
+
+def with_history(document: str, parts: list[str]) -> str:
+    """Put the history's part in the place of what the document has of it, or at its end."""
+    before, _, behind = document.partition(f"{HISTORY_HEADING}\n")
+    at = behind.find("\n## ")
+    rest = behind[at + 1 :] if at >= 0 else ""
+    return "\n\n".join([before.rstrip("\n"), *parts, *([rest.rstrip("\n")] if rest else [])]) + "\n"
+
+
+def write_history() -> None:
+    """Bring only the history's part of the document up to date."""
+    parts = history(json.loads((RESULTS / "history.json").read_text(encoding="utf-8")))
+    path = REPOSITORY / "docs" / "benchmarks.md"
+    path.write_text(with_history(path.read_text(encoding="utf-8"), parts), encoding="utf-8")
+    sys.stdout.write("\n\n".join(parts) + "\n")
+
+
 def main() -> None:
-    """Write the document and print the goals."""
+    """Write the document and print the goals; with `history`, only that part of it."""
+    if sys.argv[1:] == ["history"]:
+        write_history()
+        return
     found = results()
     if not found.ratios:
         sys.exit("table.py: target/bench/ratios.json is missing: run `make bench`")

@@ -53,6 +53,19 @@ def test_the_listing_for_people_says_the_same(tmp_path: Path) -> None:
     ]
 
 
+def test_the_folder_that_is_recorded_in_is_shown_where_none_is_set(
+    serve: Callable[..., RunningServer], tmp_path: Path
+) -> None:
+    variables = {"L3BOOK_STATE_DIR": str(tmp_path / "state"), "L3BOOK_NO_HISTORY": "0"}
+    told = shown(cwd=tmp_path, env=variables)["settings"]["history"]
+    assert told["origin"] == "default"
+    serve(env=variables)
+    assert [str(path) for path in (tmp_path / "state" / "history").iterdir()] == [told["value"]]
+    done = run("config", "show", cwd=tmp_path, env=variables)
+    assert ["history", told["value"], "default"] in [line.split() for line in done.stdout.decode().splitlines()]
+    assert shown("--no-history", cwd=tmp_path, env=variables)["settings"]["history"]["value"] is None
+
+
 def test_of_secrets_only_their_being_set_is_told(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text(SECRET)

@@ -269,6 +269,10 @@ def test_a_store_that_cannot_be_read_is_said_to_be(
     answer = server.get("/v1/books/SYN0/history/trades")
     problem(answer, 503, "store_unavailable")
     assert answer.headers["Retry-After"]
+    assert str(tmp_path) not in answer.text
+    assert any(f"{folder / 'history.sqlite'}" in line for line in server.lines), "it is in the log"
+    indexing = server.metrics()["history"]["indexing"]["error"]
+    assert indexing.startswith("history.sqlite: ")
 
 
 def made_export(server: RunningServer, **body: Any) -> dict[str, Any]:
@@ -310,6 +314,28 @@ def test_an_export_of_everything_is_what_convert_makes(
     assert done.returncode == 0, done.stderr
     body = {"start": str(times[0] - 1), "end": str(times[-1]), "schema": schema, "to": "csv", "instrument": "SYN0"}
     assert exported(server, **body).decode().splitlines() == converted.read_text().splitlines()
+
+
+def test_an_export_as_dbn_names_its_symbols_and_begins_where_its_rows_do(
+    server: RunningServer, times: list[int]
+) -> None:
+    import databento
+
+    stretch = {"start": str(times[5000]), "end": str(times[9000])}
+    for instrument, symbols in ((None, ["SYN0", "SYN1"]), ("SYN1", ["SYN1"])):
+        data = exported(server, **stretch, schema="trades", to="dbn", instrument=instrument)
+        store = databento.DBNStore.from_bytes(data)
+        assert sorted(store.symbols) == sorted(store.mappings) == symbols
+        rows = store.to_ndarray()
+        assert times[5000] - HOUR_NS < store.metadata.start <= int(rows["ts_recv"].min())
+    data = exported(server, **stretch, schema="mbo", to="dbn")
+    store = databento.DBNStore.from_bytes(data)
+    assert store.metadata.start == int(store.to_ndarray()["ts_recv"].min())
+
+
+def test_an_export_of_a_time_in_which_a_book_was_quiet_is_empty(server: RunningServer, times: list[int]) -> None:
+    body = {"start": str(times[5000]), "end": str(times[5000]), "schema": "trades", "to": "csv", "instrument": "SYN1"}
+    assert made_export(server, **body)["rows"] == 0
 
 
 def test_an_export_to_parquet(server: RunningServer, times: list[int]) -> None:
@@ -371,7 +397,8 @@ def test_exports_make_way_and_are_bounded(
     # … and costs none of those that are there.
     assert [server.get(url).status_code for url in urls[1:]] == [200, 200]
     # What was begun and given up is not left behind.
-    assert len(list((tmp_path / "history" / "exports").iterdir())) <= 2
+    names = {path.name for path in (tmp_path / "history" / "exports").iterdir()}
+    assert names == {f"{url.rpartition('/')[2]}.csv{ending}" for url in urls[1:] for ending in ("", ".about")}
 
 
 def test_only_who_may_control_makes_exports(
@@ -394,6 +421,16 @@ def test_only_who_may_control_makes_exports(
     assert server.get(made.json()["url"]).status_code == 200
     replay = server.client.post("/v1/replays", json={"from": str(times[100])})
     assert replay.status_code == 201
+    listed = server.get("/v1/exports", headers=headers["control"]).json()["exports"]
+    assert listed == [made.json()]
+    assert server.get("/v1/exports").json()["exports"] == [], "none of the reader's"
+    other = {"Authorization": f"Bearer {make_key(env, 'other', 'control')}"}
+    problem(server.client.delete(made.json()["url"], headers=other), 404, "unknown_export")
+    problem(server.client.delete(made.json()["url"]), 403, "insufficient_scope")
+    assert server.client.delete(made.json()["url"], headers=headers["control"]).status_code == 204
+    problem(server.get(made.json()["url"]), 404, "unknown_export")
+    assert server.get("/v1/exports", headers=headers["control"]).json()["exports"] == []
+    assert list((tmp_path / "history" / "exports").iterdir()) == []
     theirs = server.get(replay.headers["Location"], headers=headers["control"])
     problem(theirs, 404, "unknown_replay")
     assert server.get("/v1/replays", headers=headers["control"]).json() == {"replays": []}

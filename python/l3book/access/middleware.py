@@ -19,6 +19,14 @@ from l3book.api.problems import Problem, answer
 log = logging.getLogger(__name__)
 
 IDENTITY = "l3book.identity"
+
+
+def owner_of(request: HTTPConnection) -> str:
+    """Name whose limits a request that was let in uses, and whose what it makes is."""
+    identity: Identity = request.scope[IDENTITY]
+    return identity.counted_as
+
+
 """Where a scope has its Identity."""
 
 UNLIMITED_PATHS = frozenset({"/livez", "/readyz"})

@@ -7,8 +7,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from l3book.access.middleware import owner_of
+from l3book.api.departures import while_there
 from l3book.api.history_params import body_of
-from l3book.api.history_schemas import Exported, MakeExport
+from l3book.api.history_schemas import Exported, ExportedFiles, MakeExport
 from l3book.api.negotiation import MEDIA_TYPES
 from l3book.api.params import check_known, parsed_time
 from l3book.api.past import key_of
@@ -32,7 +34,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ExportResources:
-    """Who has scope control makes them; who may read, and is told the id, may have the file."""
+    """Who has scope control makes and removes his own; who may read, and is told the id, may have the file."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -51,10 +53,27 @@ class ExportResources:
             body.to,
             with_snapshot=body.snapshot,
         )
-        export = await self._made(exports, wanted)
-        url = f"{PATH}/{export.export_id}"
-        answer = Exported(id=export.export_id, bytes=export.path.stat().st_size, rows=export.rows, url=url)
-        return Response(_encode(answer), 201, {**_NO_STORE, "Location": url}, media_type=MEDIA_TYPES["json"])
+        making = self._made(exports, owner_of(request), wanted)
+        # With an Idempotency-Key, whoever comes again is to find what the first request has led to.
+        is_awaited = "idempotency-key" in request.headers
+        answer = _told(await making if is_awaited else await while_there(request, making))
+        headers = {**_NO_STORE, "Location": answer.url}
+        return Response(_encode(answer), 201, headers, media_type=MEDIA_TYPES["json"])
+
+    async def exports(self, request: Request) -> Response:
+        """List them."""
+        check_known(request)
+        found = await known(self._hub.history).exports.of(owner_of(request))
+        answer = ExportedFiles(exports=[_told(export) for export in found])
+        return Response(_encode(answer), headers=_NO_STORE, media_type=MEDIA_TYPES["json"])
+
+    async def remove_export(self, request: Request) -> Response:
+        """Remove a file."""
+        check_known(request)
+        export_id: str = request.path_params["export"]
+        if not await known(self._hub.history).exports.remove(owner_of(request), export_id):
+            raise _unknown(export_id, "there is no export {!r} of yours: see GET /v1/exports")
+        return Response(status_code=204, headers=_NO_STORE)
 
     async def export(self, request: Request) -> Response:
         """Send a file."""
@@ -62,13 +81,13 @@ class ExportResources:
         export_id: str = request.path_params["export"]
         path = known(self._hub.history).exports.find(export_id)
         if path is None:
-            raise Problem(404, "unknown_export", f"there is no export {export_id!r}, or no more: expected a new one")
+            raise _unknown(export_id, "there is no export {!r}, or no more: expected a new one")
         return FileResponse(path, headers=dict(_NO_STORE), media_type=media_type_of(path), filename=path.name)
 
     @staticmethod
-    async def _made(exports: "Exports", wanted: ExportRequest) -> "Export":
+    async def _made(exports: "Exports", owner: str, wanted: ExportRequest) -> "Export":
         try:
-            return await asked(exports.make(wanted), wanted.instrument)
+            return await asked(exports.make(owner, wanted), wanted.instrument)
         except ExportTooLargeError as error:
             raise Problem(422, "export_too_large", f"{error}: expected a shorter range") from None
         except SeveralSessionsError as error:
@@ -78,3 +97,23 @@ class ExportResources:
             reason = error.strerror or str(error)
             headers = {"Retry-After": str(RETRY_AFTER_S)}
             raise Problem(503, "export_failed", f"the file could not be written: {reason}", headers=headers) from None
+
+
+def _unknown(export_id: str, text: str) -> Problem:
+    return Problem(404, "unknown_export", text.format(export_id))
+
+
+def _told(export: "Export") -> Exported:
+    request = export.about.request
+    return Exported(
+        id=export.export_id,
+        bytes=export.bytes,
+        rows=export.about.rows,
+        url=f"{PATH}/{export.export_id}",
+        start=str(request.start),
+        end=str(request.end),
+        schema=request.schema,
+        to=request.to,
+        instrument=request.instrument,
+        snapshot=request.with_snapshot,
+    )

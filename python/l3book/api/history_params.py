@@ -2,14 +2,16 @@
 
 import re
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import msgspec
 from starlette.requests import Request
 
+from l3book.api.faults import sentence
 from l3book.api.params import check_known, time_of
 from l3book.api.problems import Problem
 from l3book.digits import whole_number
+from l3book.history.exports import ExportFormat, ExportSchema
 from l3book.prices import parse_price
 from l3book.times import NS_PER_S
 
@@ -26,6 +28,8 @@ _INTERVAL = re.compile(INTERVAL_PATTERN)
 _PRICE = re.compile(PRICE_PATTERN)
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _JSON_TYPE = "application/json"
+CHOICES = {"schema": get_args(ExportSchema), "to": get_args(ExportFormat)}
+"""Fields of bodies that have few values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ async def body_of(request: Request, kind: type[Body]) -> Body:
     try:
         return msgspec.json.decode(data, type=kind) if is_json else msgspec.msgpack.decode(data, type=kind)
     except msgspec.ValidationError as error:
-        raise Problem(422, "bad_body", str(error)) from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise Problem(400, "bad_body", f"expected JSON or MessagePack, as Content-Type says: {error}") from None
+        raise Problem(422, "bad_body", sentence(str(error), "the body", CHOICES)) from None
+    except (msgspec.DecodeError, RecursionError):
+        said = "JSON" if is_json else "MessagePack"
+        raise Problem(400, "bad_body", f"the body is no {said}: expected what Content-Type says") from None

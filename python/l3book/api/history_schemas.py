@@ -249,9 +249,21 @@ class MakeExport(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Exported(Answer):
-    """The file that was made."""
+    """A file that was made, and what it holds."""
 
     id: Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
     bytes: Count
     rows: Count
     url: Annotated[str, Meta(description="where it is found until newer ones take its place")]
+    start: Nanoseconds
+    end: Nanoseconds
+    schema: ExportSchema
+    to: ExportFormat
+    instrument: Annotated[str | None, Meta(description="publisher_id:instrument_id; null: all")]
+    snapshot: bool
+
+
+class ExportedFiles(Answer):
+    """Oldest first."""
+
+    exports: list[Exported]

@@ -1,5 +1,9 @@
-"""What can go wrong with a question about the past, as problems."""
+"""What can go wrong with a question about the past, as problems.
 
+Where a history lies is the server's own business: what was wrong with which file is in its log.
+"""
+
+import logging
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,6 +20,9 @@ Result = TypeVar("Result")
 
 RETRY_AFTER_S = 1
 _COME_AGAIN = {"Retry-After": str(RETRY_AFTER_S)}
+_SEE_LOG = "the server's log says why"
+
+log = logging.getLogger(__name__)
 
 
 def known(history: "History | None") -> "History":
@@ -37,12 +44,21 @@ async def asked(answer: Awaitable[Result], instrument: str | tuple[int, int] | N
         detail = f"{instrument!r} is the name of {len(choices)} books: expected one of the choices"
         raise Problem(409, "ambiguous_instrument", detail, choices=choices) from None
     except NotRecordedError as error:
-        raise Problem(404, "not_recorded", str(error)) from None
+        raise Problem(404, "not_recorded", error.what) from None
     except TooManyReplaysError as error:
         raise Problem(429, "too_many_replays", str(error), headers=_COME_AGAIN) from None
     except BusyError as error:
         raise Problem(503, "history_busy", str(error), headers=_COME_AGAIN) from None
     except StoreError as error:
-        raise Problem(503, "store_unavailable", str(error), headers=_COME_AGAIN) from None
+        log.warning("rows of the past cannot be read: %s", error)
+        raise Problem(
+            503, "store_unavailable", f"rows cannot be read at the moment: {_SEE_LOG}", headers=_COME_AGAIN
+        ) from None
     except HistoryError as error:
-        raise Problem(500, "history_damaged", str(error)) from None
+        raise Problem(500, "history_damaged", unreadable(error)) from None
+
+
+def unreadable(error: HistoryError) -> str:
+    """Log what is damaged; -> what a client is told of it."""
+    log.warning("what is recorded cannot be read: %s", error)
+    return f"what is recorded of that time cannot be read: {_SEE_LOG}"

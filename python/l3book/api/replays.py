@@ -6,7 +6,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from l3book.access.middleware import IDENTITY
+from l3book.access.middleware import owner_of
+from l3book.api.departures import departure
 from l3book.api.history_params import body_of
 from l3book.api.history_schemas import ChangeReplay, MakeReplay, Replay, Replays
 from l3book.api.negotiation import MEDIA_TYPES
@@ -36,7 +37,7 @@ class ReplayResources:
         history = known(self._hub.history)
         body = await body_of(request, MakeReplay)
         begun = history.replays.begin(
-            _owner(request),
+            owner_of(request),
             parsed_time("from", body.start),
             self._hub.streams.counters,
             speed=body.speed,
@@ -50,7 +51,7 @@ class ReplayResources:
     async def replays(self, request: Request) -> Response:
         """List them."""
         check_known(request)
-        playbacks = known(self._hub.history).replays.of(_owner(request))
+        playbacks = known(self._hub.history).replays.of(owner_of(request))
         return _answer(Replays(replays=[_told(playback) for playback in playbacks]))
 
     async def replay(self, request: Request) -> Response:
@@ -69,7 +70,9 @@ class ReplayResources:
         if at is not None:
             await asked(playback.seek(at))
         if (step := change.step) is not None:
-            await asked(playback.step(step.instrument, step.events), step.instrument)
+            async with departure(request) as gone:
+                stepping = playback.step(step.instrument, step.events, is_wanted=lambda: not gone.done())
+                await asked(stepping, step.instrument)
         if change.paused is not None:
             playback.pause() if change.paused else playback.play()
         return _answer(_told(playback))
@@ -83,15 +86,10 @@ class ReplayResources:
 
     def _found(self, request: Request) -> "Playback":
         playback_id: str = request.path_params["replay"]
-        playback = known(self._hub.history).replays.find(_owner(request), playback_id)
+        playback = known(self._hub.history).replays.find(owner_of(request), playback_id)
         if playback is None:
             raise Problem(404, "unknown_replay", f"no replay {playback_id!r} of yours runs: see {PATH}")
         return playback
-
-
-def _owner(request: Request) -> str:
-    owner: str = request.scope[IDENTITY].counted_as
-    return owner
 
 
 def _answer(answer: msgspec.Struct) -> Response:

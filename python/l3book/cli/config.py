@@ -10,7 +10,7 @@ from l3book.cli.output import write_standard_output
 from l3book.cli.settings import add_settings_arguments, load_settings
 
 if TYPE_CHECKING:
-    from l3book.config import Loaded
+    from l3book.config import Loaded, Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +48,7 @@ def _secrets() -> dict[str, str | None]:
 
 
 def _as_json(loaded: "Loaded", secrets: dict[str, str | None]) -> str:
-    values = loaded.settings.model_dump(mode="json")
+    values = {**loaded.settings.model_dump(mode="json"), "history": _history(loaded.settings)}
     shown: dict[str, Any] = {
         "environment": loaded.environment,
         "files": [str(path) for path in loaded.files],
@@ -59,11 +59,21 @@ def _as_json(loaded: "Loaded", secrets: dict[str, str | None]) -> str:
 
 
 def _as_lines(loaded: "Loaded", secrets: dict[str, str | None]) -> str:
-    rows = [(name, _shown(value), loaded.origins[name]) for name, value in loaded.settings]
+    values = {**dict(loaded.settings), "history": _history(loaded.settings)}
+    rows = [(name, _shown(value), loaded.origins[name]) for name, value in values.items()]
     rows += [(name, "set" if origin else "not set", origin or "") for name, origin in secrets.items()]
     name_width, value_width = (max(len(row[column]) for row in rows) for column in (0, 1))
     lines = [f"{name:<{name_width}}  {value:<{value_width}}  {origin}".rstrip() for name, value, origin in rows]
     return f"environment: {loaded.environment or 'none'}\n" + "\n".join(lines) + "\n"
+
+
+def _history(settings: "Settings") -> str | None:
+    """Name the folder that is recorded in: where none is set, the one of the source."""
+    from l3book.history.folder import default_folder
+
+    if settings.no_history:
+        return None
+    return str(settings.history or default_folder(settings.state_dir, settings.source, settings.gateway))
 
 
 def _shown(value: object) -> str:

@@ -151,11 +151,12 @@ def _compact(arguments: argparse.Namespace) -> None:
             rows = f"{made.trades:,} trades, {made.bbo:,} best prices, {made.levels:,} levels"
             print(f"{day_name(made.day)}: {rows}, {made.bytes:,} bytes", file=sys.stderr)
     if not days:
-        print("nothing to compact: a day is closed an hour after its end (UTC)", file=sys.stderr)
+        closed = "a day (UTC) is closed once something is recorded of an hour after its end, whatever day it is now"
+        print(f"nothing to compact: {closed}", file=sys.stderr)
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    from l3book import Deriver, UnknownInstrumentError
+    from l3book import AmbiguousInstrumentError, Deriver, UnknownInstrumentError
     from l3book._core import Past
     from l3book.cli.output import output_file
     from l3book.history.inspection import open_log
@@ -170,11 +171,14 @@ def _export(arguments: argparse.Namespace) -> None:
     rows = rows_of(log, first, max(first, end), deriver)
     try:
         begun = next(rows, b"")
+        if arguments.instrument is not None and not deriver.stats()["instruments"]:
+            # Nothing of it lies in there; is it known at all?
+            with contextlib.suppress(AmbiguousInstrumentError):
+                past.resolve(arguments.instrument)
     except UnknownInstrumentError:
-        begun = b""
-    if arguments.instrument is not None and not deriver.stats()["instruments"]:
         expected = "expected a symbol, instrument_id or publisher:id that was recorded"
-        raise CommandError(f"{arguments.folder}: no instrument goes by {arguments.instrument!r}: {expected}")
+        problem = f"{arguments.folder}: no instrument goes by {arguments.instrument!r}: {expected}"
+        raise CommandError(problem) from None
     count = 0
     with output_file(arguments.output) as stream:
         writer = _writer(kind, stream, deriver, arguments.output)

@@ -221,8 +221,7 @@ def _begin(settings: "Settings", source: "AnySource") -> "Beginning":
         raise CommandError(f"history {error}") from None
     except OSError as error:
         raise cannot_use(f"history {settings.history}", error) from None
-    _, warning = beginning.recording.condition()
-    if warning:
+    if warning := beginning.recording.warning_in_full:
         print(f"l3book: warning: {warning}", file=sys.stderr)
     return beginning
 

@@ -27,7 +27,9 @@ def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--history", metavar="DIR", help="folder to record to (default: one a source, in the platform's)"
     )
-    parser.add_argument("--no-history", action="store_true", default=None, help="record nothing")
+    parser.add_argument(
+        "--no-history", action="store_true", default=None, help="record nothing: the past cannot be asked for"
+    )
     parser.add_argument("--tls-cert", metavar="FILE", help="certificate chain in PEM: serve https")
     parser.add_argument("--tls-key", metavar="FILE", help="its private key in PEM")
     add_layer_arguments(parser)

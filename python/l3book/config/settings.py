@@ -205,7 +205,7 @@ class Settings(BaseSettings):
     history: OptionalPath = None
     """Folder of the history; unless given, one for each source in the platform's place for data."""
     no_history: Flag = False
-    """Record nothing."""
+    """Record nothing: the past cannot be asked for."""
     history_store: StoreUri = "sqlite:"
     """Where the tables derived from the log are kept: docs/history.md."""
     history_fsync_ms: Whole = Field(500, ge=1, le=60_000)

@@ -11,7 +11,7 @@ from l3book._core import HistoryError, HistoryLockedError, Log, Market, Recorder
 from l3book.history.folder import default_folder, identity_of
 from l3book.history.indexing import Indexing
 from l3book.history.indexing_process import IndexingProcess
-from l3book.history.recording import OFF, AnyIndexing, AnyRecording, Recording, Unrecorded
+from l3book.history.recording import OFF, AnyIndexing, AnyRecording, Recording, Unrecorded, without_folder
 from l3book.history.uri import store_of
 from l3book.sources import AnySource, is_connector
 
@@ -51,7 +51,8 @@ def begin(settings: "Settings", source: AnySource, epoch: int) -> Beginning:
         if settings.history is not None:
             raise
         state: Literal["taken", "unavailable"] = "taken" if isinstance(error, HistoryLockedError) else "unavailable"
-        return Beginning(Market(epoch=epoch, watch=is_live), Unrecorded(state, f"not recorded: {error}"))
+        told = f"not recorded: {without_folder(str(error), folder)}"
+        return Beginning(Market(epoch=epoch, watch=is_live), Unrecorded(state, told, f"not recorded: {error}"))
     _say_what_was_found(folder, recorder.recovered)
     recording = Recording(folder, recorder, indexing, settings, is_live=is_live)
     identity = identity_of(source.uri, settings.gateway)

@@ -4,15 +4,17 @@ import contextlib
 import itertools
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias, cast
 
-from l3book._core import Deriver, Log, NotRecordedError, Past, UnknownInstrumentError
+import msgspec
+
+from l3book._core import Deriver, Log, NotRecordedError, Past
 from l3book.config import Settings
 from l3book.formats import BytesWriter, CsvWriter, ParquetWriter, Writer
 from l3book.history.stretch import rows_of
-from l3book.workers import Pool
+from l3book.workers import Patience, Pool, in_worker
 
 ExportFormat: TypeAlias = Literal["dbn", "csv", "parquet"]
 ExportSchema: TypeAlias = Literal[
@@ -43,6 +45,8 @@ PENDING_MAX = 4
 
 _FILE_NAME = re.compile(r"([0-9a-f]{16})\.(dbn\.zst|csv|parquet)")
 _PART = ".part"
+_ABOUT = ".about"
+"""Ending of the small file beside each, which says whose it is, and what it holds."""
 
 
 class ExportTooLargeError(Exception):
@@ -63,12 +67,23 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """What a file was made for."""
+
+    owner: str
+    """Whose it is: he sees it among his, and may remove it."""
+    rows: int
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
 class Export:
     """One file that is there."""
 
     export_id: str
     path: Path
-    rows: int
+    bytes: int
+    about: About
 
     @property
     def media_type(self) -> str:
@@ -85,13 +100,21 @@ class Exports:
         self._settings = settings
         self._pool = Pool("l3book-export", THREADS, PENDING_MAX)
 
-    async def make(self, request: Request) -> Export:
-        """Write the file; older ones make way where there are too many.
+    async def make(self, owner: str, request: Request) -> Export:
+        """Write the file; older ones make way where there are too many. Given up when whoever waits is cancelled.
 
         Raises ExportTooLargeError, SeveralSessionsError, UnknownInstrumentError, AmbiguousInstrumentError,
         NotRecordedError, HistoryError, OSError and BusyError.
         """
-        return await self._pool.run(self._make, request)
+        return await self._pool.run_patiently(lambda patience: self._make(owner, request, patience))
+
+    async def of(self, owner: str) -> list[Export]:
+        """List the owner's files that are still there, oldest first."""
+        return await in_worker(self._of, owner)
+
+    async def remove(self, owner: str, export_id: str) -> bool:
+        """Remove one of the owner's files; -> whether there was one. Raises OSError."""
+        return await in_worker(self._remove, owner, export_id)
 
     def find(self, export_id: str) -> Path | None:
         """Find a file that is still there."""
@@ -105,7 +128,25 @@ class Exports:
         """Wait for the thread."""
         self._pool.close()
 
-    def _make(self, request: Request) -> Export:
+    def _of(self, owner: str) -> list[Export]:
+        found: list[tuple[int, Export]] = []
+        for path in self._folder.iterdir() if self._folder.is_dir() else ():
+            with contextlib.suppress(FileNotFoundError):
+                if (named := _FILE_NAME.fullmatch(path.name)) and (about := _about(path)) and about.owner == owner:
+                    stat = path.stat()
+                    found.append((stat.st_mtime_ns, Export(named[1], path, stat.st_size, about)))
+        return [export for _, export in sorted(found, key=lambda entry: entry[0])]
+
+    def _remove(self, owner: str, export_id: str) -> bool:
+        path = self.find(export_id)
+        about = _about(path) if path is not None else None
+        if path is None or about is None or about.owner != owner:
+            return False
+        _unlink(path)
+        return True
+
+    def _make(self, owner: str, request: Request, patience: Patience) -> Export:
+        patience.check()
         self._folder.mkdir(exist_ok=True)
         self._remove_unfinished()
         export_id = secrets.token_hex(ID_BYTES)
@@ -113,18 +154,23 @@ class Exports:
         part = path.with_name(path.name + _PART)
         try:
             with part.open("wb") as stream:
-                rows = _write(self._directory, request, _Bounded(stream, self._settings.export_bytes_max))
+                bounded = _Bounded(stream, self._settings.export_bytes_max)
+                about = About(owner, _write(self._directory, request, bounded, patience), request)
             # Not before: a request that fails must not cost a good file.
             self._make_room()
+            path.with_name(path.name + _ABOUT).write_bytes(msgspec.json.encode(asdict(about)))
             part.rename(path)
         finally:
             part.unlink(missing_ok=True)
-        return Export(export_id, path, rows)
+        return Export(export_id, path, path.stat().st_size, about)
 
     def _remove_unfinished(self) -> None:
         """Remove what a process that was killed left behind; there is one thread, so no other file is unfinished."""
         for path in self._folder.glob(f"*{_PART}"):
             path.unlink(missing_ok=True)
+        for path in self._folder.glob(f"*{_ABOUT}"):
+            if not path.with_name(path.name.removesuffix(_ABOUT)).exists():
+                path.unlink(missing_ok=True)
 
     def _make_room(self) -> None:
         """Remove the oldest, so that one more is not too many."""
@@ -135,7 +181,20 @@ class Exports:
                     kept.append((path.stat().st_mtime_ns, path))
         kept.sort()
         for _, path in kept[: max(0, len(kept) + 1 - self._settings.exports_max)]:
-            path.unlink(missing_ok=True)
+            _unlink(path)
+
+
+def _about(path: Path) -> About | None:
+    """Read what stands beside a file; None: nothing that can be read, so it is nobody's."""
+    try:
+        return msgspec.json.decode(path.with_name(path.name + _ABOUT).read_bytes(), type=About)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def _unlink(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.with_name(path.name + _ABOUT).unlink(missing_ok=True)
 
 
 def media_type_of(path: Path) -> str:
@@ -165,17 +224,18 @@ class _Bounded:
         return self._stream.tell()
 
 
-def _write(directory: Path, request: Request, stream: _Bounded) -> int:
+def _write(directory: Path, request: Request, stream: _Bounded, patience: Patience) -> int:
     """Write everything; -> how many rows."""
     past, log = Past(directory), Log(directory)
     first = _first_ordinal(past, log, request.start)
     end = max(first, past.ordinal_at(request.end))
     deriver = Deriver(request.schema, instrument=request.instrument)
-    pieces = rows_of(log, first, end, deriver, with_snapshot=request.with_snapshot)
+    pieces = rows_of(log, first, end, deriver, with_snapshot=request.with_snapshot, check=patience.check)
     # The first piece, before anything is written: only then the deriver knows whether anybody goes by the name.
     begun = next(pieces)
     if request.instrument is not None and not deriver.stats()["instruments"]:
-        raise UnknownInstrumentError(request.instrument)
+        # Nothing of it lies in there; raises where it was never recorded at all.
+        past.resolve(request.instrument)
     writer = _writer(request.to, stream, deriver)
     row_bytes, count = deriver.row_bytes, 0
     try:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, TypeVar
 
-from l3book._core import AmbiguousInstrumentError, Past, UnknownInstrumentError
+from l3book._core import AmbiguousInstrumentError, Past
 from l3book.config import Settings
 from l3book.digits import whole_number
 from l3book.etags import etag_of_json, etag_of_msgpack
@@ -69,12 +69,13 @@ class History:
     def resolve(self, instrument: str) -> "Book":
         """Find the (publisher_id, instrument_id) of a book that was recorded, be it gone by now.
 
+        The store's tables are asked first, then the log, which knows names that others have now.
         Raises UnknownInstrumentError or AmbiguousInstrumentError.
         """
         rows = self.store.instruments() if self.store is not None else []
         keys = [(row.publisher_id, row.instrument_id) for row in rows if _goes_by(row, instrument)]
         if not keys:
-            raise UnknownInstrumentError(instrument)
+            return self._past.resolve(instrument)
         if len(keys) > 1:
             error = AmbiguousInstrumentError(instrument)
             error.choices = keys

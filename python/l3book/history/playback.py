@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from l3book._core import L3BookError
 from l3book.sources.pacing import ReplayPacer
 from l3book.streams.fanout import Fanout
 
@@ -22,11 +23,17 @@ PlaybackState: TypeAlias = Literal["playing", "paused", "ended", "failed"]
 
 TURN_RECORDS_MAX = 16_384
 """Applied in one go, in milliseconds: then another replay has the thread."""
+STEP_RECORDS_MAX = 131_072
+"""A step goes so far in one go, in tens of milliseconds."""
 TURN_S_MIN = 0.01
 """As often as a subscription can be told anything."""
 TURN_S_MAX = 0.1
 END_TURN_S = 0.25
 """At the end of what is recorded: whether more has been since."""
+
+
+UNREADABLE = "what is recorded there cannot be read: the server's log says why"
+INTERNAL = "an unexpected error: the server's log has it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +132,37 @@ class Playback:
 
         `then` is called before anybody is told. Raises NotRecordedError, and stays where it is.
         """
-        async with self._moved(lambda: self._replay.seek(at), then):
+
+        def seek() -> bool:
+            self._replay.seek(at)
+            return True
+
+        async with self._moved(seek, then):
             self._reached_ts = max(at, self._position.ts_recv)
             if not self.is_paused:
                 self._start_clock()
 
     async def step(
-        self, instrument: str | tuple[int, int], events: int, then: Callable[[], None] | None = None
+        self,
+        instrument: str | tuple[int, int],
+        events: int,
+        then: Callable[[], None] | None = None,
+        is_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         """Pause, and go on until that book has completed so many more events; a negative number goes back.
 
-        `then` is called before anybody is told. Raises UnknownInstrumentError or AmbiguousInstrumentError.
+        `then` is called before anybody is told; the way there ends early once it is not wanted any more. Raises
+        UnknownInstrumentError or AmbiguousInstrumentError.
         """
-        async with self._moved(lambda: self._replay.step(instrument, events), then):
+        left = events
+
+        def step() -> bool:
+            nonlocal left
+            left -= self._replay.step(instrument, left, STEP_RECORDS_MAX)
+            return events <= 0 or left == 0 or self._replay.next_ts is None
+
+        # Piece by piece: in between other replays have their turns, and it is seen whether to go on.
+        async with self._moved(step, then, is_wanted):
             self._pacer, self._reached_ts = None, self._position.ts_recv
             self.pause()
 
@@ -149,15 +174,25 @@ class Playback:
             tell()
 
     @asynccontextmanager
-    async def _moved(self, move: Callable[[], object], then: Callable[[], None] | None) -> AsyncIterator[None]:
-        """Move it in a thread; the block is for what depends on where it is then, and comes before `then`."""
+    async def _moved(
+        self,
+        move: Callable[[], bool],
+        then: Callable[[], None] | None,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> AsyncIterator[None]:
+        """Move it in a thread, again and again until `move` says that it is there, or nobody wants it to be.
 
-        def moved() -> Position:
-            move()
-            return _position(self._replay)
+        The block is for what depends on where it is then, and comes before `then`.
+        """
+
+        def moved() -> tuple[bool, Position]:
+            is_there = move()
+            return is_there, _position(self._replay)
 
         async with self._turn, self.streams.held():
-            self._position = await self._pool.run(moved)
+            is_there = False
+            while not is_there and is_wanted():
+                is_there, self._position = await self._pool.run(moved)
             self.error = None
             yield
             if then is not None:
@@ -181,7 +216,7 @@ class Playback:
             except Exception as error:
                 log.exception("replay %s failed", self.playback_id)
                 self.pause()
-                self.error = str(error)
+                self.error = UNREADABLE if isinstance(error, L3BookError) else INTERNAL
                 continue
             await asyncio.sleep(wait_s)
 

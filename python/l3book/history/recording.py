@@ -32,7 +32,9 @@ class Unrecorded:
 
     state: Literal["off", "taken", "unavailable"]
     warning: str | None = None
-    """Why, unless nobody wanted it."""
+    """Why, unless nobody wanted it; as clients are told it, without the folder."""
+    warning_in_full: str | None = None
+    """The same for whoever has started the server."""
 
     @property
     def folder(self) -> None:
@@ -69,6 +71,8 @@ class Recording:
         self.folder = folder
         self.store = indexing.store
         """Where the tables made from the log can be asked for."""
+        self.warning_in_full: str | None = None
+        """Nothing is wrong with one that has just begun."""
         self._recorder = recorder
         self._indexing = indexing
         # A live source cannot be held up for long; others wait for as long as it takes.
@@ -78,8 +82,8 @@ class Recording:
 
     def condition(self) -> tuple[RecordingState, str | None]:
         """Whether records are being written, and what somebody should see to, if anything."""
-        recorder = self._recorder.stats()
-        return recorder["state"], _warning_of(recorder, self._indexing.stats())
+        recorder, indexing = self._stats()
+        return recorder["state"], _warning_of(recorder, indexing)
 
     def start(self) -> None:
         """Start what derives tables and checkpoints from the log."""
@@ -124,9 +128,18 @@ class Recording:
 
     def metrics(self) -> dict[str, Any]:
         """For the wire."""
-        recorder, indexing = self._recorder.stats(), self._indexing.stats()
+        recorder, indexing = self._stats()
         warning = _warning_of(recorder, indexing)
         return {"state": recorder.pop("state"), "warning": warning, "recorder": recorder, "indexing": indexing}
+
+    def _stats(self) -> tuple[dict[str, Any], Stats]:
+        """Of the recorder and the tables, as clients may see them."""
+        recorder, indexing = self._recorder.stats(), self._indexing.stats()
+        if recorder["error"] is not None:
+            recorder["error"] = without_folder(recorder["error"], self.folder)
+        if indexing["error"] is not None:
+            indexing = {**indexing, "error": without_folder(indexing["error"], self.folder)}
+        return recorder, indexing
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> str | None:
         """Write what waits, once nothing more is fed; -> what was not done within the time, if anything."""
@@ -147,6 +160,14 @@ class Recording:
             )
         log.info("history %s: %d records, all written", self.folder, stats["next_ordinal"])
         return None
+
+
+def without_folder(text: str, folder: Path) -> str:
+    """Say it for clients, whose business it is not where a history lies: files by their names in it."""
+    text = text.replace(f"{folder}/", "").replace(f"{folder}", "the history's folder")
+    for parent in list(folder.parents)[:-1]:
+        text = text.replace(f"{parent}/", "")
+    return text
 
 
 AnyRecording: TypeAlias = Recording | Unrecorded

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DAY_S = 86_400
 _SIDECARS = (".index", ".orders")
 _SEGMENT_ENDING = ".dbn.zst"
+_ASIDE_ENDING = f"{_SEGMENT_ENDING}.damaged"
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class Limits:
     days_max: int = 0
     """Since the last record of a segment was recorded, whatever times its records have."""
     bytes_max: int = 0
-    """Of the folder: log, checkpoints, and what SQLite and Parquet files hold."""
+    """Of the folder: log, what was damaged of it, checkpoints, and what SQLite and Parquet files hold."""
 
 
 @dataclass(slots=True)
@@ -71,6 +72,16 @@ class _Segment:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Aside:
+    """A damaged segment, as it was when a recorder found it and kept what was good of it under its own name."""
+
+    path: Path
+    first_ordinal: int
+    bytes: int
+    age_s: float
+
+
 class Retention:
     """Applies the limits to one folder, now and then, on one thread."""
 
@@ -99,9 +110,18 @@ class Retention:
             return False
         saved = checkpoints(self._folder)
         starts = [one["ordinal"] for one in (*saved, *history.sessions())]
-        count, aged = self._how_many(segments, saved, starts)
+        asides = self._asides()
+        if useless := [one for one in asides if one.age_s > self._age_s_max]:
+            self._remove_asides(useless)
+            return True
+        count, aged, is_over = self._how_many(segments, saved, starts, asides)
+        if is_over and not count and asides:
+            # Nothing of the log can go now: of what can only be looked at, the oldest.
+            self._remove_asides(asides[:1])
+            return True
         if count:
             self._remove(segments[:count], segments[count].first_ordinal, saved)
+            self._remove_asides([one for one in asides if one.first_ordinal < segments[count].first_ordinal])
         if segments[count].first_ordinal != self._kept_from:
             # Also at a start: whoever was at it before may not have come to this.
             self._remove_orphans(segments[count].first_ordinal)
@@ -109,35 +129,60 @@ class Retention:
             self._kept_from = segments[count].first_ordinal
         return count > 0
 
-    def _how_many(self, segments: list[_Segment], saved: list[dict[str, Any]], starts: list[int]) -> tuple[int, int]:
-        """How many of the oldest segments go; and how many of those for their age."""
+    @property
+    def _age_s_max(self) -> float:
+        return self._limits.days_max * DAY_S or float("inf")
+
+    def _how_many(
+        self, segments: list[_Segment], saved: list[dict[str, Any]], starts: list[int], asides: list[_Aside]
+    ) -> tuple[int, int, bool]:
+        """How many of the oldest segments go; how many of those for their age; whether it is still too much then."""
         position = self._store.position()
-        age_s_max = self._limits.days_max * DAY_S or float("inf")
         rows_bytes = self._store.bytes_used() if isinstance(self._store, SqliteStore) else 0
         used = sum(segment.bytes for segment in segments) + sum(one["bytes"] for one in saved) + rows_bytes
+        used += sum(one.bytes for one in asides)
         over = used - (self._limits.bytes_max or float("inf"))
         records = max(1, segments[-1].end_ordinal - segments[0].first_ordinal)
         count = aged = 0
+        is_over = over > 0
         for number, segment in enumerate(segments[:-1], 1):
-            is_old = segment.age_s > age_s_max
+            is_old = segment.age_s > self._age_s_max
             if not is_old and over <= 0:
-                return count, aged
+                return count, aged, is_over
             # Rows of records that are not derived yet could never be.
             if segment.end_ordinal > position:
-                return count, aged
+                return count, aged, is_over
             over -= segment.bytes + rows_bytes * (segment.end_ordinal - segment.first_ordinal) / records
             over -= sum(one["bytes"] for one in saved if segment.first_ordinal <= one["ordinal"] < segment.end_ordinal)
+            over -= sum(one.bytes for one in asides if segment.first_ordinal <= one.first_ordinal < segment.end_ordinal)
             if any(segment.end_ordinal <= start <= position for start in starts):
                 count = number
                 aged = number if is_old else aged
-        if over > 0 and not self._has_complained:
+                is_over = over > 0
+        if over > 0 and not asides and not self._has_complained:
             self._has_complained = True
             log.warning(
                 "history %s: larger than allowed, and nothing more can be removed: "
                 "expected the newest segment, a checkpoint and the records after it to fit",
                 self._folder,
             )
-        return count, aged
+        return count, aged, is_over
+
+    def _asides(self) -> list[_Aside]:
+        found = []
+        for path in self._folder.glob(f"log/*/*/*{_ASIDE_ENDING}"):
+            stem = path.name.removesuffix(_ASIDE_ENDING)
+            if stem.isdigit():
+                stat = path.stat()
+                found.append(_Aside(path, int(stem), stat.st_size, time.time() - stat.st_mtime))
+        return sorted(found, key=lambda one: one.first_ordinal)
+
+    def _remove_asides(self, asides: list[_Aside]) -> None:
+        for one in asides:
+            one.path.unlink(missing_ok=True)
+            _remove_if_empty(one.path.parent)
+            log.info("history %s: removed the damaged %s, %d bytes", self._folder, one.path.name, one.bytes)
+            self.removed.bytes += one.bytes
 
     def _remove(self, segments: list[_Segment], kept_from: int, saved: list[dict[str, Any]]) -> None:
         useless = [one for one in saved if one["ordinal"] < kept_from]
@@ -193,5 +238,5 @@ def _sidecars(segment: Path) -> list[Path]:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    if not any(folder.iterdir()):
+    if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()

@@ -43,7 +43,7 @@ _LEVEL = (
 _MINUTE = ("INSERT OR IGNORE INTO level_minutes", "")
 _INSERT_BOOK = """
 INSERT INTO books (publisher_id, instrument_id, symbol) VALUES (?, ?, ?)
-    ON CONFLICT DO UPDATE SET symbol = excluded.symbol
+    ON CONFLICT DO UPDATE SET symbol = ifnull(excluded.symbol, symbol)
 """
 _NEWEST_SECOND = """
 SELECT max(max(

@@ -1,6 +1,6 @@
 //! MBO records in, rows out.
 
-use dbn::{Metadata, UNDEF_PRICE, UNDEF_TIMESTAMP};
+use dbn::{Metadata, SType, SymbolMapping, UNDEF_PRICE, UNDEF_TIMESTAMP};
 
 use super::{bars::Bar, csv, header, ladder::Ladder, quotes::Last, rows, schema::Schema};
 use crate::{
@@ -147,12 +147,23 @@ impl Deriver {
         self.metadata.as_ref()
     }
 
-    /// The bytes a DBN stream of the rows begins with; nothing before the input's metadata or first record.
+    /// The bytes a DBN stream of the rows begins with; nothing before the input's metadata or first record. Of rows of some
+    /// instruments only, with the symbols of those that are known by then.
     ///
     /// # Errors
     /// If the metadata cannot be encoded.
     pub fn header(&self) -> dbn::Result<Option<Vec<u8>>> {
-        self.metadata.as_ref().map(metadata::bytes).transpose()
+        let Some(metadata) = &self.metadata else { return Ok(None) };
+        let wanted: Vec<String> =
+            self.instruments.iter().filter(|one| one.is_wanted).map(|one| one.key.instrument_id.to_string()).collect();
+        if self.only.is_none() || wanted.is_empty() || metadata.stype_out != SType::InstrumentId {
+            return metadata::bytes(metadata).map(Some);
+        }
+        let is_wanted = |mapping: &SymbolMapping| {
+            let is_name = matches!(&self.only, Some(Name::Text(name)) if *name == mapping.raw_symbol);
+            is_name || mapping.intervals.iter().any(|interval| wanted.contains(&interval.symbol))
+        };
+        metadata::bytes(&header::narrowed(metadata, is_wanted)).map(Some)
     }
 
     /// Rows as CSV, as Databento writes it.

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use dbn::{Metadata, SType, VersionUpgradePolicy};
+use dbn::{Metadata, SType, SymbolMapping, VersionUpgradePolicy};
 
 use super::schema::Schema;
 use crate::{metadata::dataset_of, record::MboMsg};
@@ -15,6 +15,15 @@ pub(super) fn derived(input: &Metadata, schema: Schema) -> Metadata {
     // Rows carry no ts_out, and a limit counted the input's records.
     metadata.ts_out = false;
     metadata.limit = None;
+    metadata
+}
+
+/// The same with the mappings of some only, and the symbols that these are of: rows of one instrument name no others.
+pub(super) fn narrowed(metadata: &Metadata, is_wanted: impl Fn(&SymbolMapping) -> bool) -> Metadata {
+    let mut metadata = metadata.clone();
+    metadata.mappings.retain(is_wanted);
+    let Metadata { symbols, mappings, .. } = &mut metadata;
+    symbols.retain(|symbol| mappings.iter().any(|mapping| mapping.raw_symbol == *symbol));
     metadata
 }
 

@@ -5,10 +5,14 @@ use dbn::{Metadata, MetadataBuilder, SType, Schema};
 use super::{
     error::HistoryError,
     frame::Run,
-    index::flags,
+    index::{Entry, flags},
     log::{Frame, Log},
 };
-use crate::{metadata, symbols::Symbols};
+use crate::{
+    metadata,
+    record::{MBO_BYTES, read_mbo},
+    symbols::Symbols,
+};
 
 fn metadata_of(dataset: &str, schema: Option<Schema>, start: u64, symbols: &Symbols) -> Metadata {
     MetadataBuilder::new()
@@ -28,8 +32,30 @@ pub(super) fn segment_head(dataset: &str, start: u64, symbols: &Symbols) -> Vec<
 }
 
 impl Log {
-    /// The metadata of a stream of nothing but the MBO records of these ordinals, with all symbols that are known of them;
-    /// nothing if there are none.
+    /// The earliest ts_recv of those records of a frame that have one of these ordinals.
+    fn earliest(&self, at: usize, start: u64, end: u64) -> Result<u64, HistoryError> {
+        let Entry { first_ordinal, ts_recv, .. } = self.frames()[at].entry;
+        if start <= first_ordinal && self.frames()[at].entry.end_ordinal() <= end {
+            return Ok(ts_recv.min);
+        }
+        let plain = self.read_frame(at)?;
+        let (mut rest, mut ordinal, mut earliest) = (&plain[..], first_ordinal, u64::MAX);
+        while let Ok(run) = Run::of(rest) {
+            rest = &rest[run.bytes().len()..];
+            if let Run::Records(records) = run {
+                for record in records.chunks_exact(MBO_BYTES) {
+                    if (start..end).contains(&ordinal) {
+                        earliest = earliest.min(read_mbo(record).ts_recv);
+                    }
+                    ordinal += 1;
+                }
+            }
+        }
+        Ok(if earliest == u64::MAX { ts_recv.min } else { earliest })
+    }
+
+    /// The metadata of a stream of nothing but the MBO records of these ordinals, with all symbols that are known of them,
+    /// from the earliest ts_recv of the first frame's records among them; nothing if there are none.
     ///
     /// # Errors
     /// If the log cannot be read or is damaged.
@@ -61,6 +87,9 @@ impl Log {
             }
         }
         let dataset = &self.segments()[frame.segment].dataset;
-        Ok(Some(metadata_of(dataset, Some(Schema::Mbo), frame.entry.ts_recv.min, &symbols)))
+        let mut metadata = metadata_of(dataset, Some(Schema::Mbo), self.earliest(first, start, end)?, &symbols);
+        // Whoever asks for all of a log asks for every symbol of it.
+        metadata.symbols = metadata.mappings.iter().map(|mapping| mapping.raw_symbol.clone()).collect();
+        Ok(Some(metadata))
     }
 }

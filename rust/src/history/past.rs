@@ -185,6 +185,22 @@ impl Past {
         Ok(key)
     }
 
+    /// The book that goes by a name in the newest session in which any does, whatever times are in force.
+    ///
+    /// # Errors
+    /// If none does, or several do, or the log cannot be read.
+    pub fn resolve(&self, name: &Name) -> Result<Key, PastError> {
+        let known = self.refresh()?;
+        let mut unknown = PastError::Lookup(Market::new(Rules::default()).lookup(name).expect_err("no book"));
+        for reach in known.reaches.iter().rev() {
+            match self.name(&known, &reach.session, name, &mut Market::new(Rules::default())) {
+                Err(PastError::Lookup(error @ LookupError::Unknown(..))) => unknown = error.into(),
+                outcome => return outcome,
+            }
+        }
+        Err(unknown)
+    }
+
     /// Where a time (ts_event, ns) lies: the ordinal of the first record of its session that is later, or that after the
     /// last.
     ///

@@ -129,11 +129,18 @@ impl Replay {
         Ok(taken)
     }
 
-    /// Goes on until one book has completed so many more events, or back by so many; says how many it were.
+    /// Goes on until one book has completed so many more events, by at most so many records, or back by so many; says how
+    /// many it were.
     ///
     /// # Errors
     /// If no single book goes by that name, or the log cannot be read there.
-    pub fn step(&mut self, market: &mut impl Lender, name: &Name, events: i64) -> Result<i64, PastError> {
+    pub fn step(
+        &mut self,
+        market: &mut impl Lender,
+        name: &Name,
+        events: i64,
+        records_max: usize,
+    ) -> Result<i64, PastError> {
         let mut found = None;
         market.lend(&mut |market| {
             let key = market.lookup(name);
@@ -143,17 +150,20 @@ impl Replay {
         if events < 0 {
             return Ok(self.step_back(market, key, seq, events.unsigned_abs())?);
         }
-        let (mut seq, mut done) = (seq, 0);
-        while done < events {
+        let (mut seq, mut done, mut left) = (seq, 0, records_max);
+        while done < events && left > 0 {
             let mut is_there = false;
             // Up to the next record of the book: whether that completed an event, only the book can tell.
             self.walk(market, |records| {
                 if is_there {
                     return 0;
                 }
-                let own = records.iter().position(|record| Key::of(record) == key);
+                let allowed = &records[..records.len().min(left)];
+                let own = allowed.iter().position(|record| Key::of(record) == key);
                 is_there = own.is_some();
-                own.map_or(records.len(), |at| at + 1)
+                let wanted = own.map_or(allowed.len(), |at| at + 1);
+                left -= wanted;
+                wanted
             })?;
             let mut now = 0;
             market.lend(&mut |market| now = market.book(key).map_or(0, |book| book.moment().seq));

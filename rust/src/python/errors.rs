@@ -157,7 +157,10 @@ impl From<HistoryError> for PyErr {
                 let pid = Python::attach(|py| object(py, pid));
                 raise(|e| &e.history_locked, message, vec![("pid", pid)])
             }
-            HistoryError::NotRecorded { .. } => raise(|e| &e.not_recorded, message, vec![]),
+            HistoryError::NotRecorded { what, .. } => {
+                let what = Python::attach(|py| object(py, what));
+                raise(|e| &e.not_recorded, message, vec![("what", what)])
+            }
             _ => raise(|e| &e.history, message, vec![]),
         }
     }

@@ -267,3 +267,37 @@ def test_the_folder_may_be_named_from_where_one_stands(
     make_old(history.segments()[:2], 8)
     checkpoint(tmp_path, history.segments()[2]["first_ordinal"])
     assert Retention(relative, store, Limits(days_max=7)).apply(history)
+
+
+def test_damaged_segments_that_were_set_aside_go_with_what_is_as_old(
+    tmp_path: Path, store: SqliteStore, history: Log
+) -> None:
+    segments = history.segments()
+    asides = [Path(f"{one['path']}.damaged") for one in (segments[0], segments[-1])]
+    for path in asides:
+        path.write_bytes(bytes(1_000))
+    checkpoint(tmp_path, segments[2]["first_ordinal"])
+    make_old(segments[:2], days=3)
+    assert Retention(tmp_path, store, Limits(days_max=2)).apply(history)
+    assert [path.exists() for path in asides] == [False, True]
+    os.utime(asides[1], (0, 0))
+    assert Retention(tmp_path, store, Limits(days_max=2)).apply(history)
+    assert not asides[1].exists()
+    assert history.segments()[-1]["end_ordinal"] == segments[-1]["end_ordinal"]
+
+
+def test_damaged_segments_count_and_go_before_a_limit_is_said_to_be_too_low(
+    tmp_path: Path, store: SqliteStore, history: Log, caplog: pytest.LogCaptureFixture
+) -> None:
+    used = sum(one["bytes"] for one in history.segments()) + store.bytes_used()
+    sidecars = sum(path.stat().st_size for path in (tmp_path / "log").rglob("*.index"))
+    sidecars += sum(path.stat().st_size for path in (tmp_path / "log").rglob("*.orders"))
+    aside = Path(f"{history.segments()[-1]['path']}.damaged")
+    aside.write_bytes(bytes(500_000))
+    retention = Retention(tmp_path, store, Limits(bytes_max=used + sidecars + 100_000))
+    # Without a checkpoint nothing else can go.
+    assert retention.apply(history)
+    assert not aside.exists()
+    assert retention.removed.bytes == 500_000
+    assert "larger than allowed" not in caplog.text
+    assert not retention.apply(history)

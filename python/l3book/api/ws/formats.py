@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import msgspec
 
+from l3book.api.faults import sentence
 from l3book.streams.update import Update
 from l3book.wire import Answer, AnyCommand, Channel, CommandId, IntervalMs
 
@@ -71,9 +72,10 @@ class Format:
         try:
             return self._decode(message)
         except msgspec.ValidationError as error:
-            raise BadOpError(_told(str(error)), self._id_of(message)) from None
-        except msgspec.DecodeError as error:
-            raise MalformedError(f"not {self.subprotocol}: {error}") from None
+            raise BadOpError(sentence(str(error), "the message", _CHOICES), self._id_of(message)) from None
+        except msgspec.DecodeError:
+            expected = "JSON" if self.is_text else "MessagePack"
+            raise MalformedError(f"no {expected}: the subprotocol is {self.subprotocol}") from None
         except RecursionError:
             raise BadOpError("nested too deeply", None) from None
 
@@ -98,12 +100,6 @@ class Format:
             return self._decode_id(data).id
         except (msgspec.MsgspecError, RecursionError):
             return None
-
-
-def _told(fault: str) -> str:
-    """Add what was expected, where the fault is in a field of few values."""
-    field = fault.partition("`$.")[2].rstrip("`")
-    return f"{fault}: expected {', '.join(map(str, _CHOICES[field]))}" if field in _CHOICES else fault
 
 
 def framed(opcode: int, payload: bytes) -> bytes:

@@ -247,7 +247,7 @@ class Session:
             case Seek():
                 await traveller.seek(op.at, acknowledge)
             case Step():
-                await traveller.step(self._book_of(op), op.events, acknowledge)
+                await traveller.step(self._book_of(op), op.events, acknowledge, lambda: not self._outlet.is_over)
             case Pause():
                 traveller.known_playback().pause()
                 acknowledge()

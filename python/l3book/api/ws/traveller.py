@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from l3book._core import AmbiguousInstrumentError, HistoryError, NotRecordedError, UnknownInstrumentError
+from l3book.api.past_problems import unreadable
 from l3book.api.ws.refusal import Refusal
 from l3book.history.replays import TooManyReplaysError
 from l3book.times import parse_time_ns
@@ -59,9 +60,18 @@ class Traveller:
         playback = self.known_playback()
         await self._asked(playback.seek(_time(at, "at"), then))
 
-    async def step(self, instrument: str | tuple[int, int], events: int, then: Callable[[], None]) -> None:
-        """Go on by so many events; `then` is called before anything is told of it. Raises Refusal."""
-        await self._asked(self.known_playback().step(instrument, events, then))
+    async def step(
+        self,
+        instrument: str | tuple[int, int],
+        events: int,
+        then: Callable[[], None],
+        is_wanted: Callable[[], bool],
+    ) -> None:
+        """Go on by so many events, as long as that is wanted; `then` is called before anything is told of it.
+
+        Raises Refusal.
+        """
+        await self._asked(self.known_playback().step(instrument, events, then, is_wanted))
 
     def known_playback(self) -> "Playback":
         """Return the replay. Raises Refusal where the socket is in none."""
@@ -120,7 +130,7 @@ class Traveller:
         except TooManyReplaysError as error:
             raise Refusal("too_many_replays", str(error)) from None
         except NotRecordedError as error:
-            raise Refusal("not_recorded", str(error)) from None
+            raise Refusal("not_recorded", error.what) from None
         except UnknownInstrumentError as error:
             raise Refusal("unknown_instrument", f"no book goes by {error} there") from None
         except AmbiguousInstrumentError as error:
@@ -128,7 +138,7 @@ class Traveller:
         except BusyError as error:
             raise Refusal("history_busy", str(error)) from None
         except HistoryError as error:
-            raise Refusal("history_damaged", str(error)) from None
+            raise Refusal("history_damaged", unreadable(error)) from None
 
 
 def _time(text: str, name: str) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from l3book.history.retrying import tried_again
+from l3book.history.retrying import ERROR_CHARACTERS_MAX, tried_again
 from l3book.history.store import StoreError
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ Result = TypeVar("Result")
 
 CONNECT_TIMEOUT_S = 10
 ANSWER_TIMEOUT_S = 120
-ERROR_CHARACTERS_MAX = 300
 
 # What ClickHouse says when it cannot take anything just now. All else it says of the statement or the rows, which would
 # fail again: https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp
@@ -120,7 +119,7 @@ class Connection:
         )
 
     def _tried_again(self, work: Callable[[], object]) -> None:
-        self._guarded(lambda: tried_again(work, is_transient, self._retries_s_max, self._closing))
+        self._guarded(lambda: tried_again(work, is_transient, self._retries_s_max, self._closing, str(self.target)))
 
     def _guarded(self, work: Callable[[], Result]) -> Result:
         from clickhouse_connect.driver.exceptions import ClickHouseError

@@ -160,7 +160,8 @@ class ClickHouseStore:
                     "publisher_id": publisher_id,
                     "instrument_id": instrument_id,
                     "symbol": symbol,
-                    "ordinal": batch.end_ordinal,
+                    # One without a name takes the place of none that has one.
+                    "ordinal": batch.end_ordinal if symbol is not None else 0,
                 }
                 for publisher_id, instrument_id, symbol in batch.instruments
             ],

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from l3book.history.retrying import tried_again
+from l3book.history.retrying import ERROR_CHARACTERS_MAX, tried_again
 from l3book.history.store import StoreError
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ READERS_MAX = 4
 CONNECT_TIMEOUT_S = 10
 READER_TIMEOUT_S = 30
 """Until a reader has a connection of its own."""
-ERROR_CHARACTERS_MAX = 300
 
 # Classes of SQLSTATE in which the server says that it cannot just now: connection, resources, operator (it is stopped,
 # or starts up), rollback for a conflict. All else it says of the statement or the rows, which would fail again.
@@ -68,7 +67,9 @@ class Connections:
     def write(self, work: "Callable[[Psycopg[TupleRow]], Result]") -> Result:
         """Do it in a transaction; all of it again, on a new connection, where it was cut off."""
         with self._guarded():
-            return tried_again(lambda: self._in_transaction(work), is_transient, self._retries_s_max, self._closing)
+            return tried_again(
+                lambda: self._in_transaction(work), is_transient, self._retries_s_max, self._closing, self._place
+            )
 
     def _in_transaction(self, work: "Callable[[Psycopg[TupleRow]], Result]") -> Result:
         import psycopg

@@ -251,7 +251,8 @@ class PostgresStore:
         for publisher_id, instrument_id, symbol in instruments:
             ((self._books[publisher_id, instrument_id],),) = writer.execute(
                 f"INSERT INTO {SCHEMA}.books (publisher_id, instrument_id, symbol) VALUES (%s, %s, %s)"
-                " ON CONFLICT (publisher_id, instrument_id) DO UPDATE SET symbol = excluded.symbol RETURNING book",
+                " ON CONFLICT (publisher_id, instrument_id) DO UPDATE"
+                " SET symbol = coalesce(excluded.symbol, books.symbol) RETURNING book",
                 (publisher_id, instrument_id, symbol),
             ).fetchall()
 

@@ -44,7 +44,9 @@ impl Instruments {
         let mut news = Vec::new();
         for (key, _) in market.books() {
             let symbol: Option<Box<str>> = market.symbol(key).map(Into::into);
-            if self.told.get(&key) != Some(&symbol) {
+            let told = self.told.get(&key);
+            // A later session may not say it again.
+            if told.is_none_or(|told| symbol.is_some() && *told != symbol) {
                 self.told.insert(key, symbol.clone());
                 news.push(Instrument { key, symbol });
             }

@@ -82,6 +82,8 @@ impl Makers {
             }
             Item::Session { ordinal, uri } => {
                 self.maker.end_session(&self.shadow.market);
+                // With the session its books go, and what they were called.
+                self.tell_instruments(batch);
                 if *ordinal > self.next_ordinal() {
                     note_hole(batch, self.next_ordinal(), *ordinal, MISSING);
                 }
@@ -165,7 +167,13 @@ impl Makers {
         batch.rows = self.maker.take(&self.shadow.market);
         let unfinished = [self.maker.resume_ordinal(), self.sessions.resume_ordinal()];
         batch.resume_ordinal = unfinished.into_iter().flatten().min().unwrap_or(batch.end_ordinal);
-        batch.instruments = self.instruments.news(&self.shadow.market, self.shadow.head().ts_recv);
+        self.tell_instruments(batch);
+    }
+
+    fn tell_instruments(&mut self, batch: &mut Batch) {
+        let news = self.instruments.news(&self.shadow.market, self.shadow.head().ts_recv);
+        batch.instruments.retain(|told| news.iter().all(|new| new.key != told.key));
+        batch.instruments.extend(news);
     }
 }
 

@@ -97,6 +97,14 @@ impl Past {
         Ok(BookSnapshot(self.view(py, instrument, at, level, depth)?))
     }
 
+    /// The (publisher_id, instrument_id) that goes by a name in the newest session in which any does. Raises
+    /// UnknownInstrumentError, AmbiguousInstrumentError.
+    fn resolve(&self, py: Python<'_>, instrument: &Bound<'_, PyAny>) -> PyResult<(u16, u32)> {
+        let name = parse_name(instrument)?;
+        let key = py.detach(|| self.0.resolve(&name)).map_err(past_error)?;
+        Ok((key.publisher_id, key.instrument_id))
+    }
+
     /// Where a time (ts_event, ns) lies: the ordinal of the first record that is later. Raises NotRecordedError.
     fn ordinal_at(&self, py: Python<'_>, at: u64) -> PyResult<u64> {
         Ok(py.detach(|| self.0.ordinal_at(at))?)

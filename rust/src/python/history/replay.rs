@@ -81,10 +81,19 @@ impl Replay {
     }
 
     /// Goes on until one book has completed so many more events, or back (negative) by so many; returns how many it
-    /// were: fewer at the log's end or the session's beginning. Raises UnknownInstrumentError.
-    fn step(&self, py: Python<'_>, instrument: &Bound<'_, PyAny>, events: i64) -> PyResult<i64> {
+    /// were: fewer at the log's end or the session's beginning, or where `records_max` records were not enough to go on.
+    /// Raises UnknownInstrumentError.
+    #[pyo3(signature = (instrument, events, records_max=None))]
+    fn step(
+        &self,
+        py: Python<'_>,
+        instrument: &Bound<'_, PyAny>,
+        events: i64,
+        records_max: Option<usize>,
+    ) -> PyResult<i64> {
         let name = parse_name(instrument)?;
-        self.moved(py, |replay, market| replay.step(market, &name, events)).map_err(past_error)
+        let records_max = records_max.unwrap_or(usize::MAX);
+        self.moved(py, |replay, market| replay.step(market, &name, events, records_max)).map_err(past_error)
     }
 
     /// ts_recv (ns) of the last record; 0 before the first.
