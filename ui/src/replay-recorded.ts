@@ -7,8 +7,8 @@ import { RecordedLine } from "./replay-line";
 
 /** The end of what is recorded moves on. */
 const INTERVAL_MS = 5_000;
-/** A server without a history may be started again with one. */
-const NONE_INTERVAL_MS = 15_000;
+/** States of the recording in which there is no history to ask for, as `/v1/metrics` tells them. */
+const WITHOUT = ["off", "taken", "unavailable"];
 const HTTP_NOT_IMPLEMENTED = 501;
 
 export class Recorded {
@@ -31,10 +31,13 @@ export class Recorded {
     this.#changed = changed;
   }
 
-  /** To be called often: asks when it is time to. */
-  refresh(nowMs: number): void {
-    const intervalMs = this.isNone ? NONE_INTERVAL_MS : INTERVAL_MS;
-    if (this.#isAsking || nowMs - this.#askedAtMs < intervalMs) return;
+  /** To be called often: asks when it is time to, and not where the answer would be that there is none. */
+  refresh(nowMs: number, recording: Metrics["recording"]): void {
+    if (WITHOUT.includes(recording.state)) {
+      if (this.line !== null || !this.isNone) this.#none();
+      return;
+    }
+    if (this.#isAsking || nowMs - this.#askedAtMs < INTERVAL_MS) return;
     this.#askedAtMs = nowMs;
     this.#isAsking = true;
     void this.#request("/v1/history")
@@ -50,9 +53,11 @@ export class Recorded {
       });
   }
 
-  /** Another server answers: what was told is of the one before. */
-  askAgain(): void {
-    this.#askedAtMs = -Infinity;
+  #none(): void {
+    this.line = null;
+    this.problem = null;
+    this.isNone = true;
+    this.#changed();
   }
 
   #take(answer: Answer, nowMs: number): void {

@@ -94,7 +94,7 @@ export class ReplayPane implements Pane {
   }
 
   write(state: State, nowMs: number): void {
-    if (state.link.state === "open") this.#recorded.refresh(nowMs);
+    if (state.link.state === "open" && state.metrics !== null) this.#recorded.refresh(nowMs, state.metrics.recording);
     const { replay } = state;
     if (replay !== null && replay.speed !== this.#speedTold) {
       this.#speedTold = this.#commands.speed = replay.speed;

@@ -1,0 +1,133 @@
+"""The health strip and the performance page: what they say is what the server measures."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from page_reading import MISSING, number, wait_until
+from playwright.sync_api import Page, ViewportSize, expect
+
+from running import RunningServer
+
+Serve = Callable[..., RunningServer]
+OpenPage = Callable[..., Page]
+Screenshot = Callable[[Page, str], None]
+
+# What the page was answered last, and what it says of it, read in one step of its script.
+_STRIP = """() => Object.fromEntries([...document.querySelectorAll('.health-strip .value')]
+  .map((value) => [value.dataset.testid, [value.textContent, value.title]]))"""
+
+COLUMNS = {
+    "throughput": ("messagesPerS", "eventsPerS"),
+    "data": ("bytesPerS",),
+    "apply": ("applyP99Ns", "applyP90Ns", "applyP50Ns"),
+    "lag": ("loopP99Ms",),
+    "levels": ("bidLevels", "askLevels"),
+    "spread": ("spread",),
+    "clients": ("clients", "subscriptions"),
+    "sent": ("sentPerS",),
+    "frames": ("framesPerS", "updatesPerS"),
+    "paint": ("paintMaxMs", "paintMeanMs"),
+}
+
+
+def answered(page: Page) -> list[dict[str, Any]]:
+    """Every answer of /v1/metrics that the page gets from here on."""
+    answers: list[dict[str, Any]] = []
+    page.on("response", lambda response: answers.append(response.json()) if "/v1/metrics" in response.url else None)
+    return answers
+
+
+def test_the_strip_says_what_the_server_measures(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot, simulated: Callable[..., Any]
+) -> None:
+    server = serve("--source", f"file:{simulated('--instruments', '2')}")
+    server.wait_for_state("ended")
+    server.get("/v1/books/SYN0").raise_for_status()
+    page = open_page(server.url)
+    wait_until(page, "text('source-state') === 'ended' && text('checksum') === 'matches'")
+    metrics = server.metrics()
+    said = page.evaluate(_STRIP)
+    assert number(said["books"][0]) == metrics["books"] == 2
+    assert number(said["resting-orders"][0]) == metrics["orders"]
+    assert said["source-uri"][1] == metrics["source"]["uri"]
+    for name in ("apply", "snapshot"):
+        for percentile in ("p50", "p90", "p99"):
+            assert said[f"{name}-{percentile}"][1] == f"{metrics['latency'][name][f'{percentile}_ns']} ns"
+    assert said["recording"][0] == metrics["history"]["state"] == "off"
+    assert said["records-lost"][0] == said["reconnects"][0] == said["source-lag"][0] == MISSING
+    assert number(said["conflated"][0]) == metrics["websocket"]["conflated"]
+    assert number(said["checked"][0]) >= 1
+    assert number(said["resyncs"][0]) == 0
+    page.get_by_test_id("counters").click()
+    for name, count in metrics["counters"].items():
+        expect(page.locator(f'[data-counter="{name}"]')).to_have_text(f"{count:,}")
+    expect(page.locator('[data-counter="total_messages"]')).to_have_text(f"{metrics['totals']['messages']:,}")
+    screenshot(page, "health")
+
+
+def test_charts_have_data(serve: Serve, open_page: OpenPage, screenshot: Screenshot) -> None:
+    server = serve("--source", "synthetic:?instruments=3")
+    server.wait_until_ready()
+    requests: list[str] = []
+    page = open_page("about:blank")
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(server.url)
+    wait_until(page, "/^[0-9.]+k$/.test(text('messages-per-s'))")
+    assert not [url for url in requests if "performance" in url], "the book's page does not load the charts"
+    page.goto(f"{server.url}/#instrument=SYN0&view=performance")
+    pane = page.get_by_test_id("performance-pane")
+    expect(pane).to_be_visible()
+    for chart, columns in COLUMNS.items():
+        expect(page.get_by_test_id(f"chart-{chart}").locator("canvas")).to_be_visible()
+        for column in columns:
+            cell = page.locator(f'[data-testid="chart-{chart}"] [data-column="{column}"] td').first
+            expect(cell).to_have_text(re.compile("[0-9]"))
+    page.wait_for_timeout(4_000)
+    newest = page.locator('[data-column="messagesPerS"] td').first
+    assert number((newest.text_content() or "").removesuffix(" /s").split(".")[0]) > 0
+    inked = page.locator(".time-plot canvas").evaluate_all(
+        """(canvases) => canvases.map((canvas) => {
+          const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+          return data.some((value) => value > 0);
+        })"""
+    )
+    assert len(inked) > len(COLUMNS)
+    assert all(inked)
+    screenshot(page, "performance-dark")
+    page.keyboard.press("t")
+    page.wait_for_timeout(500)
+    screenshot(page, "performance-light")
+    assert not complaints, "among these would be violations of the content security policy"
+
+
+def test_cursors_of_all_charts_stand_at_one_time(serve: Serve, open_page: OpenPage, screenshot: Screenshot) -> None:
+    server = serve("--source", "synthetic:")
+    server.wait_until_ready()
+    page = open_page(f"{server.url}/#view=performance")
+    cell = page.locator('[data-column="messagesPerS"] td').first
+    expect(cell).to_have_text(re.compile("[0-9]"))
+    page.wait_for_timeout(3_000)
+    over = page.locator('[data-testid="chart-throughput"] .u-over')
+    box = over.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] - 3, box["y"] + box["height"] / 2)
+    expect(page.get_by_test_id("tip")).to_contain_text("messages")
+    expect(page.get_by_test_id("tip")).to_contain_text("/s")
+    heads = page.locator(".time-chart thead th:nth-child(2)")
+    expect(heads.first).to_have_text(re.compile(r"^\d\d:\d\d:\d\d$"))
+    assert len(set(heads.all_text_contents())) == 1
+    screenshot(page, "performance-cursor")
+    page.mouse.move(1, 1)
+    expect(heads.first).to_have_text("now")
+
+
+def test_the_performance_page_fits_a_phone(serve: Serve, open_page: OpenPage, screenshot: Screenshot) -> None:
+    server = serve("--source", "synthetic:")
+    server.wait_until_ready()
+    page = open_page(f"{server.url}/#view=performance", ViewportSize(width=320, height=800))
+    expect(page.locator('[data-column="messagesPerS"] td').first).to_have_text(re.compile("[0-9]"))
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320, "no sideways scrolling"
+    screenshot(page, "performance-320")
