@@ -215,6 +215,10 @@ export class InspectorPane implements Pane {
     this.#fact("placed", placed.short === MISSING ? MISSING : (placed.exact.split(" · ")[0] ?? MISSING));
     setTitle(this.#frame.facts.placed, placed.exact);
     this.#fact("ahead", place === null ? MISSING : inQueue(place.ordersAhead, place.sizeAhead));
+    for (const fact of ["placed", "ahead", "behind"] as const) {
+      const row = this.#frame.facts[fact].parentElement;
+      if (row !== null) setHidden(row, place === null && (fact !== "placed" || seen === null));
+    }
     this.#fact("behind", place === null ? MISSING : inQueue(place.ordersBehind, place.sizeBehind));
     setHidden(bar, place === null);
     if (place === null || size === undefined) return;

@@ -11,7 +11,7 @@ const BLOCK_WIDTH_MIN_REM = 0.22;
 const BLOCK_WIDTH_MAX_REM = 1.7;
 const BLOCK_GAP_PX = 1;
 /** Room kept for "+123" at the outer end of a queue that does not fit. */
-const MORE_WIDTH_REM = 1.9;
+const MORE_WIDTH_REM = 1.7;
 const BAR_ALPHA = 0.17;
 const FLOW_ALPHA = 0.26;
 const BLOCK_ALPHA_FRONT = 0.95;
@@ -181,7 +181,7 @@ export class LadderCanvas {
     if (more <= 0) return;
     context.globalAlpha = 1;
     context.fillStyle = palette.muted;
-    context.font = `${rem * 0.72}px ${palette.font}`;
+    context.font = `${rem * 0.68}px ${palette.font}`;
     context.textAlign = side === "B" ? "right" : "left";
     context.textBaseline = "middle";
     context.fillText(`+${more}`, edge + direction * rem * 0.15, at.y + at.rowHeight / 2 + 0.5);

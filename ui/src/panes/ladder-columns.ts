@@ -11,10 +11,12 @@ import { formatInteger } from "../format";
 export const COLUMN_SETS = ["all", "no-net", "no-flow", "no-queue", "bare"] as const;
 export type ColumnSet = (typeof COLUMN_SETS)[number];
 
-const QUEUE_WIDTH_MIN_REM = 3.6;
-const PADDING_REM = 0.62;
+const QUEUE_WIDTH_MIN_REM = 4;
+const PADDING_REM = 0.55;
 /** The letters of the sides stand beside the price. */
-const PRICE_PADDING_REM = 2.3;
+const PRICE_PADDING_REM = 2.1;
+/** What was done is written smaller than what rests. */
+const SMALL = 0.88;
 /** A bold digit beside a plain one. */
 const BOLD = 1.1;
 
@@ -59,10 +61,10 @@ export function widen(known: Characters, ladder: Ladder): Characters {
 
 /** `ch`: the width of a digit, px. */
 export function fitColumns(characters: Characters, room: number, ch: number, rem: number): Widths {
-  const text = (count: number): number => Math.ceil(count * ch + PADDING_REM * rem);
+  const text = (count: number, scale = 1): number => Math.ceil(count * ch * scale + PADDING_REM * rem);
   const price = Math.ceil(characters.price * ch * BOLD + PRICE_PADDING_REM * rem);
   const [size, orders] = [text(characters.size), text(characters.orders)];
-  const [flow, net] = [text(characters.flow), text(characters.net)];
+  const [flow, net] = [text(characters.flow, SMALL), text(characters.net, SMALL)];
   const bare = price + 2 * (size + orders);
   const queues = 2 * QUEUE_WIDTH_MIN_REM * rem;
   const needed: Record<ColumnSet, number> = {
