@@ -124,7 +124,9 @@ impl Watch {
             if !is_snapshot {
                 self.last_ts_event = record.hd.ts_event;
             }
-            self.observing.completed = Some(at);
+            // Nothing is to be said of any other: and each record that is waited for is looked at closely.
+            let has_news = book.event_has_clear || book.snapshot.has_records || book.doubt.is_some() || book.is_paused;
+            self.observing.completed = has_news.then_some(at);
         }
         // Until a record comes that is no doubt.
         self.is_close = self.phase != Phase::Steady || self.observing.completed.is_some();

@@ -12,6 +12,9 @@ use crate::{
     view::{Extent, View},
 };
 
+/// Records that all look at before the next: they stay in the processor's nearest cache meanwhile, where a frame has no room.
+const PIECE_RECORDS: usize = 512;
+
 /// Why records are missing that no mark speaks of.
 const MISSING: &str = "a segment is missing";
 
@@ -117,13 +120,16 @@ impl Makers {
             batch.records.extend_from_slice(records);
             batch.ordinals.extend(first_ordinal..first_ordinal + records.len() as u64);
         }
-        self.orders.add(first_ordinal, records);
-        let (mut ordinal, mut rest) = (first_ordinal, records);
-        while !rest.is_empty() {
-            let noted = self.maker.note(&mut self.shadow.market, rest, ordinal);
-            self.shadow.records(ordinal, &rest[..noted]);
-            ordinal += noted as u64;
-            rest = &rest[noted..];
+        let mut ordinal = first_ordinal;
+        for piece in records.chunks(PIECE_RECORDS) {
+            self.orders.add(ordinal, piece);
+            let mut rest = piece;
+            while !rest.is_empty() {
+                let noted = self.maker.note(&mut self.shadow.market, rest, ordinal);
+                self.shadow.records(ordinal, &rest[..noted]);
+                ordinal += noted as u64;
+                rest = &rest[noted..];
+            }
         }
     }
 
