@@ -48,7 +48,6 @@ __all__ = [
     "VerifyReport",
     "__version__",
     "check_checkpoint",
-    "order_life",
     "verify",
 ]
 
@@ -591,6 +590,15 @@ class Past:
         """
     def state_hash(self, ordinal: int) -> str:
         """The state hash of the market right before the record of an ordinal. Raises NotRecordedError."""
+    def order_life(
+        self, publisher_id: int, instrument_id: int, order_id: int, *, limit: int = 10_000
+    ) -> tuple[bytes, bytes]:
+        """The last `limit` records of one order, in the order of the log: their ordinals (u64 each) and the records.
+
+        If as many come as were asked for, there may be earlier ones: of this session, or of one before with the same
+        id. Found by the filters that an Indexer makes; what they do not cover is read. Exact either way. Raises
+        HistoryError.
+        """
     def range(self) -> list[dict[str, Any]]:
         """The sessions as of Log, with `ts_begin`: from when on (ts_event, ns) books can be asked for; None: never."""
     def stats(self) -> dict[str, int]:
@@ -724,15 +732,6 @@ def check_checkpoint(path: str | PathLike[str]) -> dict[str, int]:
     """Read all of a checkpoint: {"ordinal", "session", "books"}.
 
     Raises CheckpointError where it is damaged, or OSError.
-    """
-
-def order_life(
-    directory: str | PathLike[str], publisher_id: int, instrument_id: int, order_id: int, *, limit: int = 10_000
-) -> tuple[bytes, bytes]:
-    """The last `limit` records of one order, in the order of the log: their ordinals (u64 each) and the records.
-
-    If as many come as were asked for, there may be earlier ones: of this session, or of one before with the same id.
-    Found by the filters that an Indexer makes; what they do not cover is read. Exact either way. Raises HistoryError.
     """
 
 @final

@@ -265,7 +265,7 @@ fn a_full_queue_makes_a_hole_that_a_checkpoint_fills() {
     assert!(hole.reason.contains(&blocker.display().to_string()), "{}", hole.reason);
     // The checkpoint at its end and the rest of the log are the market.
     let checkpoint = checkpoint_file::path_of(&folder.0, hole.end);
-    let mut checkpoint = checkpoint_file::CheckpointFile::open(&checkpoint).expect("a checkpoint at the hole's end");
+    let checkpoint = checkpoint_file::CheckpointFile::open(&checkpoint).expect("a checkpoint at the hole's end");
     let mut restored = checkpoint.market().expect("sound books");
     let mut cursor = log.cursor(hole.end);
     while let Some(item) = cursor.next(&log).expect("a good log") {
@@ -432,7 +432,7 @@ fn a_time_leads_to_the_frames_around_it() {
     let times: Vec<u64> = stream.chunks_exact(MBO_BYTES).map(|record| read_mbo(record).ts_recv).collect();
     for ts in times.iter().step_by(37).copied().chain([0, u64::MAX]) {
         let frames = log.frames_around(&session, Clock::Receive, ts);
-        let before = log.frames()[..frames.start].iter().map(|frame| frame.entry.end_ordinal()).max().unwrap_or(0);
+        let before = log.frames().range(0..frames.start).map(|frame| frame.entry.end_ordinal()).max().unwrap_or(0);
         let after = log.frames().get(frames.end).map_or(log.end_ordinal(), |frame| frame.entry.first_ordinal);
         assert!(times[..before as usize].iter().all(|time| *time <= ts));
         assert!(times[after as usize..].iter().all(|time| *time > ts));

@@ -1,6 +1,7 @@
 """How long a book as of a past instant takes, with so many records between checkpoints; run it with `--help`.
 
-Records a synthetic market, makes its checkpoints, and asks for random books at random times, one after the other.
+Records a synthetic market, makes its checkpoints, and asks for random books at random times, one after the other: each
+of one who has been asked nothing before, so that no answer begins where another came by. Then as who drags a slider.
 """
 
 from __future__ import annotations
@@ -45,22 +46,34 @@ def percentiles(times_ns: list[int]) -> str:
     return f"p50 {at[0]:.1f} ms, p90 {at[1]:.1f} ms, p99 {at[2]:.1f} ms, max {times[-1]:.1f} ms, of {len(times)}"
 
 
-def measure(folder: Path, market: Market, queries: int) -> None:
+def new_past(folder: Path, ts_begin: int, key: tuple[int, int]) -> Past:
+    """A past that has read the names of the books, which is done once, and nothing else."""
     past = Past(folder)
-    reach = past.range()[0]
-    rng = random.Random(1)
-    keys = [(book.publisher_id, book.instrument_id) for book in market.instruments()]
-    moments = [(rng.choice(keys), rng.randint(reach["ts_begin"], reach["ts_event_max"])) for _ in range(queries)]
-    past.book_json(keys[0], reach["ts_begin"])
+    past.book_json(key, ts_begin)
+    return past
+
+
+def ask(what: str, questions: list[tuple[Past, tuple[int, int], int]]) -> None:
     times, worked = [], []
-    for key, at in moments:
+    for past, key, at in questions:
         start, start_work = time.perf_counter_ns(), time.process_time_ns()
         past.book_json(key, at)
         times.append(time.perf_counter_ns() - start)
         worked.append(time.process_time_ns() - start_work)
-    print(f"  book as of T: {percentiles(times)}")
-    # Of two threads; a machine that others use too drifts, this hardly does.
+    print(f"  {what}: {percentiles(times)}")
+    # Of all threads; a machine that others use too drifts, this hardly does.
     print(f"  … in processor time: {percentiles(worked)}")
+
+
+def measure(folder: Path, market: Market, queries: int) -> None:
+    reach = Past(folder).range()[0]
+    rng = random.Random(1)
+    keys = [(book.publisher_id, book.instrument_id) for book in market.instruments()]
+    moments = [(rng.choice(keys), rng.randint(reach["ts_begin"], reach["ts_event_max"])) for _ in range(queries)]
+    ask("book as of T", [(new_past(folder, reach["ts_begin"], keys[0]), key, at) for key, at in moments])
+    past, key = new_past(folder, reach["ts_begin"], keys[0]), moments[0][0]
+    step = (reach["ts_event_max"] - reach["ts_begin"]) // queries
+    ask("a slider dragged", [(past, key, reach["ts_begin"] + i * step) for i in range(queries)])
     replay = Replay(folder)
     times = []
     for _, at in moments[: queries // 10]:

@@ -11,7 +11,7 @@ import pytest
 
 from dbn_bytes import RECORD_BYTES, Mbo
 from l3book import Deriver, Market
-from l3book._core import Batch, FileReader, HistoryError, Indexer, Log, Recorder, Simulator, order_life
+from l3book._core import Batch, FileReader, HistoryError, Indexer, Log, Past, Recorder, Simulator
 from l3book.history.rows import BBO, LEVEL, STATES, TRADE
 from l3book.rows import derived, fields
 
@@ -189,13 +189,14 @@ def test_an_order_s_life_is_all_its_records(tmp_path: Path, source: Callable[[],
     for ordinal, one in enumerate(records_of(Log(tmp_path))):
         lives[one.publisher_id, one.instrument_id, one.order_id].append((ordinal, one))
     assert len(list(tmp_path.glob("log/*/*/*.orders"))) >= 1
+    past = Past(tmp_path)
     longest = sorted(lives, key=lambda key: len(lives[key]))[-20:]
     for key in [*longest, *list(lives)[:: max(1, len(lives) // 50)]]:
-        ordinals, records = order_life(tmp_path, *key, limit=100)
+        ordinals, records = past.order_life(*key, limit=100)
         count = len(ordinals) // 8
         found = list(zip(struct.unpack(f"<{count}Q", ordinals), mbo_of(records), strict=True))
         assert found == lives[key][-100:]
-    assert order_life(tmp_path, 9, 9, 9) == (b"", b"")
+    assert past.order_life(9, 9, 9) == (b"", b"")
 
 
 def test_batches_say_what_they_are(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from l3book.history.exports import Exports
 from l3book.history.life import Life, life_of
 from l3book.history.overview import Overviews
 from l3book.history.replays import Replays
+from l3book.history.sqlite import SqliteStore
 from l3book.workers import WORKERS, Pool
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class History:
         self.exports = Exports(directory, settings)
         self.overviews = Overviews(directory)
         """What is recorded, in short."""
-        self._past = Past(directory)
+        self._past = store.past if isinstance(store, SqliteStore) else Past(directory)
         self._pool = Pool("l3book-past", WORKERS, PENDING_MAX)
 
     async def run(self, work: Callable[..., Result], *arguments: object) -> Result:

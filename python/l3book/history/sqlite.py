@@ -1,11 +1,13 @@
 """The embedded store: history.sqlite, in the folder of the log that it is derived from."""
 
 import contextlib
+import functools
 import sqlite3
 import threading
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from l3book.history import compaction, sqlite_write
 from l3book.history.answers import Answers, Place
@@ -16,6 +18,9 @@ from l3book.history.sqlite_rows import SIGNED_MAX, SqliteRows
 from l3book.history.sqlite_schema import BUSY_TIMEOUT_S, NewerFileError, prepare
 from l3book.history.store import Batch, BboRow, Book, InstrumentRow, LevelRow, LifeRow, StoreError, TradeRow, VolumeRow
 from l3book.times import NS_PER_S
+
+if TYPE_CHECKING:
+    from l3book._core import Past
 
 FILE_NAME = "history.sqlite"
 """In the folder of a history. It may be deleted: it is made anew from the log."""
@@ -120,13 +125,20 @@ class SqliteStore:
 
     def order_life(self, book: Book, order_id: int, limit: int = 10_000) -> list[LifeRow]:
         """As Store.order_life; from the log itself, so also what the tables do not have yet."""
-        from l3book._core import HistoryError, order_life
+        from l3book._core import HistoryError
 
         try:
-            ordinals, records = order_life(self.folder, *book, order_id, limit=limit)
+            ordinals, records = self.past.order_life(*book, order_id, limit=limit)
         except (HistoryError, OSError) as error:
             raise StoreError(f"{self.folder}: {error}") from None
         return life_rows(ordinals, records)
+
+    @functools.cached_property
+    def past(self) -> "Past":
+        """Books as the log has them; one for all who ask, as it knows all of the log's frames. Raises as `Past`."""
+        from l3book._core import Past
+
+        return Past(self.folder)
 
     def prune(self, before_ts: int) -> None:
         """As Store.prune; compacted days go as a whole, once all of a day is older."""

@@ -15,13 +15,19 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, Read, Write},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
 };
 
 use twox_hash::XxHash3_64;
 
-use super::error::HistoryError;
+use super::{ahead::processors, error::HistoryError};
 use crate::{
     checkpoint::{self, CheckpointError, Parts},
     event::{EventBook, Rules},
@@ -37,6 +43,8 @@ const ENTRY_BYTES: usize = 24;
 const HEAD_AND_WATCH: usize = 2;
 /// A part that says to be longer is taken for damage.
 const PLAIN_BYTES_MAX: u32 = 1 << 31;
+/// Plain bytes for which another thread is worth while: some 10,000 orders.
+const THREAD_BYTES_MIN: u64 = 128 * 1024;
 const FOLDER: &str = "checkpoints";
 const EXTENSION: &str = "l3ck";
 const ORDINAL_DIGITS: usize = 20;
@@ -272,7 +280,7 @@ impl CheckpointFile {
     ///
     /// # Errors
     /// If it cannot be read, or is not what was written.
-    pub fn frame(&mut self) -> Result<Market> {
+    pub fn frame(&self) -> Result<Market> {
         let bytes = self.part(self.entries[0])?;
         let (mut market, keys) = checkpoint::read_head(&bytes).map_err(|error| self.damaged_part(&error))?;
         if !self.keys().eq(keys) {
@@ -286,28 +294,44 @@ impl CheckpointFile {
     ///
     /// # Errors
     /// If it cannot be read, or is not what was written.
-    pub fn book(&mut self, key: Key, rules: &Rules) -> Result<Option<EventBook>> {
+    pub fn book(&self, key: Key, rules: &Rules) -> Result<Option<EventBook>> {
         let entry = self.entries[HEAD_AND_WATCH..].iter().find(|entry| entry.key == key);
         entry.copied().map(|entry| self.read_book(entry, rules)).transpose()
     }
 
-    fn read_book(&mut self, entry: Entry, rules: &Rules) -> Result<EventBook> {
+    fn read_book(&self, entry: Entry, rules: &Rules) -> Result<EventBook> {
         let bytes = self.part(entry)?;
         let mut book = checkpoint::read_book(&bytes, rules).map_err(|error| self.damaged_part(&error))?;
         book.epoch = book.epoch.wrapping_sub(self.epoch);
         Ok(book)
     }
 
-    /// The whole market.
+    /// The whole market. Books do not depend on each other: those of a large one are read by several threads.
     ///
     /// # Errors
     /// If it cannot be read, or is not what was written.
-    pub fn market(&mut self) -> Result<Market> {
+    pub fn market(&self) -> Result<Market> {
         let mut market = self.frame()?;
-        for at in HEAD_AND_WATCH..self.entries.len() {
-            let entry = self.entries[at];
-            let book = self.read_book(entry, market.rules())?;
-            market.add(entry.key, book);
+        let (rules, entries) = (*market.rules(), &self.entries[HEAD_AND_WATCH..]);
+        let bytes: u64 = entries.iter().map(|entry| u64::from(entry.plain_bytes)).sum();
+        let threads = processors().min((bytes / THREAD_BYTES_MIN) as usize + 1).min(entries.len());
+        let books: Vec<OnceLock<Result<EventBook>>> = entries.iter().map(|_| OnceLock::new()).collect();
+        let next = AtomicUsize::new(0);
+        let read = || {
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(entry) = entries.get(at) else { break };
+                _ = books[at].set(self.read_book(*entry, &rules));
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(read);
+            }
+            read();
+        });
+        for (entry, book) in entries.iter().zip(books) {
+            market.add(entry.key, book.into_inner().expect("each was read")?);
         }
         Ok(market)
     }
@@ -316,7 +340,7 @@ impl CheckpointFile {
     ///
     /// # Errors
     /// If it cannot be read, or is not what was written.
-    pub fn watch(&mut self, market: &Market) -> Result<Option<Watch>> {
+    pub fn watch(&self, market: &Market) -> Result<Option<Watch>> {
         let bytes = self.part(self.entries[1])?;
         if bytes.is_empty() {
             return Ok(None);
@@ -324,7 +348,7 @@ impl CheckpointFile {
         Watch::from_bytes(&bytes, market).map(Some).map_err(|error| self.damaged_part(&error))
     }
 
-    fn part(&mut self, entry: Entry) -> Result<Vec<u8>> {
+    fn part(&self, entry: Entry) -> Result<Vec<u8>> {
         if entry.plain_bytes == 0 && entry.stored_bytes == 0 {
             return Ok(Vec::new());
         }
@@ -333,9 +357,8 @@ impl CheckpointFile {
         if entry.plain_bytes > PLAIN_BYTES_MAX || entry.offset + u64::from(entry.stored_bytes) > length {
             return Err(self.damaged(format!("it ends after {length} bytes, inside a part")));
         }
-        self.file.seek(SeekFrom::Start(entry.offset)).map_err(failed)?;
         let mut stored = vec![0; entry.stored_bytes as usize];
-        read_or(&mut self.file, &mut stored, &self.path)?;
+        self.file.read_exact_at(&mut stored, entry.offset).map_err(|error| short(error, stored.len(), &self.path))?;
         if XxHash3_64::oneshot(&stored) != entry.hash {
             return Err(self.damaged(format!("byte {}: a part's checksum does not fit it", entry.offset)));
         }
@@ -367,13 +390,16 @@ fn entries_of(directory: &[u8]) -> Vec<Entry> {
 }
 
 fn read_or(file: &mut File, bytes: &mut [u8], path: &Path) -> Result<()> {
-    file.read_exact(bytes).map_err(|source| match source.kind() {
-        io::ErrorKind::UnexpectedEof => CheckpointFileError::Damaged {
-            path: path.into(),
-            what: format!("it ends before {} bytes more", bytes.len()),
-        },
+    file.read_exact(bytes).map_err(|error| short(error, bytes.len(), path))
+}
+
+fn short(source: io::Error, bytes: usize, path: &Path) -> CheckpointFileError {
+    match source.kind() {
+        io::ErrorKind::UnexpectedEof => {
+            CheckpointFileError::Damaged { path: path.into(), what: format!("it ends before {bytes} bytes more") }
+        }
         _ => CheckpointFileError::Io { path: path.into(), source },
-    })
+    }
 }
 
 #[cfg(test)]
@@ -418,7 +444,7 @@ mod tests {
         fs::write(folder(&dir).join("1.l3ck"), "no ordinal").expect("written");
         assert_eq!(list(&dir).expect("listed"), [(5, again.clone()), (42, path.clone())]);
 
-        let mut file = CheckpointFile::open(&path).expect("good");
+        let file = CheckpointFile::open(&path).expect("good");
         assert_eq!(*file.head(), HEAD);
         let loaded = file.market().expect("good");
         assert_eq!(loaded.fingerprint(), market.fingerprint());
@@ -435,7 +461,7 @@ mod tests {
         let unknown = Key { publisher_id: 9, instrument_id: 9 };
         assert!(file.book(unknown, market.rules()).expect("good").is_none());
 
-        let mut empty = CheckpointFile::open(&again).expect("good");
+        let empty = CheckpointFile::open(&again).expect("good");
         assert!(empty.market().expect("good").is_empty() && empty.watch(&loaded).expect("good").is_none());
         fs::remove_dir_all(&dir).expect("removed");
     }
@@ -448,7 +474,7 @@ mod tests {
         let path = save(&dir, &HEAD, &market, Some(&Watch::new(&market))).expect("saved");
         let good = fs::read(&path).expect("read");
         let load = || -> Result<()> {
-            let mut file = CheckpointFile::open(&path)?;
+            let file = CheckpointFile::open(&path)?;
             let market = file.market()?;
             file.watch(&market).map(|_| ())
         };

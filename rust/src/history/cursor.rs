@@ -5,9 +5,12 @@ use std::ops::Range;
 use dbn::Metadata;
 
 use super::{
+    ahead::Ahead,
     error::HistoryError,
     frame::{Plain, Run, records_of},
-    log::{Frame, Log},
+    frame_reader::FrameReader,
+    frames::Frame,
+    log::Log,
     mark::Mark,
 };
 use crate::record::{MBO_BYTES, MboMsg};
@@ -45,12 +48,41 @@ pub struct Cursor {
     /// The segment whose metadata was handed out last, by its first ordinal.
     segment: Option<u64>,
     metadata: Option<Box<Metadata>>,
+    /// Nothing while it reads.
+    reader: Option<Box<FrameReader>>,
     plain: Plain,
+    /// Whether these are MBO records and nothing else.
+    is_records_only: bool,
     /// What of the plain bytes is still to come.
     rest: Range<usize>,
     ordinal: u64,
     /// What comes before this record is passed over.
     start: u64,
+}
+
+/// Who reads the frames that a cursor comes to.
+pub(super) trait Reads {
+    fn read(&mut self, log: &Log, at: usize, plain: &mut Plain) -> Result<(), HistoryError>;
+}
+
+impl Reads for FrameReader {
+    fn read(&mut self, log: &Log, at: usize, plain: &mut Plain) -> Result<(), HistoryError> {
+        FrameReader::read(self, log, at, plain)
+    }
+}
+
+impl Reads for Ahead<'_, Plain> {
+    fn read(&mut self, log: &Log, at: usize, plain: &mut Plain) -> Result<(), HistoryError> {
+        match self.next()? {
+            Some((next, read)) => {
+                assert_eq!(next, at, "a cursor goes on by one frame after the other");
+                self.give_back(std::mem::replace(plain, read));
+                Ok(())
+            }
+            // Behind those that were expected to be wanted.
+            None => FrameReader::default().read(log, at, plain),
+        }
+    }
 }
 
 /// As [`Item`], in places of the cursor's buffer.
@@ -68,7 +100,17 @@ impl Cursor {
             Some(frame) => place_of(log, frame),
             None => log.frames().last().map_or((0, 0), behind_last),
         };
-        Self { next, segment: None, metadata: None, plain: Plain::default(), rest: 0..0, ordinal, start: ordinal }
+        Self {
+            next,
+            segment: None,
+            metadata: None,
+            reader: None,
+            plain: Plain::default(),
+            is_records_only: false,
+            rest: 0..0,
+            ordinal,
+            start: ordinal,
+        }
     }
 
     /// Ordinal of the next record that will be handed out.
@@ -82,7 +124,29 @@ impl Cursor {
     /// # Errors
     /// If a frame cannot be read or is damaged; the next call tries the same again.
     pub fn next<'a>(&'a mut self, log: &Log) -> Result<Option<Item<'a>>, HistoryError> {
-        let Some(found) = self.find(log)? else { return Ok(None) };
+        let mut reader = self.reader.take().unwrap_or_default();
+        let found = self.find(log, &mut *reader);
+        self.reader = Some(reader);
+        self.item(found?)
+    }
+
+    /// As [`next`](Self::next), with frames that somebody else reads.
+    pub(super) fn next_by<'a>(
+        &'a mut self,
+        log: &Log,
+        reader: &mut impl Reads,
+    ) -> Result<Option<Item<'a>>, HistoryError> {
+        let found = self.find(log, reader)?;
+        self.item(found)
+    }
+
+    /// Position of the next frame that will be read; as many as there are if there is none.
+    pub(super) fn next_frame(&self, log: &Log) -> usize {
+        log.frames().partition_point(|frame| place_of(log, frame) < self.next)
+    }
+
+    fn item(&mut self, found: Option<Found>) -> Result<Option<Item<'_>>, HistoryError> {
+        let Some(found) = found else { return Ok(None) };
         Ok(Some(match found {
             Found::Metadata => Item::Metadata(self.metadata.as_deref().expect("just read")),
             Found::Records(first_ordinal, at) => Item::Records { first_ordinal, records: records_of(&self.plain[at]) },
@@ -98,10 +162,10 @@ impl Cursor {
         self.ordinal -= records as u64;
     }
 
-    fn find(&mut self, log: &Log) -> Result<Option<Found>, HistoryError> {
+    fn find(&mut self, log: &Log, reader: &mut impl Reads) -> Result<Option<Found>, HistoryError> {
         loop {
             if self.rest.is_empty() {
-                let at = log.frames().partition_point(|frame| place_of(log, frame) < self.next);
+                let at = self.next_frame(log);
                 let Some(frame) = log.frames().get(at) else { return Ok(None) };
                 let segment = &log.segments()[frame.segment];
                 if self.segment != Some(segment.first_ordinal) {
@@ -109,7 +173,8 @@ impl Cursor {
                     self.segment = Some(segment.first_ordinal);
                     return Ok(Some(Found::Metadata));
                 }
-                log.read_frame_into(at, &mut self.plain)?;
+                reader.read(log, at, &mut self.plain)?;
+                self.is_records_only = frame.entry.is_records_only();
                 self.rest = 0..self.plain.len();
                 self.ordinal = frame.entry.first_ordinal;
                 self.next = (segment.first_ordinal, frame.entry.end_offset());
@@ -123,7 +188,9 @@ impl Cursor {
     /// Takes the next run from the buffer; nothing if it lies before the start.
     fn take(&mut self, log: &Log) -> Result<Option<Found>, HistoryError> {
         let begin = self.rest.start;
-        let run = Run::of(&self.plain[self.rest.clone()]).map_err(|what| HistoryError::Refused {
+        let rest = &self.plain[self.rest.clone()];
+        let run = if self.is_records_only { Ok(Run::Records(rest)) } else { Run::of(rest) };
+        let run = run.map_err(|what| HistoryError::Refused {
             dir: log.dir().into(),
             what: format!("the frame of ordinal {} holds {what}", self.ordinal),
         })?;

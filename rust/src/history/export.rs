@@ -5,8 +5,9 @@ use dbn::{Metadata, MetadataBuilder, SType, Schema};
 use super::{
     error::HistoryError,
     frame::Run,
+    frames::Frame,
     index::{Entry, flags},
-    log::{Frame, Log},
+    log::Log,
 };
 use crate::{
     metadata,
@@ -65,11 +66,10 @@ impl Log {
             return Ok(None);
         };
         let (mut symbols, mut segment) = (Symbols::default(), None);
-        let is_wanted = |frame: &&Frame| frame.entry.first_ordinal < end;
-        for (at, frame) in
-            (self.frames_of(frame.segment).start..).zip(&self.frames()[self.frames_of(frame.segment).start..])
-        {
-            if !is_wanted(&frame) {
+        let is_wanted = |frame: &Frame| frame.entry.first_ordinal < end;
+        for at in self.frames_of(frame.segment).start..self.frames().len() {
+            let frame = &self.frames()[at];
+            if !is_wanted(frame) {
                 break;
             }
             if segment.replace(frame.segment) != Some(frame.segment) {

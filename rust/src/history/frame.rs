@@ -34,9 +34,24 @@ impl std::ops::Deref for Plain {
 }
 
 impl Plain {
+    /// Whole MBO records, all of its bytes.
+    pub(super) fn records_mut(&mut self) -> &mut [MboMsg] {
+        let count = self.len / MBO_BYTES;
+        // SAFETY: the words are initialised and aligned as records are, which any bytes are valid for; the borrow is
+        // exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.words.as_mut_ptr().cast(), count) }
+    }
+
+    /// Forgets what lies behind so many records.
+    pub(super) fn truncate(&mut self, records: usize) {
+        self.len = self.len.min(records * MBO_BYTES);
+    }
+
     /// Room for so many bytes, to be written to.
     fn room(&mut self, len: usize) -> &mut [u8] {
-        self.words.resize(len.div_ceil(8), 0);
+        if self.words.len() < len.div_ceil(8) {
+            self.words.resize(len.div_ceil(8), 0);
+        }
         self.len = len;
         // SAFETY: as in `deref`; the borrow is exclusive, and any bytes are valid words.
         unsafe { std::slice::from_raw_parts_mut(self.words.as_mut_ptr().cast(), len) }
@@ -147,25 +162,52 @@ impl Packer {
     }
 }
 
-/// Unpacks a frame whose plain length is known or bounded into `plain`; the checksum inside it is verified.
-pub(crate) fn unpack(frame: &[u8], plain_bytes: usize, plain: &mut Plain) -> Result<(), String> {
+/// Unpacks frames.
+#[derive(Default)]
+pub(crate) struct Unpacker {
+    zstd: Decompressor<'static>,
+    /// A frame as it lies in its file.
+    packed: Vec<u8>,
+}
+
+impl Unpacker {
+    /// Unpacks a frame whose plain length is known or bounded into `plain`; the checksum inside it is verified.
+    pub(crate) fn unpack(&mut self, frame: &[u8], plain_bytes: usize, plain: &mut Plain) -> Result<(), String> {
+        unpack(&mut self.zstd, frame, plain_bytes, plain)
+    }
+
+    /// Unpacks the frame that an entry describes, and that `read` fills in.
+    pub(crate) fn unpack_entry<E>(
+        &mut self,
+        entry: &Entry,
+        plain: &mut Plain,
+        read: impl FnOnce(&mut [u8]) -> Result<(), E>,
+        damaged: impl FnOnce(String) -> E,
+    ) -> Result<(), E> {
+        self.packed.resize(entry.frame_bytes as usize, 0);
+        read(&mut self.packed)?;
+        let xxh3 = XxHash3_64::oneshot(&self.packed);
+        if xxh3 != entry.xxh3 {
+            return Err(damaged(format!("the frame's XXH3 is {xxh3:016x}, the index says {:016x}", entry.xxh3)));
+        }
+        unpack(&mut self.zstd, &self.packed, entry.plain_bytes as usize, plain).map_err(damaged)
+    }
+}
+
+impl std::fmt::Debug for Unpacker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Unpacker").finish_non_exhaustive()
+    }
+}
+
+fn unpack(zstd: &mut Decompressor<'static>, frame: &[u8], plain_bytes: usize, plain: &mut Plain) -> Result<(), String> {
     let room = plain.room(plain_bytes);
-    let unpacked = Decompressor::new()
-        .and_then(|mut zstd| zstd.decompress_to_buffer(frame, room))
-        .map_err(|error: io::Error| format!("invalid zstd data: {error}"))?;
+    let unpacked =
+        zstd.decompress_to_buffer(frame, room).map_err(|error: io::Error| format!("invalid zstd data: {error}"))?;
     if unpacked != plain_bytes {
         return Err(format!("{unpacked} plain bytes, expected {plain_bytes}"));
     }
     Ok(())
-}
-
-/// Unpacks a frame as its entry describes it.
-pub(crate) fn unpack_entry(frame: &[u8], entry: &Entry, plain: &mut Plain) -> Result<(), String> {
-    let xxh3 = XxHash3_64::oneshot(frame);
-    if xxh3 != entry.xxh3 {
-        return Err(format!("the frame's XXH3 is {xxh3:016x}, the index says {:016x}", entry.xxh3));
-    }
-    unpack(frame, entry.plain_bytes as usize, plain)
 }
 
 /// How long the whole frame is that these bytes begin with, and its plain content; an error if there is no such frame.

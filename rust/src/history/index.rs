@@ -14,6 +14,8 @@
 //!
 //! Derived from the segment: damaged or absent, it is made anew from there.
 
+use crate::record::MBO_BYTES;
+
 /// What stands first in the file.
 const MAGIC: [u8; 4] = *b"L3IX";
 const VERSION: u32 = 1;
@@ -94,6 +96,12 @@ impl Entry {
     #[must_use]
     pub fn end_offset(&self) -> u64 {
         self.offset + u64::from(self.frame_bytes)
+    }
+
+    /// Whether there is nothing in it but MBO records: one after the other, nobody has to look what comes next.
+    #[must_use]
+    pub fn is_records_only(&self) -> bool {
+        self.records > 0 && u64::from(self.records) * MBO_BYTES as u64 == u64::from(self.plain_bytes)
     }
 
     /// Whether a flag is set.

@@ -1,10 +1,6 @@
 //! Reading a log, also while it is written.
 
-use std::{
-    fs,
-    ops::Range,
-    path::{Path, PathBuf},
-};
+use std::{fs, ops::Range, path::Path, sync::Arc};
 
 use dbn::Metadata;
 
@@ -12,19 +8,12 @@ use super::{
     cursor::Cursor,
     error::HistoryError,
     frame::Plain,
+    frame_reader::FrameReader,
+    frames::{Frame, Frames},
     index::{Entry, Span, flags},
     mark::Mark,
     segment::Segment,
 };
-
-/// A frame of records.
-#[derive(Clone, Copy, Debug)]
-pub struct Frame {
-    /// Position of its segment in [`Log::segments`].
-    pub segment: usize,
-    /// What the index says of it.
-    pub entry: Entry,
-}
 
 /// One uninterrupted history of a market.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,12 +54,14 @@ pub enum Clock {
     Receive,
 }
 
-/// What is durable of a log. Needs no lock; another process may write meanwhile.
+/// What is durable of a log. Needs no lock; another process may write meanwhile. A copy shares nearly all with this one.
 #[derive(Clone, Debug)]
 pub struct Log {
-    dir: PathBuf,
-    segments: Vec<Segment>,
-    frames: Vec<Frame>,
+    dir: Arc<Path>,
+    segments: Vec<Arc<Segment>>,
+    frames: Frames,
+    /// How often it had to be read from its beginning.
+    readings: u64,
 }
 
 impl Log {
@@ -80,7 +71,7 @@ impl Log {
     /// If the folder or an index cannot be read.
     pub fn open(dir: &Path) -> Result<Self, HistoryError> {
         fs::metadata(dir).map_err(HistoryError::io(dir))?;
-        let mut log = Self { dir: dir.into(), segments: Vec::new(), frames: Vec::new() };
+        let mut log = Self { dir: dir.into(), segments: Vec::new(), frames: Frames::default(), readings: 0 };
         log.refresh()?;
         Ok(log)
     }
@@ -91,7 +82,7 @@ impl Log {
     /// As [`open`](Self::open); what was known stays.
     pub fn refresh(&mut self) -> Result<(), HistoryError> {
         let listed = Segment::list(&self.dir)?;
-        let is_same = |(ours, theirs): (&Segment, &Segment)| ours.path == theirs.path;
+        let is_same = |(ours, theirs): (&Arc<Segment>, &Segment)| ours.path == theirs.path;
         let same = self.segments.iter().zip(&listed).take_while(|pair| is_same(*pair)).count();
         // Only the last segment grows. What retention removes is at the beginning, and then all is read again.
         let more = if same == self.segments.len() { self.more_of_last()? } else { None };
@@ -105,13 +96,14 @@ impl Log {
         if kept == 0 {
             self.segments.clear();
             self.frames.clear();
+            self.readings += 1;
         }
         let segment = self.segments.len().saturating_sub(1);
-        self.frames.extend(more.into_iter().flatten().map(|entry| Frame { segment, entry }));
+        more.into_iter().flatten().for_each(|entry| self.frames.push(Frame { segment, entry }));
         for (segment, frames) in loaded {
             let at = self.segments.len();
-            self.frames.extend(frames.into_iter().map(|entry| Frame { segment: at, entry }));
-            self.segments.push(segment);
+            frames.into_iter().for_each(|entry| self.frames.push(Frame { segment: at, entry }));
+            self.segments.push(Arc::new(segment));
         }
         Ok(())
     }
@@ -130,15 +122,20 @@ impl Log {
         &self.dir
     }
 
+    /// How often it had to be read from its beginning, as when files were removed: else it has only grown.
+    pub(super) fn readings(&self) -> u64 {
+        self.readings
+    }
+
     /// The files, by ordinal.
     #[must_use]
-    pub fn segments(&self) -> &[Segment] {
+    pub fn segments(&self) -> &[Arc<Segment>] {
         &self.segments
     }
 
     /// All frames of records, by ordinal.
     #[must_use]
-    pub fn frames(&self) -> &[Frame] {
+    pub fn frames(&self) -> &Frames {
         &self.frames
     }
 
@@ -188,10 +185,9 @@ impl Log {
             let Some(session) = sessions.last_mut() else { continue };
             session.end_ordinal = self.frames[last].entry.end_ordinal();
             session.frames.end = frames.end;
-            for frame in &self.frames[frames] {
-                session.ts_event = session.ts_event.union(frame.entry.ts_event);
-                session.ts_recv = session.ts_recv.union(frame.entry.ts_recv);
-            }
+        }
+        for session in &mut sessions {
+            [session.ts_event, session.ts_recv] = self.frames.spans(session.frames.clone());
         }
         sessions
     }
@@ -228,21 +224,15 @@ impl Log {
     pub(crate) fn frame_behind(&self, ordinal: u64) -> usize {
         let start = self.frames.partition_point(|frame| frame.entry.end_ordinal() < ordinal);
         let is_behind = |frame: &&Frame| frame.entry.end_ordinal() == ordinal && !frame.entry.has(flags::TRAILING);
-        start + self.frames[start..].iter().take_while(is_behind).count()
+        start + self.frames.range(start..self.frames.len()).take_while(is_behind).count()
     }
 
     /// Of a session's frames, those that may hold records on both sides of a time (ns): all before them are not later
     /// than it, all after them are later.
     #[must_use]
     pub fn frames_around(&self, session: &Session, clock: Clock, ts: u64) -> Range<usize> {
-        let frames = &self.frames[session.frames.clone()];
-        let span = |frame: &Frame| match clock {
-            Clock::Event => frame.entry.ts_event,
-            Clock::Receive => frame.entry.ts_recv,
-        };
-        let start = frames.iter().take_while(|frame| span(frame).max <= ts).count();
-        let later = frames[start..].iter().rev().take_while(|frame| span(frame).min > ts).count();
-        session.frames.start + start..session.frames.end - later
+        let start = self.frames.first_later(session.frames.clone(), clock, ts);
+        start..self.frames.behind_last_due(start..session.frames.end, clock, ts)
     }
 
     /// The metadata of a segment.
@@ -259,14 +249,8 @@ impl Log {
     /// If they cannot be read, or are not what was written.
     pub fn read_frame(&self, at: usize) -> Result<Plain, HistoryError> {
         let mut plain = Plain::default();
-        self.read_frame_into(at, &mut plain)?;
+        FrameReader::default().read(self, at, &mut plain)?;
         Ok(plain)
-    }
-
-    pub(crate) fn read_frame_into(&self, at: usize, plain: &mut Plain) -> Result<(), HistoryError> {
-        let Frame { segment, entry } = &self.frames[at];
-        let segment = &self.segments[*segment];
-        segment.read(&segment.open()?, entry, plain)
     }
 
     /// Everything that follows the record before this ordinal, marks between the two included.

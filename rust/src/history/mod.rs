@@ -14,14 +14,18 @@
 //! records. Each frame has a checksum of its own and is the unit of durability: first its bytes are on disk, then its
 //! entry is in the index. A reader sees a frame once it has an entry.
 
+mod ahead;
 pub mod checkpoint_file;
 mod cursor;
 mod error;
 mod export;
 mod files;
 mod frame;
+mod frame_reader;
+mod frames;
 pub mod index;
 mod indexer;
+mod known;
 pub mod layout;
 mod lock;
 mod log;
@@ -30,6 +34,7 @@ mod names;
 pub mod orders;
 mod past;
 mod queue;
+mod recent;
 mod recorder;
 mod recovery;
 mod replay;
@@ -45,10 +50,12 @@ mod writer;
 pub use cursor::{Cursor, Item};
 pub use error::HistoryError;
 pub use frame::Plain;
+pub use frames::{Frame, Frames};
 pub use indexer::{Batch, CheckpointSaved, Indexer, IndexerSettings, Instrument, SessionStart};
-pub use log::{Clock, Frame, Hole, Log, Session};
+pub use known::Reach;
+pub use log::{Clock, Hole, Log, Session};
 pub use mark::Mark;
-pub use past::{Past, PastError, Reach};
+pub use past::{Past, PastError};
 pub(crate) use queue::Queue;
 pub use recorder::{FRAME_RECORDS_MAX, QUEUE_BYTES_MIN, Recorder, Settings};
 pub use recovery::Recovered;

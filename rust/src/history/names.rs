@@ -26,7 +26,7 @@ impl Names {
     pub(super) fn of(session: &Session, checkpoints: &[(Head, PathBuf)]) -> Self {
         let own = |head: &Head| head.session == session.ordinal && head.ordinal >= session.first_ordinal;
         let read = |path: &PathBuf| {
-            let mut file = CheckpointFile::open(path).ok()?;
+            let file = CheckpointFile::open(path).ok()?;
             let mut market = file.frame().ok()?;
             file.keys().for_each(|key| _ = market.find_or_add(key));
             Some(market)

@@ -6,19 +6,21 @@
 
 use std::{
     collections::HashMap,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use super::{
-    checkpoint_file::{self, CheckpointFile, Head},
-    cursor::Item,
+    checkpoint_file::{CheckpointFile, CheckpointFileError, Head},
     error::HistoryError,
+    known::{Known, Reach},
     log::{Log, Session},
     names::Names,
+    orders::{self, Life},
+    recent::Recent,
     shadow::restore,
     walk::Walk,
 };
@@ -26,7 +28,6 @@ use crate::{
     event::{EventBook, Rules},
     fingerprint::Fingerprint,
     market::{Key, LookupError, Market, Name},
-    record::flags,
     view::{Extent, View},
 };
 
@@ -41,30 +42,13 @@ pub enum PastError {
     Lookup(#[from] LookupError),
 }
 
-/// A session and from when (ns) on its books can be known.
-#[derive(Clone, Debug)]
-pub struct Reach {
-    /// The session.
-    pub session: Session,
-    /// ts_event of its first complete event, or of the oldest checkpoint if its beginning is gone.
-    pub begin: u64,
-}
-
-/// What of a history is known at one time; it only grows, but for what retention removes.
-struct Known {
-    log: Log,
-    reaches: Vec<Reach>,
-    checkpoints: Vec<(Head, PathBuf)>,
-    /// Checkpoint files that cannot be opened.
-    damaged: Vec<PathBuf>,
-}
-
 /// Books as they were, at any time of a history. Any number of threads may ask; nothing here touches the live market.
 pub struct Past {
     known: RwLock<Arc<Known>>,
     /// Held while something newer is made known.
     refreshing: Mutex<()>,
     names: Mutex<HashMap<u64, Names>>,
+    recent: Mutex<Recent>,
     damaged: AtomicU64,
 }
 
@@ -79,15 +63,17 @@ impl Past {
             known: RwLock::new(Arc::new(known)),
             refreshing: Mutex::default(),
             names: Mutex::default(),
+            recent: Mutex::default(),
             damaged: AtomicU64::new(0),
         })
     }
 
-    fn known(&self) -> Arc<Known> {
+    pub(super) fn known(&self) -> Arc<Known> {
         self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn refresh(&self) -> Result<Arc<Known>, HistoryError> {
+    /// What there is by now.
+    pub(super) fn refresh(&self) -> Result<Arc<Known>, HistoryError> {
         let _one_at_a_time = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.known();
         let mut log = before.log.clone();
@@ -147,33 +133,52 @@ impl Past {
 
     fn market_in(&self, known: &Known, name: &Name, at: u64) -> Result<Market, PastError> {
         let session = &known.reach(at)?.session;
-        let mut market = Market::new(Rules { until: at, ..Rules::default() });
-        let key = self.name(known, session, name, &mut market)?;
-        let own = |head: &Head| {
-            head.session == session.ordinal && head.ordinal >= session.first_ordinal && head.ts_event_max <= at
+        let mut named = Market::new(Rules { until: at, ..Rules::default() });
+        let key = self.name(known, session, name, &mut named)?;
+        let (readings, of) = (known.log.readings(), (session.ordinal, key));
+        let walk = |ordinal, latest, begin: &dyn Fn(&Rules) -> Result<EventBook, CheckpointFileError>| {
+            let mut market = Market::new(*named.rules());
+            market.symbols = named.symbols.clone();
+            let walked = Walk::new(&known.log, session, key, market, ordinal, latest).to(at, begin)?;
+            Ok::<_, CheckpointFileError>(walked.map(|(market, moment)| {
+                moment.into_iter().for_each(|moment| self.recent().keep(readings, of, moment));
+                market
+            }))
         };
-        for (head, path) in known.checkpoints.iter().rev().filter(|(head, _)| own(head)) {
-            let rules = *market.rules();
-            match CheckpointFile::open(path).and_then(|mut file| file.book(key, &rules)) {
-                Ok(book) => {
-                    market.add(key, book.unwrap_or_else(|| EventBook::new(&rules)));
-                    return Ok(Walk::new(&known.log, session, key, market, head.ordinal, head.ts_event_max).to(at)?);
-                }
+        let recent = self.recent().before(readings, of, at);
+        let is_newer = |head: &Head| recent.as_ref().is_none_or(|recent| head.ordinal > recent.ordinal);
+        for (head, path) in known.checkpoints_before(session, at).take_while(|(head, _)| is_newer(head)) {
+            let begin = |rules: &Rules| {
+                let book = CheckpointFile::open(path)?.book(key, rules)?;
+                Ok(book.unwrap_or_else(|| EventBook::new(rules)))
+            };
+            match walk(head.ordinal, head.ts_event_max, &begin) {
+                Ok(walked) => return Ok(walked?),
                 Err(error) if error.is_gone() => {}
                 Err(_) => _ = self.damaged.fetch_add(1, Ordering::Relaxed),
             }
         }
-        if session.first_ordinal != session.ordinal {
-            return Err(known.not_recorded(at).into());
-        }
-        market.find_or_add(key);
-        Ok(Walk::new(&known.log, session, key, market, session.ordinal, 0).to(at)?)
+        let (ordinal, latest) = match &recent {
+            Some(recent) => (recent.ordinal, recent.latest),
+            None if session.first_ordinal == session.ordinal => (session.ordinal, 0),
+            None => return Err(known.not_recorded(at).into()),
+        };
+        let begin = |rules: &Rules| {
+            let mut book = recent.as_ref().map_or_else(|| EventBook::new(rules), |recent| (*recent.book).clone());
+            book.until = rules.until;
+            Ok(book)
+        };
+        Ok(walk(ordinal, latest, &begin).expect("nothing is read for that")?)
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whose book it is; gives the market the instrument's symbols.
     fn name(&self, known: &Known, session: &Session, name: &Name, market: &mut Market) -> Result<Key, PastError> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        let names = names.entry(session.ordinal).or_insert_with(|| Names::of(session, &known.checkpoints));
+        let names = names.entry(session.ordinal).or_insert_with(|| Names::of(session, &known.checkpoints.files));
         let key = match names.lookup(name) {
             Err(LookupError::Unknown(..)) => {
                 names.extend(&known.log, session)?;
@@ -224,6 +229,19 @@ impl Past {
         Ok(shadow.market.fingerprint())
     }
 
+    /// As [`orders::life`], by what is in the log now.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn life(&self, key: Key, order_id: u64, limit: usize) -> Result<Life, HistoryError> {
+        let ask = |known: &Known| orders::life(&known.log, key, order_id, limit);
+        match ask(&*self.refresh()?) {
+            // What retention has removed meanwhile is no part of its life any more.
+            Err(error) if error.is_gone() => ask(&*self.refresh()?),
+            outcome => outcome,
+        }
+    }
+
     /// The sessions, the newest last.
     ///
     /// # Errors
@@ -235,88 +253,6 @@ impl Past {
     /// Damaged checkpoints that were passed over, each time that one was.
     #[must_use]
     pub fn damaged_checkpoints(&self) -> u64 {
-        self.damaged.load(Ordering::Relaxed) + self.known().damaged.len() as u64
+        self.damaged.load(Ordering::Relaxed) + self.known().checkpoints.damaged.len() as u64
     }
-}
-
-impl Known {
-    fn of(log: Log, before: Option<&Self>) -> Result<Self, HistoryError> {
-        let (mut checkpoints, mut damaged) = (Vec::new(), Vec::new());
-        let earlier: HashMap<&PathBuf, Head> =
-            before.iter().flat_map(|known| &known.checkpoints).map(|(head, path)| (path, *head)).collect();
-        for (_, path) in checkpoint_file::list(log.dir())? {
-            let head = match earlier.get(&path) {
-                Some(head) => Ok(*head),
-                None => CheckpointFile::open(&path).map(|file| *file.head()),
-            };
-            match head {
-                Ok(head) => checkpoints.push((head, path)),
-                Err(error) if error.is_gone() => {}
-                Err(_) => damaged.push(path),
-            }
-        }
-        let mut reaches = Vec::new();
-        for session in log.sessions() {
-            let same = |reach: &&Reach| reach.session.ordinal == session.ordinal && reach.begin < u64::MAX;
-            let earlier = before.and_then(|known| known.reaches.iter().find(same));
-            let begin = match earlier.filter(|reach| reach.session.first_ordinal == session.first_ordinal) {
-                Some(reach) => reach.begin,
-                None => begin_of(&log, &session, &checkpoints)?,
-            };
-            reaches.push(Reach { session, begin });
-        }
-        Ok(Self { log, reaches, checkpoints, damaged })
-    }
-
-    fn reach(&self, at: u64) -> Result<&Reach, HistoryError> {
-        self.reaches.iter().rev().find(|reach| reach.begin <= at).ok_or_else(|| self.not_recorded(at))
-    }
-
-    fn ordinal_at(&self, at: u64) -> Result<u64, HistoryError> {
-        let session = &self.reach(at)?.session;
-        let frames = &self.log.frames()[session.frames.clone()];
-        let is_before = |frame: &&super::log::Frame| frame.entry.records == 0 || frame.entry.ts_event.max <= at;
-        let Some(frame) = frames.iter().find(|frame| !is_before(frame)) else { return Ok(session.end_ordinal) };
-        let mut cursor = self.log.cursor(frame.entry.first_ordinal);
-        while let Some(item) = cursor.next(&self.log)? {
-            if let Item::Records { first_ordinal, records } = item
-                && let Some(found) = records.iter().position(|record| record.hd.ts_event > at)
-            {
-                return Ok(first_ordinal + found as u64);
-            }
-        }
-        Ok(session.end_ordinal)
-    }
-
-    fn not_recorded(&self, at: u64) -> HistoryError {
-        let what = match self.reaches.iter().map(|reach| reach.begin).min().filter(|begin| *begin < u64::MAX) {
-            Some(begin) => format!("time {at}: the history begins at {begin} (ts_event, ns)"),
-            None => format!("time {at}: nothing has been recorded"),
-        };
-        HistoryError::NotRecorded { dir: self.log.dir().into(), what }
-    }
-}
-
-/// From when on the books of a session can be known: before its first complete event, an earlier session is meant, though
-/// the orders of a snapshot carry older times.
-fn begin_of(log: &Log, session: &Session, checkpoints: &[(Head, PathBuf)]) -> Result<u64, HistoryError> {
-    if session.first_ordinal != session.ordinal {
-        let own = |head: &&Head| head.session == session.ordinal && head.ordinal >= session.first_ordinal;
-        return Ok(checkpoints.iter().map(|(head, _)| head).find(own).map_or(u64::MAX, |head| head.ts_event_max));
-    }
-    let mut latest: HashMap<Key, u64> = HashMap::new();
-    let mut cursor = log.cursor(session.ordinal);
-    while cursor.ordinal() < session.end_ordinal
-        && let Some(item) = cursor.next(log)?
-    {
-        let Item::Records { records, .. } = item else { continue };
-        for record in records {
-            let latest = latest.entry(Key::of(record)).or_default();
-            *latest = record.hd.ts_event.max(*latest);
-            if record.flags.raw() & flags::LAST != 0 {
-                return Ok(*latest);
-            }
-        }
-    }
-    Ok(u64::MAX)
 }

@@ -14,7 +14,7 @@ use std::{
 use super::{
     error::HistoryError,
     files::{replace, sync_folder},
-    frame::Plain,
+    frame::{Plain, Unpacker},
     index::{self, Entry},
     layout::beside,
     log::{Log, Session},
@@ -120,9 +120,9 @@ fn cut(path: &Path, len: u64) -> Result<(), HistoryError> {
 /// How many of the frames that an index knows are what it says they are.
 fn good_frames(segment: &Segment, known: &[Entry]) -> Result<usize, HistoryError> {
     let file = segment.open()?;
-    let mut plain = Plain::default();
+    let (mut unpacker, mut plain) = (Unpacker::default(), Plain::default());
     for (good, entry) in known.iter().enumerate() {
-        match segment.read(&file, entry, &mut plain) {
+        match segment.read(&file, entry, &mut unpacker, &mut plain) {
             Ok(()) => {}
             Err(HistoryError::Damaged { .. }) => return Ok(good),
             Err(error) => return Err(error),

@@ -49,7 +49,7 @@ impl Replay {
     /// If the log has nothing of that time.
     pub fn open(dir: &Path, at: Option<u64>, epoch: u64, market: &mut impl Lender) -> Result<Self, HistoryError> {
         let past = Past::open(dir)?;
-        let log = Log::open(dir)?;
+        let log = past.known().log.clone();
         let begin = log.sessions().last().map_or(0, |session| session.first_ordinal);
         let ordinal = at.map_or(Ok(begin), |at| past.ordinal_at(at))?;
         let mut shadow = restore(&log, ordinal, false)?;
@@ -92,7 +92,7 @@ impl Replay {
     /// If the log has nothing of that time; the market is then where it was.
     pub fn seek(&mut self, market: &mut impl Lender, at: u64) -> Result<(), HistoryError> {
         let ordinal = self.past.ordinal_at(at)?;
-        self.log.refresh()?;
+        self.log = self.past.refresh()?.log.clone();
         let shadow = restore(&self.log, ordinal, false)?;
         self.go_to(market, shadow)
     }

@@ -11,7 +11,7 @@ use dbn::Metadata;
 
 use super::{
     error::HistoryError,
-    frame::{self, PLAIN_BYTES_MAX, Plain, Run, describe, unpack},
+    frame::{self, PLAIN_BYTES_MAX, Plain, Run, Unpacker, describe},
     index::{self, Entry, flags},
     layout::{SEGMENT_SUFFIX, beside, log_path, ordinal_of},
     mark::Mark,
@@ -128,12 +128,12 @@ impl Segment {
     pub(crate) fn scan(&self, known: &[Entry]) -> Result<Vec<Entry>, HistoryError> {
         let bytes = fs::read(&self.path).map_err(HistoryError::io(&self.path))?;
         let mut entries = known.to_vec();
-        let mut plain = Plain::default();
+        let (mut unpacker, mut plain) = (Unpacker::default(), Plain::default());
         loop {
             let last = entries.last();
             let (offset, ordinal) = last.map_or((0, self.first_ordinal), |e| (e.end_offset(), e.end_ordinal()));
             let rest = bytes.get(offset as usize..).unwrap_or_default();
-            match entry_at(rest, offset, ordinal, &mut plain) {
+            match entry_at(rest, offset, ordinal, &mut unpacker, &mut plain) {
                 Ok(entry) => entries.push(entry),
                 Err(_) => return Ok(entries),
             }
@@ -141,16 +141,20 @@ impl Segment {
     }
 
     /// The plain bytes of a frame.
-    pub(crate) fn read(&self, file: &File, entry: &Entry, plain: &mut Plain) -> Result<(), HistoryError> {
-        let mut frame = vec![0; entry.frame_bytes as usize];
-        match file.read_exact_at(&mut frame, entry.offset) {
-            Ok(()) => {}
+    pub(crate) fn read(
+        &self,
+        file: &File,
+        entry: &Entry,
+        unpacker: &mut Unpacker,
+        plain: &mut Plain,
+    ) -> Result<(), HistoryError> {
+        let read = |frame: &mut [u8]| match file.read_exact_at(frame, entry.offset) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(self.damaged(entry, "the file ends inside this frame"));
+                Err(self.damaged(entry, "the file ends inside this frame"))
             }
-            Err(error) => return Err(HistoryError::io(&self.path)(error)),
-        }
-        frame::unpack_entry(&frame, entry, plain).map_err(|what| self.damaged(entry, what))
+            read => read.map_err(HistoryError::io(&self.path)),
+        };
+        unpacker.unpack_entry(entry, plain, read, |what| self.damaged(entry, what))
     }
 
     pub(crate) fn open(&self) -> Result<File, HistoryError> {
@@ -160,7 +164,7 @@ impl Segment {
     /// Reads the metadata, which is the first frame.
     pub(crate) fn metadata(&self) -> Result<Metadata, HistoryError> {
         let mut plain = Plain::default();
-        self.read(&self.open()?, &self.head, &mut plain)?;
+        self.read(&self.open()?, &self.head, &mut Unpacker::default(), &mut plain)?;
         crate::decode::decode_metadata(&plain, 0).map_err(|error| self.damaged(&self.head, error.to_string()))
     }
 
@@ -168,7 +172,7 @@ impl Segment {
     fn read_opening(&mut self, entry: &Entry) -> Result<(), HistoryError> {
         let mut plain = Plain::default();
         if entry.has(flags::SESSION | flags::HOLE) {
-            match self.read(&self.open()?, entry, &mut plain) {
+            match self.read(&self.open()?, entry, &mut Unpacker::default(), &mut plain) {
                 Err(HistoryError::Damaged { .. }) => return Ok(()),
                 read => read?,
             }
@@ -183,7 +187,13 @@ impl Segment {
 }
 
 /// The entry of the frame that these bytes begin with, if it is whole.
-fn entry_at(bytes: &[u8], offset: u64, ordinal: u64, plain: &mut Plain) -> Result<Entry, String> {
+fn entry_at(
+    bytes: &[u8],
+    offset: u64,
+    ordinal: u64,
+    unpacker: &mut Unpacker,
+    plain: &mut Plain,
+) -> Result<Entry, String> {
     let is_metadata = offset == 0;
     let (frame_bytes, plain_bytes) = frame::measure(bytes)?;
     let bytes_max = if is_metadata { METADATA_BYTES_MAX } else { PLAIN_BYTES_MAX };
@@ -191,7 +201,7 @@ fn entry_at(bytes: &[u8], offset: u64, ordinal: u64, plain: &mut Plain) -> Resul
         return Err(format!("a frame of {plain_bytes} plain bytes, expected at most {bytes_max}"));
     }
     let frame = &bytes[..frame_bytes];
-    unpack(frame, plain_bytes, plain)?;
+    unpacker.unpack(frame, plain_bytes, plain)?;
     let entry = if is_metadata {
         crate::decode::decode_metadata(plain, 0).map_err(|error| error.to_string())?;
         Entry { first_ordinal: ordinal, flags: flags::METADATA, ..Entry::default() }

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use super::{
+    ahead::{Ahead, ahead},
     checkpoint_file::{self, CheckpointFile, CheckpointFileError, Head},
     cursor::{Cursor, Item},
     error::HistoryError,
+    frame::Plain,
     log::{Log, Session},
     mark::Mark,
 };
@@ -44,7 +46,7 @@ impl Shadow {
         log: &Log,
         ordinal: u64,
         is_watched: bool,
-        mut is_good: impl FnMut(&mut CheckpointFile) -> Result<bool, CheckpointFileError>,
+        mut is_good: impl FnMut(&CheckpointFile) -> Result<bool, CheckpointFileError>,
     ) -> Result<Self, HistoryError> {
         let sessions = log.sessions();
         let session = sessions.iter().rev().find(|session| session.ordinal <= ordinal);
@@ -52,9 +54,9 @@ impl Shadow {
         let mut damaged = 0;
         let checkpoints = checkpoint_file::list(log.dir())?;
         for (at, path) in checkpoints.iter().rev().filter(|(at, _)| (first..=ordinal).contains(at)) {
-            let loaded = CheckpointFile::open(path).and_then(|mut file| {
+            let loaded = CheckpointFile::open(path).and_then(|file| {
                 let head = *file.head();
-                if (head.ordinal, head.session) != (*at, begin) || !is_good(&mut file)? {
+                if (head.ordinal, head.session) != (*at, begin) || !is_good(&file)? {
                     return Ok(None);
                 }
                 let market = file.market()?;
@@ -112,7 +114,25 @@ impl Shadow {
     /// # Errors
     /// If the log cannot be read there, or does not have that ordinal.
     pub fn advance(&mut self, log: &Log, cursor: &mut Cursor, ordinal: u64) -> Result<(), HistoryError> {
-        while let Some(item) = cursor.next(log)? {
+        let end = log.frames().len().min(log.find_ordinal(ordinal) + 1);
+        let frames = cursor.next_frame(log).min(end)..end;
+        ahead(log, frames, &|_, plain| plain, |frames| self.advance_by(log, cursor, ordinal, frames))?;
+        if self.head.ordinal != ordinal {
+            let (first, end) = (log.first_ordinal(), log.end_ordinal());
+            let what = format!("ordinal {ordinal} is not in the log, which has {first} to {end} and its holes");
+            return Err(HistoryError::NotRecorded { dir: self.dir.clone(), what });
+        }
+        Ok(())
+    }
+
+    fn advance_by(
+        &mut self,
+        log: &Log,
+        cursor: &mut Cursor,
+        ordinal: u64,
+        frames: &mut Ahead<'_, Plain>,
+    ) -> Result<(), HistoryError> {
+        while let Some(item) = cursor.next_by(log, frames)? {
             match item {
                 Item::Records { first_ordinal, records } => {
                     let due = ordinal.saturating_sub(first_ordinal).min(records.len() as u64) as usize;
@@ -128,11 +148,6 @@ impl Shadow {
                 }
                 item => self.apply(&item),
             }
-        }
-        if self.head.ordinal != ordinal {
-            let (first, end) = (log.first_ordinal(), log.end_ordinal());
-            let what = format!("ordinal {ordinal} is not in the log, which has {first} to {end} and its holes");
-            return Err(HistoryError::NotRecorded { dir: self.dir.clone(), what });
         }
         Ok(())
     }
@@ -204,7 +219,7 @@ impl Shadow {
     /// Goes on behind a hole, from the checkpoint at its end. Without one, books are what they were, and suspect.
     fn jump(&mut self, end: u64) {
         let path = checkpoint_file::path_of(&self.dir, end);
-        let loaded = CheckpointFile::open(&path).and_then(|mut file| {
+        let loaded = CheckpointFile::open(&path).and_then(|file| {
             let market = file.market()?;
             let watch = if self.watch.is_some() { file.watch(&market)? } else { None };
             Ok((*file.head(), market, watch))

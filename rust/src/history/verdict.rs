@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use super::{
     error::HistoryError,
-    frame::{Plain, describe},
+    frame::{Plain, Unpacker, describe},
     index::{self, Entry},
     log::Log,
     mark::Mark,
@@ -101,10 +101,10 @@ impl Log {
         }
         verdict.bytes += u64::from(segment.head.frame_bytes);
         let file = segment.open().map_err(Stop::of)?;
-        let mut plain = Plain::default();
-        for frame in &self.frames()[self.frames_of(at)] {
+        let (mut unpacker, mut plain) = (Unpacker::default(), Plain::default());
+        for frame in self.frames().range(self.frames_of(at)) {
             let entry = &frame.entry;
-            segment.read(&file, entry, &mut plain).map_err(Stop::of)?;
+            segment.read(&file, entry, &mut unpacker, &mut plain).map_err(Stop::of)?;
             let found =
                 describe(&plain, entry.first_ordinal).map_err(|what| Stop::Damage(damage(segment, entry, what))).map(
                     |found| Entry { offset: entry.offset, frame_bytes: entry.frame_bytes, xxh3: entry.xxh3, ..found },
@@ -138,7 +138,7 @@ impl Log {
             return Ok(None);
         }
         let (entries, is_whole) = segment.indexed()?;
-        let frames = self.frames()[self.frames_of(at)].iter().map(|frame| frame.entry);
+        let frames = self.frames().range(self.frames_of(at)).map(|frame| frame.entry);
         let same = std::iter::once(segment.head).chain(frames).zip(&entries).take_while(|(a, b)| a == *b).count();
         let expected = 1 + self.frames_of(at).len();
         // The last one may be growing at this moment: it may have more entries, and the beginning of another.

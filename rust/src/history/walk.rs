@@ -1,24 +1,24 @@
 //! One book along the log, up to a time.
 
-use std::sync::mpsc::{channel, sync_channel};
+use std::{ops::Range, sync::Arc};
 
 use super::{
+    ahead::{Ahead, ahead},
     checkpoint_file::{self, CheckpointFile},
     error::HistoryError,
     frame::{Plain, Run, records_of},
-    log::{Log, Session},
+    index::flags,
+    log::{Clock, Log, Session},
     mark::Mark,
+    recent::{Moment, ORDERS_MAX},
     shadow::HOLE,
 };
 use crate::{
     decode::Position,
-    event::EventBook,
+    event::{EventBook, Rules},
     market::{Key, Market},
     record::MboMsg,
 };
-
-/// Frames that are decompressed ahead.
-const FRAMES_AHEAD: usize = 2;
 
 /// Why a walk ended before its frames did.
 enum End {
@@ -26,6 +26,13 @@ enum End {
     Past,
     /// There a hole begins, and the book as of that time may lie in it.
     Hole,
+}
+
+/// What is needed of a frame.
+struct Read {
+    plain: Plain,
+    /// Whether only the book's own records are left of it, and all of them are wanted.
+    is_own: bool,
 }
 
 /// A market of one book, and how far it has come.
@@ -37,62 +44,80 @@ pub(super) struct Walk<'a> {
     ordinal: u64,
     /// The latest ts_event of all records of the session so far.
     latest: u64,
+    /// From where another walk can go on that leads to a time nearby.
+    moment: Option<Moment>,
 }
 
 impl<'a> Walk<'a> {
-    /// The market's one book is as it was before the record of `ordinal`.
+    /// The market has no book yet; it will be as it was before the record of `ordinal`.
     pub(super) fn new(log: &'a Log, session: &'a Session, key: Key, market: Market, ordinal: u64, latest: u64) -> Self {
-        Self { log, session, key, market, ordinal, latest }
+        Self { log, session, key, market, ordinal, latest, moment: None }
     }
 
     fn book(&self) -> &EventBook {
         self.market.book_at(0)
     }
 
-    /// Applies all events of the book that are complete at or before a time (ts_event, ns).
-    pub(super) fn to(mut self, at: u64) -> Result<Market, HistoryError> {
+    /// Applies all events of the book that are complete at or before a time (ts_event, ns); the outer error is that of
+    /// `begin`, which makes the book as it was where the walk begins. Also says from where another can go on.
+    pub(super) fn to<E>(
+        mut self,
+        at: u64,
+        begin: impl FnOnce(&Rules) -> Result<EventBook, E>,
+    ) -> Result<Result<(Market, Option<Moment>), HistoryError>, E> {
         let start = self.log.frame_behind(self.ordinal);
-        let frames = &self.log.frames()[..self.session.frames.end];
-        let later = frames[start..].iter().rev().take_while(|frame| frame.entry.ts_event.min > at).count();
-        let end = frames.len() - later;
-        let ended = match self.walk_ahead(start, end, at)? {
-            None => self.walk_unfinished(end, frames.len(), at)?,
-            ended => ended,
-        };
-        if matches!(ended, Some(End::Hole)) && self.latest <= at {
-            let what = format!("time {at}: it lies in a hole of the history that begins at ordinal {}", self.ordinal);
-            return Err(HistoryError::NotRecorded { dir: self.log.dir().into(), what });
-        }
-        Ok(self.market)
+        let frames = start..self.session.frames.end;
+        let end = self.log.frames().behind_last_due(frames.clone(), Clock::Event, at);
+        let (log, key, ordinal) = (self.log, self.key, self.ordinal);
+        let read = move |at, plain| read(log, at, plain, key, ordinal);
+        let walked = ahead(log, start..end, &read, |frames| {
+            let book = begin(self.market.rules())?;
+            self.market.add(key, book);
+            Ok(self.walk_ahead(frames, start..end, at))
+        })?;
+        let ended = walked.and_then(|ended| match ended {
+            None => self.walk_unfinished(end, frames.end, at),
+            ended => Ok(ended),
+        });
+        Ok(ended.and_then(|ended| {
+            if matches!(ended, Some(End::Hole)) && self.latest <= at {
+                let begin = self.ordinal;
+                let what = format!("time {at}: it lies in a hole of the history that begins at ordinal {begin}");
+                return Err(HistoryError::NotRecorded { dir: self.log.dir().into(), what });
+            }
+            Ok((self.market, self.moment))
+        }))
     }
 
-    /// Walks along frames while another thread decompresses those ahead.
-    fn walk_ahead(&mut self, start: usize, end: usize, at: u64) -> Result<Option<End>, HistoryError> {
-        let log = self.log;
-        std::thread::scope(|scope| {
-            let (sender, receiver) = sync_channel(FRAMES_AHEAD);
-            // Buffers go back: fresh ones would cost more in page faults than their frames in decompression.
-            let (used, spare) = channel::<Plain>();
-            scope.spawn(move || {
-                for i in start..end {
-                    let mut plain = spare.try_recv().unwrap_or_default();
-                    let read = log.read_frame_into(i, &mut plain).map(|()| plain);
-                    // Whoever has seen enough hangs up.
-                    if sender.send((i, read)).is_err() {
-                        break;
-                    }
-                }
-            });
-            for (i, read) in receiver {
-                let plain = read?;
-                if let Some(ended) = self.frame(i, &plain, at) {
-                    return Ok(Some(ended));
-                }
-                // The thread may be through with its frames.
-                let _ = used.send(plain);
+    /// Walks along frames that are read ahead.
+    fn walk_ahead(
+        &mut self,
+        frames: &mut Ahead<'_, Read>,
+        positions: Range<usize>,
+        at: u64,
+    ) -> Result<Option<End>, HistoryError> {
+        while let Some((i, read)) = frames.next()? {
+            // The time lies in the last one, or next to it: so do those that are asked for next.
+            if i + 1 == positions.end && i > positions.start && self.latest <= at {
+                self.note_moment(i);
             }
-            Ok(None)
-        })
+            let ended = if read.is_own { self.own_frame(i, &read.plain) } else { self.frame(i, &read.plain, at) };
+            if ended.is_some() {
+                return Ok(ended);
+            }
+            frames.give_back(read.plain);
+        }
+        Ok(None)
+    }
+
+    /// The book before a frame, to which nothing leads that is later than the time: so no mark was left out. Only where that
+    /// is the same as right behind the record before it: an ordinal cannot tell which of the marks in between are applied.
+    fn note_moment(&mut self, frame: usize) {
+        let is_small = self.book().book().len() <= ORDERS_MAX;
+        if is_small && !self.log.frames()[frame - 1].entry.has(flags::TRAILING) {
+            let (ordinal, latest) = (self.ordinal, self.latest);
+            self.moment = Some(Moment { ordinal, latest, book: Arc::new(self.book().clone()) });
+        }
     }
 
     /// No frame from here on has a record that is old enough; but an event that is unfinished must be known to be later,
@@ -113,6 +138,21 @@ impl<'a> Walk<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// A frame of which nothing but the book's own records is left.
+    fn own_frame(&mut self, i: usize, own: &Plain) -> Option<End> {
+        let entry = &self.log.frames()[i].entry;
+        if entry.first_ordinal > self.ordinal {
+            return Some(End::Hole);
+        }
+        self.market.take_records(records_of(own), Position { record: entry.first_ordinal, offset: 0 });
+        self.ordinal = entry.end_ordinal();
+        if self.book().is_past_end {
+            return Some(End::Past);
+        }
+        self.latest = self.latest.max(entry.ts_event.max);
+        None
     }
 
     fn frame(&mut self, i: usize, plain: &Plain, at: u64) -> Option<End> {
@@ -184,7 +224,7 @@ impl<'a> Walk<'a> {
     fn pass_hole(&mut self, end: u64, is_due: bool, at: u64) -> bool {
         let rules = *self.market.rules();
         let loaded = CheckpointFile::open(&checkpoint_file::path_of(self.log.dir(), end))
-            .and_then(|mut file| Ok((*file.head(), file.book(self.key, &rules)?)));
+            .and_then(|file| Ok((*file.head(), file.book(self.key, &rules)?)));
         match loaded {
             Ok((head, _)) if is_due && head.ts_event_max > at => return false,
             Ok((_, book)) if is_due => {
@@ -203,6 +243,28 @@ impl<'a> Walk<'a> {
         }
         true
     }
+}
+
+/// Leaves of a frame what is the book's, if there is nothing but records in it: 65,536 of them are gone through while they
+/// are in the cache of whoever unpacked them. `ordinal` is that of the first record that is wanted.
+fn read(log: &Log, at: usize, mut plain: Plain, key: Key, ordinal: u64) -> Read {
+    let entry = &log.frames()[at].entry;
+    let is_own = entry.is_records_only();
+    if is_own {
+        let passed = ordinal.saturating_sub(entry.first_ordinal).min(u64::from(entry.records)) as usize;
+        let records = plain.records_mut();
+        let mut kept = 0;
+        for i in passed..records.len() {
+            if Key::of(&records[i]) == key {
+                if kept < i {
+                    records[kept] = records[i];
+                }
+                kept += 1;
+            }
+        }
+        plain.truncate(kept);
+    }
+    Read { plain, is_own }
 }
 
 fn latest_of(plain: &[u8]) -> u64 {

@@ -5,3 +5,4 @@ pub mod agreement;
 pub mod hostile;
 pub mod recorded;
 pub mod rows_model;
+pub mod timeline;

@@ -8,6 +8,7 @@ use crate::{
         Log, Segment,
         error::HistoryError,
         frame::{Plain, Run, records_of},
+        frame_reader::FrameReader,
     },
     market::Key,
     record::MboMsg,
@@ -34,7 +35,16 @@ pub struct Life {
 /// # Errors
 /// If the log cannot be read, or a frame that may hold the order is damaged.
 pub fn life(log: &Log, key: Key, order_id: u64, limit: usize) -> Result<Life, HistoryError> {
-    let mut search = Search { log, key, order_id, limit, frame: None, plain: Plain::default(), life: Life::default() };
+    let mut search = Search {
+        log,
+        key,
+        order_id,
+        limit,
+        reader: FrameReader::default(),
+        frame: None,
+        plain: Plain::default(),
+        life: Life::default(),
+    };
     for at in (0..log.segments().len()).rev() {
         if search.life.is_cut {
             break;
@@ -53,6 +63,7 @@ struct Search<'a> {
     key: Key,
     order_id: u64,
     limit: usize,
+    reader: FrameReader,
     /// The frame that was read last.
     frame: Option<usize>,
     plain: Plain,
@@ -106,7 +117,7 @@ impl Search<'_> {
             }
             if self.frame != Some(at) {
                 self.frame = None;
-                self.log.read_frame_into(at, &mut self.plain)?;
+                self.reader.read(self.log, at, &mut self.plain)?;
                 self.frame = Some(at);
                 self.life.frames_read += 1;
             }

@@ -24,7 +24,7 @@ pub(super) fn check_checkpoint(py: Python<'_>, path: PathBuf) -> PyResult<Bound<
 }
 
 fn read(path: &Path) -> Result<(Head, usize), CheckpointFileError> {
-    let mut file = CheckpointFile::open(path)?;
+    let file = CheckpointFile::open(path)?;
     let market = file.market()?;
     file.watch(&market)?;
     Ok((*file.head(), file.keys().count()))

@@ -1,4 +1,4 @@
-//! `Indexer`, `Batch` and `order_life`: what is derived from the log.
+//! `Indexer` and `Batch`: what is derived from the log.
 
 use std::path::PathBuf;
 
@@ -6,8 +6,7 @@ use parking_lot::Mutex;
 use pyo3::{prelude::*, types::PyBytes};
 
 use crate::{
-    history::{self, IndexerSettings, Log, orders, rows::bytes_of},
-    market::Key,
+    history::{self, IndexerSettings, rows::bytes_of},
     python::shared::with_lock,
     record::mbo_slice_bytes,
 };
@@ -145,24 +144,4 @@ impl Batch {
     fn __repr__(&self) -> String {
         format!("<Batch: ordinals {} to {}>", self.0.first_ordinal, self.0.end_ordinal)
     }
-}
-
-/// The first `limit` records of one order, exactly, in the order of the log: their ordinals (u64 each) and the records (56
-/// bytes each). Raises HistoryError if the log cannot be read.
-#[pyfunction]
-#[pyo3(
-    signature = (directory, publisher_id, instrument_id, order_id, *, limit=10_000),
-    text_signature = "(directory, publisher_id, instrument_id, order_id, *, limit=10000)"
-)]
-pub(super) fn order_life<'py>(
-    py: Python<'py>,
-    directory: PathBuf,
-    publisher_id: u16,
-    instrument_id: u32,
-    order_id: u64,
-    limit: usize,
-) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
-    let key = Key { publisher_id, instrument_id };
-    let life = py.detach(|| orders::life(&Log::open(&directory)?, key, order_id, limit))?;
-    Ok((PyBytes::new(py, bytes_of(&life.ordinals)), PyBytes::new(py, mbo_slice_bytes(&life.records))))
 }

@@ -37,20 +37,17 @@ impl Log {
         let log = with_lock(py, &self.0, |log| log.clone());
         let list = PyList::empty(py);
         for (at, segment) in log.segments().iter().enumerate() {
-            let frames = &log.frames()[log.frames_of(at)];
+            let positions = log.frames_of(at);
+            let [event, recv] = log.frames().spans(positions.clone());
+            let last = positions.clone().next_back().map(|last| log.frames()[last].entry);
             let dict = PyDict::new(py);
             dict.set_item("path", &segment.path)?;
             dict.set_item("dataset", &segment.dataset)?;
             dict.set_item("day", &segment.day)?;
             dict.set_item("first_ordinal", segment.first_ordinal)?;
-            dict.set_item("end_ordinal", frames.last().map_or(segment.first_ordinal, |f| f.entry.end_ordinal()))?;
+            dict.set_item("end_ordinal", last.map_or(segment.first_ordinal, |entry| entry.end_ordinal()))?;
             dict.set_item("bytes", log.segment_bytes(at))?;
-            dict.set_item("frames", frames.len())?;
-            let spans = frames.iter().map(|frame| (frame.entry.ts_event, frame.entry.ts_recv));
-            let (event, recv) = spans
-                .fold(Default::default(), |(a, b): (history::index::Span, history::index::Span), (c, d)| {
-                    (a.union(c), b.union(d))
-                });
+            dict.set_item("frames", positions.len())?;
             set_span(&dict, "ts_event", event)?;
             set_span(&dict, "ts_recv", recv)?;
             list.append(dict)?;

@@ -20,8 +20,7 @@ pub(super) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<dbn_reader::DbnReader>()?;
     module.add_class::<indexer::Indexer>()?;
     module.add_class::<indexer::Batch>()?;
-    module.add_function(wrap_pyfunction!(checkpoint::check_checkpoint, module)?)?;
-    module.add_function(wrap_pyfunction!(indexer::order_life, module)?)
+    module.add_function(wrap_pyfunction!(checkpoint::check_checkpoint, module)?)
 }
 
 /// A time-out in seconds, at least 0.

@@ -10,8 +10,10 @@ use pyo3::{
 use super::log::session_dict;
 use crate::{
     encode,
-    history::{self, PastError},
+    history::{self, PastError, rows::bytes_of},
+    market::Key,
     python::{market::parse_name, snapshot::BookSnapshot, snapshot::extent},
+    record::mbo_slice_bytes,
     view::View,
 };
 
@@ -113,6 +115,25 @@ impl Past {
     /// The hash of all books right before the record of an ordinal. Raises NotRecordedError.
     fn state_hash(&self, py: Python<'_>, ordinal: u64) -> PyResult<String> {
         Ok(py.detach(|| self.0.fingerprint(ordinal))?.to_string())
+    }
+
+    /// The last `limit` records of one order, exactly, in the order of the log: their ordinals (u64 each) and the records (56
+    /// bytes each). Raises HistoryError if the log cannot be read.
+    #[pyo3(
+        signature = (publisher_id, instrument_id, order_id, *, limit=10_000),
+        text_signature = "($self, publisher_id, instrument_id, order_id, *, limit=10000)"
+    )]
+    fn order_life<'py>(
+        &self,
+        py: Python<'py>,
+        publisher_id: u16,
+        instrument_id: u32,
+        order_id: u64,
+        limit: usize,
+    ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+        let key = Key { publisher_id, instrument_id };
+        let life = py.detach(|| self.0.life(key, order_id, limit))?;
+        Ok((PyBytes::new(py, bytes_of(&life.ordinals)), PyBytes::new(py, mbo_slice_bytes(&life.records))))
     }
 
     /// The sessions as Log.sessions has them, with `ts_begin`: from when on their books can be asked for (None: never).
