@@ -338,6 +338,11 @@ class Market:
 
         Apply times one record in 64, alone; snapshot times every `book_json`.
         """
+    def latency_totals(self) -> dict[str, Any]:
+        """The same since the start: {"bounds_ns": [n], "apply": {"counts": [n + 1], "sum_ns"}, "snapshot": …}.
+
+        A bucket counts what was at most its bound and more than the one before; the last, what was longer than all.
+        """
     def stats(self) -> dict[str, Any]:
         """Counters summed over all books, and those of the stream."""
     def problems(self) -> list[dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from collections import deque
 
+from l3book.buckets import Buckets
+
 KEPT_MAX = 65_536
 """Of one look; beyond it the latest count, so that nobody has to look."""
 
@@ -11,10 +13,13 @@ class Durations:
 
     def __init__(self) -> None:
         self._kept: deque[int] = deque(maxlen=KEPT_MAX)
+        self.buckets = Buckets()
+        """Of all that were ever added."""
 
     def add(self, duration_ns: int) -> None:
         """Add one."""
         self._kept.append(duration_ns)
+        self.buckets.add(duration_ns)
 
     def take(self) -> dict[str, int]:
         """Return count, p50_ns, p90_ns, p99_ns and max_ns (0 of none), and begin anew."""

@@ -2,11 +2,13 @@
 
 import logging
 import time
+from collections import Counter
 from dataclasses import dataclass
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Literal
 
 from l3book._core import Market, UnknownInstrumentError, __version__
+from l3book.buckets import Buckets
 from l3book.engine import Engine
 from l3book.etags import etag_of_json, etag_of_msgpack
 from l3book.history.recording import OFF, AnyRecording
@@ -170,6 +172,24 @@ class Hub:
             "counters": {name: count for name, count in stats.items() if name not in _NO_COUNTERS},
             "books": stats["books"],
             "orders": stats["orders"],
+        }
+
+    def books_by_state(self) -> dict[str, int]:
+        """Count the books in each state that any is in."""
+        return Counter(entry.state for entry in self._market.instruments())
+
+    def durations(self) -> dict[str, Buckets]:
+        """How long things took since the start, by what they were."""
+        told = self._market.latency_totals()
+        durations = {}
+        for name in ("apply", "snapshot"):
+            durations[name] = Buckets(told["bounds_ns"])
+            durations[name].counts, durations[name].sum_ns = told[name]["counts"], told[name]["sum_ns"]
+        return {
+            **durations,
+            "feed": self._engine.applied.buckets,
+            "publish": self.streams.counters.poll_durations,
+            "loop_lag": self.loop_lag.buckets,
         }
 
     def transitions(self) -> list[dict[str, Any]]:

@@ -3,10 +3,13 @@
 import asyncio
 from collections import deque
 
+from l3book.buckets import Buckets
+
 INTERVAL_S = 0.05
 KEPT = 1200
 """The last minute."""
 _MS_PER_S = 1000
+_NS_PER_S = 1_000_000_000
 
 
 class LoopLag:
@@ -14,6 +17,8 @@ class LoopLag:
 
     def __init__(self) -> None:
         self._lags_s: deque[float] = deque(maxlen=KEPT)
+        self.buckets = Buckets()
+        """Of all that were ever noted."""
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -36,4 +41,6 @@ class LoopLag:
         while True:
             due_s = loop.time() + INTERVAL_S
             await asyncio.sleep(INTERVAL_S)
-            self._lags_s.append(max(0.0, loop.time() - due_s))
+            lag_s = max(0.0, loop.time() - due_s)
+            self._lags_s.append(lag_s)
+            self.buckets.add(int(lag_s * _NS_PER_S))

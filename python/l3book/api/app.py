@@ -17,6 +17,7 @@ from l3book.api.operations import operations, without_history
 from l3book.api.past import Past
 from l3book.api.problems import Problem, on_http_exception, on_problem
 from l3book.api.replays import ReplayResources
+from l3book.api.request_counts import CountRequests, RequestCounts
 from l3book.api.request_ids import RequestIds
 from l3book.api.rest import Rest
 from l3book.api.routes import routes_of
@@ -52,10 +53,14 @@ def create_app(hub: Hub, in_force: InForce, guard: Guard, hosts: tuple[str, ...]
     every = operations(settings)
     described = every if hub.history is not None else without_history(every)
     page_routes = page.routes()
+    counts = RequestCounts()
     app = Starlette(
-        middleware=_middleware(settings, guard, hosts, page.paths(page_routes)),
+        middleware=[
+            Middleware(CountRequests, counts=counts),
+            *_middleware(settings, guard, hosts, page.paths(page_routes)),
+        ],
         routes=[
-            *routes_of(every, "rest", Rest(hub, settings, guard)),
+            *routes_of(every, "rest", Rest(hub, settings, guard, counts)),
             *routes_of(every, "past", Past(hub)),
             *routes_of(every, "replays", ReplayResources(hub)),
             *routes_of(every, "exports", ExportResources(hub)),

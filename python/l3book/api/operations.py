@@ -42,6 +42,7 @@ BOOK_FORMS: tuple[Form, ...] = ("json", "ndjson", "msgpack", "arrow")
 INSTRUMENTS_FORMS: tuple[Form, ...] = ("json", "ndjson", "msgpack", "arrow")
 TRANSITIONS_FORMS: tuple[Form, ...] = ("json", "ndjson", "msgpack")
 METRICS_FORMS: tuple[Form, ...] = ("json", "msgpack")
+PROMETHEUS_TYPES = ("text/plain", "application/openmetrics-text")
 
 
 def _book_parameters(settings: Settings) -> tuple[Parameter, ...]:
@@ -147,6 +148,15 @@ def _server() -> tuple[Operation, ...]:
             content_types=types_of(METRICS_FORMS),
             headers=("Cache-Control", "Vary"),
             problems=("unknown_parameter", "not_acceptable"),
+        ),
+        Operation(
+            "/metrics",
+            "prometheus",
+            "The same and more, for Prometheus",
+            text="In Prometheus' text format, or OpenMetrics where it is asked for; docs/metrics.md explains each.",
+            content_types=PROMETHEUS_TYPES,
+            headers=("Cache-Control", "Vary"),
+            problems=("unknown_parameter",),
         ),
         Operation(
             "/v1/feed/transitions",

@@ -24,9 +24,12 @@ from l3book.api.params import (
 )
 from l3book.api.past_problems import asked, known
 from l3book.api.problems import Problem
+from l3book.api.request_counts import RequestCounts
 from l3book.api.schemas import Instrument, Instruments, Live, Metrics, Ready, Transition, Transitions
 from l3book.config import Settings
 from l3book.hub import Hub
+from l3book.prometheus.exposition import Exposition
+from l3book.prometheus.families import Told
 from l3book.workers import in_worker
 
 if TYPE_CHECKING:
@@ -71,10 +74,12 @@ _encode_msgpack = msgspec.msgpack.Encoder().encode
 class Rest:
     """Endpoints over the hub, and what the guard has counted."""
 
-    def __init__(self, hub: Hub, settings: Settings, guard: Guard) -> None:
+    def __init__(self, hub: Hub, settings: Settings, guard: Guard, counts: RequestCounts) -> None:
         self._hub = hub
         self._guard = guard
         self._settings = settings
+        self._counts = counts
+        self._exposition = Exposition(self._told)
 
     async def instruments(self, request: Request) -> Response:
         """Every book there is, with its state."""
@@ -145,10 +150,32 @@ class Rest:
         """Throughput, latency and counters."""
         check_known(request)
         form, content_type = negotiated(request, METRICS_FORMS)
-        guard = self._guard
-        own = {"access": asdict(guard.counts), "connections": guard.connections.metrics()}
-        metrics = msgspec.convert({**self._hub.metrics(), **own}, Metrics)
+        metrics = msgspec.convert(self._metrics(), Metrics)
         return Response(encoded(metrics, form), headers=_VARIES, media_type=content_type)
+
+    async def prometheus(self, request: Request) -> Response:
+        """Tell the same and more for Prometheus, in the format that it asks for."""
+        check_known(request)
+        body, content_type = self._exposition.text(request.headers.get("accept", ""))
+        return Response(body, headers={**_VARIES, "Content-Type": content_type})
+
+    def _metrics(self) -> dict[str, Any]:
+        guard = self._guard
+        return {
+            **self._hub.metrics(),
+            "access": asdict(guard.counts),
+            "connections": guard.connections.metrics(),
+        }
+
+    def _told(self) -> Told:
+        counts = self._counts
+        return Told(
+            metrics=self._metrics(),
+            books=self._hub.books_by_state(),
+            durations=self._hub.durations(),
+            requests=counts.requests,
+            request_durations=counts.durations,
+        )
 
     async def transitions(self, request: Request) -> Response:
         """List the last connections, losses and changes of books' states of a live feed."""

@@ -1,7 +1,9 @@
 """What was sent, merged away and refused, summed over all sockets since the start."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
+
+from l3book.buckets import Buckets
 
 NS_PER_MS = 1_000_000
 
@@ -37,15 +39,18 @@ class Counters:
     poll_total_ns: int = 0
     poll_max_ns: int = 0
     """Of one group on the event loop, which it holds up; polls in threads are not among these three."""
+    poll_durations: Buckets = field(default_factory=Buckets)
 
     def polled(self, took_ns: int) -> None:
         """Count one look at one group."""
         self.polls += 1
         self.poll_total_ns += took_ns
         self.poll_max_ns = max(self.poll_max_ns, took_ns)
+        self.poll_durations.add(took_ns)
 
     def as_dict(self) -> dict[str, Any]:
         """All of them by name, times in milliseconds."""
-        numbers = asdict(self)
+        names = (entry.name for entry in fields(self) if entry.name != "poll_durations")
+        numbers = {name: getattr(self, name) for name in names}
         total_ns, max_ns = numbers.pop("poll_total_ns"), numbers.pop("poll_max_ns")
         return {**numbers, "poll_total_ms": round(total_ns / NS_PER_MS, 3), "poll_max_ms": round(max_ns / NS_PER_MS, 3)}

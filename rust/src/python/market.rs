@@ -28,7 +28,7 @@ use crate::{
     encode::{self, OrderView},
     event::Rules,
     history::Shadow,
-    latency::{Latency, Percentiles},
+    latency::{BUCKET_BOUNDS_NS, Latency, Percentiles},
     market::{self, Key, LookupError, Name},
     pieces::{PieceError, Pieces},
     stream,
@@ -297,6 +297,21 @@ impl Market {
             let values =
                 [("count", count), ("p50_ns", p50_ns), ("p90_ns", p90_ns), ("p99_ns", p99_ns), ("max_ns", max_ns)];
             dict.set_item(name, stats_dict(py, values)?)?;
+        }
+        Ok(dict)
+    }
+
+    /// The same durations since the start, by buckets: {"bounds_ns", "apply": {"counts", "sum_ns"}, "snapshot": {…}}.
+    fn latency_totals<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let apply = self.0.glance(py, |market| market.apply_latency.totals());
+        let snapshot = with_lock(py, &self.0.snapshot_latency, |latency| latency.totals());
+        let dict = PyDict::new(py);
+        dict.set_item("bounds_ns", BUCKET_BOUNDS_NS)?;
+        for (name, totals) in [("apply", apply), ("snapshot", snapshot)] {
+            let values = PyDict::new(py);
+            values.set_item("counts", totals.counts)?;
+            values.set_item("sum_ns", totals.sum_ns)?;
+            dict.set_item(name, values)?;
         }
         Ok(dict)
     }
