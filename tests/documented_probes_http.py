@@ -24,7 +24,10 @@ PAST_ROUTES = {route: row for route, row in ALL_ROUTES.items() if any(name in ro
 """Those that only a server with a history answers: documented_probes_past.py."""
 ROUTES = {route: row for route, row in ALL_ROUTES.items() if route not in PAST_ROUTES}
 FILE_TYPES = {"application/zstd", "text/csv", "application/vnd.apache.parquet"}
-BOOK_TYPES = [row for row in tables("api", "Content types")[0] if not FILE_TYPES & set(names(row[0]))]
+METRICS_TYPES = ("text/plain", "application/openmetrics-text")
+BOOK_TYPES = [
+    row for row in tables("api", "Content types")[0] if not {*FILE_TYPES, *METRICS_TYPES} & set(names(row[0]))
+]
 FILLED = {"instrument": "CD", "order_id": "6415"}
 """What stands for the parameters of paths."""
 GOOD_STATUS = {"GET": 200, "POST": 201}
@@ -399,6 +402,14 @@ def _if_none_match(servers: Servers) -> None:
 
 
 # Content types.
+
+
+@probe("content type", *METRICS_TYPES)
+def _metrics_types(servers: Servers) -> None:
+    answers = [ask(servers.still, "/metrics", headers={"Accept": accept}) for accept in (*METRICS_TYPES, "image/png")]
+    told = [answer.headers["content-type"].partition(";")[0] for answer in answers]
+    assert told == [*METRICS_TYPES, METRICS_TYPES[0]]
+    assert all("\nl3book_uptime_seconds " in answer.text for answer in answers)
 
 
 @probe("content type", *(names(row[0])[0] for row in BOOK_TYPES))

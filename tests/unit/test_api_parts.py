@@ -19,6 +19,7 @@ from l3book.api.cursors import PATTERN, cursor_of_key, key_of_cursor
 from l3book.api.negotiation import MEDIA_TYPES, Form, negotiated
 from l3book.api.params import InstrumentsQuery
 from l3book.api.problems import Problem
+from l3book.api.request_counts import RequestCounts
 from l3book.api.request_ids import ids_of
 from l3book.api.rest import INLINE_BOOKS_MAX, Rest, page_of
 from l3book.api.schemas import Instrument
@@ -229,7 +230,7 @@ class Listing:
 @pytest.mark.parametrize("more", [0, 1])
 def test_long_lists_do_not_hold_up_the_event_loop(more: int) -> None:
     hub = Listing(INLINE_BOOKS_MAX + more)
-    rest = Rest(cast("Any", hub), Settings(), cast("Any", None))
+    rest = Rest(cast("Any", hub), Settings(), cast("Any", None), RequestCounts())
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b"limit=3"}
     answer = asyncio.run(rest.instruments(Request(scope)))
     assert [entry["instrument_id"] for entry in json.loads(bytes(answer.body))["instruments"]] == [0, 1, 2]

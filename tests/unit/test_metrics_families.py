@@ -76,3 +76,17 @@ def test_a_duration_counts_in_the_first_bucket_whose_bound_it_does_not_exceed() 
         buckets.add(duration_ns)
     assert buckets.counts == [2, 1, 1]
     assert buckets.sum_ns == 43
+
+
+def test_every_alert_is_tested() -> None:
+    alerts = set(re.findall(r"alert: (\S+)", RULES.read_text()))
+    tests = RULES.with_name("rules.test.yml").read_text()
+    firing = set(re.findall(r"labels: 'ALERTS\{alertname=\"(\w+)\", alertstate=\"firing\"", tests))
+    assert alerts == firing
+    assert len(alerts) > 10
+
+
+def test_no_two_families_share_a_name_in_openmetrics() -> None:
+    """There a counter's family is called without `_total`."""
+    names = [family.name.removesuffix("_total") for family in FAMILIES]
+    assert len(names) == len(set(names))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
+from l3book.api.request_counts import RequestCounts
 from l3book.api.rest import Rest
 from l3book.config import Settings
 from l3book.streams.counters import Counters
@@ -72,7 +73,7 @@ def test_polls_of_whole_books_are_such_work(channel: Any, depth: int | None, lev
 def test_whole_books_over_rest_are_such_work(query: bytes) -> None:
     hub: Any = Recording()
     request = Request({"type": "http", "query_string": query, "headers": [], "path_params": {"instrument": "X"}})
-    response = asyncio.run(Rest(hub, Settings(), hub).book(request))
+    response = asyncio.run(Rest(hub, Settings(), hub, RequestCounts()).book(request))
     assert response.body == BOOK
     assert [name.startswith("l3book-worker") for name in hub.threads] == [True]
 

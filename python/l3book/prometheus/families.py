@@ -265,7 +265,7 @@ _SERVING = (
         _durations("publish"),
     ),
     Family("l3book_websocket_sockets", "gauge", "open now", _at("websocket", "sockets")),
-    Family("l3book_websocket_sockets_total", "counter", "opened", _at("websocket", "sockets_total")),
+    Family("l3book_websocket_opened_total", "counter", "sockets opened", _at("websocket", "sockets_total")),
     Family("l3book_websocket_subscriptions", "gauge", "of all sockets, now", _at("websocket", "subscriptions")),
     Family("l3book_websocket_groups", "gauge", "different subscriptions, now", _at("websocket", "groups")),
     Family("l3book_websocket_messages_total", "counter", "messages sent", _at("websocket", "sent")),
@@ -295,7 +295,7 @@ _SERVING = (
     ),
     Family("l3book_connections", "gauge", "TCP connections, now", _at("connections", "open")),
     Family(
-        "l3book_connections_total",
+        "l3book_connection_outcomes_total",
         "counter",
         "TCP connections, by what became of them at the door",
         _picked(_same("accepted", "refused", "displaced", "stalled", "bad_requests"), "connections"),
