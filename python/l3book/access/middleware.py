@@ -19,14 +19,6 @@ from l3book.api.problems import Problem, answer
 log = logging.getLogger(__name__)
 
 IDENTITY = "l3book.identity"
-
-
-def owner_of(request: HTTPConnection) -> str:
-    """Name whose limits a request that was let in uses, and whose what it makes is."""
-    identity: Identity = request.scope[IDENTITY]
-    return identity.counted_as
-
-
 """Where a scope has its Identity."""
 
 UNLIMITED_PATHS = frozenset({"/livez", "/readyz"})
@@ -38,6 +30,12 @@ _BEARER_SCHEME = re.compile(r"bearer(?:\s|$)", re.IGNORECASE)
 _URL_KEY = re.compile(rb"l3b_|(?:^|&)(?:api_?key|access_token|ticket)=", re.IGNORECASE)
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 _INVALID = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+
+
+def owner_of(request: HTTPConnection) -> str:
+    """Name whose limits a request that was let in uses, and whose what it makes is."""
+    identity: Identity = request.scope[IDENTITY]
+    return identity.counted_as
 
 
 class Access:
