@@ -342,7 +342,7 @@ _HISTORY = (
     Family(
         "l3book_history_indexing_lag_seconds",
         "gauge",
-        "how old the oldest durable record may be that is not in the tables",
+        "how old the oldest durable record is that is not in the tables",
         _at(*_INDEXING, "lag_s"),
     ),
     Family("l3book_history_rows_total", "counter", "rows written to the tables", _at(*_INDEXING, "rows")),
