@@ -2,6 +2,8 @@
 
 import io
 import random
+import re
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -34,6 +36,7 @@ from recorded import (
 )
 from running import RunningServer, run
 
+TOLD_S = 60
 RECORDS = 40_000
 INSTRUMENTS = 2
 SAMPLES = 40
@@ -270,9 +273,13 @@ def test_a_store_that_cannot_be_read_is_said_to_be(
     problem(answer, 503, "store_unavailable")
     assert answer.headers["Retry-After"]
     assert str(tmp_path) not in answer.text
-    assert any(f"{folder / 'history.sqlite'}" in line for line in server.lines), "it is in the log"
-    indexing = server.metrics()["history"]["indexing"]["error"]
-    assert indexing.startswith("history.sqlite: ")
+    # The process that writes the tables tells of it when it has found out.
+    until_s = time.monotonic() + TOLD_S
+    while (error := server.metrics()["history"]["indexing"]["error"]) is None:
+        assert time.monotonic() < until_s, "".join(server.lines)
+        time.sleep(0.02)
+    assert error.startswith("history.sqlite: ")
+    assert server.wait_for_line(re.escape(f"{folder / 'history.sqlite'}: ")), "it is in the log"
 
 
 def made_export(server: RunningServer, **body: Any) -> dict[str, Any]:
