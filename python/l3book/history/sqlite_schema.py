@@ -129,8 +129,10 @@ def prepare(connection: sqlite3.Connection) -> None:
     version = _version(connection)
     if version > len(MIGRATIONS):
         raise NewerFileError(f"version {version}: expected one of this l3book, {len(MIGRATIONS)} at most")
-    # Before there is a table, or never: what is pruned can be given back to the file system then.
-    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    if version == 0:
+        # Before there is a table, or never: what is pruned can be given back to the file system then. Not where there
+        # are any: it waits for whoever writes, though it changes nothing any more.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     _use_wal(connection)
     while (version := _version(connection)) < len(MIGRATIONS):
         # Each step in a transaction of its own; where another process was faster, its own version says so.

@@ -98,6 +98,23 @@ def test_a_folder_that_is_not_there_is_an_error_and_is_not_made(tmp_path: Path) 
     assert not (tmp_path / "nowhere").exists()
 
 
+def test_whoever_only_asks_does_not_wait_for_who_writes_in_another_process(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even to open it: where processors are busy, a batch may be at it for longer than anyone waits."""
+    monkeypatch.setattr("l3book.history.sqlite.BUSY_TIMEOUT_S", 0.01)
+    store.write(batch(trade(0, T0)))
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("DELETE FROM trades")
+        other = SqliteStore(tmp_path)
+        other.open()
+        assert [row.ordinal for row in other.trades(BOOK, *ALWAYS, ALL)] == [0]
+        with pytest.raises(StoreError, match="database is locked"):
+            other.write(batch(trade(1, T0)))
+        other.close()
+
+
 def test_a_closed_store_says_so(store: SqliteStore) -> None:
     store.close()
     with pytest.raises(StoreError, match="closed"):
