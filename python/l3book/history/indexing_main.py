@@ -1,5 +1,6 @@
 """What runs in the process of an `IndexingProcess`: an `Indexing`, until its parent says so or is gone."""
 
+import contextlib
 import json
 import logging
 import os
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 TELL_INTERVAL_S: Final = 0.5
 NICENESS: Final = 5
-"""Tables can wait; books, and whoever asks for them, cannot."""
+"""Where a process cannot be idle."""
 LOCK_NAME: Final = "indexing.lock"
 LOCK_POLL_S: Final = 0.1
 LOCK_QUIET_S: Final = 1.0
@@ -35,8 +36,7 @@ log = logging.getLogger(__name__)
 def main(told: dict[str, Any]) -> NoReturn:
     """Follow the log of a folder as told; never returns."""
     _ignore_signals()
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
+    _give_way()
     parent = Parent()
     logging.basicConfig(handlers=[_LogToParent(parent)], level=logging.INFO, force=True)
     folder = Path(told["folder"])
@@ -70,8 +70,9 @@ def _follow(indexing: Indexing, parent: "Parent") -> int:
 
 
 def _told_of(indexing: Indexing) -> dict[str, Any]:
-    lag = indexing.lag
-    return {"stats": indexing.stats(), "is_open": indexing.is_open, "seen": lag.seen, "written": lag.written}
+    # In this order: the stats of one that is said to be open are not those from before it was.
+    lag, is_open = indexing.lag, indexing.is_open
+    return {"stats": indexing.stats(), "is_open": is_open, "seen": lag.seen, "written": lag.written}
 
 
 class Parent:
@@ -113,6 +114,22 @@ class _LogToParent(logging.Handler):
         text = self._format.format(record)[:LOG_CHARACTERS_MAX]
         names = ("name", "levelno", "levelname", "created", "msecs")
         self._parent.tell({"log": {**{name: getattr(record, name) for name in names}, "msg": text}})
+
+
+def _give_way() -> None:
+    """Leave the processors to all others, for this thread and those that it starts.
+
+    Books, and whoever asks for them, cannot wait; tables can, as the log has the records whatever becomes of this
+    process. One that is only nicer has a smaller share: a thread that is woken to answer may still wait until its turn
+    is over. What is idle is interrupted at once, where the system knows such processes.
+    """
+    if hasattr(os, "SCHED_IDLE"):
+        # Some systems only have the name: musl, and sandboxes.
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+            return
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
 
 
 def _ignore_signals() -> None:
