@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from l3book.history.indexing import RETRY_FIRST_S, RETRY_LAST_S, Stats
 from l3book.history.lag import Lag
-from l3book.history.store import StoreError
+from l3book.history.opening import Opening
 from l3book.history.uri import PASSWORD_VARIABLE
 from l3book.secret import FILE_SUFFIX, SECRET_VARIABLES
 
@@ -58,6 +58,7 @@ class IndexingProcess:
     ) -> None:
         """`store` is that of the URI, and only asked here."""
         self.store = store
+        self._opening = Opening(folder, store)
         self._folder = folder
         self._told = {
             "folder": str(folder),
@@ -71,7 +72,6 @@ class IndexingProcess:
         self._lock = Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = Event()
-        self._is_open = False
         self._is_whole = False
         self._is_stopped = False
         self._error: str | None = None
@@ -98,7 +98,7 @@ class IndexingProcess:
             self._kill()
             self._thread.join(KILLED_S)
         self._is_stopped = True
-        self.store.close()
+        self._opening.close()
         return self._is_whole
 
     def stats(self) -> Stats:
@@ -152,14 +152,18 @@ class IndexingProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 env=_environment(),
-                **_apart(),
+                # Out of the group that a terminal sends signals to: when it ends is said by its standard input.
+                process_group=0,
             )
             self._words, self._before = "", self._stats
             self._say({**self._told, "path": sys.path})
         with process:
-            assert process.stdout is not None  # noqa: S101  # it is a pipe
+            assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018  # they are pipes
             while line := process.stdout.readline(LINE_BYTES_MAX):
                 self._hear(line)
+            # What it has ended without reading cannot be flushed; it would be tried again below, and be raised.
+            with contextlib.suppress(OSError):
+                process.stdin.close()
         with self._lock:
             self._process = None
         return process.returncode
@@ -192,20 +196,19 @@ class IndexingProcess:
     def _take(self, message: dict[str, Any]) -> None:
         stats: Stats = message["stats"]
         is_open: bool = message["is_open"]
-        if not is_open:
+        if is_open:
+            # Not before: tables are made and migrated there.
+            self._opening.begin()
+        else:
             stats["position"] = self._before["position"]
         self._stats = _added(stats, self._before)
         self._told_s = time.monotonic()
         self._lag.look(message["seen"], self._told_s)
         self._lag.wrote(message["written"])
-        if self._error and stats["state"] == "indexing" and (stats["batches"] or not stats["lag_s"]):
+        # Before it has looked at the log, it is not behind it either.
+        if self._error and is_open and stats["state"] == "indexing" and (stats["batches"] or not stats["lag_s"]):
             log.warning("history %s: indexed again", self._folder)
             self._error = None
-        if is_open and not self._is_open:
-            # Not before: tables are made and migrated there. It may fail here alone, and is tried again.
-            with contextlib.suppress(StoreError):
-                self.store.open()
-                self._is_open = True
 
     def _fail(self, error: str) -> None:
         stats = self._stats
@@ -248,13 +251,6 @@ def _environment() -> dict[str, str]:
     others = SECRET_VARIABLES.keys() - {PASSWORD_VARIABLE}
     kept_back = {*others, *(name + FILE_SUFFIX for name in others)}
     return {name: value for name, value in os.environ.items() if name not in kept_back}
-
-
-def _apart() -> dict[str, Any]:
-    """Keep it out of the group that a terminal sends signals to: when it ends is said by its standard input."""
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    return {"process_group": 0}
 
 
 def _message_of(line: bytes) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from l3book.history import beginning, indexing_main, indexing_process
 from l3book.history.indexing import Indexing
 from l3book.history.indexing_process import SILENT_S_MAX, IndexingProcess
 from l3book.history.sqlite import SqliteStore
+from l3book.history.store import StoreError
 from l3book.history.uri import PASSWORD_VARIABLE
 from l3book.sources import open_source
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from running import RunningServer
 
 WAIT_S = 60
+SLOW_S = 5
 ALWAYS = (0, 2**63 - 1)
 ALL = 1_000_000
 
@@ -65,6 +68,14 @@ def wait_until(condition: Callable[[], object], what: IndexingProcess) -> None:
 
 def wait_until_written(running: IndexingProcess, end: int) -> None:
     wait_until(lambda: running._lag.written >= end, running)
+
+
+def can_be_asked(store: Store) -> bool:
+    try:
+        store.position()
+    except StoreError:
+        return False
+    return True
 
 
 def rows_of(store: Store) -> dict[str, list]:
@@ -116,6 +127,7 @@ def test_a_process_that_is_killed_is_started_again_and_the_tables_are_whole(
     wait_until(lambda: running.stats()["state"] == "indexing" and running.stats()["lag_s"] == 0.0, running)
     stats = running.stats()
     assert (stats["restarts"], stats["errors"], stats["error"]) == (2, 2, None)
+    wait_until(lambda: can_be_asked(running.store), running)
     assert rows_of(running.store)["instruments"], "it can be asked here, while it is written there"
     assert running.stop(WAIT_S)
     assert running.stats()["state"] == "stopped"
@@ -147,6 +159,69 @@ def test_how_far_it_is_behind_does_not_forget_how_long_nobody_was_at_it(
     now_s = 21.0
     assert told(seen=300, written=200, lag_s=0.0) == 1.0
     assert told(seen=300, written=300, lag_s=0.0) == 0.0
+
+
+def test_it_is_not_indexed_again_before_it_has_looked_at_the_log(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As it is while a long log is opened: a process that is killed each time must not be said to be well each time."""
+    folder.mkdir()
+    running = IndexingProcess(folder, "sqlite:", SqliteStore(folder))
+
+    def told(*, is_open: bool, lag_s: float, batches: int = 0) -> str | None:
+        stats = {**running._stats, "state": "indexing", "error": None, "lag_s": lag_s, "batches": batches}
+        running._take({"stats": stats, "is_open": is_open, "seen": 0, "written": 0})
+        return running.stats()["error"]
+
+    running._fail("killed")
+    assert told(is_open=False, lag_s=0.0) == "killed"
+    running._fail("killed")
+    assert told(is_open=False, lag_s=0.0) == "killed"
+    assert caplog.text.count("tried again: killed") == 1
+    assert told(is_open=True, lag_s=3.0) == "killed", "it restores its books"
+    assert "indexed again" not in caplog.text
+    assert told(is_open=True, lag_s=3.0, batches=1) is None
+    assert caplog.text.count("indexed again") == 1
+    running.stop(WAIT_S)
+
+
+def test_a_store_that_keeps_the_server_waiting_does_not_keep_the_process_waiting(folder: Path) -> None:
+    class SlowStore(SqliteStore):
+        may_open = Event()
+        was_opened = Event()
+
+        def open(self) -> None:
+            self.may_open.wait(SLOW_S)
+            super().open()
+            self.was_opened.set()
+
+    folder.mkdir()
+    running = IndexingProcess(folder, "sqlite:", store := SlowStore(folder))
+    for position in (1, 2):
+        stats = {**running._stats, "position": position}
+        running._take({"stats": stats, "is_open": True, "seen": 2, "written": 2})
+        assert running.stats()["position"] == position
+        assert not store.was_opened.is_set()
+    store.may_open.set()
+    assert store.was_opened.wait(WAIT_S)
+    wait_until(lambda: can_be_asked(store), running)
+    running.stop(WAIT_S)
+    assert not can_be_asked(store)
+
+
+def test_it_takes_the_time_that_others_leave(folder: Path, start: Callable[[], IndexingProcess]) -> None:
+    end = record(folder)
+    running = start()
+    wait_until_written(running, end)
+    pid = wait_for_indexer(folder)
+    # Those that its libraries have started before are none that work.
+    idle = [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir() if is_idle(int(task.name))]
+    assert pid in idle
+    assert len(idle) >= 3, "what listens and what indexes, too"
+
+
+def is_idle(thread: int) -> bool:
+    return os.sched_getscheduler(thread) == os.SCHED_IDLE
 
 
 def test_signals_to_all_of_a_group_do_not_end_it(folder: Path, start: Callable[[], IndexingProcess]) -> None:
@@ -211,6 +286,23 @@ def test_the_last_words_of_one_that_ends_by_itself_are_told_here(
     assert error in caplog.text
     lock.rmdir()
     wait_until(lambda: running.stats()["state"] == "indexing", running)
+
+
+def test_why_one_ended_is_told_also_where_it_ended_before_it_was_told_anything(
+    folder: Path, start: Callable[[], IndexingProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say = IndexingProcess._say
+
+    def say_too_late(self: IndexingProcess, message: dict) -> None:
+        if self._process is not None:
+            self._process.wait(WAIT_S)
+        say(self, message)
+
+    monkeypatch.setattr(indexing_process, "_PROGRAM", "raise SystemExit('not this time')")
+    monkeypatch.setattr(IndexingProcess, "_say", say_too_late)
+    running = start()
+    wait_until(lambda: running.stats()["restarts"] > 0, running)
+    assert running.stats()["error"] == "the indexing process ended with exit code 1: not this time"
 
 
 def test_of_all_secrets_it_gets_the_one_that_it_needs_and_not_by_arguments(
