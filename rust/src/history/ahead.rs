@@ -31,7 +31,7 @@ struct State<T> {
     ready: BTreeMap<usize, Stretch<T>>,
     /// Memory that was given back: fresh one costs more in page faults than a frame in decompression.
     spare: Vec<Plain>,
-    /// Nobody takes any more.
+    /// Nobody takes any more, or somebody who makes has failed.
     is_over: bool,
 }
 
@@ -82,6 +82,7 @@ impl<T> Shared<'_, T> {
     }
 
     fn work(&self) {
+        let _ends_with_it = Panicking(self);
         let mut reader = FrameReader::default();
         let mut state = self.lock();
         while !state.is_over && state.next < self.end {
@@ -93,6 +94,18 @@ impl<T> Shared<'_, T> {
                     self.lock()
                 }
             };
+        }
+    }
+}
+
+/// In a thread that makes: what it has claimed will never be ready if it panics, and nobody must wait for that.
+struct Panicking<'s, 'a, T>(&'s Shared<'a, T>);
+
+impl<T> Drop for Panicking<'_, '_, T> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.lock().is_over = true;
+            self.0.changed.notify_all();
         }
     }
 }
@@ -118,7 +131,7 @@ pub(super) struct Ahead<'a, T> {
 }
 
 impl<T> Ahead<'_, T> {
-    /// The next frame's position and what was made of it; nothing behind the last.
+    /// The next frame's position and what was made of it; nothing behind the last, or behind an error.
     pub(super) fn next(&mut self) -> Result<Option<(usize, T)>, HistoryError> {
         if self.at >= self.shared.end {
             return Ok(None);
@@ -126,9 +139,10 @@ impl<T> Ahead<'_, T> {
         while self.stretch.is_empty() {
             self.stretch = self.next_stretch();
         }
-        let made = self.stretch.pop_front().expect("not empty")?;
-        self.at += 1;
-        Ok(Some((self.at - 1, made)))
+        let made = self.stretch.pop_front().expect("not empty");
+        let at = self.at;
+        self.at = if made.is_ok() { at + 1 } else { self.shared.end };
+        Ok(Some((at, made?)))
     }
 
     fn next_stretch(&mut self) -> Stretch<T> {
@@ -140,6 +154,7 @@ impl<T> Ahead<'_, T> {
                 self.shared.changed.notify_all();
                 return stretch;
             }
+            assert!(!state.is_over, "a thread that unpacks frames has panicked");
             state = match self.shared.claim(&mut state) {
                 // Another thread is at it.
                 None => self.shared.wait(state),
@@ -202,4 +217,95 @@ fn workers(log: &Log, frames: Range<usize>) -> usize {
 pub(super) fn processors() -> usize {
     static PROCESSORS: OnceLock<usize> = OnceLock::new();
     *PROCESSORS.get_or_init(|| thread::available_parallelism().map_or(1, usize::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        env, fs, process,
+        sync::{
+            atomic::{AtomicBool, Ordering},
+            mpsc,
+        },
+        time::Duration,
+    };
+
+    use super::*;
+    use crate::{
+        event::Rules,
+        feed::Feed,
+        history::{Recorder, Settings},
+        record::MBO_BYTES,
+        sim::{Config, Simulator},
+    };
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+    const RECORDS: usize = 120_000;
+    const FRAME_RECORDS: u64 = 6_000;
+
+    /// A log of more stretches than there are threads, in a folder of its own.
+    fn recorded(name: &str) -> Log {
+        let dir = env::temp_dir().join(format!("l3book-ahead-{name}-{}", process::id()));
+        fs::create_dir_all(&dir).expect("a folder");
+        let settings = Settings { fsync_records: FRAME_RECORDS, ..Settings::default() };
+        let mut recorder = Recorder::open(&dir, settings).expect("a free folder");
+        let mut feed = Feed::new(Rules::default());
+        recorder.begin(&mut feed.market, Some("ahead")).expect("an empty market");
+        let mut bytes = Vec::new();
+        Simulator::new(Config { instruments: 1, seed: 1, crossed: false, resting_max: Some(64) })
+            .expect("valid")
+            .read(RECORDS, &mut bytes);
+        for piece in bytes.chunks(FRAME_RECORDS as usize * MBO_BYTES) {
+            feed.feed(piece).expect("good records");
+            assert!(recorder.flush(PATIENCE));
+        }
+        recorder.end(&mut feed.market);
+        assert!(recorder.close(PATIENCE));
+        Log::open(&dir).expect("a log")
+    }
+
+    /// What a thread does that has claimed frames and fails for a reason of its own: whoever waits for them is told.
+    #[test]
+    fn a_panic_in_a_thread_that_makes_is_passed_on() {
+        let log = recorded("panic");
+        let dir = log.dir().to_path_buf();
+        let (told, outcome) = mpsc::channel();
+        thread::spawn(move || {
+            let taker = thread::current().id();
+            let has_claimed = AtomicBool::new(processors() == 1);
+            let make = |_, _| {
+                assert!(processors() > 1, "as another thread would");
+                if thread::current().id() != taker {
+                    has_claimed.store(true, Ordering::Relaxed);
+                    panic!("as a bug would");
+                }
+                while !has_claimed.load(Ordering::Relaxed) {
+                    thread::yield_now();
+                }
+            };
+            let frames = 0..log.frames().len();
+            let taken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                ahead(&log, frames, &make, |made| while made.next().expect("good frames").is_some() {});
+            }));
+            told.send(taken.is_err()).expect("somebody listens");
+        });
+        assert_eq!(outcome.recv_timeout(PATIENCE), Ok(true));
+        fs::remove_dir_all(dir).expect("removed");
+    }
+
+    #[test]
+    fn nothing_comes_behind_an_error() {
+        let log = recorded("error");
+        let frame = &log.frames()[1];
+        let path = log.segments()[frame.segment].path.clone();
+        let mut bytes = fs::read(&path).expect("a segment");
+        let middle = usize::try_from((frame.entry.offset + frame.entry.end_offset()) / 2).expect("a small file");
+        bytes[middle] ^= 0xff;
+        fs::write(&path, bytes).expect("written");
+        let seen = ahead(&log, 0..log.frames().len(), &|at, _| at, |made| {
+            [(); 3].map(|()| made.next().map(|made| made.map(|(at, _)| at)).map_err(|_| "damaged"))
+        });
+        assert_eq!(seen, [Ok(Some(0)), Err("damaged"), Ok(None)]);
+        fs::remove_dir_all(log.dir()).expect("removed");
+    }
 }

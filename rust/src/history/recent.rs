@@ -45,7 +45,9 @@ pub(super) struct Recent {
 impl Recent {
     /// The last moment of a book with nothing before it that is later than a time (ns).
     pub(super) fn before(&mut self, readings: u64, of: (u64, Key), at: u64) -> Option<Moment> {
-        self.check(readings);
+        if !self.is_of(readings) {
+            return None;
+        }
         let is_good = |kept: &Kept| kept.of == of && kept.moment.latest <= at;
         let good = self.kept.iter().enumerate().filter(|(_, kept)| is_good(kept));
         let (place, _) = good.max_by_key(|(_, kept)| kept.moment.ordinal)?;
@@ -56,8 +58,8 @@ impl Recent {
     }
 
     pub(super) fn keep(&mut self, readings: u64, of: (u64, Key), moment: Moment) {
-        self.check(readings);
-        if self.kept.iter().any(|kept| kept.of == of && kept.moment.ordinal == moment.ordinal) {
+        let is_same = |kept: &Kept| kept.of == of && kept.moment.ordinal == moment.ordinal;
+        if !self.is_of(readings) || self.kept.iter().any(is_same) {
             return;
         }
         let kept = Kept { of, moment };
@@ -70,11 +72,13 @@ impl Recent {
         }
     }
 
-    /// Nothing is known of a log that was read anew: its folder may hold another.
-    fn check(&mut self, readings: u64) {
+    /// Whether the moments are those of a reading. Nothing is known of a log that was read anew, for its folder may hold
+    /// another; and who still asks by the reading before neither finds nor leaves anything.
+    fn is_of(&mut self, readings: u64) -> bool {
         if self.readings < readings {
             *self = Self { readings, ..Self::default() };
         }
+        self.readings == readings
     }
 }
 
@@ -102,5 +106,9 @@ mod tests {
         assert_eq!((found(&mut recent, 39), found(&mut recent, 59)), (None, Some(5)), "which was used after it");
         assert!(recent.before(2, of, 80).is_none(), "the log was read anew");
         assert_eq!(recent.orders, 0);
+        recent.keep(1, of, moment(5));
+        assert!(recent.before(2, of, 80).is_none(), "a walk that began before that left nothing");
+        recent.keep(2, of, moment(6));
+        assert!(recent.before(1, of, 80).is_none() && recent.before(2, of, 80).is_some(), "and finds nothing");
     }
 }

@@ -227,7 +227,9 @@ impl<'a> Walk<'a> {
             .and_then(|file| Ok((*file.head(), file.book(self.key, &rules)?)));
         match loaded {
             Ok((head, _)) if is_due && head.ts_event_max > at => return false,
-            Ok((_, book)) if is_due => {
+            Ok((head, book)) if is_due => {
+                // It may know of later records than are in the log before it.
+                self.latest = self.latest.max(head.ts_event_max);
                 let mut market = Market::new(rules);
                 std::mem::swap(&mut market.symbols, &mut self.market.symbols);
                 market.add(self.key, book.unwrap_or_else(|| EventBook::new(&rules)));
