@@ -4,11 +4,12 @@ Of several sessions only what is in force: a time of which a later session tells
 """
 
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
-from l3book._core import Deriver, Log
+from l3book._core import Deriver, HistoryError, Log
 from l3book.rows import CHUNK_BYTES
 
 BOOKLESS = frozenset({"mbo", "trades", "ohlcv-1s", "ohlcv-1m", "ohlcv-1h", "ohlcv-1d"})
@@ -17,8 +18,12 @@ BOOKLESS = frozenset({"mbo", "trades", "ohlcv-1s", "ohlcv-1m", "ohlcv-1h", "ohlc
 _METADATA_HEAD_BYTES = 8
 """Before the rest of DBN metadata: its mark, its version, and how long that rest is."""
 _RECORD_BYTES = 56
-_TS_RECV_AT = 40
+_FLAGS_AT, _TS_RECV_AT = 36, 40
 """Of an MBO record."""
+_SNAPSHOT = 0x20
+"""The flag of an MBO snapshot's records, whose ts_recv tells when it was made, and not when it came."""
+_LOOK_RECORDS = 65_536
+"""Of the beginning of a session, read in one go behind its first record: most begin with one that came live."""
 
 
 class SeveralSessionsError(Exception):
@@ -46,7 +51,7 @@ def rows_of(
     if with_snapshot or deriver.schema not in BOOKLESS:
         _check_one_session(log, first, end)
         begun += [deriver.feed(snapshot) for snapshot in _snapshots(log, first)]
-    for part_first, part_end, before_ts in _parts(log, first, end):
+    for part_first, part_end, before_ts in _parts(log, first, end, check):
         for records in _records(log, part_first, part_end):
             check()
             begun.append(deriver.feed(records if before_ts is None else _received_before(records, before_ts)))
@@ -56,26 +61,69 @@ def rows_of(
     yield b"".join([*begun, deriver.flush()])
 
 
-def _parts(log: Log, first: int, end: int) -> Iterator[tuple[int, int, int | None]]:
+def _parts(log: Log, first: int, end: int, check: Callable[[], object]) -> Iterator[tuple[int, int, int | None]]:
     """Cut a stretch by sessions: (first, end, before_ts) of each part.
 
     What a session told of times (ts_recv, ns) from `before_ts` on is out of force, since later ones tell of them anew.
     """
+    sessions = [session for session in log.sessions() if session["end_ordinal"] > first]
+    # When the last record of the stretch was received that is of an earlier session.
+    earlier = [-1, *accumulate((_latest_of(log, session, first, end) for session in sessions), max)]
     before_ts: int | None = None
     parts: list[tuple[int, int, int | None]] = []
-    for session in reversed(log.sessions()):
+    for at in reversed(range(len(sessions))):
+        session, earliest = sessions[at], sessions[at]["ts_recv_min"]
         part_first, part_end = max(first, session["first_ordinal"]), min(end, session["end_ordinal"])
         if part_first < part_end:
             parts.append((part_first, part_end, before_ts))
-        begin = _begin_of(log, session)
-        before_ts = begin if before_ts is None else min(before_ts, begin)
+        # Frames are read only of what can put anything out of force: the others need not even be readable.
+        if earliest is not None and earliest <= earlier[at] and (before_ts is None or earliest < before_ts):
+            begin = _begin_of(log, session, check, is_newest=at == len(sessions) - 1)
+            if begin is not None:
+                before_ts = begin if before_ts is None else min(before_ts, begin)
     return iter(parts[::-1])
 
 
-def _begin_of(log: Log, session: dict[str, Any]) -> int:
-    """When (ts_recv, ns) its first record was received; where that is gone, no earlier session is there any more."""
-    _, record = log.read(session["first_ordinal"], 1)
-    return int(np.frombuffer(record, "<u8", 1, _TS_RECV_AT)[0])
+def _latest_of(log: Log, session: dict[str, Any], first: int, end: int) -> int:
+    """When (ts_recv, ns) the last record of a session's part in a stretch was received, or later; from the index."""
+    part_first, part_end = max(first, session["first_ordinal"]), min(end, session["end_ordinal"])
+    if part_first >= part_end:
+        return -1
+    told = [session]
+    if part_end - part_first < session["end_ordinal"] - session["first_ordinal"]:
+        told = [
+            segment
+            for segment in log.segments()
+            if segment["first_ordinal"] < part_end and segment["end_ordinal"] > part_first
+        ]
+    return max((entry["ts_recv_max"] for entry in told if entry["ts_recv_max"] is not None), default=-1)
+
+
+def _begin_of(log: Log, session: dict[str, Any], check: Callable[[], object], *, is_newest: bool) -> int | None:
+    """When (ts_recv, ns) a session began, as tables have it: its first record that is no snapshot's was received.
+
+    Where there is none, the first of all; but not yet in the newest session, which may still have one. Where a frame is
+    damaged, as early as the index says.
+    """
+    ordinal, end = session["first_ordinal"], session["end_ordinal"]
+    first: int | None = None
+    while ordinal < end:
+        check()
+        try:
+            at, records = log.read(ordinal, 1 if first is None else _LOOK_RECORDS)
+        except HistoryError:
+            return int(session["ts_recv_min"])
+        found = np.frombuffer(records, f"V{_RECORD_BYTES}")[: max(0, end - at)]
+        if not found.size:
+            break
+        times = found.view("<u8").reshape(-1, _RECORD_BYTES // 8)[:, _TS_RECV_AT // 8]
+        flags = found.view("u1").reshape(-1, _RECORD_BYTES)[:, _FLAGS_AT]
+        live = np.flatnonzero(flags & _SNAPSHOT == 0)
+        if live.size:
+            return int(times[live[0]])
+        first = int(times[0]) if first is None else first
+        ordinal = at + len(found)
+    return None if is_newest else first
 
 
 def _records(log: Log, first: int, end: int) -> Iterator[bytes]:

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import csv
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from histories import record
-from l3book._core import Deriver, Indexer, Log, Past, UnknownInstrumentError
+from histories import FLUSH_TIMEOUT_S, record
+from l3book._core import (
+    Deriver,
+    HistoryError,
+    Indexer,
+    Log,
+    Market,
+    Past,
+    Recorder,
+    Simulator,
+    UnknownInstrumentError,
+)
 from l3book.config import Settings
 from l3book.history.past import History
 from l3book.history.sqlite import SqliteStore
-from l3book.history.stretch import rows_of
+from l3book.history.stretch import _parts, rows_of
 from running import error_line, run
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 RECORD_BYTES = 56
-TS_RECV_AT = 40
+FLAGS_AT, ACTION_AT, TS_RECV_AT = 36, 38, 40
+LAST, SNAPSHOT = 0x80, 0x20
 
 
 @pytest.fixture
@@ -49,6 +58,96 @@ def test_a_file_over_several_sessions_tells_each_time_once(folder: Path) -> None
         if ts < int(ts_recv(late)[0])
     ]
     assert whole == b"".join(expected) + late
+
+
+def record_stream(folder: Path, stream: bytes, session: str) -> None:
+    """Record whole records in a session of their own, behind the symbols of the synthetic market."""
+    market, recorder = Market(), Recorder(folder)
+    recorder.begin(market, session)
+    market.feed(Simulator(seed=1, instruments=1).header())
+    market.feed(stream)
+    assert recorder.close(FLUSH_TIMEOUT_S), recorder.stats()
+
+
+def simulated(records: int) -> np.ndarray:
+    stream = Simulator(seed=2, instruments=1, resting_max=500).read(records)
+    return np.frombuffer(stream, "u1").reshape(-1, RECORD_BYTES).copy()
+
+
+def set_ts_recv(records: np.ndarray, ts: int) -> None:
+    records[:, TS_RECV_AT : TS_RECV_AT + 8] = np.frombuffer(ts.to_bytes(8, "little"), "u1")
+
+
+def test_a_session_begins_with_what_came_live_not_with_what_its_snapshot_says(tmp_path: Path) -> None:
+    record(tmp_path, seed=1, instruments=1, pieces=3, session="file:1")
+    live = simulated(4_000)[2_000:]
+    snapshot = live[:2].copy()
+    set_ts_recv(snapshot, Log(tmp_path).sessions()[0]["ts_recv_min"])
+    snapshot[:, ACTION_AT] = list(b"RA")
+    snapshot[:, FLAGS_AT] = [SNAPSHOT, SNAPSHOT | LAST]
+    record_stream(tmp_path, snapshot.tobytes() + live.tobytes(), "tcp:2")
+    log = Log(tmp_path)
+    first, second = log.sessions()
+    begin = int(ts_recv(live.tobytes())[0])
+    assert first["ts_recv_min"] == second["ts_recv_min"] < begin < first["ts_recv_max"]
+    _, early = log.read(0, first["end_ordinal"])
+    kept = np.frombuffer(early, f"V{RECORD_BYTES}")[ts_recv(early) < begin].tobytes()
+    assert rows(log, 0, log.end_ordinal) == kept + snapshot.tobytes() + live.tobytes()
+    store = indexed(tmp_path)
+    (book,) = {(row.publisher_id, row.instrument_id) for row in store.instruments()}
+    told = store.trades(book, 0, 2**63 - 1, 100_000)
+    assert len(told) == (kept + live.tobytes())[ACTION_AT::RECORD_BYTES].count(b"T")
+    store.close()
+
+
+def test_of_sessions_that_put_nothing_out_of_force_no_frame_is_read(tmp_path: Path) -> None:
+    record(tmp_path, seed=1, instruments=1, pieces=1, session="file:1")
+    later = simulated(1_000)
+    set_ts_recv(later, Log(tmp_path).sessions()[0]["ts_recv_max"] + 1)
+    record_stream(tmp_path, later.tobytes(), "file:2")
+    record(tmp_path, seed=3, instruments=1, pieces=1, session="file:3")
+    log = Log(tmp_path)
+    first, second, third = log.sessions()
+    for session in (second, third):
+        damage(log, session)
+    whole = rows(log, 0, first["end_ordinal"])
+    _, early = log.read(0, first["end_ordinal"])
+    assert third["ts_recv_min"] <= first["ts_recv_min"] < second["ts_recv_min"]
+    assert whole == np.frombuffer(early, f"V{RECORD_BYTES}")[ts_recv(early) < third["ts_recv_min"]].tobytes()
+
+
+def test_damage_in_an_earlier_session_is_none_of_a_later_ones(folder: Path) -> None:
+    log = Log(folder)
+    first, second = log.sessions()
+    damage(log, first)
+    _, late = log.read(second["ordinal"], second["end_ordinal"] - second["ordinal"])
+    assert rows(log, second["ordinal"], log.end_ordinal) == late
+
+
+def test_who_gives_up_is_heard_while_it_is_seen_what_is_in_force(folder: Path) -> None:
+    """An overlap: a frame of the later session is read before the first row."""
+    log = Log(folder)
+
+    def give_up() -> None:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        list(_parts(log, 0, log.end_ordinal, give_up))
+
+
+def rows(log: Log, first: int, end: int) -> bytes:
+    return b"".join(rows_of(log, first, end, Deriver("mbo")))
+
+
+def damage(log: Log, session: dict[str, Any]) -> None:
+    """Make the first frame of a session unreadable."""
+    (segment,) = [found for found in log.segments() if found["first_ordinal"] == session["first_ordinal"]]
+    path = Path(segment["path"])
+    content = bytearray(path.read_bytes())
+    content[len(content) // 4] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(HistoryError):
+        log.read(session["first_ordinal"], 1)
 
 
 def test_within_one_session_nothing_is_left_out(folder: Path) -> None:
