@@ -7,7 +7,9 @@ for a long way back, and what was read a moment ago is told to whoever asks next
 import asyncio
 import time
 from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,7 @@ class Overview:
 def overview_of(log: Log) -> Overview:
     """Tell what a log held when it was last refreshed."""
     listed, missing = log.sessions(), log.holes()
+    lost_before = _lost_before(missing)
     # What is asked for costs as much as there are files, and is of no use without a hole.
     segments = log.segments() if missing else []
     sessions = [
@@ -67,7 +70,10 @@ def overview_of(log: Log) -> Overview:
             session["uri"],
             _known(session["ts_recv_min"]),
             _known(session["ts_recv_max"]),
-            _records(session, missing),
+            # A session goes on behind a hole.
+            session["end_ordinal"]
+            - lost_before(session["end_ordinal"])
+            - (session["first_ordinal"] - lost_before(session["first_ordinal"])),
         )
         for session in listed
     ]
@@ -120,11 +126,17 @@ class Overviews:
         self._pool.close()
 
 
-def _records(session: dict[str, Any], holes: list[dict[str, Any]]) -> int:
-    """How many are there: a session goes on behind a hole."""
-    first, end = session["first_ordinal"], session["end_ordinal"]
-    lost = sum(max(0, min(end, hole["end"]) - max(first, hole["first"])) for hole in holes)
-    return int(end - first - lost)
+def _lost_before(holes: list[dict[str, Any]]) -> Callable[[int], int]:
+    """Say of an ordinal how many records before it are missing: the holes are added up once for all who ask."""
+    ends: list[int] = [hole["end"] for hole in holes]
+    lost: list[int] = [0, *accumulate(hole["end"] - hole["first"] for hole in holes)]
+
+    def before(ordinal: int) -> int:
+        whole = bisect_right(ends, ordinal)
+        within: int = max(0, ordinal - holes[whole]["first"]) if whole < len(holes) else 0
+        return lost[whole] + within
+
+    return before
 
 
 def _hole(hole: dict[str, Any], segments: list[dict[str, Any]]) -> Hole:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
+import pytest
 
 from histories import record
 from http_contract import problem
@@ -20,8 +23,6 @@ from running import POLL_INTERVAL_S, STATE_TIMEOUT_S
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import pytest
 
     from running import RunningServer
 
@@ -57,6 +58,37 @@ def test_a_hole_lies_between_the_records_around_it(tmp_path: Path) -> None:
     )
     assert (hole.start, hole.end) == (before["ts_recv_max"], after["ts_recv_min"])
     assert found.records == found.sessions[0].records == end - lost
+
+
+class Holed:
+    """A log of nothing but an index: sessions and holes of any lengths, which need not end where the others do."""
+
+    def __init__(self, seed: int) -> None:
+        chance = random.Random(seed)
+        ends = sorted(chance.sample(range(1, 1_000), 12))
+        edges = sorted(chance.sample(range(1_000), 40))
+        self._sessions = list(pairwise([0, *ends]))
+        self._holes = list(zip(edges[::2], edges[1::2], strict=True))
+
+    def sessions(self) -> list[dict[str, Any]]:
+        times = {"ts_recv_min": 1, "ts_recv_max": 2, "uri": "file:"}
+        return [{"ordinal": at, "first_ordinal": at, "end_ordinal": end, **times} for at, end in self._sessions]
+
+    def holes(self) -> list[dict[str, Any]]:
+        return [{"first": first, "end": end, "reason": "by hand"} for first, end in self._holes]
+
+    def segments(self) -> list[dict[str, Any]]:
+        return []
+
+    def expected(self) -> list[int]:
+        lost = {ordinal for hole in self._holes for ordinal in range(*hole)}
+        return [len(set(range(*session)) - lost) for session in self._sessions]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_each_session_has_the_records_that_are_in_no_hole(seed: int) -> None:
+    log = Holed(seed)
+    assert [session.records for session in overview_of(cast("Log", log)).sessions] == log.expected()
 
 
 def test_of_many_sessions_the_newest_are_told_and_how_many_there_are(
