@@ -152,13 +152,18 @@ class Playback:
         """Pause, and go on until that book has completed so many more events; a negative number goes back.
 
         `then` is called before anybody is told; the way there ends early once it is not wanted any more. Raises
-        UnknownInstrumentError or AmbiguousInstrumentError.
+        UnknownInstrumentError or AmbiguousInstrumentError, and stays where it is; or HistoryError, paused before what
+        cannot be read.
         """
-        left = events
+        left, key = events, None
 
         def step() -> bool:
-            nonlocal left
-            left -= self._replay.step(instrument, left, STEP_RECORDS_MAX)
+            nonlocal left, key
+            if key is None:
+                # Once: on the way, other books may come to go by that name.
+                book = self._replay.market.book(instrument)
+                key = book.publisher_id, book.instrument_id
+            left -= self._replay.step(key, left, STEP_RECORDS_MAX)
             return events <= 0 or left == 0 or self._replay.next_ts is None
 
         # Piece by piece: in between other replays have their turns, and it is seen whether to go on.
@@ -182,7 +187,8 @@ class Playback:
     ) -> AsyncIterator[None]:
         """Move it in a thread, again and again until `move` says that it is there, or nobody wants it to be.
 
-        The block is for what depends on where it is then, and comes before `then`.
+        The block is for what depends on where it is then, and comes before `then`; also where moving it failed on the
+        way, which is raised behind it in place of `then`.
         """
 
         def moved() -> tuple[bool, Position]:
@@ -190,11 +196,20 @@ class Playback:
             return is_there, _position(self._replay)
 
         async with self._turn, self.streams.held():
-            is_there = False
-            while not is_there and is_wanted():
-                is_there, self._position = await self._pool.run(moved)
+            is_there, before = False, self._position
+            failed: L3BookError | None = None
+            try:
+                while not is_there and is_wanted():
+                    is_there, self._position = await self._pool.run(moved)
+            except L3BookError as error:
+                self._position = _position(self._replay)
+                if self._position == before:
+                    raise
+                failed = error
             self.error = None
             yield
+            if failed is not None:
+                raise failed
             if then is not None:
                 then()
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from starlette.requests import Request
 
 from histories import record
-from l3book._core import Log, Replay
+from l3book._core import AmbiguousInstrumentError, HistoryError, Log, Market, Recorder, Replay, Simulator
 from l3book.api.departures import while_there
 from l3book.api.problems import Problem
 from l3book.config import Settings
@@ -23,9 +25,10 @@ from l3book.workers import Patience, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 PIECE_RECORDS = 100
+RECORD_BYTES = 56
+PUBLISHER_AT = 2
 TIMEOUT_S = 60
 TIME_MAX = 2**63 - 1
 
@@ -41,13 +44,15 @@ def beginning(folder: Path) -> int:
     return int(Log(folder).segments()[0]["ts_event_max"])
 
 
-def step(folder: Path, events: int, is_wanted: Callable[[], bool] = lambda: True) -> Playback:
-    """Step a replay that stands at the beginning; -> the replay, ended."""
+def step(
+    folder: Path, events: int, is_wanted: Callable[[], bool] = lambda: True, *, begin: int | None = None
+) -> Playback:
+    """Step a replay that stands at a time, or at the beginning; -> the replay, ended."""
+    start = beginning(folder) if begin is None else begin
 
     async def go() -> Playback:
         pool = Pool("test-replay", 1, 4)
-        begin = beginning(folder)
-        made = Playback("1", "me", Replay(folder, begin), begin, pool, Counters(), is_private=True)
+        made = Playback("1", "me", Replay(folder, start), start, pool, Counters(), is_private=True)
         try:
             await made.step("SYN0", events, is_wanted=is_wanted)
         finally:
@@ -82,6 +87,56 @@ def test_a_step_that_nobody_waits_for_goes_no_further(folder: Path, monkeypatch:
     stepped = step(folder, 1_000_000, lambda: next(asked))
     assert stepped.position.ordinal == begin + 2 * PIECE_RECORDS
     assert stepped.state == "paused"
+
+
+def test_a_step_that_meets_damage_stands_still_before_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(playback, "STEP_RECORDS_MAX", PIECE_RECORDS)
+    begin, segment = beginning(folder), Log(folder).segments()[-1]
+    path = Path(segment["path"])
+    content = bytearray(path.read_bytes())
+    content[len(content) // 4] ^= 0xFF
+    path.write_bytes(content)
+
+    async def go() -> tuple[Playback, list[int]]:
+        pool, told = Pool("test-replay", 1, 4), []
+        made = Playback("1", "me", Replay(folder, begin), begin, pool, Counters(), is_private=True)
+        try:
+            made.play(1e-9)
+            with pytest.raises(HistoryError):
+                await made.step("SYN0", 1_000_000, lambda: told.append(1))
+            return made, told
+        finally:
+            await made.end()
+            pool.close()
+
+    stepped, told = asyncio.run(go())
+    assert stepped.position.ordinal == segment["first_ordinal"]
+    assert (stepped.state, stepped.ts, told) == ("paused", stepped.position.ts_recv, [])
+
+
+def test_a_step_is_of_the_book_that_went_by_the_name_where_it_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another publisher begins to tell of the same instrument on the way."""
+    monkeypatch.setattr(playback, "STEP_RECORDS_MAX", 3)
+    simulator, market, recorder = Simulator(seed=1, instruments=1, resting_max=500), Market(), Recorder(tmp_path)
+    recorder.begin(market, "two")
+    market.feed(simulator.header())
+    own = np.frombuffer(simulator.read(4_000), "u1").reshape(-1, RECORD_BYTES)
+    other = own.copy()
+    other[:, PUBLISHER_AT] += 1
+    market.feed(own[:2_000].tobytes())
+    assert recorder.flush(TIMEOUT_S)
+    market.feed(np.stack([own[2_000:], other[2_000:]], axis=1).tobytes())
+    assert recorder.close(TIMEOUT_S)
+    begin = Replay(tmp_path, beginning_at(own[1_950])).ordinal
+    assert step(tmp_path, 100, begin=beginning_at(own[1_950])).position.ordinal > begin + 150
+    with pytest.raises(AmbiguousInstrumentError):
+        step(tmp_path, 1, begin=beginning_at(own[3_000]))
+
+
+def beginning_at(record: np.ndarray) -> int:
+    return int(record[8:16].view("<u8")[0])
 
 
 def test_a_file_that_nobody_waits_for_is_not_written_to_its_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
