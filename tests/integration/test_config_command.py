@@ -66,6 +66,11 @@ def test_the_folder_that_is_recorded_in_is_shown_where_none_is_set(
     assert shown("--no-history", cwd=tmp_path, env=variables)["settings"]["history"]["value"] is None
 
 
+def test_a_folder_that_is_set_is_shown_wherever_one_stands(tmp_path: Path) -> None:
+    told = shown("--history", "recorded", cwd=tmp_path)["settings"]["history"]
+    assert Path(told["value"]) == tmp_path / "recorded"
+
+
 def test_of_secrets_only_their_being_set_is_told(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text(SECRET)

@@ -73,7 +73,8 @@ def _history(settings: "Settings") -> str | None:
 
     if settings.no_history:
         return None
-    return str(settings.history or default_folder(settings.state_dir, settings.source, settings.gateway))
+    folder = settings.history or default_folder(settings.state_dir, settings.source, settings.gateway)
+    return str(folder.absolute())
 
 
 def _shown(value: object) -> str:
