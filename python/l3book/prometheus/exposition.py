@@ -1,6 +1,7 @@
 """The metrics as text, in the format that the scraper asks for."""
 
 from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
@@ -46,13 +47,14 @@ class Exposition(Collector):
 
 
 def _metric(family: Family, told: Told) -> Metric:
-    metric = _MAKERS[family.kind](family.name, family.text, labels=family.labels)
+    # What makes a metric has no types for what its kind takes.
+    metric: Any = _MAKERS[family.kind](family.name, family.text, labels=family.labels)
     for labels, value in family.read(told):
         if isinstance(value, Buckets):
-            metric.add_metric(labels, _cumulative(value), value.sum_ns / NS_PER_S)  # type: ignore[call-arg,arg-type]
+            metric.add_metric(labels, _cumulative(value), value.sum_ns / NS_PER_S)
         else:
-            metric.add_metric(labels, value)  # type: ignore[call-arg,arg-type]
-    return metric
+            metric.add_metric(labels, value)
+    return cast("Metric", metric)
 
 
 def _cumulative(buckets: Buckets) -> list[tuple[str, int]]:

@@ -73,7 +73,7 @@ const CELLS: readonly Cell[] = [
     title: "Recording",
     numbers: [
       { id: "recording", caption: "" },
-      { id: "tables-lag", caption: "tables behind", title: "How old the oldest record may be that is not in the tables" },
+      { id: "tables-lag", caption: "tables behind", title: "How old the oldest record is that is not in the tables" },
     ],
   },
   {
