@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 Json: TypeAlias = dict[str, Any]
 
 STYLE_PATH = "/docs/style.css"
+ICON_PATH = "/docs/icon.svg"
 
 _CODE = re.compile("`([^`]+)`")
 _PAGE = """<!doctype html>
@@ -17,7 +18,7 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>l3book API</title>
-<link rel="icon" href="data:,">
+<link rel="icon" type="image/svg+xml" href="{icon}">
 <link rel="stylesheet" href="{style}">
 </head>
 <body>
@@ -49,7 +50,11 @@ def docs_page(rest: Json, stream: Json) -> str:
         f'<section id="{anchor}"><h1>{title}</h1>\n{content}\n</section>' for anchor, title, content in sections
     )
     return _PAGE.format(
-        style=STYLE_PATH, version=escape(rest["info"]["version"]), contents=_contents(rest, stream), body=body
+        style=STYLE_PATH,
+        icon=ICON_PATH,
+        version=escape(rest["info"]["version"]),
+        contents=_contents(rest, stream),
+        body=body,
     )
 
 
