@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwr
 
 from browsing import CHROMIUM_ARGUMENTS, CHROMIUM_NAMES, chromium_path
 from l3book.api.page import page_is_built
-from running import run
+from running import RunningServer, run
 
 # The helper beside this file is imported by its plain name, as those of tests/ are.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -83,3 +83,15 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return made[options]
 
     return simulated
+
+
+@pytest.fixture(scope="session")
+def still(simulated: Callable[..., Path]) -> Iterator[RunningServer]:
+    """A server whose books no longer change, for all tests that only look."""
+    server = RunningServer("--source", f"file:{simulated('--instruments', '2')}")
+    try:
+        server.wait_until_listening()
+        server.wait_for_state("ended")
+        yield server
+    finally:
+        server.kill()

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 _READ = """() => {
   const text = (id) => document.querySelector(`[data-testid="${id}"]`).textContent;
@@ -28,6 +28,9 @@ _READ = """() => {
 
 PAGE_TIMEOUT_MS = 20_000
 POLL_INTERVAL_MS = 20
+
+# Those in the document from the beginning, and those that are loaded after the first paint.
+PANES = ("ladder", "depth", "health", "replay", "heatmap", "tape", "inspector")
 
 # How the page writes what nothing tells: an en dash, never a zero.
 MISSING = "\N{EN DASH}"
@@ -99,6 +102,12 @@ def expected(levels: list[list[Any]]) -> list[list[Any]]:
     return [
         [price, size, count, [entry[1] for entry in queue[:QUEUE_WORDS_MAX]]] for price, size, count, queue in levels
     ]
+
+
+def wait_for_panes(page: Page) -> None:
+    """Wait until the page is whole: most of it comes after the first ladder."""
+    for pane in PANES:
+        expect(page.get_by_test_id(f"{pane}-pane")).to_be_visible()
 
 
 def wait_until(page: Page, condition: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +30,12 @@ pytestmark = pytest.mark.e2e
 
 # Of this height are all the levels near the market in view.
 TALL = ViewportSize(width=1440, height=3000)
+LOW = ViewportSize(width=1440, height=700)
 LEVELS_CARRIED = 100
 TOP = 20
-INSTANTS = 32
-STATIC_INSTANTS = 8
+FOLLOWED_S = 60
+INSTANTS = 20
+STATIC_INSTANTS = 5
 CENT = 10_000_000
 SIDES = ("bids", "asks")
 IS_LIVE = "text('book-state') === 'live'"
@@ -71,7 +74,7 @@ def assert_rows_are_those_of(said: Shown, book: dict[str, Any]) -> int:
     return len(seen["bids"]) + len(seen["asks"])
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(300)
 def test_the_ladder_of_a_replayed_recording_is_that_of_rest_at_many_instants(
     serve: Serve, open_page: OpenPage, screenshot: Screenshot, clx5: Path, tmp_path: Path
 ) -> None:
@@ -114,13 +117,11 @@ def sums_of(levels: list[list[Any]], step: int, *, upward: bool) -> dict[str, li
 
 
 def test_grouped_rows_are_the_sums_of_their_levels(
-    serve: Serve, open_page: OpenPage, screenshot: Screenshot, simulated: Callable[..., Path]
+    still: RunningServer, open_page: OpenPage, screenshot: Screenshot
 ) -> None:
-    server = serve("--source", f"file:{simulated('--instruments', '2')}")
-    server.wait_for_state("ended")
-    page = open_page(server.url)
+    page = open_page(still.url)
     wait_until(page, IS_LIVE)
-    book = book_of(server, only_key(server), LEVELS_CARRIED)
+    book = book_of(still, only_key(still), LEVELS_CARRIED)
     for ticks in (2, 5, 10):
         page.keyboard.press("+")
         expect(page.get_by_test_id("ladder-grouping")).to_have_text(f"{ticks} ticks")
@@ -134,6 +135,7 @@ def test_grouped_rows_are_the_sums_of_their_levels(
         assert len(said.asks) > 2
     screenshot(page, "ladder-grouped")
     page.reload()
+    wait_until(page, IS_LIVE)
     expect(page.get_by_test_id("ladder-grouping")).to_have_text("10 ticks")
     for _ in range(3):
         page.keyboard.press("-")
@@ -141,14 +143,10 @@ def test_grouped_rows_are_the_sums_of_their_levels(
     assert_rows_are_those_of(shown(page), book)
 
 
-def test_the_wheel_and_the_keys_show_other_prices_in_the_same_rows(
-    serve: Serve, open_page: OpenPage, simulated: Callable[..., Path]
-) -> None:
-    server = serve("--source", f"file:{simulated('--instruments', '2')}")
-    server.wait_for_state("ended")
-    page = open_page(server.url)
+def test_the_wheel_and_the_keys_show_other_prices_in_the_same_rows(still: RunningServer, open_page: OpenPage) -> None:
+    page = open_page(still.url)
     wait_until(page, IS_LIVE)
-    book = book_of(server, only_key(server), LEVELS_CARRIED)
+    book = book_of(still, only_key(still), LEVELS_CARRIED)
     rows = page.get_by_test_id("ladder-row")
     centred, count = shown(page).prices, rows.count()
     page.get_by_test_id("ladder-scroll").hover()
@@ -176,31 +174,29 @@ def test_the_wheel_and_the_keys_show_other_prices_in_the_same_rows(
 
 
 def test_a_market_that_leaves_the_middle_is_followed(serve: Serve, open_page: OpenPage) -> None:
-    server = serve("--source", "synthetic:?instruments=1&rate=2000")
+    """Until the rows have moved: in a low window and at this pace the market soon leaves the prices first in view."""
+    server = serve("--source", "synthetic:?instruments=1&rate=50000")
     server.wait_until_ready()
-    page = open_page(server.url)
+    page = open_page(server.url, LOW)
     wait_until(page, IS_LIVE)
-    seq = shown(page).seq
-    for _ in range(20):
-        wait_until(page, f"Number(text('seq').replaceAll(',', '')) > {seq}")
-        said = shown(page)
-        seq = said.seq
-        # Both best prices are in view, and not at its edges, wherever the market has gone.
-        assert said.bids
-        assert said.asks
-        best = said.prices.index(said.bids[0][0])
-        assert 2 < best < len(said.prices) - 2
-        page.wait_for_timeout(200)
+    first = shown(page)
+    deadline_s = time.monotonic() + FOLLOWED_S
+    while (said := shown(page)).prices[0] == first.prices[0]:
+        assert time.monotonic() < deadline_s, "the market has not left the first prices, or was not followed"
+        wait_until(page, f"Number(text('seq').replaceAll(',', '')) > {said.seq}")
+    # Both best prices are in view, and not at its edges.
+    assert said.bids
+    assert said.asks
+    best = said.prices.index(said.bids[0][0])
+    assert 2 < best < len(said.prices) - 2
 
 
 def test_a_block_is_an_order_and_a_row_lists_its_orders(
-    serve: Serve, open_page: OpenPage, screenshot: Screenshot, simulated: Callable[..., Path]
+    still: RunningServer, open_page: OpenPage, screenshot: Screenshot
 ) -> None:
-    server = serve("--source", f"file:{simulated('--instruments', '2')}")
-    server.wait_for_state("ended")
-    page = open_page(server.url)
+    page = open_page(still.url)
     wait_until(page, IS_LIVE)
-    best = book_of(server, only_key(server), 1)["asks"][0]
+    best = book_of(still, only_key(still), 1)["asks"][0]
     row = page.locator('[data-testid="ladder-row"][data-side="A"][data-best="yes"]')
     # The front of the queue is at the edge that is nearer to the price.
     row.locator('[data-col="ask-queue"]').click(position={"x": 7, "y": 10})

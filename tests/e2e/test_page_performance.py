@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from page_reading import MISSING, number, wait_until
 from playwright.sync_api import Page, ViewportSize, expect
 
@@ -13,7 +14,9 @@ Serve = Callable[..., RunningServer]
 OpenPage = Callable[..., Page]
 Screenshot = Callable[[Page, str], None]
 
-# What the page was answered last, and what it says of it, read in one step of its script.
+pytestmark = pytest.mark.e2e
+
+# What the strip says, read in one step of its script.
 _STRIP = """() => Object.fromEntries([...document.querySelectorAll('.health-strip .value')]
   .map((value) => [value.dataset.testid, [value.textContent, value.title]]))"""
 
@@ -29,13 +32,6 @@ COLUMNS = {
     "frames": ("framesPerS", "updatesPerS"),
     "paint": ("paintMaxMs", "paintMeanMs"),
 }
-
-
-def answered(page: Page) -> list[dict[str, Any]]:
-    """Every answer of /v1/metrics that the page gets from here on."""
-    answers: list[dict[str, Any]] = []
-    page.on("response", lambda response: answers.append(response.json()) if "/v1/metrics" in response.url else None)
-    return answers
 
 
 def test_the_strip_says_what_the_server_measures(

@@ -15,6 +15,8 @@ from running import RunningServer
 OpenPage = Callable[..., Page]
 Screenshot = Callable[[Page, str], None]
 
+pytestmark = pytest.mark.e2e
+
 RECORDS = 60_000
 LEVELS = 10
 NS_PER_S = 1_000_000_000
