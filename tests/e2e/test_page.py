@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from page_reading import choose_levels, expected, number, shown, wait_until
+from page_reading import choose_levels, expected, number, shown, wait_for_panes, wait_until
 from playwright.sync_api import Page, ViewportSize, expect
 
 from dbn_bytes import metadata, record
@@ -347,3 +347,19 @@ def test_the_book_is_also_a_table_and_a_sentence(still: RunningServer, open_page
     expect(spoken).to_have_attribute("aria-live", "polite")
     expect(spoken).to_contain_text(f"best bid {book['bids'][0][0]}, size {book['bids'][0][1]} in ")
     assert number(page.get_by_test_id("resting-orders").text_content() or "") == still.metrics()["orders"]
+
+
+def test_a_part_that_cannot_be_loaded_takes_no_other_with_it(
+    still: RunningServer, open_page: OpenPage, screenshot: Screenshot
+) -> None:
+    page = open_page("about:blank")
+    page.route("**/assets/tape-*.js", lambda route: route.abort())
+    page.goto(still.url)
+    expect(page.get_by_test_id("inspector-pane")).to_be_visible()
+    expect(page.get_by_test_id("notice-missing")).to_contain_text("could not be loaded: tape.")
+    expect(page.get_by_test_id("tape-pane")).to_be_hidden()
+    screenshot(page, "part-missing")
+    page.unroute("**/assets/tape-*.js")
+    page.get_by_test_id("reload").click()
+    wait_for_panes(page)
+    expect(page.get_by_test_id("notice-missing")).to_be_hidden()

@@ -127,6 +127,7 @@ def test_the_live_page_and_the_past_are_for_everybody_too(
     page.keyboard.press("Space")
     expect(page.get_by_test_id("replay-state")).to_have_text("paused")
     page.keyboard.press("Shift+ArrowLeft")
+    expect(page.get_by_test_id("book-state")).to_have_text("past")
     look("past")
     page.keyboard.press("l")
     expect(page.get_by_test_id("replay-state")).to_have_text("live")

@@ -69,9 +69,15 @@ export class Controls {
   }
 
   async #showSettings(): Promise<void> {
-    const { Settings } = await import("./settings");
-    this.#settings ??= new Settings(this.#state, this.#actions);
-    this.#settings.open();
+    try {
+      const { Settings } = await import("./settings");
+      this.#settings ??= new Settings(this.#state, this.#actions);
+      this.#settings.open();
+      this.#state.onPart("settings", true);
+    } catch (error) {
+      console.error(error);
+      this.#state.onPart("settings", false);
+    }
   }
 
   async #copyLink(address: string): Promise<void> {

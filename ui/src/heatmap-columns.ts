@@ -7,15 +7,13 @@
  */
 
 import type { Book, Level } from "./feed/wire";
-import { PriceGrid } from "./price-grid";
+import { INDEX_MAX, PriceGrid } from "./price-grid";
 
 export const COLUMN_INTERVAL_MS = 50;
 export const COLUMNS_MAX = 12_000;
 export const LEVELS_MAX = 100;
 const CHUNK_COLUMNS = 600;
 const SIDES_LEVELS = 2 * LEVELS_MAX;
-/** Indices are kept in 32 bits; a price further out is that of no real order. */
-const INDEX_MAX = 2 ** 31 - 1;
 
 /** What a column knows: a book; a book that the server itself doubts; nothing. */
 export type Kind = "book" | "suspect" | "gap";
@@ -192,6 +190,7 @@ export class Columns {
     for (const level of levels) {
       if (count === LEVELS_MAX) break;
       const index = this.grid.index(level.price);
+      // So far out lies no real order.
       if (Math.abs(index) > INDEX_MAX) continue;
       ticks[begin + count] = index;
       sizes[begin + count] = level.size;

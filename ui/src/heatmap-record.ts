@@ -19,6 +19,8 @@ export const GAP_COLUMNS_MIN = 8;
 export const UNSEEN_COLUMNS_MAX = 60;
 /** Trades come on a channel of their own, so they may come before the book they are in; so many are kept for it. */
 const WAITING_MAX = 2_000;
+/** So many placed trades are kept for the pane; where it has not looked (it is not on view), it begins with the ring anew. */
+export const PLACED_MAX = 2_000;
 /** The snapshot of trades repeats up to 50. */
 const KNOWN_MAX = 64;
 
@@ -149,6 +151,10 @@ export class HeatmapRecord {
       const entry = { column, ticks: columns.grid.index(price), size, side };
       this.trades.push(entry);
       this.placed.push(entry);
+      if (this.placed.length > PLACED_MAX) {
+        this.placed = [];
+        this.generation += 1;
+      }
       this.#touched(column);
     }
     if (placed > 0) this.#waiting = this.#waiting.slice(placed);

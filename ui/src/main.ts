@@ -13,7 +13,7 @@ import { Keys } from "./keys";
 import { Loop } from "./loop";
 import { Navigation } from "./navigation";
 import { notices } from "./notices";
-import type { Actions } from "./pane";
+import type { Actions, PaneClass, PaneName } from "./pane";
 import { FIRST_PANES, LATER_PANES, PERFORMANCE_PANE } from "./panes";
 import { readPalette } from "./panes/canvas";
 import { Picker } from "./panes/picker";
@@ -194,8 +194,9 @@ function show(view: View): void {
   repaint();
   if (view !== "performance" || isPerformanceLoaded) return;
   isPerformanceLoaded = true;
-  void PERFORMANCE_PANE().then((make) => {
-    host.add("performance", make);
+  void addPane("performance", PERFORMANCE_PANE).then((isAdded) => {
+    // Asked for again, it is fetched again.
+    isPerformanceLoaded = isAdded;
   });
 }
 
@@ -207,7 +208,21 @@ function select(instrument: string | null): void {
 }
 
 async function addLaterPanes(): Promise<void> {
-  for (const [name, load] of LATER_PANES) host.add(name, await load());
+  for (const [name, load] of LATER_PANES) await addPane(name, load);
+}
+
+/** One part that cannot be fetched, after an update of the server or a lost line, takes no other with it, and is told; whether it is there. */
+async function addPane(name: PaneName, load: () => Promise<PaneClass>): Promise<boolean> {
+  try {
+    host.add(name, await load());
+    state.onPart(name, true);
+    return true;
+  } catch (error) {
+    console.error(error);
+    state.onPart(name, false);
+    loop.changed();
+    return false;
+  }
 }
 
 document.addEventListener("visibilitychange", () => {

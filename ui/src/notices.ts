@@ -12,7 +12,7 @@ export interface Notice {
   readonly tone: Tone;
   readonly text: string;
   /** What the reader can do about it. */
-  readonly action?: "retry" | "key" | "live";
+  readonly action?: "retry" | "key" | "live" | "reload";
   /** Instruments to choose from. */
   readonly choices?: readonly Choice[];
 }
@@ -32,6 +32,7 @@ export function notices(state: State, nowMs: number): Notice[] {
     pastNotice(state),
     travelNotice(state),
     problemNotice(state),
+    missingNotice(state),
     sourceNotice(state),
     ...bookNotices(state, nowMs),
   ];
@@ -107,6 +108,12 @@ function problemNotice(state: State): Notice | null {
     return { id: "ambiguous", tone: "warn", text: `${name} names several books. Choose one:`, choices };
   }
   return { id: "refused", tone: "bad", text: refusal(problem) };
+}
+
+/** After an update of the server the parts of the page before are no longer there; or the line was lost between. */
+function missingNotice({ missing }: State): Notice | null {
+  if (missing.size === 0) return null;
+  return { id: "missing", tone: "warn", text: `Part of the page could not be loaded: ${[...missing].join(", ")}.`, action: "reload" };
 }
 
 function refusal(problem: Problem): string {

@@ -2,6 +2,7 @@
 
 import { keyOf, type Book, type Instrument, type Metrics, type Problem } from "./feed/wire";
 import type { Channel, FeedHandlers, Link, Replay, Reset, Trade } from "./feed/feed";
+import type { PaneName } from "./pane";
 import { preferencesFrom, type Preferences } from "./preferences";
 import { PageMeter } from "./page-meter";
 import { Telemetry } from "./telemetry";
@@ -18,6 +19,8 @@ export const TRADES_KEPT_MAX = 1_000;
 
 /** Whether the book is the market's now, that of a past moment, the last of a source that has ended, or only remembered. */
 export type Standing = "current" | "past" | "ended" | "last-known";
+
+export type Part = PaneName | "settings";
 
 export interface Restart {
   readonly what: "server" | "book";
@@ -39,6 +42,8 @@ export class State implements FeedHandlers {
   order: string | null = null;
   preferences: Preferences = preferencesFrom({});
   readonly problems = new Map<Channel, Problem>();
+  /** Parts of the page that are loaded later, and could not be. */
+  readonly missing = new Set<Part>();
   /** What has been measured since the page was opened. */
   readonly telemetry = new Telemetry();
   readonly meter: PageMeter;
@@ -120,7 +125,9 @@ export class State implements FeedHandlers {
     if (this.#serverRestarted(metrics, nowMs)) this.restart = { what: "server", atMs: nowMs };
     this.metrics = metrics;
     this.#metricsAtMs = nowMs;
-    this.telemetry.take(Date.now(), metrics, this.depth, this.meter.take());
+    // A book of the past has no place on the time line of now.
+    const current = this.replay === null ? this.depth : null;
+    this.telemetry.take(Date.now(), metrics, current, this.meter.take());
     this.revision += 1;
   }
 
@@ -132,6 +139,12 @@ export class State implements FeedHandlers {
     if (problem === null) this.problems.delete(channel);
     else this.problems.set(channel, problem);
     this.revision += 1;
+  }
+
+  /** Whether a part of the page that is loaded later could be fetched. */
+  onPart(name: Part, isThere: boolean): void {
+    if (isThere) this.missing.delete(name);
+    else this.missing.add(name);
   }
 
   /** A lost connection (here or of the source), a failed source, a refused book: nobody vouches for the book any more. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Trade } from "../src/feed/feed";
 import type { Book } from "../src/feed/wire";
-import { GAP_COLUMNS_MAX, GAP_COLUMNS_MIN, HeatmapRecord, HELD_COLUMNS, UNSEEN_COLUMNS_MAX } from "../src/heatmap-record";
+import { GAP_COLUMNS_MAX, GAP_COLUMNS_MIN, HeatmapRecord, HELD_COLUMNS, PLACED_MAX, UNSEEN_COLUMNS_MAX } from "../src/heatmap-record";
 import { book, level } from "./fixtures";
 
 function bookAt(ts: number, size = 5, changes: Partial<Book> = {}): Book {
@@ -41,6 +41,18 @@ describe("what the heatmap keeps", () => {
     record.advance(1e6, "cut");
     record.advance(2e6, "cut");
     expect(record.columns.length).toBe(6 + GAP_COLUMNS_MAX);
+  });
+
+  it("keeps a bounded number of trades for a pane that does not look, and has it begin anew", () => {
+    const record = made();
+    record.takeDepth(bookAt(1), 0);
+    const { generation } = record;
+    for (let ts = 2; ts < 3 * PLACED_MAX; ts += 1) {
+      record.takeTrades([trade(ts)], false);
+      record.takeDepth(bookAt(ts), ts / 100);
+    }
+    expect(record.placed.length).toBeLessThanOrEqual(PLACED_MAX);
+    expect(record.generation).toBeGreaterThan(generation);
   });
 
   it("does not smear a book over a time when nobody looked", () => {

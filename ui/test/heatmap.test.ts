@@ -32,6 +32,19 @@ describe("the grid of prices", () => {
     expect(grid.price(grid.index("-1.00"))).toBe("-1.00");
   });
 
+  it("is not spoilt by a price that lies on no grid, whenever it comes", () => {
+    const factors: number[] = [];
+    const [onGrid, offGrid] = [["64.20", "64.21", "64.22", "64.23", "64.24", "64.25", "64.26", "64.28"], "64.210000001"];
+    for (const prices of [[offGrid, ...onGrid], [...onGrid, offGrid]]) {
+      const grid = new PriceGrid((factor) => factors.push(factor));
+      grid.learn(prices.slice(0, 8));
+      grid.learn(prices);
+      expect(grid.index("64.22") - grid.index("64.21")).toBe(1);
+      expect(grid.price(grid.index(offGrid))).toBe("64.21");
+    }
+    expect(factors).toEqual([]);
+  });
+
   it("is exact where a float is not", () => {
     const grid = new PriceGrid(() => undefined);
     grid.learn(["0.1", "0.3", "0.000000001"]);

@@ -64,9 +64,19 @@ describe("what the page says", () => {
     state.onReset("moved");
     state.onReplay({ id: "r1", state: "paused", ts: "1758751201000000000", speed: 10 });
     expect(text("past")).toBe("The past: 2025-09-24 22:00:01.000 UTC, paused. Waiting for this book in the recording.");
-    expect(statePill(book({ state: "suspect" }), "past")).toMatchObject({ text: "suspect", title: "State of the book at that time" });
+    expect(statePill(book({ state: "live" }), "past").text).toBe("past");
+    expect(statePill(book({ state: "suspect" }), "past")).toMatchObject({ text: "past · suspect", state: "suspect" });
     state.onReplay(null);
     expect(ids()).toEqual(["source-ended"]);
+  });
+
+  it("names the parts that could not be loaded until they are there", () => {
+    state.onPart("tape", false);
+    state.onPart("settings", false);
+    expect(text("missing")).toBe("Part of the page could not be loaded: tape, settings.");
+    state.onPart("tape", true);
+    state.onPart("settings", true);
+    expect(ids()).not.toContain("missing");
   });
 
   it("says why a moment cannot be shown", () => {

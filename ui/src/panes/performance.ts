@@ -24,15 +24,24 @@ const CHART_HEIGHT_REM = 9.5;
 /** Cursors of all charts stand at the same time. */
 const SYNC_KEY = "l3book";
 
+/** All of them at once would be one long task. */
+const CHARTS_PER_FRAME = 3;
+
 export class PerformancePane implements Pane {
   readonly #telemetry: Telemetry;
   readonly #charts: readonly TimeChart[];
   readonly #note = make("p", "performance-note");
   readonly #ranges = make("div", "segmented");
   #minutes: number = RANGE_DEFAULT;
+  readonly #root: HTMLElement;
+  readonly #repaint: () => void;
   #drawn = "";
+  /** Charts that do not yet show the newest sample. */
+  #stale: TimeChart[] = [];
 
   constructor({ root, state, tip, repaint }: PaneContext) {
+    this.#root = root;
+    this.#repaint = repaint;
     this.#telemetry = state.telemetry;
     this.#ranges.role = "group";
     this.#ranges.ariaLabel = "Time shown";
@@ -58,14 +67,18 @@ export class PerformancePane implements Pane {
   }
 
   paint(palette: Palette): void {
-    const sinceMs = Date.now() - this.#minutes * 60_000;
+    // Nobody sees it while the book is on view; what has come meanwhile is drawn when it is opened again.
+    if (this.#root.clientWidth === 0) return;
     const wanted = `${this.#telemetry.revision} ${this.#minutes} ${palette.text} ${palette.panel}`;
     if (wanted !== this.#drawn) {
       this.#drawn = wanted;
-      for (const chart of this.#charts) {
-        chart.draw(this.#telemetry.columns(sinceMs, chart.plan.lines.map(({ column }) => column)), palette);
-      }
+      this.#stale = [...this.#charts];
     }
+    const sinceMs = Date.now() - this.#minutes * 60_000;
+    for (const chart of this.#stale.splice(0, CHARTS_PER_FRAME)) {
+      chart.draw(this.#telemetry.columns(sinceMs, chart.plan.lines.map(({ column }) => column)), palette);
+    }
+    if (this.#stale.length > 0) this.#repaint();
   }
 
   #pressed(): void {

@@ -14,7 +14,9 @@ export interface StatusActions {
 
 export class StatusPane {
   readonly #element = byTestId("status", HTMLElement);
+  readonly #told = byTestId("told", HTMLElement);
   readonly #actions: StatusActions;
+  #spokenId = "";
   #drawn = "";
   #texts: HTMLElement[] = [];
 
@@ -35,6 +37,15 @@ export class StatusPane {
       if (text !== undefined) setText(text, notice.text);
     });
     setData(this.#element, "tone", notices[0]?.tone ?? "good");
+    this.#speak(notices[0]);
+  }
+
+  /** What is wrong is told once, also where no book is there whose state could be spoken: not with every second of a countdown. */
+  #speak(first: Notice | undefined): void {
+    const id = first?.tone === "bad" ? first.id : "";
+    if (id === this.#spokenId) return;
+    this.#spokenId = id;
+    setText(this.#told, id === "" ? "" : (first?.text ?? ""));
   }
 
   #build(notice: Notice): HTMLElement {
@@ -56,6 +67,13 @@ export class StatusPane {
         this.#actions.live();
       });
       button.dataset["testid"] = "notice-live-button";
+      element.append(button);
+    }
+    if (notice.action === "reload") {
+      const button = this.#button("Reload the page", () => {
+        location.reload();
+      });
+      button.dataset["testid"] = "reload";
       element.append(button);
     }
     if (notice.action === "key") element.append(...this.#keyField());

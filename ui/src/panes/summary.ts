@@ -99,7 +99,12 @@ export interface StatePill {
 
 export function statePill(book: Book | null, standing: Standing): StatePill {
   if (book === null) return { text: "no book", state: "none", title: "State of the book" };
-  if (standing === "past") return { text: book.state, state: book.state, title: "State of the book at that time" };
+  if (standing === "past") {
+    // "live" is the word for a book in order; of the past it would say the opposite of what is meant.
+    const isInOrder = book.state === "live";
+    const title = `The book of a past moment; its state then was ${book.state}`;
+    return { text: isInOrder ? "past" : `past · ${book.state}`, state: isInOrder ? "past" : book.state, title };
+  }
   if (standing !== "last-known") return { text: book.state, state: book.state, title: "State of the book" };
   return { text: "last known", state: "last-known", title: `The book is not current; its last known state was ${book.state}` };
 }

@@ -27,7 +27,7 @@ export function buildTape(root: HTMLElement): TapeElements {
   const head = paneHead(root);
   const resume = button("tape-resume", "Held", "Show the newest");
   resume.hidden = true;
-  const pause = button("tape-pause", "Pause", "Hold the tape; it is held too while the pointer is over it or it is scrolled");
+  const pause = button("tape-pause", "Pause", "Hold the tape; it is held too while the pointer or the focus is in it, or it is scrolled");
   head.append(resume, pause);
 
   const bar = make("div", "tape-bar");

@@ -79,7 +79,7 @@ export class TapePane implements Pane {
 
   write(state: State): void {
     const { pause, resume, empty } = this.#elements;
-    const isHeld = this.#isPaused || this.#isHovered || this.#isScrolled;
+    const isHeld = this.#isPaused || this.#isHovered || this.#isScrolled || this.#hasFocus();
     const shown = this.#prints.shown;
     if (!isHeld) this.#held = null;
     else this.#held ??= [...shown];
@@ -110,6 +110,12 @@ export class TapePane implements Pane {
     setText(delta, `${sign}${formatInteger(Math.abs(difference))}`);
     setData(delta, "side", difference > 0 ? "B" : difference < 0 ? "A" : "N");
     setTitle(delta, `${formatInteger(bought)} bought, ${formatInteger(sold)} sold`);
+  }
+
+  /** Rows are used again: new prints would take the one with the focus away from the reader. */
+  #hasFocus(): boolean {
+    const { scroll } = this.#elements;
+    return document.activeElement !== scroll && scroll.contains(document.activeElement);
   }
 
   #hover(isInside: boolean): void {
