@@ -204,6 +204,19 @@ describe("the client", () => {
     expect([client.reconnects, losses[0]?.[1]]).toEqual([1, false]);
   });
 
+  it("ignores messages, and channels, of a server that is newer", async () => {
+    acknowledging((socket) => { socket.send(trades(null, 3)); });
+    open();
+    follow("trades");
+    await until("a snapshot", () => updates.length === 1);
+    socketAt(0).send({ type: "auction", channel: "trades", instrument: NAME });
+    socketAt(0).send({ ...HEAD, type: "delta", channel: "imbalance", prev: 3, seq: 4 });
+    socketAt(0).send({ type: "announcement", text: "the server stops at midnight" });
+    socketAt(0).send(trades(3, 5, 4));
+    await until("what is known", () => updates.length === 2);
+    expect([losses, client.resyncs]).toEqual([[], 0]);
+  });
+
   it("takes silence for a loss, but not between heartbeats", async () => {
     open({ silenceMaxMs: 400 });
     await until("a socket", () => peer.sockets.length === 1);
@@ -259,6 +272,18 @@ describe("the book of orders", () => {
     const apply = books(op);
     expect(apply).toThrow(OutOfStep);
     expect(books(op)).toThrow(expected);
+  });
+
+  it("tells nothing of orders that are known to be wrong", () => {
+    const order = new OrderBook();
+    const take = (wire: object): void => {
+      const { body } = parseMessage(JSON.stringify({ ...HEAD, channel: "orders", ...wire }));
+      if (body.type === "orders snapshot" || body.type === "orders delta") order.apply(body);
+    };
+    take({ type: "snapshot", publisher_id: 1, instrument_id: 5, seq: 1, ...rests, crc: 2807030693 });
+    expect(order.facts?.seq).toBe(1);
+    expect(() => { take({ type: "delta", prev: 1, seq: 2, ops: [["C", "7", 1], ["C", "8", 1]], crc: 0 }); }).toThrow(OutOfStep);
+    expect(order.facts).toBeNull();
   });
 
   it("forgets the orders of a side that a quote replaces", () => {

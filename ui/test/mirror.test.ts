@@ -54,7 +54,11 @@ describe("the mirror", () => {
     const mirror = new Mirror(10);
     take(mirror, wireSnapshot(7));
     expect(() => { take(mirror, wireDelta(7, 8, { crc: 1 })); }).toThrow(/the checksum is \d+, the server says 1/);
+    expect(mirror.facts).toBeNull();
     expect(() => { take(mirror, wireSnapshot(7, { crc: 1 })); }).toThrow(OutOfStep);
+    expect(mirror.facts).toBeNull();
+    take(mirror, wireSnapshot(9));
+    expect(mirror.facts?.seq).toBe(9);
   });
 });
 

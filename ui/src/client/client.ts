@@ -294,7 +294,7 @@ export class Client {
     else if (body.type === "travelled") this.#travelled(body);
     else if (body.type === "error") this.#refuse(body.id, body.code, body.detail);
     else if (body.type === "heartbeat") this.#beat(body);
-    else if (body.type !== "pong") {
+    else if (body.type !== "pong" && body.type !== "unknown") {
       for (const following of [...this.#followings]) {
         if (following.channel !== channel || following.ack?.instrument !== body.instrument) continue;
         try {

@@ -53,7 +53,7 @@ export class Mirror {
     this.#crcLevels = Math.min(depth, CRC_LEVELS_MAX);
   }
 
-  /** Of the last message; null before the first. */
+  /** Of the last message; null before the first, and while the levels do not fit. */
   get facts(): BookFacts | null {
     return this.#facts;
   }
@@ -83,12 +83,14 @@ export class Mirror {
       const at = this.#facts === null ? "nothing" : `${this.#facts.epoch}-${this.#facts.seq}`;
       throw new OutOfStep(`a delta from ${message.epoch}-${message.prev} cannot continue ${at}`);
     }
+    // Nobody may read levels that are not known to be right.
+    this.#facts = null;
     for (const level of message.bids) this.#bids.put(level);
     for (const level of message.asks) this.#asks.put(level);
-    this.#facts = message;
     const checksum = this.checksum();
     if (checksum !== message.crc) {
       throw new OutOfStep(`at ${message.epoch}-${message.seq} the checksum is ${checksum}, the server says ${message.crc}`);
     }
+    this.#facts = message;
   }
 }

@@ -79,7 +79,7 @@ export class OrderBook {
   publisherId = 0;
   instrumentId = 0;
 
-  /** Of the last message; null before the first. */
+  /** Of the last message; null before the first, and while the orders do not fit. */
   get facts(): Heading | null {
     return this.#facts;
   }
@@ -100,20 +100,21 @@ export class OrderBook {
 
   /** Throws OutOfStep; the book is then of no use until the next snapshot. */
   apply(message: OrdersSnapshot | OrdersDelta): void {
-    if (message.type === "orders snapshot") {
-      this.#begin(message);
-    } else {
+    if (message.type === "orders delta") {
       if (this.#facts?.epoch !== message.epoch || this.#facts.seq !== message.prev) {
         const at = this.#facts === null ? "nothing" : `${this.#facts.epoch}-${this.#facts.seq}`;
         throw new OutOfStep(`a delta from ${message.epoch}-${message.prev} cannot continue ${at}`);
       }
-      for (const operation of message.ops) this.#carryOut(operation);
     }
-    this.#facts = message;
+    // Nobody may read orders that are not known to be right.
+    this.#facts = null;
+    if (message.type === "orders snapshot") this.#begin(message);
+    else for (const operation of message.ops) this.#carryOut(operation);
     const checksum = this.checksum();
     if (checksum !== message.crc) {
       throw new OutOfStep(`at ${message.epoch}-${message.seq} the checksum is ${checksum}, the server says ${message.crc}`);
     }
+    this.#facts = message;
   }
 
   #begin(message: OrdersSnapshot): void {
