@@ -145,6 +145,34 @@ describe("a client in the past", () => {
     expect(ops(socketAt(1))).toEqual(["replay", "subscribe"]);
   });
 
+  it("comes back to the very event it stood at, whose ts_recv is later than its ts_event", async () => {
+    const from = async (index: number): Promise<unknown> => {
+      const books = told.filter((each) => each.includes("-")).length;
+      socketAt(index - 1).destroy();
+      await until("the book", () => told.filter((each) => each.includes("-")).length > books);
+      const { from, paused } = socketAt(index).received[0] ?? {};
+      return [from, paused];
+    };
+    await travelled();
+    // Nothing has moved since: the same question again.
+    expect(await from(1)).toEqual(["2025-09-24T21:47:00Z", true]);
+    await client.travel({ op: "step", events: 1 });
+    socketAt(1).send(wireDelta(7, 8, { ts_event: "1758750420000190000" }));
+    socketAt(1).send(wireDelta(8, 9, { ts_event: "1758751200123456790" }));
+    await until("the step", () => told.at(-1) === "9f2-9");
+    expect(await from(2)).toEqual(["1758751200123456790", true]);
+    expect(await from(3)).toEqual(["1758751200123456790", true]);
+  });
+
+  it("goes on by itself again where it waited at the end of what is recorded", async () => {
+    await travelled();
+    socketAt(0).send({ ...HEARTBEAT, ...PLACE, state: "ended", ts: "1758750429000000000" });
+    await until("the end", () => told.at(-1) === "ended");
+    socketAt(0).destroy();
+    await until("the book", () => told.at(-1) === "9f2-7");
+    expect(socketAt(1).received[0]).toMatchObject({ from: "1758750429000000000", paused: false });
+  });
+
   it("tries the way back again where that is of use, and else says that it is live", async () => {
     await travelled();
     const codes = ["history_busy", "history_unavailable"];

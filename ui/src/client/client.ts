@@ -179,7 +179,7 @@ export class Client {
   #return(attempt: number): void {
     const { place } = this;
     if (place === null) return;
-    const request = { op: "replay", from: place.ts, speed: place.speed, paused: place.state !== "playing" } as const;
+    const request = { op: "replay", from: this.#travel.wayBack, speed: place.speed, paused: place.state === "paused" } as const;
     this.#travel.ask(this.#send(request), request).catch((error: unknown) => {
       if (!(error instanceof Refusal)) throw error;
       // Lost once more: the next socket tries.
@@ -295,6 +295,7 @@ export class Client {
     else if (body.type === "error") this.#refuse(body.id, body.code, body.detail);
     else if (body.type === "heartbeat") this.#beat(body);
     else if (body.type !== "pong" && body.type !== "unknown") {
+      if ("tsEvent" in body && this.place !== null && !this.#isReturning) this.#travel.saw(body);
       for (const following of [...this.#followings]) {
         if (following.channel !== channel || following.ack?.instrument !== body.instrument) continue;
         try {
@@ -360,6 +361,7 @@ export class Client {
     this.resyncs += 1;
     this.#askEnd(following);
     this.#askLater(following);
+    following.handlers.onFault?.();
   }
 
   /** At once the first time; while no delta fits, each next time after twice the time of the one before. */

@@ -26,6 +26,8 @@ export interface SubscriptionHandlers {
   onUpdate(update: Update): void;
   /** The server will not do it, and nothing follows. */
   onRefused(code: string, detail: string): void;
+  /** A message did not fit: a snapshot is asked for, and what was told last may be wrong. */
+  onFault?(): void;
 }
 
 /** idle: not asked for, or waiting until it is time; asked: the ack has not come yet. */

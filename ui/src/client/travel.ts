@@ -1,6 +1,6 @@
 /** What a client asks of the past, and where it stands there. Knows no socket. */
 
-import type { Place, Travelled } from "./messages";
+import type { Heading, Place, Travelled } from "./messages";
 
 export type TravelOp =
   | { readonly op: "replay"; readonly from: string; readonly speed?: number; readonly paused?: boolean }
@@ -23,8 +23,7 @@ export class Refusal extends Error {
 }
 
 interface Asked {
-  readonly op: TravelOp["op"];
-  readonly isJump: boolean;
+  readonly request: TravelOp;
   readonly resolve: () => void;
   readonly reject: (refusal: Refusal) => void;
 }
@@ -33,6 +32,21 @@ export class Travel {
   /** Null: the books are those of now. Kept over a lost connection, to come back to. */
   place: Place | null = null;
   readonly #asked = new Map<number, Asked>();
+  /** The time that was asked for, where nothing has moved since. */
+  #question: string | null = null;
+  /** The newest ts_event of the book of the past, since the last jump. */
+  #seenNs = 0n;
+  #seenEpoch = "";
+
+  /**
+   * What to ask for, to be just here again. A moment is asked for by ts_event, while a place tells its ts_recv, which
+   * comes later: standing still, the events between the two would be shown too soon.
+   */
+  get wayBack(): string {
+    const ts = this.place?.ts ?? "0";
+    if (this.place?.state !== "paused") return ts;
+    return this.#question ?? (this.#seenNs === 0n ? ts : this.#seenNs.toString());
+  }
 
   get isAsking(): boolean {
     return this.#asked.size > 0;
@@ -41,7 +55,7 @@ export class Travel {
   /** Under the id that the request has been sent with. */
   ask(id: number, request: TravelOp): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#asked.set(id, { op: request.op, isJump: isJump(request), resolve, reject });
+      this.#asked.set(id, { request, resolve, reject });
     });
   }
 
@@ -51,7 +65,17 @@ export class Travel {
     const asked = id === null ? undefined : this.#asked.get(id);
     if (id !== null) this.#asked.delete(id);
     asked?.resolve();
-    return asked?.isJump ?? true;
+    const hasJumped = asked === undefined || isJump(asked.request);
+    if (hasJumped) this.#seenNs = 0n;
+    if (place?.state !== "paused" || asked?.request.op !== "pause") this.#question = place === null ? null : timeOf(asked?.request, place);
+    return hasJumped;
+  }
+
+  /** A book of the past was told as of then. From one recorded session into the next, time may go back. */
+  saw({ epoch, tsEvent }: Heading): void {
+    const ns = BigInt(tsEvent);
+    if (ns > this.#seenNs || epoch !== this.#seenEpoch) this.#seenNs = ns;
+    this.#seenEpoch = epoch;
   }
 
   /** -> whether it was about this. */
@@ -65,21 +89,30 @@ export class Travel {
 
   beat(place: Place | null): void {
     // One that left the server before it heard of a replay says nothing about it.
-    if (place !== null && this.place !== null) this.place = place;
+    if (place === null || this.place === null) return;
+    this.place = place;
+    if (place.state !== "paused") this.#question = null;
   }
 
   /** What was not answered will not be. -> whether that has ended the replay: who was leaving it is not taken back. */
   lose(): boolean {
     const lost = [...this.#asked.values()];
     this.#asked.clear();
-    const hasLeft = this.place !== null && lost.at(-1)?.op === "live";
+    const hasLeft = this.place !== null && lost.at(-1)?.request.op === "live";
     if (hasLeft) this.place = null;
-    for (const { op, resolve, reject } of lost) {
-      if (hasLeft && op === "live") resolve();
+    for (const { request, resolve, reject } of lost) {
+      if (hasLeft && request.op === "live") resolve();
       else reject(new Refusal("connection_lost", "the connection was lost before the answer"));
     }
     return hasLeft;
   }
+}
+
+/** The time asked for, if it led to a place that stands still. */
+function timeOf(request: TravelOp | undefined, { state }: Place): string | null {
+  if (state !== "paused") return null;
+  if (request?.op === "replay") return request.from;
+  return request?.op === "seek" ? request.at : null;
 }
 
 function isJump(request: TravelOp): boolean {
