@@ -114,6 +114,22 @@ describe("the feed over WebSocket", () => {
     await until("the next delta", () => state.book?.seq === 21);
   });
 
+  it("shows no book that is known to be wrong, and says so until one fits", async () => {
+    const socket = await streaming();
+    expect(feed.check).toBe("matches");
+    socket.onMessage = () => undefined;
+    socket.send(wireDelta(7, 9, { crc: 4 }));
+    await until("the fault", () => feed.check === "differs");
+    const polled = peer.asked.length;
+    await until("instruments twice", () => peer.asked.slice(polled).filter((line) => line.startsWith("/v1/instruments")).length >= 2);
+    expect([state.book?.seq, feed.check]).toEqual([7, "differs"]);
+    await until("the request", () => asked(socket).length === 3);
+    socket.send({ ...ACK, id: asked(socket)[2]?.["id"] });
+    socket.send(wireSnapshot(20));
+    await until("the snapshot", () => state.book?.seq === 20);
+    expect(feed.check).toBe("matches");
+  });
+
   it("ignores what still comes of another instrument", async () => {
     const socket = await streaming();
     socket.onMessage = () => undefined;
@@ -180,6 +196,32 @@ describe("the feed over WebSocket", () => {
     await until("a polled book", () => state.book?.seq === WIRE_BOOK.seq);
   });
 
+  it("asks again in the past for what the present has refused, and again when it is back", async () => {
+    let time = "now";
+    peer.routes.set("/v1/books/OLD", problem(404, "No such book"));
+    peer.onSocket = (socket) => {
+      socket.onMessage = (message) => {
+        const { op, id } = message;
+        if (op === "replay" || op === "live") time = op;
+        if (op === "live") socket.send({ type: "ack", id, replay: null });
+        else if (op === "replay") socket.send({ type: "ack", id, replay: "r1", state: "paused", ts: "5", speed: 1 });
+        else if (op === "subscribe" && time !== "replay") socket.send({ type: "error", id, code: "unknown_instrument", detail: "no" });
+        else answeringWith(socket, 3)(message);
+      };
+    };
+    open();
+    feed.select("OLD");
+    feed.start();
+    await until("the 404", () => state.problems.has("book"));
+    await feed.replay("5", { paused: true });
+    await until("the past", () => state.book?.seq === 3);
+    expect([state.problems.size, state.standing()]).toEqual([0, "past"]);
+    const polled = booksAsked().length;
+    await feed.live();
+    await until("the 404 again", () => state.problems.get("book")?.status === 404);
+    expect(booksAsked().length).toBeGreaterThan(polled);
+  });
+
   it("hears from heartbeats that the book moves beyond the levels on view", async () => {
     const socket = await streaming();
     socket.send({ ...HEARTBEAT, seq: 7 });
@@ -236,6 +278,31 @@ describe("a socket that is not to be had", () => {
     feed.start();
     await until("another socket", () => peer.sockets.length >= 2);
     await until("its book", () => state.book?.seq === 7);
+  });
+
+  it("is said to be lost at once", async () => {
+    const socket = await streaming();
+    const before = links.length;
+    peer.onSocket = answering(30);
+    socket.destroy();
+    await until("the new stream", () => state.book?.seq === 30);
+    expect(links.slice(before)).toEqual([{ state: "connecting" }, { state: "open", via: "stream" }]);
+  });
+
+  it("leaves books to HTTP where the line is too slow for it, and takes over when a book has come", async () => {
+    peer.onSocket = (socket) => {
+      socket.onMessage = ({ id, channel }) => { socket.send({ ...ACK, id, channel }); };
+    };
+    open({ stream: { silenceMaxMs: 60 }, slowLineRetryMs: 300 });
+    feed.select("1:1");
+    feed.start();
+    await until("a polled book", () => state.book?.seq === WIRE_BOOK.seq);
+    expect([peer.sockets.length, state.link]).toEqual([2, { state: "open", via: "polling" }]);
+    await until("another try", () => peer.sockets.length === 3);
+    expect(state.link).toEqual({ state: "open", via: "polling" });
+    peer.onSocket = answering(40_000);
+    await until("the stream", () => state.book?.seq === 40_000);
+    expect(state.link).toEqual({ state: "open", via: "stream" });
   });
 
   it("is opened again after the server has closed it, while the server answers", async () => {

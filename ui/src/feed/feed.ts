@@ -14,6 +14,9 @@ export type Channel = "book" | "depth" | "instruments" | "metrics" | "replay";
 /** The book begins a new epoch, or it is another book: of another time, or another instrument. */
 export type Reset = "epoch" | "moved";
 
+/** Whether the book on view is that of the server: no message yet; its checksum fits; it does not, and a snapshot is asked for. */
+export type Check = "waiting" | "matches" | "differs";
+
 export type Link =
   | { readonly state: "connecting" }
   /** `via`: how books come; by polling only where the socket cannot be opened. */
@@ -77,4 +80,6 @@ export interface RestFeed {
 export interface Feed extends RestFeed, Travel {
   /** How often a book was asked for anew, because a message did not continue it or its checksum was another. */
   readonly resyncs: number;
+  /** What the last message of the selected book said of it. */
+  readonly check: Check;
 }

@@ -7,7 +7,7 @@ import { Client, type ClientHandlers, type ClientSettings } from "../client/clie
 import type { Place } from "../client/messages";
 import { Mirror } from "../client/mirror";
 import type { Update } from "../client/subscription";
-import type { Feed, FeedHandlers, Link, RestHandlers } from "./feed";
+import type { Check, Feed, FeedHandlers, Link, RestHandlers } from "./feed";
 import { DEPTH_CHART_LEVELS, PollingFeed, type PollingSettings } from "./polling";
 import { request, REQUEST_TIMEOUT_MS } from "./request";
 import { keyOf, parseTicket, type Book, type Instrument, type Problem } from "./wire";
@@ -19,11 +19,21 @@ export const STREAM_INTERVAL_MS = 50;
 export const REFUSED_RETRY_MS = 1_000;
 /** A page is looked at: it tries again sooner than a program would. */
 const RECONNECT_DELAY_MAX_MS = 8_000;
+/**
+ * Browsers tell of whole messages only, so that a long one on a slow line is silence. This is longer than the server's
+ * own patience with a slow reader; one that hangs is found by HTTP, which is asked every second.
+ */
+const SILENCE_MAX_MS = 15_000;
+/** A line on which the socket is lost so often before a book has come is too slow for it, and gets books by HTTP. */
+const BOOKLESS_MAX = 2;
+/** How often the socket is tried on such a line. */
+export const SLOW_LINE_RETRY_MS = 60_000;
 
 export interface StreamingSettings {
   readonly rest: Partial<PollingSettings>;
   readonly stream: Partial<ClientSettings>;
   readonly key: () => string | null;
+  readonly slowLineRetryMs: number;
 }
 
 export class StreamingFeed implements Feed {
@@ -36,7 +46,13 @@ export class StreamingFeed implements Feed {
   #isUp = false;
   /** The socket is open; before that it is being opened, or has failed. */
   #isStreaming = false;
+  /** Nothing follows the book, as it was refused: another time, or the next answer by HTTP, may know it. */
   #refusedAtMs: number | null = null;
+  /** Sockets lost in a row before a book had come. */
+  #bookless = 0;
+  readonly #slowLineRetryMs: number;
+  #slowLineTimer: ReturnType<typeof setTimeout> | undefined;
+  #check: Check = "waiting";
   #instrument: string | null = null;
   #instruments: readonly Instrument[] = [];
   #mirror: Mirror | null = null;
@@ -49,11 +65,13 @@ export class StreamingFeed implements Feed {
     this.#handlers = handlers;
     this.#key = settings.key ?? ((): null => null);
     this.#base = settings.rest?.base ?? "";
+    this.#slowLineRetryMs = settings.slowLineRetryMs ?? SLOW_LINE_RETRY_MS;
     this.#rest = new PollingFeed(this.#restHandlers(), { ...settings.rest, key: this.#key, polledBooks: false });
     const stream = {
       url: socketUrl(this.#base),
       ticket: () => this.#ticket(),
       reconnectDelayMaxMs: RECONNECT_DELAY_MAX_MS,
+      silenceMaxMs: SILENCE_MAX_MS,
       // What is refused is asked for by HTTP at once, which tells the reader why.
       refusalsMax: 0,
       ...settings.stream,
@@ -65,6 +83,10 @@ export class StreamingFeed implements Feed {
     return this.#client.resyncs;
   }
 
+  get check(): Check {
+    return this.#check;
+  }
+
   start(): void {
     this.#rest.start();
   }
@@ -73,7 +95,7 @@ export class StreamingFeed implements Feed {
     this.#instrument = instrument;
     this.#mirror = null;
     this.#epoch = null;
-    if (this.#isStreaming) this.#rest.pollBooks(false);
+    if (this.#isStreaming && !this.#isTooSlow) this.#rest.pollBooks(false);
     this.#rest.select(instrument);
     this.#follow();
   }
@@ -102,6 +124,7 @@ export class StreamingFeed implements Feed {
   }
 
   close(): void {
+    clearTimeout(this.#slowLineTimer);
     this.#client.close();
     this.#rest.close();
   }
@@ -167,6 +190,7 @@ export class StreamingFeed implements Feed {
       if (!wasUp) this.#client.connect();
       return;
     }
+    clearTimeout(this.#slowLineTimer);
     this.#client.disconnect();
     this.#isStreaming = false;
     this.#mirror = null;
@@ -178,8 +202,7 @@ export class StreamingFeed implements Feed {
       onOpen: () => {
         this.#isStreaming = true;
         this.#eventsSeen = -1;
-        this.#rest.pollBooks(false);
-        this.#handlers.onLink({ state: "open", via: "stream" });
+        if (!this.#isTooSlow) this.#takeOver();
         this.#follow();
       },
       onLost: (reason, isFinal) => {
@@ -201,26 +224,58 @@ export class StreamingFeed implements Feed {
   #onLost(reason: string, isFinal: boolean): void {
     console.warn(`the stream of books is lost: ${reason}`);
     const wasStreaming = this.#isStreaming;
+    const wasAwaited = this.#instrument !== null && this.#refusedAtMs === null && this.#client.place === null;
+    if (wasStreaming && this.#mirror === null && wasAwaited) this.#bookless += 1;
     this.#isStreaming = false;
     this.#mirror = null;
-    if (!wasStreaming || isFinal) {
+    if (this.#isTooSlow && !isFinal) {
+      this.#client.disconnect();
+      this.#slowLineTimer = setTimeout(() => {
+        this.#client.connect();
+      }, this.#slowLineRetryMs);
+    }
+    if (!wasStreaming || isFinal || this.#isTooSlow) {
       this.#pollIfLive();
       this.#handlers.onLink({ state: "open", via: "polling" });
+    } else {
+      // Until it is open again nobody knows how the book stands.
+      this.#handlers.onLink({ state: "connecting" });
     }
     // Whether the server is gone, or refuses us, its next answer tells.
     this.#rest.check();
+  }
+
+  get #isTooSlow(): boolean {
+    return this.#bookless >= BOOKLESS_MAX;
+  }
+
+  /** From now on books come by the socket. */
+  #takeOver(): void {
+    this.#rest.pollBooks(false);
+    this.#handlers.onLink({ state: "open", via: "stream" });
   }
 
   #onTravel(place: Place | null, isJump: boolean): void {
     this.#handlers.onReplay(place);
     if (!isJump) return;
     this.#mirror = null;
+    this.#check = "waiting";
     this.#epoch = null;
     this.#eventsSeen = -1;
     this.#handlers.onProblem("book", null);
     this.#handlers.onProblem("replay", null);
     this.#handlers.onReset("moved");
-    if (this.#isUp && !this.#isStreaming) this.#pollIfLive();
+    if (!this.#isUp) return;
+    if (!this.#isStreaming || this.#isTooSlow) this.#pollIfLive();
+    else if (this.#refusedAtMs !== null) this.#rest.pollBooks(false);
+    // Refused at the time before, or known to the past only, of which the server says no word.
+    if (this.#isStreaming && (this.#refusedAtMs !== null || (place === null && !this.#isServed()))) this.#follow();
+  }
+
+  /** Whether the selected book is one of today's. */
+  #isServed(): boolean {
+    const name = this.#instrument;
+    return this.#instruments.some((each) => [keyOf(each), each.symbol, String(each.instrumentId)].includes(name));
   }
 
   /** HTTP is asked for the books of now: they must not stand where those of the past did. */
@@ -243,13 +298,17 @@ export class StreamingFeed implements Feed {
     this.#unfollow();
     this.#unfollow = () => undefined;
     this.#refusedAtMs = null;
+    this.#check = "waiting";
     const instrument = this.#instrument;
     if (instrument === null) return;
     const interval_ms = STREAM_INTERVAL_MS;
     const onUpdate = (update: Update): void => {
       this.#take(update);
     };
-    const depth = { onUpdate, onRefused: this.#refused.bind(this) };
+    const onFault = (): void => {
+      this.#check = "differs";
+    };
+    const depth = { onUpdate, onRefused: this.#refused.bind(this), onFault };
     // Where the book is refused its trades are, and once is enough to say so.
     const trades = { onUpdate, onRefused: () => undefined };
     const ends = [
@@ -263,11 +322,11 @@ export class StreamingFeed implements Feed {
 
   #refused(code: string, detail: string): void {
     this.#mirror = null;
+    this.#refusedAtMs = performance.now();
     if (this.#client.place !== null) {
       this.#handlers.onProblem("book", problemOf("The past has no such book", code, detail));
       return;
     }
-    this.#refusedAtMs = performance.now();
     // Asked for by HTTP, it is refused with the reason and the choices, and found when it comes back.
     this.#rest.pollBooks(true);
   }
@@ -287,6 +346,9 @@ export class StreamingFeed implements Feed {
         this.#refusedAtMs = null;
         this.#rest.pollBooks(false);
       }
+      if (this.#isTooSlow) this.#takeOver();
+      this.#bookless = 0;
+      this.#check = "matches";
       this.#mirror = update.book;
       if (this.#mirror.facts !== null) this.#noteEpoch(this.#mirror.facts.epoch);
       this.#deliver(update.isSnapshot);
