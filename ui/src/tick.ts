@@ -25,6 +25,11 @@ export class TickFinder {
     return this.#tick;
   }
 
+  /** How many prices are remembered. */
+  get known(): number {
+    return this.#prices.size;
+  }
+
   reset(): void {
     this.#prices.clear();
     this.#tick = 0n;
@@ -43,15 +48,20 @@ export class TickFinder {
         misfit ||= this.#tick === 0n || units % this.#tick !== 0n;
       }
     }
+    // Of a market that stays on its grid too, but not with each price of it.
+    if (misfit || this.#prices.size > 2 * PRICES_MAX) this.#forget();
     if (!misfit || this.#prices.size === 0) return false;
-    for (const units of this.#prices) {
-      if (this.#prices.size <= PRICES_MAX) break;
-      this.#prices.delete(units);
-    }
     const tick = this.#prices.size === 1 ? 10n ** BigInt(9 - decimals) : tickOf([...this.#prices]);
     const changed = tick !== this.#tick;
     this.#tick = tick;
     return changed;
+  }
+
+  #forget(): void {
+    for (const units of this.#prices) {
+      if (this.#prices.size <= PRICES_MAX) break;
+      this.#prices.delete(units);
+    }
   }
 }
 

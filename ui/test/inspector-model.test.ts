@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Level, QueueEntry } from "../src/feed/wire";
-import { AskTimes, locate } from "../src/panes/inspector-model";
+import { AskTimes, locate, pastDelayMs } from "../src/panes/inspector-model";
 
 function queued(price: string, ...orders: (readonly [string, number])[]): Level {
   const queue = orders.map(([id, size], place): QueueEntry => [id, size, String(place)]);
@@ -55,6 +55,23 @@ describe("when the server is asked about an order", () => {
     times.answered(200, { failed: false, again: false });
     expect(times.take(1_000)).toBe(false);
     expect(times.take(1_300)).toBe(true);
+  });
+
+  it("is every two seconds in a past that plays, and soon where it stands still", () => {
+    const times = new AskTimes();
+    let asked = 0;
+    const watch = (fromMs: number, toMs: number, state: "playing" | "paused"): void => {
+      for (let nowMs = fromMs; nowMs < toMs; nowMs += 100) {
+        times.changed(nowMs, pastDelayMs({ state }));
+        if (!times.take(nowMs)) continue;
+        times.answered(nowMs, { failed: false, again: false });
+        asked += 1;
+      }
+    };
+    watch(0, 10_000, "playing");
+    expect(asked).toBe(4);
+    watch(10_000, 10_400, "paused");
+    expect(asked).toBe(5);
   });
 
   it("is again and again where nothing else tells, and after a failure", () => {

@@ -65,5 +65,6 @@ describe("the search for the tick", () => {
       finder.take(Array.from({ length: 100 }, (_, index) => level(((from + index) / 100).toFixed(2))), []);
     }
     expect(finder.tick).toBe(parseDecimal("0.01"));
+    expect(finder.known).toBeLessThanOrEqual(4_000);
   });
 });

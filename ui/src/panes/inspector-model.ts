@@ -1,5 +1,6 @@
 /** Where an order stands in the book that the page has anyway, and when the server has to be asked about it. */
 
+import type { Replay } from "../feed/feed";
 import type { Book, Level, QueueEntry } from "../feed/wire";
 import type { Place } from "../order";
 
@@ -61,6 +62,13 @@ const FOLLOW_MS = 1_200;
 /** Of an order that rests beyond the levels carried, or in a past that moves. */
 const WATCH_MS = 2_000;
 const RETRY_MS = 3_000;
+/** All that is recorded is there already: an answer about a past that stands still has not to wait for it. */
+const PAST_DELAY_MS = 250;
+
+/** How long after a change of the time on view the server is asked about that time. */
+export function pastDelayMs(replay: Pick<Replay, "state"> | null): number {
+  return replay?.state === "playing" ? WATCH_MS : PAST_DELAY_MS;
+}
 
 /** When to ask: at once, once more when the records have followed, and again and again where nothing else tells. */
 export class AskTimes {
@@ -80,7 +88,7 @@ export class AskTimes {
 
   /** The order has changed, or has gone. */
   changed(nowMs: number, delayMs = FOLLOW_MS): void {
-    this.#dueAtMs ??= nowMs + delayMs;
+    this.#dueAtMs = Math.min(this.#dueAtMs ?? Infinity, nowMs + delayMs);
   }
 
   /** Whether to ask now; then the answer is waited for. */

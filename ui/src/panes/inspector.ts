@@ -12,14 +12,12 @@ import type { Actions, Pane, PaneContext } from "../pane";
 import type { State } from "../state";
 import { Surface, type Palette } from "./canvas";
 import { buildInspector, type Fact, type InspectorFrame } from "./inspector-frame";
-import { AskTimes, locate, type Located } from "./inspector-model";
+import { AskTimes, locate, pastDelayMs, type Located } from "./inspector-model";
 import { LifeTable } from "./life-table";
 import { paintLife } from "./life-canvas";
 import { OrderButtons } from "./order-buttons";
 
 const AHEAD_MAX = 30;
-/** All that is recorded is there already: an answer about the past does not have to wait for it. */
-const PAST_DELAY_MS = 250;
 
 export class InspectorPane implements Pane {
   readonly #frame: InspectorFrame;
@@ -104,7 +102,7 @@ export class InspectorPane implements Pane {
   write(state: State): void {
     if (state.order !== this.#order) this.#choose(state.order);
     const nowMs = performance.now();
-    if (this.#at() !== this.#askedAt && this.#order !== null) this.#ask.changed(nowMs, PAST_DELAY_MS);
+    if (this.#at() !== this.#askedAt && this.#order !== null) this.#ask.changed(nowMs, pastDelayMs(state.replay));
     if (this.#order !== null && state.book !== null && this.#ask.take(nowMs)) this.#inquire(keyOf(state.book), this.#order);
     const { hint, body, clear, title } = this.#frame;
     setHidden(hint, this.#order !== null);
