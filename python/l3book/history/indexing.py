@@ -24,7 +24,7 @@ IndexingState: TypeAlias = Literal["indexing", "failing", "stopped"]
 
 BATCH_RECORDS_MAX = 524_288
 """Bounds memory, and how long a transaction takes."""
-BATCH_INTERVAL_S = 1.0
+BATCH_INTERVAL_S = 0.5
 """Between two batches once the end of the log is reached: each writes the rows of the unfinished second anew."""
 HOUSEKEEPING_INTERVAL_S = 10.0
 """Between two looks at what is to be removed, and at whether the catalogue is right."""
