@@ -99,6 +99,8 @@ export class Peer {
     });
     server.on("upgrade", (request, socket: Socket) => {
       if (this.onSocket === null) {
+        // The client may be gone before it has read the refusal.
+        socket.on("error", () => undefined);
         socket.end("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
         return;
       }
