@@ -169,7 +169,7 @@ def test_the_page_can_be_used_by_keys_alone(still: RunningServer, open_page: Ope
     go_to("theme-button")
     page.keyboard.press("Enter")
     expect(page.locator("html")).to_have_attribute("data-theme", "light")
-    page.keyboard.press("Tab")
+    go_to("help-button")
     page.keyboard.press("Space")
     expect(page.get_by_test_id("help")).to_be_visible()
     expect(page.get_by_test_id("help-close")).to_be_focused()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_reading import expected, number, shown, wait_until
+from page_reading import choose_levels, expected, number, shown, wait_until
 from playwright.sync_api import Locator, Page, expect
 
 from recorded import ends_of, recorded_server, simulated
@@ -44,6 +44,9 @@ def page(recorded: RunningServer, open_page: OpenPage) -> Page:
     page = open_page(f"{recorded.url}/#SYN0")
     wait_until(page, "text('book-state') === 'live'")
     expect(page.get_by_test_id("replay-slider")).to_be_visible()
+    choose_levels(page, LEVELS)
+    # A button that has the focus would take Space for itself.
+    page.evaluate("document.activeElement.blur()")
     return page
 
 

@@ -64,7 +64,8 @@ export function fitColumns(characters: Characters, room: number, ch: number, rem
   const text = (count: number, scale = 1): number => Math.ceil(count * ch * scale + PADDING_REM * rem);
   const price = Math.ceil(characters.price * ch * BOLD + PRICE_PADDING_REM * rem);
   const [size, orders] = [text(characters.size), text(characters.orders)];
-  const [flow, net] = [text(characters.flow, SMALL), text(characters.net, SMALL)];
+  // A sign is wider than a digit.
+  const [flow, net] = [text(characters.flow, SMALL), text(characters.net + 1, SMALL)];
   const bare = price + 2 * (size + orders);
   const queues = 2 * QUEUE_WIDTH_MIN_REM * rem;
   const needed: Record<ColumnSet, number> = {
