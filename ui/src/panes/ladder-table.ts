@@ -74,13 +74,22 @@ export class LadderTable {
   }
 
   write(ladder: Ladder, isSelected: (row: PriceRow) => boolean): void {
-    if (ladder.rows.length !== this.#rows.length) this.#build(ladder.rows.length, ladder.centre);
+    const resized = ladder.rows.length !== this.#rows.length;
+    // With another number of rows each price is in another one, and the focus is of a price.
+    const held = resized ? this.#focusedPrice() : null;
+    if (resized) this.#build(ladder.rows.length, ladder.centre);
     ladder.rows.forEach((row, index) => {
       const cells = this.#rows[index];
       if (cells === undefined) return;
       writeRow(cells, row, ladder.decimals);
       setData(cells.row, "selected", isPrice(row) && isSelected(row) ? "yes" : "");
     });
+    const at = held === null ? -1 : ladder.rows.findIndex((row) => isPrice(row) && row.price === held);
+    if (at >= 0) this.focus(at);
+  }
+
+  #focusedPrice(): string | null {
+    return this.#rows.find(({ row }) => row === document.activeElement)?.price.textContent ?? null;
   }
 
   #build(count: number, centre: number): void {
