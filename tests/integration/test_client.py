@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Serve = Callable[..., RunningServer]
 
-WAIT_S = 30
+WAIT_S = 90
 AGREEMENTS = 3
 KINDS: list[tuple[str, dict[str, Any], dict[str, int]]] = [
     ("bbo", {}, {"level": 1, "depth": 1}),
