@@ -66,13 +66,19 @@ class Family:
     labels: tuple[str, ...] = ()
 
 
+def _found(told: Told, path: tuple[str, ...]) -> Any:
+    """Find what stands there in /v1/metrics; None where it is not told."""
+    found: Any = told.metrics
+    for name in path:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
+
+
 def _at(*path: str, per: float = 1) -> Callable[[Told], Iterable[Sample]]:
     """Take one number of /v1/metrics, in other units; no series where it is not told."""
 
     def read(told: Told) -> Iterable[Sample]:
-        found: Any = told.metrics
-        for name in path:
-            found = found.get(name) if isinstance(found, Mapping) else None
+        found = _found(told, path)
         return [] if found is None else [((), found / per)]
 
     return read
@@ -82,9 +88,7 @@ def _each(*path: str) -> Callable[[Told], Iterable[Sample]]:
     """Make a series for each key of a map of numbers."""
 
     def read(told: Told) -> Iterable[Sample]:
-        found: Any = told.metrics
-        for name in path:
-            found = found.get(name) if isinstance(found, Mapping) else None
+        found = _found(told, path)
         return [((key,), count) for key, count in (found or {}).items()]
 
     return read
@@ -92,9 +96,7 @@ def _each(*path: str) -> Callable[[Told], Iterable[Sample]]:
 
 def _state(states: tuple[str, ...], *path: str) -> Callable[[Told], Iterable[Sample]]:
     def read(told: Told) -> Iterable[Sample]:
-        found: Any = told.metrics
-        for name in path:
-            found = found.get(name) if isinstance(found, Mapping) else None
+        found = _found(told, path)
         return [] if found is None else [((state,), float(state == found)) for state in states]
 
     return read
@@ -104,9 +106,7 @@ def _picked(names: Mapping[str, str], *path: str) -> Callable[[Told], Iterable[S
     """Make one metric of several counters: a series for each, by the name it has here."""
 
     def read(told: Told) -> Iterable[Sample]:
-        found: Any = told.metrics
-        for name in path:
-            found = found.get(name) if isinstance(found, Mapping) else None
+        found = _found(told, path)
         return [] if found is None else [((label,), found[name]) for label, name in names.items()]
 
     return read
