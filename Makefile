@@ -39,7 +39,7 @@ CARGO_PYTHON := PYO3_PYTHON=$(abspath $(BIN)/python) cargo
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(TOOLS) $(CORE) $(COMMAND) $(PAGE) ## Build everything: .venv/ with l3book (release build), its tools, the page
@@ -169,6 +169,15 @@ instructions: ## Count the core's instructions under valgrind, compare with the 
 docs: $(TOOLS) ## Build the Rust documentation: target/doc/l3book/index.html
 	RUSTDOCFLAGS='$(RUSTDOCFLAGS)' $(CARGO_PYTHON) doc --locked --no-deps --features python
 
+# ONLY=supply for a part of them, SKIP=supply for the others, STRICT=1 where what cannot run is a failure.
+.PHONY: deploy-check
+deploy-check: setup ## Run every check of deploy/ that this machine can run, print a table; ONLY=part
+	@$(BIN)/python deploy/check.py $(addprefix --only ,$(ONLY)) $(addprefix --skip ,$(SKIP)) $(if $(STRICT),--strict)
+
+.PHONY: deploy-tools
+deploy-tools: ## Build the tools of deploy-check into .tools/; takes a quarter of an hour
+	@$(PYTHON) deploy/tools/install --all
+
 # Lock files hold versions and hashes, never download addresses: the index is the reader's own choice.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command 'make lock' $(LOCK_FLAGS)
@@ -179,15 +188,20 @@ lock: ## Resolve the lock files anew (needs uv; LOCK_FLAGS=--upgrade for newer v
 	$(LOCK) pyproject.toml -c requirements/dev.txt -o requirements/runtime.txt
 	$(LOCK) pyproject.toml --extra bench -o requirements/bench.txt
 	$(LOCK) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
+	$(LOCK) deploy/tools/python.in -o deploy/tools/python.txt
 	cargo update --workspace
 	cargo update --workspace --manifest-path rust/fuzz/Cargo.toml
 	npm --prefix ui install --package-lock-only --omit-lockfile-registry-resolved
-	node -e 'const lock = "ui/package-lock.json", funding = (key, value) => key === "funding" ? undefined : value;'\
+	npm --prefix deploy/tools/npm install --package-lock-only --omit-lockfile-registry-resolved
+	node -e 'const funding = (key, value) => key === "funding" ? undefined : value;'\
+	'for (const lock of ["ui/package-lock.json", "deploy/tools/npm/package-lock.json"])'\
 	'fs.writeFileSync(lock, JSON.stringify(JSON.parse(fs.readFileSync(lock)), funding, 2) + "\n")'
+	npm --prefix ui ci --no-fund --no-audit
+	$(PYTHON) deploy/supply/licences.py
 
 .PHONY: clean
 clean: ## Remove all that make has built
-	rm -rf .venv .venv-bench target dist ui/node_modules python/l3book/static python/l3book/_core*.so test-artifacts
+	rm -rf .venv .venv-bench .tools target dist ui/node_modules python/l3book/static python/l3book/_core*.so test-artifacts
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find python tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
