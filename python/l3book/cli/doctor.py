@@ -4,6 +4,7 @@ import argparse
 import importlib.metadata
 import os
 import platform
+import re
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -65,7 +66,9 @@ def _page() -> Iterator[Finding]:
     if page_is_built():
         yield "ok", f"page built ({STATIC_FOLDER})"
     else:
-        yield "warn", f"page not built: no index.html in {STATIC_FOLDER}: run `make setup`"
+        is_source_tree = (STATIC_FOLDER.parents[2] / "Makefile").exists()
+        remedy = "run `make setup`" if is_source_tree else "this wheel was built without it, install another"
+        yield "warn", f"page not built: no index.html in {STATIC_FOLDER}: {remedy}"
 
 
 def _installed(package: str) -> str | None:
@@ -76,24 +79,27 @@ def _installed(package: str) -> str | None:
 
 
 def _packages() -> Iterator[Finding]:
-    needed = (
-        "numpy",
-        "limits",
-        "msgspec",
-        "platformdirs",
-        "pydantic-settings",
-        "starlette",
-        "uvicorn",
-        "httptools",
-        "tenacity",
-        "websockets",
-        *(() if sys.platform == "win32" else ("uvloop",)),
-    )
-    for package in needed:
+    try:
+        requirements = importlib.metadata.requires("l3book") or []
+    except importlib.metadata.PackageNotFoundError:
+        yield "fail", "l3book is not installed as a package: expected `pip install` of a wheel, or `make setup`"
+        return
+    for package in _needed(requirements):
         version = _installed(package)
         yield ("ok" if version else "fail"), f"{package} {version or 'not installed'}"
     # Optional: only live sources and conversions by the official client need it.
     yield "ok", f"databento {_installed('databento') or 'not installed (optional)'}"
+
+
+def _needed(requirements: list[str]) -> list[str]:
+    """-> the packages of a wheel's requirements that this platform needs, without what only an extra asks for."""
+    names = []
+    for requirement in requirements:
+        named, _, marker = requirement.replace('"', "'").partition(";")
+        if "extra ==" in marker or ("!= 'win32'" in marker and sys.platform == "win32"):
+            continue
+        names.append(re.split(r"[^A-Za-z0-9._-]", named.strip(), maxsplit=1)[0])
+    return names
 
 
 def _settings() -> Iterator[Finding]:
