@@ -291,3 +291,66 @@ def test_what_needs_no_key() -> None:
 )
 def test_an_address_as_limits_count_it(host: str, counted: str) -> None:
     assert counted_address(host) == counted
+
+
+def test_keys_of_another_state_take_the_place_of_those_here(tmp_path: Path, state: StateFile, store: KeyStore) -> None:
+    """As from a secret that was made anew: a key of both, one that is gone, one that is new under a taken name."""
+    other = StateFile(tmp_path / "other")
+    both = key_store.create(other, "both", ["read"], FOREVER)
+    assert key_store.take_over(state, other.path) == [key_id_of(both)]
+    local = key_store.create(state, "desk", ["admin"], FOREVER)
+    new = key_store.create(other, "desk", ["control"], FOREVER)
+    assert accepted(store.check(local)).name == "desk"
+    key_store.take_over(state, other.path)
+    assert store.check(local) == Refusal("unknown")
+    assert accepted(store.check(both)).scopes == with_included(["read"])
+    assert accepted(store.check(new)).scopes == with_included(["control"])
+
+
+def test_what_was_revoked_here_does_not_come_back_from_another_state(tmp_path: Path, state: StateFile) -> None:
+    other = StateFile(tmp_path / "other")
+    key = key_store.create(other, "desk", ["read"], FOREVER)
+    key_store.take_over(state, other.path)
+    key_store.revoke(state, "desk")
+    again = key_store.create(other, "second", ["read"], FOREVER)
+    key_store.take_over(state, other.path)
+    opened = KeyStore(state)
+    assert opened.check(key) == Refusal("revoked")
+    assert accepted(opened.check(again)).name == "second"
+    opened.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
+def test_keys_are_imported_from_where_nothing_can_be_written(tmp_path: Path) -> None:
+    """A secret is mounted read-only, and a state.db is in a mode in which SQLite wants to write beside it."""
+    key_store.create(StateFile(tmp_path / "secret"), "desk", ["read"], FOREVER)
+    (tmp_path / "secret").chmod(0o500)
+    (tmp_path / "secret/state.db").chmod(0o440)
+    done = run("keys", "import", tmp_path / "secret/state.db", "--state-dir", tmp_path / "state")
+    (tmp_path / "secret").chmod(0o700)
+    assert done.returncode == 0, done.stderr
+    assert [key["name"] for key in key_store.listed(StateFile(tmp_path / "state"))] == ["desk"]
+    assert not (tmp_path / "secret/state.db-wal").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "No such file or directory: expected a state.db of l3book"),
+        (b"", "version 0: expected a state.db of l3book, version 1"),
+        (b"no database" * 1000, "file is not a database: expected a state.db of l3book"),
+    ],
+)
+def test_what_is_no_state_is_not_imported(
+    tmp_path: Path, state: StateFile, content: bytes | None, expected: str
+) -> None:
+    """Nor is one without a key: nobody could get in any more, or everybody could after a restart."""
+    key = key_store.create(state, "desk", ["read"], FOREVER)
+    file = tmp_path / "file"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ValueError, match=expected):
+        key_store.take_over(state, file)
+    with pytest.raises(ValueError, match=r"no keys: expected a state\.db with one"):
+        key_store.take_over(state, StateFile(tmp_path / "empty").path)
+    assert [known["id"] for known in key_store.listed(state)] == [key_id_of(key)]

@@ -12,7 +12,7 @@ from typing import Any
 
 from l3book.access.keys import Key, digest_of, key_id_of, make_key
 from l3book.access.scopes import SCOPES, Scope, with_included
-from l3book.access.state_file import FILE_NAME, StateError, StateFile
+from l3book.access.state_file import FILE_NAME, SCHEMA_VERSION, StateError, StateFile
 
 log = logging.getLogger(__name__)
 
@@ -193,6 +193,49 @@ def revoke(state: StateFile, id_or_name: str) -> str | None:
             "UPDATE keys SET revoked_s = ? WHERE id = ? AND revoked_s IS NULL", (int(time.time()), found[0])
         )
     return str(found[0])
+
+
+def take_over(state: StateFile, other: Path) -> list[str]:
+    """Make the keys those of another state.db, in one transaction; -> their ids. What is revoked here stays revoked.
+
+    Kept answers stay. Raises ValueError where the other is no state.db with a key: nobody could get in any more.
+    """
+    keys = _read_keys(other)
+    if not keys:
+        raise ValueError(f"{other}: no keys: expected a state.db with one (`l3book keys create`)")
+    ids = [str(key[0]) for key in keys]
+    with _writing(state) as connection:
+        known = [key_id for (key_id,) in connection.execute("SELECT id FROM keys")]
+        gone = [(key_id,) for key_id in known if key_id not in ids]
+        connection.executemany("DELETE FROM keys WHERE id = ?", gone)
+        connection.executemany(
+            "INSERT INTO keys (id, name, scopes, digest, created_s, expires_s, revoked_s) VALUES (?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (id) DO UPDATE SET name = excluded.name, scopes = excluded.scopes, digest = excluded.digest, "
+            "expires_s = excluded.expires_s, revoked_s = coalesce(revoked_s, excluded.revoked_s)",
+            keys,
+        )
+    return ids
+
+
+def _read_keys(path: Path) -> list[tuple[Any, ...]]:
+    """Read all keys of a file that may lie where nothing can be written; revoked ones first: their names are free."""
+    # Beside a file that is in use lies what is not in it yet. Any other is read as it is: on a read-only folder SQLite
+    # could not make the files that it otherwise wants beside it.
+    in_use = path.with_name(path.name + "-wal").exists()
+    uri = f"{path.absolute().as_uri()}?mode=ro{'' if in_use else '&immutable=1'}"
+    try:
+        path.open("rb").close()  # SQLite's own words would not say why.
+        with contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version != SCHEMA_VERSION:
+                raise ValueError(f"{path}: version {version}: expected a state.db of l3book, version {SCHEMA_VERSION}")
+            return connection.execute(
+                "SELECT id, name, scopes, digest, created_s, expires_s, revoked_s FROM keys ORDER BY revoked_s IS NULL"
+            ).fetchall()
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror or error}: expected a state.db of l3book") from None
+    except sqlite3.Error as error:
+        raise ValueError(f"{path}: {error}: expected a state.db of l3book") from None
 
 
 def note_used(state: StateFile, used_s: dict[str, int]) -> None:

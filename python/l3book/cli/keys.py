@@ -1,4 +1,4 @@
-"""Make, list and revoke the API keys of a server.
+"""Make, list, revoke and take over the API keys of a server.
 
 A running server follows at once; it needs no restart.
 """
@@ -47,20 +47,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("--json", action="store_true", help="as JSON, times in ISO 8601")
     revoke = actions.add_parser("revoke", help="revoke a key for good; its open sockets are closed")
     revoke.add_argument("key", metavar="ID|NAME", help="as `l3book keys list` shows it")
-    for action in (create, listing, revoke):
+    take_over = actions.add_parser("import", help="make the keys those of another state.db; what is revoked stays so")
+    take_over.add_argument("file", metavar="FILE", type=Path, help="a state.db, also one that can only be read")
+    for action in (create, listing, revoke, take_over):
         action.add_argument("--state-dir", metavar="DIR", help="folder of state.db (default: the setting state_dir)")
         add_layer_arguments(action)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it; -> 0, or 1 where there is no such key. Only `create` makes a state where there is none."""
+    """Do it; -> 0, or 1 where there is no such key. Only `create` and `import` make a state where there is none."""
     import sqlite3
 
     from l3book.access.state_file import StateError, StateFile
 
     folder = load_settings(arguments).settings.state_dir
-    actions = {"create": _create, "list": _list, "revoke": _revoke}
-    if arguments.action != "create":
+    actions = {"create": _create, "list": _list, "revoke": _revoke, "import": _import}
+    if arguments.action not in {"create", "import"}:
         _check_state(folder)
     try:
         actions[arguments.action](StateFile(folder), arguments)
@@ -122,6 +124,16 @@ def _revoke(state: "StateFile", arguments: argparse.Namespace) -> None:
         expected = "expected an id or a name of `l3book keys list`"
         raise CommandError(f"{arguments.key!r}: no such key in {state.path}: {expected}", EXIT_ANSWER_IS_NO)
     print(f"key {key_id} is revoked", file=sys.stderr)
+
+
+def _import(state: "StateFile", arguments: argparse.Namespace) -> None:
+    from l3book.access.key_store import take_over
+
+    try:
+        ids = take_over(state, arguments.file)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    print(f"{len(ids)} key{'s' if len(ids) > 1 else ''} of {arguments.file} in {state.path}", file=sys.stderr)
 
 
 def _readable(key: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,308 @@
+"""The manifests that Helm makes of the chart: the servers in them start, with their variables, files and keys."""
+
+import json
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from certificates import make_certificate
+from deploying import (
+    CHART,
+    DEPLOY,
+    ENVIRONMENTS,
+    REPOSITORY,
+    assert_may_start,
+    config_show,
+    loaded_as,
+    output_of,
+    run_tool,
+    tool,
+)
+from l3book.access import key_store
+from l3book.access.state_file import StateFile
+from running import RunningCommand, run
+
+EVERYTHING = DEPLOY / "helm/everything.yaml"
+VALUES = {**{name: DEPLOY / f"environments/{name}/values.yaml" for name in ENVIRONMENTS}, "everything": EVERYTHING}
+Manifest = dict[str, Any]
+
+
+def rendered(values: Path, *more: str, chart: Path = CHART) -> list[Manifest]:
+    text = output_of(tool("helm"), "template", "l3book", chart, "--namespace", "books", "--values", values, *more)
+    return [manifest for manifest in yaml.safe_load_all(text) if manifest]
+
+
+def of_kind(manifests: list[Manifest], *kinds: str) -> list[Manifest]:
+    return [manifest for manifest in manifests if manifest["kind"] in kinds]
+
+
+def servers(manifests: list[Manifest]) -> list[Manifest]:
+    """The pods that serve."""
+    return [manifest["spec"]["template"] for manifest in of_kind(manifests, "StatefulSet", "Deployment")]
+
+
+def pods(manifests: list[Manifest]) -> list[Manifest]:
+    return [*servers(manifests), *of_kind(manifests, "Pod")]
+
+
+def variables(container: Manifest) -> dict[str, str]:
+    return {entry["name"]: entry["value"] for entry in container["env"]}
+
+
+class Mounted:
+    """A pod's volumes as folders, filled as the cluster would fill them; paths in what the pod is told lead there."""
+
+    def __init__(self, folder: Path, manifests: list[Manifest], pod: Manifest) -> None:
+        self.pod = pod
+        self.folders: dict[str, Path] = {}
+        claims = {claim["metadata"]["name"] for set_ in of_kind(manifests, "StatefulSet")
+                  for claim in set_["spec"]["volumeClaimTemplates"]}  # fmt: skip
+        for volume in [*pod["spec"]["volumes"], *({"name": name} for name in claims)]:
+            place = self.folders[volume["name"]] = folder / volume["name"]
+            place.mkdir(parents=True)
+            if "configMap" in volume:
+                (found,) = [m for m in of_kind(manifests, "ConfigMap")
+                            if m["metadata"]["name"] == volume["configMap"]["name"]]  # fmt: skip
+                for name, content in found["data"].items():
+                    (place / name).write_text(content)
+            if "secret" in volume:
+                self._fill(place, volume["secret"])
+
+    def _fill(self, place: Path, secret: Manifest) -> None:
+        assert secret["defaultMode"] == 0o440
+        for item in secret.get("items", []):
+            if item["path"] == "state.db":
+                key_store.create(StateFile(place), "desk", ["read"], None)
+            else:
+                (place / item["path"]).write_text("db-made-up-for-this-test\n")
+        if "items" not in secret:
+            certificate, key = make_certificate(place, "books")
+            certificate.rename(place / "tls.crt")
+            key.rename(place / "tls.key")
+
+    def here(self, container: Manifest, text: str) -> str:
+        for mount in container["volumeMounts"]:
+            if text == mount["mountPath"] or text.startswith(mount["mountPath"] + "/"):
+                return str(self.folders[mount["name"]]) + text.removeprefix(mount["mountPath"])
+        return text
+
+    def environ(self, container: Manifest) -> dict[str, str]:
+        return {name: self.here(container, value) for name, value in variables(container).items()}
+
+    def init(self) -> None:
+        """What the containers before the server's do, done by the real command."""
+        for container in self.pod["spec"].get("initContainers", []):
+            arguments = [self.here(container, argument) for argument in container["args"]]
+            done = run(*arguments, env=self.environ(container))
+            assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_every_server_may_start_as_it_is_told_to(name: str, tmp_path: Path) -> None:
+    """By the server's own rules, those of prod among them, with the keys that the init container brought."""
+    manifests = rendered(VALUES[name])
+    for number, pod in enumerate(servers(manifests)):
+        mounted = Mounted(tmp_path / str(number), manifests, pod)
+        mounted.init()
+        (container,) = pod["spec"]["containers"]
+        environ = mounted.environ(container)
+        shown = config_show(environ)
+        role = pod["metadata"]["labels"]["app.kubernetes.io/component"]
+        assert (shown["settings"]["history"]["value"] is not None) == (role == "writer")
+        secrets = {variable.removesuffix("_FILE") for variable in environ if variable.endswith("_FILE")}
+        assert {variable for variable, found in shown["secrets"].items() if found["set"]} == secrets
+        loaded = loaded_as(environ, container["args"])
+        has_keys = key_store.has_keys(loaded.settings.state_dir)
+        assert has_keys == (name != "dev")
+        if not loaded.settings.source.startswith("live:") or "DATABENTO_API_KEY" in environ:
+            assert_may_start(loaded, with_keys=has_keys)
+
+
+@pytest.mark.parametrize("role", ["writer", "reader"])
+def test_a_server_runs_and_is_ready_where_its_probes_look(role: str, tmp_path: Path) -> None:
+    """staging, for real: with its certificate, its keys and its settings, on loopback."""
+    manifests = rendered(VALUES["staging"])
+    (pod,) = [pod for pod in servers(manifests) if pod["metadata"]["labels"]["app.kubernetes.io/component"] == role]
+    mounted = Mounted(tmp_path, manifests, pod)
+    mounted.init()
+    (container,) = pod["spec"]["containers"]
+    # Only the address is another.
+    assert container["args"] == ["serve", "--host", "0.0.0.0", "--port", "8000"]  # noqa: S104
+    server = RunningCommand("serve", "--host", "127.0.0.1", "--port", "0", env=mounted.environ(container))
+    try:
+        port = server.wait_for_line(r"listening on https://127\.0\.0\.1:(\d+)")[1]
+        probes = [container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")]
+        assert {probe["scheme"] for probe in probes} == {"HTTPS"}
+        assert {probe["path"] for probe in probes} == {"/livez", "/readyz"}
+        (test,) = of_kind(manifests, "Pod")
+        (asking,) = test["spec"]["containers"]
+        # Helm's test itself, led to this server.
+        done = run_tool(shutil.which("python3") or "python", *asking["command"][1:], asking["args"][0],
+                        f"https://127.0.0.1:{port}")  # fmt: skip
+        assert done.returncode == 0, done.stdout
+        assert done.stdout.splitlines() == [f"https://127.0.0.1:{port}{path}: 200" for path in ("/livez", "/readyz")]
+    finally:
+        server.kill()
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_shard_has_one_writer_and_a_volume_that_stays(name: str) -> None:
+    values = yaml.safe_load(VALUES[name].read_text())
+    writers = of_kind(rendered(VALUES[name]), "StatefulSet")
+    assert {writer["spec"]["template"]["metadata"]["labels"]["l3book/shard"] for writer in writers} == {
+        shard["name"] for shard in values["shards"]
+    }
+    for writer in writers:
+        assert writer["spec"]["replicas"] == 1
+        assert writer["spec"]["persistentVolumeClaimRetentionPolicy"] == {
+            "whenDeleted": "Retain",
+            "whenScaled": "Retain",
+        }
+        (claim,) = writer["spec"]["volumeClaimTemplates"]
+        assert claim["spec"]["accessModes"] == ["ReadWriteOncePod"]
+        assert claim["spec"]["resources"]["requests"]["storage"] == f"{values['writer']['storage']['gibibytes']}Gi"
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_no_container_has_more_rights_than_it_needs(name: str) -> None:
+    for pod in pods(rendered(VALUES[name])):
+        spec = pod["spec"]
+        assert spec["automountServiceAccountToken"] is False
+        assert spec["enableServiceLinks"] is False
+        assert (spec["securityContext"]["runAsNonRoot"], spec["securityContext"]["runAsUser"]) == (True, 10001)
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in [*spec["containers"], *spec.get("initContainers", [])]:
+            context = container["securityContext"]
+            assert context["readOnlyRootFilesystem"] is True
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["capabilities"] == {"drop": ["ALL"]}
+            assert {"requests", "limits"} <= set(container["resources"])
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_an_end_has_the_time_it_takes(name: str) -> None:
+    manifests = rendered(VALUES[name])
+    (config,) = of_kind(manifests, "ConfigMap")
+    settings = tomllib.loads(config["data"]["l3book.toml"])
+    for pod in servers(manifests):
+        least_s = settings["drain_delay_s"] + settings["shutdown_timeout_s"] + 15
+        assert pod["spec"]["terminationGracePeriodSeconds"] == least_s + 10
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_every_policy_budget_and_service_finds_its_pods(name: str) -> None:
+    """A selector that selects nothing is no error to Kubernetes."""
+    manifests = rendered(VALUES[name])
+    labels = [pod["metadata"]["labels"] for pod in pods(manifests)]
+
+    def selected(wanted: dict[str, str]) -> int:
+        return sum(wanted.items() <= found.items() for found in labels)
+
+    (deny,) = [policy for policy in of_kind(manifests, "NetworkPolicy") if policy["metadata"]["name"].endswith("deny")]
+    assert selected(deny["spec"]["podSelector"]["matchLabels"]) == len(labels)
+    assert deny["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert not {"ingress", "egress"} & set(deny["spec"])
+    selectors = [service["spec"]["selector"] for service in of_kind(manifests, "Service")]
+    selectors += [budget["spec"]["selector"]["matchLabels"] for budget in of_kind(manifests, "PodDisruptionBudget")]
+    for selector in selectors:
+        assert selected(selector) >= 1, selector
+    assert len(of_kind(manifests, "Service")) == len(servers(manifests))
+
+
+def test_a_pod_changes_with_a_setting_and_with_nothing_else() -> None:
+    def checksums(*more: str) -> set[str]:
+        return {pod["metadata"]["annotations"]["checksum/config"] for pod in servers(rendered(VALUES["prod"], *more))}
+
+    assert len(checksums()) == 1
+    assert checksums() == checksums("--set", "readers.replicas=5")
+    assert checksums() != checksums("--set", "settings.depth_max=500")
+
+
+def test_numbers_and_lists_reach_the_server_as_they_are() -> None:
+    """Helm reads large numbers as floats and writes 4e+11, which is no whole number."""
+    (config,) = of_kind(rendered(EVERYTHING), "ConfigMap")
+    settings = tomllib.loads(config["data"]["l3book.toml"])
+    assert settings["history_bytes_max"] == 400_000_000_000
+    assert settings["origins"] == ["https://desk.example"]
+    (config,) = of_kind(rendered(VALUES["dev"]), "ConfigMap")
+    assert tomllib.loads(config["data"]["l3book.toml"])["history_bytes_max"] == 5 * 1024**3 * 4 // 5
+
+
+def test_alerts_arrive_as_prometheus_has_them() -> None:
+    (rule,) = of_kind(rendered(VALUES["prod"]), "PrometheusRule")
+    assert rule["spec"] == yaml.safe_load((DEPLOY / "prometheus/rules.yml").read_text())
+
+
+def test_no_secret_is_in_a_manifest() -> None:
+    assert of_kind(rendered(EVERYTHING), "Secret") == []
+    text = json.dumps(rendered(EVERYTHING))
+    assert "valueFrom" not in text, "secrets come as files, which no listing of variables shows"
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (["--set", "keys.secretName="], "keys.secretName: expected a Secret with a state.db"),
+        (["--set", "serviceMonitor.key.secretName="], "serviceMonitor.key.secretName: expected a Secret"),
+        (["--set", "serviceMonitor.serverName="], "serviceMonitor.serverName: expected the name"),
+        (["--set", "shards[1].name=main", "--set", "shards[1].source=tcp://b:1"], 'shards: "main" is there twice'),
+        (["--set", "shards[1].name=b", "--set", "shards[1].source=tcp://a:1",
+          "--set", "shards[0].source=tcp://a:1"], "is the source of two"),
+        (["--set", "writer.replicas=2"], "additional properties 'replicas' not allowed"),
+    ],
+)  # fmt: skip
+def test_values_that_contradict_each_other_are_refused(more: list[str], expected: str) -> None:
+    done = run_tool(tool("helm"), "template", "l3book", CHART, "--values", VALUES["staging"], *more)
+    assert done.returncode != 0
+    assert expected in done.stderr.replace("'replicas' are not allowed", "'replicas' not allowed")
+
+
+@pytest.mark.parametrize(
+    ("file", "right", "wrong"),
+    [
+        ("writer.yaml", "serviceName:", "servicName:"),
+        ("readers.yaml", "minReplicas: {{", "minReplicas: few{{"),
+        ("_helpers.tpl", "failureThreshold: 6", "failureThreshhold: 6"),
+        ("monitoring.yaml", "path: /metrics", "paths: /metrics"),
+        ("network.yaml", "policyTypes: [Egress]", "policyTypes: Egress"),
+    ],
+)
+def test_a_broken_chart_is_caught(file: str, right: str, wrong: str, tmp_path: Path) -> None:
+    """In a copy: what Helm itself lets pass, and no cluster would take."""
+    kubeconform, schemas = tool("kubeconform"), DEPLOY / "tools/bin/schemas"
+    if not schemas.is_dir():
+        pytest.skip("there are no schemas of Kubernetes; deploy/tools/build makes them")
+    chart = tmp_path / "l3book"
+    shutil.copytree(CHART, chart)
+    kubernetes = max(schemas.glob("v*"))
+    names = "{{.ResourceKind}}{{.KindSuffix}}.json"
+    flags = [
+        part for folder in (kubernetes, schemas / "operator") for part in ("-schema-location", f"{folder}/{names}")
+    ]
+
+    def check() -> tuple[int, str]:
+        text = output_of(tool("helm"), "template", "l3book", chart, "--values", VALUES["prod"])
+        done = run_tool(kubeconform, "-strict", *flags, input=text)
+        return done.returncode, done.stdout
+
+    assert check() == (0, "")
+    template = chart / "templates" / file
+    text = template.read_text()
+    assert right in text
+    template.write_text(text.replace(right, wrong))
+    code, said = check()
+    assert code == 1, said
+
+
+def test_the_chart_is_of_this_version() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    cargo = tomllib.loads((REPOSITORY / "Cargo.toml").read_text())
+    version = (
+        cargo.get("workspace", {}).get("package", {}).get("version")
+        or tomllib.loads((REPOSITORY / "rust/Cargo.toml").read_text())["package"]["version"]
+    )
+    assert chart["appVersion"] == chart["version"] == version
