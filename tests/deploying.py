@@ -21,6 +21,7 @@ REPOSITORY = Path(__file__).parents[1]
 DEPLOY = REPOSITORY / "deploy"
 CHART = DEPLOY / "helm/l3book"
 ENVIRONMENTS = ("dev", "staging", "prod")
+TOOLS = Path(os.environ.get("L3BOOK_TOOLS", REPOSITORY / ".tools"))
 TOOL_TIMEOUT_S = 100
 
 
@@ -36,7 +37,7 @@ def script(path: str) -> ModuleType:
 
 def tool(name: str) -> str:
     """Where a tool is: built by deploy/tools/build, or installed."""
-    found = shutil.which(name, path=f"{DEPLOY / 'tools/bin'}{os.pathsep}{os.environ['PATH']}")
+    found = shutil.which(name, path=f"{TOOLS / 'bin'}{os.pathsep}{os.environ['PATH']}")
     if found is None:
         pytest.skip(f"{name} is not installed; deploy/tools/build makes it, or a package of the system")
     return found

@@ -1,7 +1,8 @@
 # What the checks of deploy/ have in common: each prints what it does and ends with 0 (good), 1 (failed) or 77 (not run, and
 # the last line says why). To be sourced, from the repository's root.
 set -euo pipefail
-PATH="$PWD/deploy/tools/bin:$PATH"
+TOOLS="${L3BOOK_TOOLS:-$PWD/.tools}"
+PATH="$TOOLS/bin:$PATH"
 PYTHON="${PYTHON:-.venv/bin/python}"
 
 step() {

@@ -15,6 +15,7 @@ from deploying import (
     DEPLOY,
     ENVIRONMENTS,
     REPOSITORY,
+    TOOLS,
     assert_may_start,
     config_show,
     loaded_as,
@@ -273,7 +274,7 @@ def test_values_that_contradict_each_other_are_refused(more: list[str], expected
 )
 def test_a_broken_chart_is_caught(file: str, right: str, wrong: str, tmp_path: Path) -> None:
     """In a copy: what Helm itself lets pass, and no cluster would take."""
-    kubeconform, schemas = tool("kubeconform"), DEPLOY / "tools/bin/schemas"
+    kubeconform, schemas = tool("kubeconform"), TOOLS / "schemas"
     if not schemas.is_dir():
         pytest.skip("there are no schemas of Kubernetes; deploy/tools/build makes them")
     chart = tmp_path / "l3book"
