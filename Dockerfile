@@ -23,9 +23,9 @@ COPY Cargo.toml Cargo.lock pyproject.toml ./
 COPY rust/Cargo.toml rust/
 COPY rust/benches/ rust/benches/
 RUN mkdir -p rust/src python/l3book && echo '//! Empty.' >rust/src/lib.rs \
-    && touch README.md LICENSE python/l3book/__init__.py \
+    && touch README.md LICENSE THIRD_PARTY.txt python/l3book/__init__.py \
     && /opt/build/bin/maturin build --release --locked --out /tmp/empty
-COPY README.md LICENSE ./
+COPY README.md LICENSE THIRD_PARTY.txt ./
 COPY rust/ rust/
 COPY python/ python/
 COPY --from=page /build/python/l3book/static/ python/l3book/static/
