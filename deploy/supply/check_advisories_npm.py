@@ -27,7 +27,7 @@ def audit(folder: Path, *options: str) -> int:
         raise CheckError(f"{done.stdout}{done.stderr}{folder}: npm audit did not answer in JSON") from None
     if "error" in report or "message" in report:
         summary = report.get("error", {}).get("summary") or report.get("message") or report["error"].get("code")
-        raise CannotRunError(f"the advisory database cannot be reached: {summary or 'npm does not say why'}")
+        raise CannotRunError(f"the advisory database cannot be reached: {str(summary).partition(' - ')[0]}")
     if "vulnerabilities" not in report or "metadata" not in report:
         raise CheckError(f"{done.stdout}{folder}: npm audit did not say what it found")
     if done.returncode != 0 or report["vulnerabilities"]:

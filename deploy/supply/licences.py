@@ -13,18 +13,10 @@ from checking import REPOSITORY, CannotRunError, CheckError, run, tool
 
 THIRD_PARTY = REPOSITORY / "THIRD_PARTY.txt"
 ALLOWED = frozenset(
-    {
-        "Apache-2.0",
-        "BSD-2-Clause",
-        "BSD-3-Clause",
-        "ISC",
-        "MIT",
-        "MPL-2.0",
-        "PSF-2.0",
-        "Unicode-3.0",
-        "Unlicense",
-        "Zlib",
-    }
+    (
+        *("0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT", "MPL-2.0", "PSF-2.0"),
+        *("Unicode-3.0", "Unlicense", "Zlib"),
+    )
 )
 """Of packages beside the wheel, which pip installs; deny.toml has those of crates, which are linked."""
 WEAK_COPYLEFT = {"MPL-2.0": {"tqdm", "certifi", "orjson"}}
