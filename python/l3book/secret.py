@@ -13,6 +13,10 @@ SECRET_VARIABLES = {
     "DATABENTO_API_KEY": "the key for live sources",
     "L3BOOK_GATEWAY_KEYS": "the keys that `l3book gateway` lets in",
     "L3BOOK_HISTORY_STORE_PASSWORD": "the password of the server that `history_store` names",
+    "L3BOOK_NATS_USER": "who we are to a NATS server",
+    "L3BOOK_NATS_PASSWORD": "the password of `L3BOOK_NATS_USER`",
+    "L3BOOK_NATS_TOKEN": "the token of a NATS server that asks for one",
+    "L3BOOK_NATS_CREDENTIALS": "what is in a file of NATS credentials, as `nsc` makes it",
 }
 
 

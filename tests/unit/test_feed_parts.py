@@ -20,7 +20,7 @@ from l3book.feed.status import OVERLOAD_BYTES, FeedStatus
 from l3book.feed.supervisor import Feed
 from l3book.feed.transitions import KEPT, LINES_PER_WINDOW, Transitions
 from l3book.loop_lag import LoopLag
-from l3book.sources.connection import Ask, Connection, Receive
+from l3book.sources.connection import Aside, Ask, Connection, Receive
 
 if TYPE_CHECKING:
     import pytest
@@ -135,11 +135,12 @@ class Never:
 
     uri = "live://X.Y"
     can_resume = True
+    resumes_exactly = False
     reconnects_at_end = False
     silence_max_s = None
 
-    async def connect(self, ask: Ask, receive: Receive) -> Connection:
-        raise AssertionError(ask, receive)
+    async def connect(self, ask: Ask, receive: Receive, aside: Aside) -> Connection:
+        raise AssertionError(ask, receive, aside)
 
 
 def asked_first(market: Market, lost_s: float | None) -> Ask:

@@ -61,7 +61,14 @@ def test_file_path(uri: str, path: str) -> None:
         ("live://GLBX.MDP3?symbols=A%0Astart_session", "expected symbols separated by commas"),
         ("live://GLBX.MDP3?symbols=A|snapshot=1", "expected symbols separated by commas"),
         ("live://GLBX.MDP3?stype_in=name", "stype_in is 'name': expected raw_symbol"),
-        ("nats://127.0.0.1:4222/s", "nats sources are not in this version"),
+        ("nats://127.0.0.1:4222", "expected nats://HOST:PORT/STREAM"),
+        ("nats:S", "expected nats://HOST:PORT/STREAM"),
+        ("nats://127.0.0.1:4222/a.b", "'a.b': expected a stream's name"),
+        ("nats://127.0.0.1:4222/a/b", "'a/b': expected a stream's name"),
+        ("nats://127.0.0.1:4222/S?from=later", "from: time 'later': expected nanoseconds since 1970"),
+        ("nats://127.0.0.1:4222/S?shard=x", "shard is 'x': expected a whole number from 0 to 255"),
+        ("nats://127.0.0.1:4222/S?end=never", "end is 'never': expected stop or reconnect"),
+        ("nats://127.0.0.1:4222/S?user=me", "unknown key 'user'"),
         ("synthetic:?speed=2", "unknown key 'speed': expected instruments or rate or seed"),
         ("synthetic:x", "unexpected 'x'"),
         ("synthetic:?rate", "expected KEY=VALUE"),
@@ -137,3 +144,9 @@ def test_the_address_of_a_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_missing_file_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         open_source(f"file:{tmp_path}/none.dbn")
+
+
+def test_a_password_in_a_uri_is_refused_and_not_shown() -> None:
+    with pytest.raises(SourceError, match=r"source 'nats://…@127.0.0.1:4222/S': a user in the URI") as refused:
+        open_source("nats://me:secret@127.0.0.1:4222/S")
+    assert "secret" not in str(refused.value)

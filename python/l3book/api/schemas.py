@@ -117,6 +117,7 @@ class Source(Answer):
     overloads: Count | UnsetType = UNSET
     snapshot_requests: Count | UnsetType = UNSET
     snapshots_asked: Count | UnsetType = UNSET
+    refused_messages: Count | UnsetType = UNSET
     lag_ns: Annotated[int | None, Meta(description="now less the last ts_recv")] | UnsetType = UNSET
 
 
@@ -288,7 +289,7 @@ class Transition(Answer):
 
     n: Annotated[int, Meta(ge=1, description="counts all transitions since the start")]
     at: Nanoseconds
-    kind: Literal["connected", "lost", "error", "live", "suspect"]
+    kind: Literal["connected", "lost", "refused", "error", "live", "suspect"]
     reason: str
     uri: str | UnsetType = UNSET
     start: Annotated[str | None, Meta(description="ts_event that was resumed from")] | UnsetType = UNSET

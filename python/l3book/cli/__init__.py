@@ -8,7 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from l3book._core import __version__
-from l3book.cli import bench, config, convert, doctor, gateway, history, keys, reconstruct, serve, simulate, verify
+from l3book.cli import (
+    bench,
+    config,
+    convert,
+    doctor,
+    gateway,
+    history,
+    keys,
+    publish,
+    reconstruct,
+    serve,
+    simulate,
+    verify,
+)
 from l3book.cli.errors import EXIT_MISUSE, CommandError
 from l3book.cli.output import write_standard_output
 
@@ -18,7 +31,7 @@ if TYPE_CHECKING:
 EXIT_INTERRUPTED = 128 + 2
 EXIT_BROKEN_PIPE = 128 + 13
 
-_VERBS = (serve, gateway, reconstruct, convert, verify, history, simulate, keys, bench, doctor, config)
+_VERBS = (serve, gateway, publish, reconstruct, convert, verify, history, simulate, keys, bench, doctor, config)
 
 
 class OneLineParser(argparse.ArgumentParser):

@@ -37,8 +37,19 @@ def rows_progress(name: str) -> Iterator[Callable[[int, int], object] | None]:
 
 
 @contextmanager
-def _bar(**options: str | float) -> Iterator[Callable[[int, int], object]]:
+def count_progress(name: str, unit: str) -> Iterator[Callable[[int], object]]:
+    """Give what counts something of which nobody knows how much there is; shown where somebody sees it."""
     from tqdm import tqdm  # type: ignore[import-untyped]
+
+    with tqdm(
+        desc=name, unit=unit, unit_scale=True, leave=False, file=sys.stderr, disable=not sys.stderr.isatty()
+    ) as bar:
+        yield bar.update
+
+
+@contextmanager
+def _bar(**options: str | float) -> Iterator[Callable[[int, int], object]]:
+    from tqdm import tqdm
 
     with tqdm(leave=False, file=sys.stderr, **options) as bar:
 

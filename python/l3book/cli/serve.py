@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError, cannot_use
+from l3book.cli.opening import open_as_said
 from l3book.cli.settings import add_settings_arguments, load_settings
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     shutdown.install()
     reloading = Reloading(loaded, lambda: _load(arguments))
     reloading.install()
-    source = _open(settings.source, settings.gateway or None)
+    source = open_as_said(settings.source, settings.gateway or None)
     with contextlib.closing(_guard(settings)) as guard:
         try:
             listener = listen_as_set(loaded, guard.keys.are_needed)
@@ -103,20 +104,6 @@ def _load(arguments: argparse.Namespace) -> "Loaded":
         except TlsError as error:
             raise CommandError(str(error)) from None
     return loaded
-
-
-def _open(uri: str, gateway: str | None) -> "AnySource":
-    from l3book import DecodeError
-    from l3book.sources import SourceError, open_source
-
-    try:
-        return open_source(uri, gateway)
-    except SourceError as error:
-        raise CommandError(str(error)) from None
-    except OSError as error:
-        raise CommandError(f"source {uri!r}: {error.strerror or error}") from None
-    except DecodeError as error:
-        raise CommandError(f"source {uri!r}: {error}", EXIT_ANSWER_IS_NO) from None
 
 
 def _guard(settings: "Settings") -> "Guard":

@@ -21,6 +21,7 @@ class FeedStatus:
     overloads: int = 0
     snapshot_requests: int = 0
     snapshots_asked: int = 0
+    refused_messages: int = 0
     _overloaded: bool = False
 
     def lost(self, kind: str, text: str) -> None:
@@ -49,4 +50,5 @@ class FeedStatus:
             "overloads": self.overloads,
             "snapshot_requests": self.snapshot_requests,
             "snapshots_asked": self.snapshots_asked,
+            "refused_messages": self.refused_messages,
         }

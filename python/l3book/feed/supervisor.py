@@ -26,7 +26,7 @@ from l3book.feed.options import FeedOptions
 from l3book.feed.snapshots import Snapshots
 from l3book.feed.status import FeedStatus
 from l3book.feed.transitions import Transitions
-from l3book.sources.connection import Ask, Connection, ConnectionLost, Connector, Refused
+from l3book.sources.connection import Ask, Connection, ConnectionLost, Connector, Key, Refused
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ ERROR_AGED_OUT = 8
 ERRORS_PERMANENT = frozenset({1, 2})
 ERRORS_PASSING = frozenset({6})
 SYSTEM_SLOW_READER = 2
+DAMAGE = "damage"
 
 
 class _Interrupted(Exception):  # noqa: N818  # no error: an outage begins, and with it a new budget
@@ -87,6 +88,7 @@ class Feed:
         self._wants_snapshot = False
         self._may_ask_snapshots = connector.can_resume
         self._is_restored = lost_s is not None
+        self._is_broken = self._is_restored
         self._lost_at_s = None if lost_s is None else time.monotonic() - lost_s
         self._lost_ts_recv = 0 if lost_s is None else market.watch_stats()["last_ts_recv"]
         self._connected_at_s = 0.0
@@ -115,6 +117,17 @@ class Feed:
             self._closing = True
             if self._loop is not None and self._task is not None:
                 self._loop.call_soon_threadsafe(self._task.cancel)
+
+    def doubt(self, reason: str, key: Key | None = None) -> None:
+        """Take a doubt that the connection has about a book, or about all."""
+        self._market.doubt(reason, key)
+        self._drain()
+
+    def refused(self, text: str) -> None:
+        """Count what came and is none of ours, and name it."""
+        self.status.refused_messages += 1
+        log.warning("source %s: refused: %s", self._connector.uri, text)
+        self.transitions.add("refused", text)
 
     def watch_stats(self) -> dict[str, Any]:
         """Tell what the market's watch has counted."""
@@ -156,14 +169,14 @@ class Feed:
         records = self._market.stats()["records"]
         is_connected = False
         try:
-            self._connection = await self._connector.connect(self._ask, self._receive)
+            self._connection = await self._connector.connect(self._ask, self._receive, self)
             is_connected = True
             self._connected()
             await self._attend(self._connection)
             self._market.finish()
             self._end(has_news=self._market.stats()["records"] > records)
         except DecodeError as error:
-            loss = ConnectionLost("damage", str(error))
+            loss = ConnectionLost(DAMAGE, str(error))
         except ConnectionLost as lost:
             loss = lost
         else:
@@ -184,6 +197,8 @@ class Feed:
         start = self._market.resume_ts()
         if start is None:
             return Ask("first")
+        if self._connector.resumes_exactly:
+            return Ask("resume", start)
         is_old = self._lost_at_s is not None and time.monotonic() - self._lost_at_s > self._options.replay_range_s
         return Ask("snapshot") if self._wants_snapshot or is_old else Ask("resume", start)
 
@@ -198,8 +213,10 @@ class Feed:
     def _receive(self, data: memoryview) -> None:
         if self._is_first_chunk:
             self._is_first_chunk = False
-            if self.status.losses or self._is_restored:
+            is_exact = self._connector.resumes_exactly and not self._is_broken
+            if (self.status.losses or self._is_restored) and not is_exact:
                 self._market.reconnected("resume" if self._ask.how == "first" else self._ask.how)
+            self._is_broken = False
             self._tell("running")
         try:
             self._take(data)
@@ -240,7 +257,7 @@ class Feed:
         """
         if self._connector.reconnects_at_end:
             raise ConnectionLost("ended", "the other side closed the connection (end=reconnect)")
-        if not self._connector.can_resume:
+        if not self._connector.can_resume or self._connector.resumes_exactly:
             return
         if self._market.resume_ts() is None:
             if has_news and self._last_doubts < LAST_DOUBTS_MAX:
@@ -267,7 +284,9 @@ class Feed:
         self.status.bytes_waiting = 0
         if was_connected:
             self._lost_ts_recv = self._market.watch_stats()["last_ts_recv"]
-            self._market.disconnected()
+            if not self._connector.resumes_exactly or loss.kind == DAMAGE:
+                self._market.disconnected()
+                self._is_broken = True
             self._drain()
         if was_connected or self._lost_at_s is None:
             self._lost_at_s = time.monotonic()

@@ -208,6 +208,12 @@ _SOURCE = (
         "snapshots asked for to recover books",
         _at("source", "snapshots_asked"),
     ),
+    Family(
+        "l3book_source_refused_messages_total",
+        "counter",
+        "messages in a stream that were not of l3book, and passed over",
+        _at("source", "refused_messages"),
+    ),
     Family("l3book_feed_gaps_total", "counter", "proven losses of messages", _at("feed", "gaps")),
     Family("l3book_feed_missing_messages_total", "counter", "messages lost in gaps", _at("feed", "missing_messages")),
     Family("l3book_feed_recoveries_total", "counter", "books that were trusted again", _at("feed", "recoveries")),

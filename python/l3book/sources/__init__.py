@@ -52,14 +52,20 @@ def _live(uri: SourceUri, gateway: str | None = None) -> Connector:
     return LiveConnector(uri, gateway)
 
 
+def _nats(uri: SourceUri) -> Connector:
+    from l3book.sources.nats import NatsConnector
+
+    return NatsConnector(uri)
+
+
 _SCHEMES: dict[str, Callable[[SourceUri], AnySource]] = {
     "synthetic": SyntheticSource,
     "file": FileSource,
     "tcp": _tcp,
     "live": _live,
+    "nats": _nats,
 }
-_PLANNED_SCHEMES = frozenset({"nats"})
-_EXPECTED = "expected synthetic: or file:, tcp: or live:"
+_EXPECTED = "expected synthetic: or file:, tcp:, live: or nats:"
 
 
 def open_source(uri: str, gateway: str | None = None) -> AnySource:
@@ -69,8 +75,6 @@ def open_source(uri: str, gateway: str | None = None) -> AnySource:
     opened, DecodeError when it does not begin like DBN.
     """
     parsed = parse_uri(uri)
-    if parsed.scheme in _PLANNED_SCHEMES:
-        raise SourceError(f"source {uri!r}: {parsed.scheme} sources are not in this version: {_EXPECTED}")
     opener = _SCHEMES.get(parsed.scheme)
     if opener is None:
         raise SourceError(f"source {uri!r}: unknown scheme {parsed.scheme!r}: {_EXPECTED}")

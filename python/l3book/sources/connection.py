@@ -7,6 +7,9 @@ from typing import Literal, Protocol, TypeAlias
 Receive: TypeAlias = Callable[[memoryview], None]
 """Takes bytes as they came; they are gone when it returns. What it raises ends the connection."""
 
+Key: TypeAlias = tuple[int, int]
+"""publisher_id and instrument_id of a book."""
+
 How: TypeAlias = Literal["first", "resume", "snapshot", "unknown"]
 
 
@@ -20,6 +23,16 @@ class Ask:
 
     how: How
     start: int | None = None
+
+
+class Aside(Protocol):
+    """What a connection has to say that no byte says. It is said at its place among the bytes."""
+
+    def doubt(self, reason: str, key: Key | None = None) -> None:
+        """Say that this book, or every book, may be wrong from here on, until its next snapshot or Clear."""
+
+    def refused(self, text: str) -> None:
+        """Something came that is none of ours, and was passed over."""
 
 
 class ConnectionLost(Exception):  # noqa: N818  # a state of the line, and not a mistake of anybody's
@@ -71,6 +84,13 @@ class Connector(Protocol):
         """Whether a connection can be asked to begin at a time, or with snapshots."""
 
     @property
+    def resumes_exactly(self) -> bool:
+        """Whether another connection goes on with the very next record.
+
+        Then a loss puts no book in doubt, and an end that is told is one.
+        """
+
+    @property
     def reconnects_at_end(self) -> bool:
         """Whether an orderly end is to be taken for a loss."""
 
@@ -78,5 +98,5 @@ class Connector(Protocol):
     def silence_max_s(self) -> float | None:
         """Longer silence means that the connection is half-open. None: silence means nothing."""
 
-    async def connect(self, ask: Ask, receive: Receive) -> Connection:
+    async def connect(self, ask: Ask, receive: Receive, aside: Aside) -> Connection:
         """Connect; bytes may come before this returns. Raises ConnectionLost or Refused."""

@@ -33,11 +33,13 @@ class FileSource:
         self._rate = uri.whole("rate", 0, 1, RATE_MAX)
         if self._speed and self._rate:
             raise SourceError(f"source {uri.text!r}: speed and rate exclude each other: expected one of them")
-        path = Path(_local_path(uri))
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise SourceError(f"source {uri.text!r}: {path} is not a regular file: expected a .dbn or .dbn.zst file")
-        _check_head(path)
-        self._reader = FileReader(path)
+        self.path = Path(_local_path(uri))
+        if not stat.S_ISREG(self.path.stat().st_mode):
+            raise SourceError(
+                f"source {uri.text!r}: {self.path} is not a regular file: expected a .dbn or .dbn.zst file"
+            )
+        _check_head(self.path)
+        self._reader = FileReader(self.path)
         self._closed = Event()
 
     def __iter__(self) -> Iterator[bytes]:

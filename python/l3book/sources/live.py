@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from l3book.secret import FILE_SUFFIX, SecretError, read_secret
-from l3book.sources.connection import Ask, ConnectionLost, Receive
+from l3book.sources.connection import Aside, Ask, ConnectionLost, Receive
 from l3book.sources.uri import SourceError, SourceUri, host_and_port
 from l3book.sources.wire import CONNECT_TIMEOUT_S, lost_by
 
@@ -32,6 +32,7 @@ class LiveConnector:
     """Connects, authenticates and subscribes with the official client's own code."""
 
     can_resume = True
+    resumes_exactly = False
 
     def __init__(self, uri: SourceUri, gateway: str | None = None) -> None:
         uri.only("symbols", "stype_in", "schema", "gateway", "start", "snapshot", "compression", "heartbeat_s", "end")
@@ -65,7 +66,12 @@ class LiveConnector:
         """The gateway sends a heartbeat when it has nothing else to send."""
         return self.heartbeat_s + SILENCE_MARGIN_S
 
-    async def connect(self, ask: Ask, receive: Receive) -> "LiveProtocol":
+    async def connect(
+        self,
+        ask: Ask,
+        receive: Receive,
+        aside: Aside | None = None,  # noqa: ARG002  # all that it says is bytes
+    ) -> "LiveProtocol":
         """Connect, authenticate, subscribe, start. Raises ConnectionLost, or Refused where the gateway says no."""
         from l3book.sources.live_protocol import LiveProtocol
 

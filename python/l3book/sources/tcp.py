@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from l3book.sources.connection import Ask, Receive
+from l3book.sources.connection import Aside, Ask, Receive
 from l3book.sources.uri import SourceUri
 from l3book.sources.wire import CONNECT_TIMEOUT_S, Wire, lost_by
 
@@ -14,6 +14,7 @@ class TcpConnector:
     """Connects to a sender of raw DBN. It cannot be asked for anything: what comes is what there is."""
 
     can_resume = False
+    resumes_exactly = False
 
     def __init__(self, uri: SourceUri) -> None:
         uri.only("idle_s", "end")
@@ -22,7 +23,12 @@ class TcpConnector:
         self.silence_max_s = uri.positive("idle_s", IDLE_S_MAX)
         self.reconnects_at_end = uri.choice("end", "stop", "reconnect") == "reconnect"
 
-    async def connect(self, ask: Ask, receive: Receive) -> "TcpConnection":  # noqa: ARG002  # nothing can be asked
+    async def connect(
+        self,
+        ask: Ask,  # noqa: ARG002  # nothing can be asked
+        receive: Receive,
+        aside: Aside | None = None,  # noqa: ARG002  # all that it says is bytes
+    ) -> "TcpConnection":
         """Connect. Raises ConnectionLost."""
         loop = asyncio.get_running_loop()
         try:

@@ -13,6 +13,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^\s:/\[\]@]+))(?::(?P<port>[0-9]+))?")
 # A key of Databento's does not belong into a URI; whoever puts one there shall not find it in a log.
 _KEY = re.compile(r"db-[0-9A-Za-z]{29}")
+_USER = re.compile(r"(nats://)[^/?]*@", re.IGNORECASE)
 
 
 class SourceError(ValueError):
@@ -96,6 +97,9 @@ def parse_uri(uri: str) -> SourceUri:
     if not uri.startswith("file:") and _KEY.search(uri):
         shown = _KEY.sub("db-…", uri)
         raise SourceError(f"source {shown!r}: a key in the URI: expected it in DATABENTO_API_KEY only")
+    if _USER.match(uri):
+        shown = _USER.sub(r"\1…@", uri)
+        raise SourceError(f"source {shown!r}: a user in the URI: expected it in the environment only (docs/nats.md)")
     scheme, colon, rest = uri.partition(":")
     if not colon or not _SCHEME.fullmatch(scheme):
         raise SourceError(

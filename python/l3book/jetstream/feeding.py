@@ -1,0 +1,217 @@
+"""A source on a thread of its own, and what it brings as messages, on the event loop of the publisher.
+
+What is read comes as it is. What is connected to goes through a market first, as in a server, so that only what a
+server would apply is published: after a lost connection a source repeats records, and no reader shall see them twice.
+"""
+
+import asyncio
+import logging
+import secrets
+import threading
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from l3book._core import DecodeError, Market
+from l3book.feed.options import FeedOptions
+from l3book.jetstream.messages import Outgoing
+from l3book.jetstream.records import Cutter, Item, RecordError
+from l3book.jetstream.windows import Doubt, Windows
+from l3book.sources import AnySource, Connector, Source, is_connector
+from l3book.sources.connection import ConnectionLost, Refused
+
+if TYPE_CHECKING:
+    from l3book.feed.supervisor import Feed
+
+log = logging.getLogger(__name__)
+
+QUEUE_CHUNKS_MAX = 8
+"""Chunks of a source that wait to be published; then the source waits."""
+IDENTITY_BYTES = 8
+IDENTITY_FILE_BYTES = 1024 * 1024
+UNKNOWN = "doubtful"
+"""The reason where there are too many to be remembered."""
+RESTARTED = "publisher restarted"
+EVERY_BOOK: Doubt = (0, 0, RESTARTED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubts:
+    doubts: list[Doubt]
+
+
+_Brought: TypeAlias = "bytes | _Doubts | None"
+
+
+def identity_of(source: AnySource) -> str:
+    """Tell one source's records from another's, as 16 hexadecimal digits.
+
+    A file is itself wherever it lies, and a made-up market whatever its pace; a feed is another at every start.
+    """
+    if is_connector(source):
+        return secrets.token_hex(IDENTITY_BYTES)
+    scheme, _, rest = source.uri.partition(":")
+    path = Path(getattr(source, "path", ""))
+    if scheme == "file" and path.is_file():
+        with path.open("rb") as stream:
+            begin = stream.read(IDENTITY_FILE_BYTES)
+        return _digest(begin + path.stat().st_size.to_bytes(8, "little"))
+    query = sorted(pair for pair in rest.partition("?")[2].split("&") if pair and not pair.startswith("rate="))
+    return _digest(f"{scheme}:{'&'.join(query)}".encode())
+
+
+def _digest(data: bytes) -> str:
+    return blake2b(data, digest_size=IDENTITY_BYTES).hexdigest()
+
+
+class Feeding:
+    """Runs a source, and gives what it brings as batches of messages."""
+
+    def __init__(self, source: AnySource, windows: Windows, options: FeedOptions, *, goes_on: bool) -> None:
+        """`goes_on`: the stream has records of a feed already, and nobody knows what was missed since."""
+        self._source = source
+        self._windows = windows
+        self._options = options
+        self._goes_on = goes_on and is_connector(source)
+        self._queue: asyncio.Queue[_Brought] = asyncio.Queue(QUEUE_CHUNKS_MAX)
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name="l3book-publish-source", daemon=True)
+        self._closing = threading.Event()
+        self._feed: Feed | None = None
+        self.error: str | None = None
+        """What was wrong with the source, once the batches have ended."""
+
+    async def batches(self) -> AsyncIterator[list[Outgoing]]:
+        """Messages in their order, until the source is over, fails or is closed."""
+        self._thread.start()
+        try:
+            if self._goes_on:
+                yield list(self._windows.doubt([EVERY_BOOK]))
+            while (brought := await self._queue.get()) is not None:
+                if isinstance(brought, _Doubts):
+                    yield list(self._windows.doubt(brought.doubts))
+                else:
+                    yield list(self._windows.take(brought))
+            if self.error is None and not self._closing.is_set():
+                yield list(self._windows.end())
+        except RecordError as error:
+            self.error = str(error)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End it, from any thread."""
+        self._closing.set()
+        if self._feed is not None:
+            self._feed.close()
+        if not is_connector(self._source):
+            self._source.close()
+
+    def _run(self) -> None:
+        try:
+            if is_connector(self._source):
+                self._connect(self._source)
+            else:
+                self._read(self._source)
+        except (DecodeError, RecordError, OSError, ConnectionLost, Refused) as error:
+            self.error = str(error)
+        except BaseException as error:
+            self.error = f"internal error: {type(error).__name__}: {error}"
+            log.exception("source %s failed", self._source.uri)
+        self._put(None)
+
+    def _read(self, source: Source) -> None:
+        whole = Cutter()
+        for chunk in source:
+            # Cut here as well, off the event loop: what is wrong with a source is its error, and nobody else's.
+            items = list(whole.feed(chunk))
+            self._put(b"".join(item.data for item in items))
+            if self._closing.is_set():
+                return
+        if not whole.is_whole and not self._closing.is_set():
+            raise RecordError("the stream ends inside a record")
+
+    def _connect(self, connector: Connector) -> None:
+        from l3book.feed.supervisor import Feed
+
+        passing = _Passing(self._put)
+        feed = Feed(connector, passing.market, passing.take, passing.on_state, self._options)
+        passing.feed = self._feed = feed
+        if self._closing.is_set():
+            return
+        feed.run()
+        passing.tell_doubts()
+
+    def _put(self, brought: _Brought) -> None:
+        """Hand it over; wait while the publisher is behind, which holds up the source."""
+        try:
+            asyncio.run_coroutine_threadsafe(self._queue.put(brought), self._loop).result()
+        except RuntimeError:
+            # The loop is over, and so is whoever would have taken it.
+            self._closing.set()
+
+
+class _Passing:
+    """Feeds a market, and passes on what it applies."""
+
+    def __init__(self, put: Callable[[_Brought], None]) -> None:
+        self.market = Market(watch=True)
+        self.feed: Feed | None = None
+        self._put = put
+        self._cutter = Cutter()
+        self._suspicions = 0
+        self._overlap_until: int | None = None
+
+    def on_state(self, state: str) -> None:
+        """Note that a new connection begins: what waited for its rest waits in vain, and records come again."""
+        if state == "running":
+            self._cutter = Cutter()
+            if self.market.stats()["records"]:
+                self._overlap_until = self.market.watch_stats()["last_ts_recv"]
+
+    def take(self, chunk: bytes | memoryview) -> None:
+        """Apply a chunk of the line, and pass on what of it was news."""
+        kept: list[bytes] = []
+        for item in self._cutter.feed(bytes(chunk)):
+            if item.kind != "mbo":
+                self.market.feed(item.data)
+                if item.kind != "other":
+                    kept.append(item.data)
+            elif self._overlap_until is None:
+                self.market.feed(item.data)
+                kept.append(item.data)
+            else:
+                kept.extend(self._news(item))
+        if kept:
+            self._put(b"".join(kept))
+        self.tell_doubts()
+
+    def _news(self, item: Item) -> list[bytes]:
+        """One by one, while a stream repeats itself: the market alone knows what it has applied."""
+        news = [row.tobytes() for row in item.rows() if self.market.feed(row)]
+        if self._overlap_until is not None and self.market.watch_stats()["last_ts_recv"] > self._overlap_until:
+            self._overlap_until = None
+        return news
+
+    def tell_doubts(self) -> None:
+        """Pass on which books are doubtful, whenever any has become so: not all of it can be seen in their records."""
+        if self._overlap_until is not None:
+            return
+        suspicions = sum(self.market.watch_stats()["suspicions"].values())
+        if suspicions == self._suspicions:
+            return
+        self._suspicions = suspicions
+        reasons = self._reasons()
+        if doubts := [(*key, reasons.get(key, UNKNOWN)) for key in self.market.suspects()]:
+            self._put(_Doubts(doubts))
+
+    def _reasons(self) -> dict[tuple[int, int], str]:
+        """Why books are in doubt, as far as that is still known."""
+        recent = self.feed.transitions.recent() if self.feed is not None else []
+        return {
+            (entry["publisher_id"], entry["instrument_id"]): entry["reason"]
+            for entry in recent
+            if entry["kind"] == "suspect"
+        }

@@ -1,0 +1,290 @@
+"""Sends messages to a stream: each once, in order, acknowledged, whatever happens to the connection.
+
+Every message says which sequence the one before it must have, so a server stores it in its one place or not at all:
+what is lost on the way stops all that follows, and a second publisher is noticed by its first message. After every
+break the stream is asked how far it has come, and everything behind that is sent again.
+"""
+
+import asyncio
+import logging
+import random
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import nats.js.errors
+from nats.js import api
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_after_delay,
+    stop_never,
+    wait_random_exponential,
+)
+
+from l3book.jetstream.address import NatsAddress
+from l3book.jetstream.connecting import Opened, connected
+from l3book.jetstream.messages import (
+    MESSAGE_ID,
+    PAYLOAD_BYTES_MAX,
+    Label,
+    Outgoing,
+    filter_of,
+    shards_of,
+    subjects_of,
+)
+from l3book.jetstream.windows import Progress, ShardState
+from l3book.sources.connection import ConnectionLost, Refused
+
+log = logging.getLogger(__name__)
+
+ACKS_MAX = 64
+ACKS_BYTES_MAX = 8 * 1024 * 1024
+"""Sent and not acknowledged, at most: enough to keep a server busy, little enough to be sent again."""
+ACK_TIMEOUT_S = 15.0
+HEADERS_BYTES = 4096
+DUPLICATE_WINDOW_S = 120.0
+WAIT_FIRST_S = 0.25
+WAIT_MAX_S = 30.0
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the messages."""
+
+    messages: int = 0
+    records: int = 0
+    bytes: int = 0
+    sent_again: int = 0
+    losses: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a stream has come."""
+
+    shards: list[ShardState]
+    sequence: int
+    ts_event: int
+    progress: Progress | None
+    """Of the source that was published last; None if there was none."""
+
+
+@dataclass(slots=True)
+class _Sent:
+    message: Outgoing
+    acknowledged: "asyncio.Future[api.PubAck]"
+    at_s: float
+
+
+class _Interrupted(Exception):  # noqa: N818  # no error: an outage begins, and with it a new budget
+    """A connection was lost that had done something."""
+
+
+class Publisher:
+    """Publishes what it is given, in order, until that is over. Used on one event loop."""
+
+    def __init__(self, address: NatsAddress, shards: int, budget_s: float) -> None:
+        self._address = address
+        self._shards = shards
+        self._budget_s = budget_s
+        self.counts = Counts()
+        self.on_records: Callable[[int], object] = lambda _: None
+        """Told of records that were acknowledged."""
+        self._waiting: deque[Outgoing] = deque()
+        self._unacknowledged: deque[_Sent] = deque()
+        self._last_acknowledged: int = 0
+        self._next: asyncio.Task[list[Outgoing] | None] | None = None
+        self._is_over = False
+
+    async def begin(self) -> Standing:
+        """Make the stream if need be, and see how far it has come. Raises ConnectionLost or Refused, at once."""
+        async with connected(self._address, "l3book publish") as opened:
+            info = await self._stream(opened)
+            standing = await self._standing(opened, info.state.last_seq)
+        self._last_acknowledged = standing.sequence
+        return standing
+
+    async def run(self, batches: AsyncIterator[list[Outgoing]]) -> None:
+        """Send all batches, and return when all is acknowledged. Raises Refused, or ConnectionLost after the budget."""
+        try:
+            while True:
+                outage = AsyncRetrying(
+                    retry=retry_if_exception_type(ConnectionLost),
+                    wait=wait_random_exponential(multiplier=WAIT_FIRST_S, max=WAIT_MAX_S),
+                    stop=stop_after_delay(self._budget_s) if self._budget_s else stop_never,
+                    before_sleep=self._before_wait,
+                    reraise=True,
+                )
+                try:
+                    await outage(self._session, batches)
+                except _Interrupted:
+                    await asyncio.sleep(random.uniform(0, WAIT_FIRST_S))  # noqa: S311  # no secret hangs on it
+                else:
+                    return
+        finally:
+            if self._next is not None:
+                self._next.cancel()
+
+    async def _session(self, batches: AsyncIterator[list[Outgoing]]) -> None:
+        before = self.counts.messages
+        try:
+            async with connected(self._address, "l3book publish", ACKS_MAX + 1) as opened:
+                await self._resume(opened)
+                try:
+                    await self._pump(opened, batches)
+                finally:
+                    self._take_back()
+        except ConnectionLost as loss:
+            self.counts.losses[loss.kind] += 1
+            if self.counts.messages > before:
+                log.warning("%s: %s", self._address, loss)
+                raise _Interrupted from None
+            raise
+
+    def _before_wait(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        log.warning("%s: %s; the next attempt in %.2f s", self._address, error, state.upcoming_sleep)
+
+    async def _stream(self, opened: Opened) -> api.StreamInfo:
+        """Find the stream, or make it. Raises Refused where it is somebody else's."""
+        stream = self._address.stream
+        if opened.client.max_payload < PAYLOAD_BYTES_MAX + HEADERS_BYTES:
+            raise Refused(
+                f"{self._address}: the server takes messages of {opened.client.max_payload} bytes: expected a "
+                f"max_payload of at least {PAYLOAD_BYTES_MAX + HEADERS_BYTES}"
+            )
+        try:
+            info = await opened.jetstream.stream_info(stream)
+        except nats.js.errors.NotFoundError:
+            subjects = [subjects_of(stream, self._shards)]
+            return await opened.jetstream.add_stream(
+                name=stream, subjects=subjects, allow_direct=True, duplicate_window=DUPLICATE_WINDOW_S
+            )
+        shards = shards_of(stream, info.config.subjects or [])
+        if shards is None:
+            raise Refused(
+                f"{self._address}: the stream is for {', '.join(info.config.subjects or ['nothing'])}: expected one "
+                f"for {subjects_of(stream, self._shards)}, or none, to make it"
+            )
+        if shards != self._shards:
+            raise Refused(f"{self._address}: the stream has {shards} shards: expected --shards {shards}")
+        return info
+
+    async def _standing(self, opened: Opened, sequence: int) -> Standing:
+        shards, ts_event, progress = [], 0, None
+        if sequence and (last := await self._message(opened, sequence)):
+            label = self._label(last)
+            ts_event = label.ts_event
+            progress = Progress.after(label, int((last.subject or "").rpartition(".")[2]))
+        for shard in range(self._shards):
+            subject = filter_of(self._address.stream, self._shards, shard)
+            last = await self._message(opened, subject=subject) if sequence else None
+            shards.append(ShardState.after(self._label(last)) if last else ShardState())
+        return Standing(shards, sequence, ts_event, progress)
+
+    async def _message(self, opened: Opened, sequence: int | None = None, **by: Any) -> api.RawStreamMsg | None:
+        try:
+            return await opened.jetstream.get_msg(self._address.stream, sequence, **by)
+        except nats.js.errors.NotFoundError:
+            return None
+
+    def _label(self, message: api.RawStreamMsg) -> Label:
+        label = Label.of(message.headers)
+        if label is None:
+            text = f"{self._address}: message {message.seq} is not of l3book: expected a stream of its own"
+            raise Refused(text)
+        return label
+
+    async def _resume(self, opened: Opened) -> None:
+        """See how far the stream has come: what it has is acknowledged by that, the rest waits to be sent again."""
+        info = await self._stream(opened)
+        last = info.state.last_seq
+        if last < self._last_acknowledged:
+            raise Refused(
+                f"{self._address}: the stream ends at {last}, and {self._last_acknowledged} was acknowledged: it was "
+                "made anew, or has lost messages: run again to publish what is missing"
+            )
+        found = None
+        while self._waiting and self._waiting[0].sequence <= last:
+            found = self._waiting.popleft()
+            self._count(found)
+        if found is None and last == self._last_acknowledged:
+            return
+        stored = await self._message(opened, last)
+        identity = (stored.headers or {}).get(MESSAGE_ID) if stored else None
+        if found is None or found.sequence != last or identity != found.identity:
+            raise Refused(f"{self._address}: message {last} is not ours: expected no other publisher at the same time")
+
+    async def _pump(self, opened: Opened, batches: AsyncIterator[list[Outgoing]]) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting or self._unacknowledged or not self._is_over:
+            while self._waiting and self._has_room():
+                await self._send(opened, self._waiting.popleft())
+            if not self._waiting and not self._is_over and self._next is None:
+                self._next = asyncio.ensure_future(_next_of(batches))
+            watched: set[asyncio.Future[Any]] = {opened.closed}
+            if self._unacknowledged:
+                watched.add(self._unacknowledged[0].acknowledged)
+            if self._next is not None and not self._waiting:
+                watched.add(self._next)
+            await asyncio.wait(watched, timeout=ACK_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+            self._settle()
+            if opened.closed.done():
+                raise ConnectionLost("reset", "the connection was closed")
+            if self._unacknowledged and loop.time() - self._unacknowledged[0].at_s > ACK_TIMEOUT_S:
+                raise ConnectionLost("timeout", f"no acknowledgement within {ACK_TIMEOUT_S:g} s")
+            if self._next is not None and self._next.done():
+                batch, self._next = self._next.result(), None
+                self._is_over = batch is None
+                self._waiting.extend(batch or ())
+
+    def _has_room(self) -> bool:
+        sent_bytes = sum(len(sent.message.payload) for sent in self._unacknowledged)
+        return len(self._unacknowledged) < ACKS_MAX and sent_bytes < ACKS_BYTES_MAX
+
+    async def _send(self, opened: Opened, message: Outgoing) -> None:
+        try:
+            acknowledged = await opened.jetstream.publish_async(
+                message.subject, message.payload, stream=self._address.stream, headers=message.headers()
+            )
+        except BaseException:
+            self._waiting.appendleft(message)
+            raise
+        self._unacknowledged.append(_Sent(message, acknowledged, asyncio.get_running_loop().time()))
+
+    def _settle(self) -> None:
+        """Take the acknowledgements that have come, in order. Raises what a server says instead."""
+        while self._unacknowledged and self._unacknowledged[0].acknowledged.done():
+            sent = self._unacknowledged[0]
+            try:
+                stored_at = sent.acknowledged.result().seq
+            except nats.js.errors.NoStreamResponseError:
+                raise ConnectionLost("no stream", f"{self._address}: nobody takes {sent.message.subject}") from None
+            if stored_at != sent.message.sequence:
+                text = f"message {sent.message.sequence} was stored as {stored_at}: expected no other publisher"
+                raise Refused(f"{self._address}: {text}")
+            self._unacknowledged.popleft()
+            self._count(sent.message)
+
+    def _count(self, message: Outgoing) -> None:
+        self._last_acknowledged = message.sequence
+        self.counts.messages += 1
+        self.counts.records += message.records
+        self.counts.bytes += len(message.payload)
+        self.on_records(message.records)
+
+    def _take_back(self) -> None:
+        """Have what was not acknowledged wait again, in its order."""
+        for sent in reversed(self._unacknowledged):
+            if not sent.acknowledged.cancel() and not sent.acknowledged.cancelled():
+                sent.acknowledged.exception()
+            self._waiting.appendleft(sent.message)
+        self.counts.sent_again += len(self._unacknowledged)
+        self._unacknowledged.clear()
+
+
+async def _next_of(batches: AsyncIterator[list[Outgoing]]) -> list[Outgoing] | None:
+    return await anext(batches, None)

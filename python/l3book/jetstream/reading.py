@@ -1,0 +1,360 @@
+"""One connection that reads a stream: from which message on, in order, whole, and what is missing said."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import struct
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import nats.errors
+import nats.js.errors
+from nats.aio.msg import Msg
+from nats.js import api
+
+from l3book.jetstream.connecting import Opened, connected
+from l3book.jetstream.messages import Label, filter_of, shards_of
+from l3book.jetstream.records import are_whole
+from l3book.sources.connection import Aside, Ask, ConnectionLost, Receive, Refused
+
+if TYPE_CHECKING:
+    from nats.aio.subscription import Subscription
+
+    from l3book.sources.nats import NatsConnector
+
+log = logging.getLogger(__name__)
+
+PULL_MESSAGES = 32
+"""Asked for at once, at most; more as soon as half of them are there. At 512 KiB each, this is what is held here."""
+PULL_EXPIRES_S = 30.0
+HEARTBEAT_S = 5.0
+SILENCE_MAX_S = 3 * HEARTBEAT_S
+CONSUMER_IDLE_S = 60.0
+"""The server forgets a reader that has not asked for so long."""
+NS_PER_S = 1_000_000_000
+
+STATUS_IDLE = "100"
+STATUS_NO_MESSAGES = "404"
+STATUS_TIMEOUT = "408"
+PENDING_MESSAGES = "Nats-Pending-Messages"
+
+REMOVED = "removed from stream"
+DAMAGED = "damaged message"
+
+# DBN's system message (length in words, rtype, publisher, instrument, time, text, code): a gateway's heartbeat.
+_HEARTBEAT = struct.pack("<BBHIQ303sB", 80, 0x17, 0, 0, 0, b"Heartbeat", 0)
+
+
+class Reading:
+    """A connection as the feed sees it; `open` makes one."""
+
+    def __init__(self, connector: "NatsConnector", receive: Receive, aside: Aside) -> None:
+        self._connector = connector
+        self._receive = receive
+        self._aside = aside
+        self._loop = asyncio.get_running_loop()
+        self.received_at_s = self._loop.time()
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+        self._began: asyncio.Future[None] = self._loop.create_future()
+        self._task: asyncio.Task[None] | None = None
+        self._subscription: Subscription | None = None
+        self._delivered = 0
+        """The consumer's sequence of the last message: one that skips has lost some on the way."""
+        self._wanted = 0
+        """Messages that were asked for and have not come."""
+        self._head = b""
+        """Of the last head what was fed; the same again is not told again."""
+        self._parts: list[bytes] = []
+        self._is_overlap = False
+
+    @classmethod
+    async def open(cls, connector: "NatsConnector", ask: Ask, receive: Receive, aside: Aside) -> "Reading":
+        """Connect and find the place. Raises ConnectionLost or Refused."""
+        reading = cls(connector, receive, aside)
+        reading._task = asyncio.ensure_future(reading._run(ask))
+        try:
+            await asyncio.wait((reading._began, reading.ended), return_when=asyncio.FIRST_COMPLETED)
+            if not reading._began.done():
+                reading.ended.result()
+        except BaseException:
+            reading.abort()
+            raise
+        return reading
+
+    def bytes_waiting(self) -> int:
+        """Bytes that have come and were not taken yet."""
+        return 0 if self._subscription is None else self._subscription.pending_bytes
+
+    def ask_snapshot(self, instrument_ids: Sequence[int]) -> bool:  # noqa: ARG002  # as the interface has it
+        """Say no: a stream answers nobody."""
+        return False
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self, ask: Ask) -> None:
+        try:
+            async with connected(self._connector.address, "l3book serve") as opened:
+                await self._begin(opened, ask)
+                if not self._began.done():
+                    self._began.set_result(None)
+                await self._follow(opened)
+        except asyncio.CancelledError:
+            self._end(ConnectionLost("closed", "the connection was closed"))
+            raise
+        # Whatever it was, also a panic in Rust: whoever waits for the end has to hear of it.
+        except BaseException as error:  # noqa: BLE001
+            self._end(error)
+        else:
+            self._end(None)
+
+    def _end(self, error: BaseException | None) -> None:
+        if self.ended.done():
+            return
+        if error is None:
+            self.ended.set_result(None)
+            return
+        self.ended.set_exception(error)
+        # It is awaited only by those who came as far as that.
+        self.ended.exception()
+
+    async def _begin(self, opened: Opened, ask: Ask) -> None:
+        """Find the first message to read, and have those from there on delivered."""
+        connector, address = self._connector, self._connector.address
+        info = await opened.jetstream.stream_info(address.stream)
+        shards = shards_of(address.stream, info.config.subjects or [])
+        if shards is None:
+            subjects = ", ".join(info.config.subjects or ["nothing"])
+            raise Refused(f"{address}: the stream is for {subjects}: expected one that `l3book publish` has made")
+        # Put together again, several shards would not be in the order in which the venue numbered their records.
+        if connector.shard is None and shards > 1:
+            raise Refused(f"{address}: the stream has {shards} shards: expected one of them, ?shard=0 to {shards - 1}")
+        if connector.shard is not None and connector.shard >= shards:
+            raise Refused(f"{address}: shard {connector.shard} of {shards}: expected 0 to {shards - 1}")
+        first, last = info.state.first_seq, info.state.last_seq
+        subject = filter_of(address.stream, shards, connector.shard or 0)
+        start = await self._start(opened, ask, subject, first, last)
+        if connector.next_sequence is None and start > 1 and last:
+            await self._tell_head(opened, subject, start)
+        connector.next_sequence = start
+        await self._subscribe(opened, subject, start)
+
+    async def _start(self, opened: Opened, ask: Ask, subject: str, first: int, last: int) -> int:
+        connector = self._connector
+        if connector.next_sequence is not None:
+            if connector.next_sequence > last + 1:
+                raise Refused(
+                    f"{connector.address}: the stream ends at {last}, and {connector.next_sequence - 1} was read: it "
+                    "was made anew: expected the server to be started again"
+                )
+            return connector.next_sequence
+        if ask.how != "first" and ask.start is not None:
+            self._is_overlap = True
+            return await self._search(opened, subject, ask.start, first, last)
+        if connector.begin == "first":
+            return max(1, first)
+        if connector.begin == "new":
+            log.warning("%s: books begin empty in the middle of a stream; from=first has all orders", connector.uri)
+            return last + 1
+        return await self._search(opened, subject, int(connector.begin), first, last)
+
+    async def _search(self, opened: Opened, subject: str, ts_event: int, first: int, last: int) -> int:
+        """Find the first message in which, or after which, anything as late as that is."""
+        low, high = max(1, first), last + 1
+        while low < high:
+            middle = (low + high) // 2
+            try:
+                message = await opened.jetstream.get_msg(
+                    self._connector.address.stream, middle, subject=subject, next=True
+                )
+            except nats.js.errors.NotFoundError:
+                high = middle
+                continue
+            label = Label.of(message.headers)
+            at = message.seq or middle
+            if at >= high or (label is not None and label.ts_event >= ts_event):
+                high = middle
+            else:
+                low = at + 1
+        return low
+
+    async def _tell_head(self, opened: Opened, subject: str, start: int) -> None:
+        """Whoever begins in the middle has to be told what its stream began with: dataset and symbols."""
+        stream = self._connector.address.stream
+        try:
+            message = await opened.jetstream.get_msg(stream, start, subject=subject, next=True)
+        except nats.js.errors.NotFoundError:
+            message = None
+        try:
+            message = message or await opened.jetstream.get_msg(stream, subject=subject)
+            label = Label.of(message.headers)
+            if label is None or label.head == 0 or label.head >= start:
+                return
+            head = await opened.jetstream.get_msg(stream, label.head)
+            parts = Label.of(head.headers)
+            payload = head.data or b""
+            for part in range(1, parts.parts if parts else 1):
+                payload += (await opened.jetstream.get_msg(stream, label.head + part)).data or b""
+        except nats.js.errors.NotFoundError:
+            log.warning("%s: the symbols told before message %d were removed; they come again", stream, start)
+            return
+        self._feed_head(payload)
+
+    async def _subscribe(self, opened: Opened, subject: str, start: int) -> None:
+        address = self._connector.address
+        consumer = await opened.jetstream.add_consumer(
+            address.stream,
+            name=opened.client.new_inbox().rpartition(".")[2],
+            deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=start,
+            ack_policy=api.AckPolicy.NONE,
+            filter_subject=subject,
+            inactive_threshold=CONSUMER_IDLE_S,
+            mem_storage=True,
+        )
+        self._inbox = opened.client.new_inbox()
+        self._subscription = await opened.client.subscribe(self._inbox)
+        self._next_subject = f"$JS.API.CONSUMER.MSG.NEXT.{address.stream}.{consumer.name}"
+        await self._pull(opened)
+        if not consumer.num_pending:
+            self._tell_idle()
+
+    async def _pull(self, opened: Opened) -> None:
+        if self._wanted > PULL_MESSAGES // 2:
+            return
+        count = PULL_MESSAGES - self._wanted
+        request = {
+            "batch": count,
+            "expires": int(PULL_EXPIRES_S * NS_PER_S),
+            "idle_heartbeat": int(HEARTBEAT_S * NS_PER_S),
+        }
+        await opened.client.publish(self._next_subject, json.dumps(request).encode(), self._inbox)
+        self._wanted += count
+
+    async def _follow(self, opened: Opened) -> None:
+        """Take messages until the end that the publisher told, or until the connection is lost."""
+        assert self._subscription is not None  # noqa: S101  # made in _subscribe
+        while True:
+            try:
+                message = await self._subscription.next_msg(SILENCE_MAX_S)
+            except nats.errors.TimeoutError:
+                if opened.closed.done():
+                    raise ConnectionLost("reset", "the connection was closed") from None
+                raise ConnectionLost("half-open", f"nothing came for {SILENCE_MAX_S:g} s") from None
+            except asyncio.CancelledError:
+                # Its way to say that the connection was closed, unless it was us.
+                if opened.closed.done() and not self._is_cancelled():
+                    raise ConnectionLost("reset", "the connection was closed") from None
+                raise
+            self.received_at_s = self._loop.time()
+            if message.headers and "Status" in message.headers and not message.data:
+                self._take_status(message.headers)
+            elif self._take(message):
+                return
+            await self._pull(opened)
+
+    def _is_cancelled(self) -> bool:
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+
+    def _take_status(self, headers: dict[str, str]) -> None:
+        status = headers["Status"]
+        if status == STATUS_IDLE:
+            return
+        if status not in (STATUS_NO_MESSAGES, STATUS_TIMEOUT):
+            text = f"{self._connector.address}: {headers.get('Description', 'status')} ({status})"
+            raise ConnectionLost("consumer", text)
+        with contextlib.suppress(ValueError):
+            self._wanted -= int(headers.get(PENDING_MESSAGES, str(self._wanted)))
+        self._wanted = max(0, self._wanted)
+
+    def _take(self, message: Msg) -> bool:
+        """Take one message of the stream; -> whether it was the end."""
+        place = message.metadata
+        self._wanted = max(0, self._wanted - 1)
+        if place.sequence.consumer != self._delivered + 1:
+            raise ConnectionLost("lost messages", f"message {self._delivered + 1} was lost on the way: asking again")
+        self._delivered = place.sequence.consumer
+        is_end = self._take_content(message, place.sequence.stream)
+        self._connector.next_sequence = place.sequence.stream + 1
+        if self._is_overlap and not place.num_pending:
+            # A server that was restarted has now had all that it had before: no later record need tell it so.
+            self._is_overlap = False
+            self._tell_idle()
+        return is_end and not place.num_pending and self._connector.stops_at_end
+
+    def _take_content(self, message: Msg, sequence: int) -> bool:
+        label = Label.of(message.headers)
+        shard = message.subject.rpartition(".")[2]
+        if label is None or not shard.isdigit():
+            self._aside.refused(f"message {sequence} ({message.subject}, {len(message.data)} bytes) is not of l3book")
+            return False
+        self._check_number(label, sequence)
+        if label.kind == "records":
+            self._take_records(message.data, sequence)
+        elif label.kind == "head":
+            self._take_head(message.data, label)
+        elif label.kind == "doubt":
+            self._take_doubts(message.data, sequence)
+        return label.kind == "end"
+
+    def _check_number(self, label: Label, sequence: int) -> None:
+        """Every message of a shard has the number after the last one's, or some between them were removed."""
+        connector = self._connector
+        last, connector.number = connector.number, label.number
+        if last is None:
+            if label.number > 1 and connector.begin == "first" and not self._is_overlap:
+                log.warning(
+                    "%s: begins at message %d, what was before is removed: books begin empty",
+                    connector.uri,
+                    label.number,
+                )
+        elif label.number != last + 1:
+            log.warning(
+                "%s: messages %d to %d of the shard are not in the stream (before sequence %d)",
+                connector.uri,
+                last + 1,
+                label.number - 1,
+                sequence,
+            )
+            self._aside.doubt(REMOVED)
+
+    def _take_records(self, payload: bytes, sequence: int) -> None:
+        if not are_whole(payload):
+            self._aside.refused(f"message {sequence}: {len(payload)} bytes that are no whole DBN records")
+            self._aside.doubt(DAMAGED)
+            return
+        if payload:
+            self._receive(memoryview(payload))
+
+    def _take_head(self, payload: bytes, label: Label) -> None:
+        if label.part == 1:
+            self._parts.clear()
+        self._parts.append(payload)
+        if len(self._parts) == label.part == label.parts:
+            self._feed_head(b"".join(self._parts))
+            self._parts.clear()
+
+    def _feed_head(self, payload: bytes) -> None:
+        if payload and payload != self._head:
+            self._head = payload
+            self._receive(memoryview(payload))
+
+    def _take_doubts(self, payload: bytes, sequence: int) -> None:
+        try:
+            doubts: list[Any] = json.loads(payload)["doubts"]
+            told = [(str(reason), (int(publisher), int(instrument))) for publisher, instrument, reason in doubts]
+        except (ValueError, KeyError, TypeError):
+            self._aside.refused(f"message {sequence}: doubts that cannot be read")
+            self._aside.doubt(DAMAGED)
+            return
+        for reason, key in told:
+            self._aside.doubt(reason, None if key == (0, 0) else key)
+
+    def _tell_idle(self) -> None:
+        """Say as a gateway does that the line is there and idle; not to one that was told nothing yet."""
+        if self._connector.number is not None or self._head:
+            self._receive(memoryview(_HEARTBEAT))
