@@ -1,5 +1,6 @@
 """The manifests that Helm makes of the chart: the servers in them start, with their variables, files and keys."""
 
+import functools
 import json
 import shutil
 import tomllib
@@ -30,10 +31,18 @@ from running import RunningCommand, run
 EVERYTHING = DEPLOY / "helm/everything.yaml"
 VALUES = {**{name: DEPLOY / f"environments/{name}/values.yaml" for name in ENVIRONMENTS}, "everything": EVERYTHING}
 Manifest = dict[str, Any]
+# The version whose schemas are there. Helm has to be told: one that `go install` made knows none.
+KUBERNETES = (DEPLOY / "tools/schemas.sum").read_text().split()[1]
 
 
+def template(values: Path, *more: str, chart: Path = CHART) -> list[str | Path]:
+    options = ["--namespace", "books", "--kube-version", KUBERNETES, "--values", values]
+    return [tool("helm"), "template", "l3book", chart, *options, *more]
+
+
+@functools.cache
 def rendered(values: Path, *more: str, chart: Path = CHART) -> list[Manifest]:
-    text = output_of(tool("helm"), "template", "l3book", chart, "--namespace", "books", "--values", values, *more)
+    text = output_of(*template(values, *more, chart=chart))
     return [manifest for manifest in yaml.safe_load_all(text) if manifest]
 
 
@@ -257,7 +266,7 @@ def test_no_secret_is_in_a_manifest() -> None:
     ],
 )  # fmt: skip
 def test_values_that_contradict_each_other_are_refused(more: list[str], expected: str) -> None:
-    done = run_tool(tool("helm"), "template", "l3book", CHART, "--values", VALUES["staging"], *more)
+    done = run_tool(*template(VALUES["staging"], *more))
     assert done.returncode != 0
     assert expected in done.stderr.replace("'replicas' are not allowed", "'replicas' not allowed")
 
@@ -279,22 +288,23 @@ def test_a_broken_chart_is_caught(file: str, right: str, wrong: str, tmp_path: P
         pytest.skip("there are no schemas of Kubernetes; deploy/tools/build makes them")
     chart = tmp_path / "l3book"
     shutil.copytree(CHART, chart)
-    kubernetes = max(schemas.glob("v*"))
     names = "{{.ResourceKind}}{{.KindSuffix}}.json"
     flags = [
-        part for folder in (kubernetes, schemas / "operator") for part in ("-schema-location", f"{folder}/{names}")
+        part
+        for folder in (schemas / KUBERNETES, schemas / "operator")
+        for part in ("-schema-location", f"{folder}/{names}")
     ]
 
     def check() -> tuple[int, str]:
-        text = output_of(tool("helm"), "template", "l3book", chart, "--values", VALUES["prod"])
+        text = output_of(*template(VALUES["prod"], chart=chart))
         done = run_tool(kubeconform, "-strict", *flags, input=text)
         return done.returncode, done.stdout
 
     assert check() == (0, "")
-    template = chart / "templates" / file
-    text = template.read_text()
+    broken = chart / "templates" / file
+    text = broken.read_text()
     assert right in text
-    template.write_text(text.replace(right, wrong))
+    broken.write_text(text.replace(right, wrong))
     code, said = check()
     assert code == 1, said
 
