@@ -31,10 +31,14 @@ variable "feed" {
   }
 }
 
-variable "location" {
-  description = "Where host, volume and address are."
+variable "datacenter" {
+  description = "Where host, volume and addresses are: LOCATION-dcNUMBER."
   type        = string
-  default     = "fsn1"
+  default     = "fsn1-dc14"
+  validation {
+    condition     = can(regex("^[a-z]+[0-9]*-dc[0-9]+$", var.datacenter))
+    error_message = "datacenter is ${var.datacenter}: expected LOCATION-dcNUMBER, such as fsn1-dc14."
+  }
 }
 
 variable "server_type" {

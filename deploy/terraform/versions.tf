@@ -3,7 +3,7 @@ terraform {
   required_providers {
     hcloud = {
       source  = "hetznercloud/hcloud"
-      version = "HCLOUD_VERSION"
+      version = "1.57.0"
     }
   }
 }
