@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dbn_bytes import split
-from feeds import Fed
+from feeds import Fed, simulated
 from history_log import applied_by_book, by_book, recorded
 from l3book import Market
 from l3book._core import Log, Simulator
+from l3book.jetstream.records import Cutter
 from running import RunningCommand, error_line, run
+from running_gateway import KEY, RunningGateway
 from running_nats import RunningNats
 
 if TYPE_CHECKING:
@@ -102,12 +104,13 @@ def has_messages(nats: RunningNats, stream: str, count: int) -> bool:
 
 
 def published_records(nats: RunningNats, stream: str, shard: int = 0) -> bytes:
-    found = messages(nats, stream)
-    return b"".join(
-        message.data or b""
-        for message in found
-        if message.headers["L3book-Kind"] == "records" and message.subject.endswith(f".{shard}")
-    )
+    """All MBO records of a shard; symbol mappings lie between them."""
+    cutter, found = Cutter(), []
+    for message in messages(nats, stream):
+        if message.headers["L3book-Kind"] == "records" and message.subject.endswith(f".{shard}"):
+            found += [item.data for item in cutter.feed(message.data) if item.kind == "mbo"]
+    assert cutter.is_whole
+    return b"".join(found)
 
 
 @pytest.fixture(scope="module")
@@ -314,6 +317,32 @@ def test_a_second_publisher_is_noticed(nats: RunningNats, file: Path) -> None:
     assert "expected no other publisher" in second.stderr.decode() + "".join(first.lines)
     found = published_records(nats, "TWO")
     assert split(file.read_bytes())[1].startswith(found), "never out of order, never twice"
+
+
+def test_a_live_feed_is_published_without_its_repeats(
+    nats: RunningNats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line is cut twice, and the gateway repeats a second each time: nobody sees a record twice."""
+    pytest.importorskip("databento", reason="live sources need the official client")
+    path = simulated(tmp_path / "day.dbn", seed=4, instruments=3, records=6000, span_s=60)
+    faults = ("--fault", "drop-connection@2000", "--fault", "drop-connection@4000")
+    with RunningGateway(path, "--rate", "3000", "--shared-clock", "--key", KEY, *faults) as gateway:
+        dataset = split(path.read_bytes())[0][8:24].rstrip(b"\0").decode()
+        uri = f"live://{dataset}?symbols=ALL_SYMBOLS&start=0"
+        arguments = ("--source", uri, "--to", nats.uri("FEED"), "--gateway", gateway.address)
+        publisher = RunningCommand("publish", *arguments, env={"DATABENTO_API_KEY": KEY})
+        try:
+            assert publisher.wait_for_exit() == 0, "".join(publisher.lines)
+        finally:
+            publisher.kill()
+    found, wanted = by_book(published_records(nats, "FEED")), by_book(split(path.read_bytes())[1])
+    assert {key: len(records) // 56 for key, records in found.items()} == {
+        key: len(records) // 56 for key, records in wanted.items()
+    }, "".join(publisher.lines)
+    assert found == wanted
+    with Fed(nats.uri("FEED")) as fed:
+        fed.wait_for_state("ended")
+        assert fed.market.state_hash() == hash_of(path)
 
 
 @pytest.mark.parametrize(

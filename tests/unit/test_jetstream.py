@@ -7,8 +7,10 @@ import struct
 import pytest
 
 from dbn_bytes import Mbo, split
+from history_log import by_book
 from l3book import Market
 from l3book._core import Simulator
+from l3book.jetstream.feeding import _Passing
 from l3book.jetstream.messages import PAYLOAD_BYTES_MAX, Label, Outgoing, shards_of, subjects_of
 from l3book.jetstream.records import Cutter, RecordError, are_whole, shard_of
 from l3book.jetstream.windows import HEAD_EVERY_MESSAGES, Progress, ShardState, Windows
@@ -163,3 +165,30 @@ def test_what_is_no_record_is_said() -> None:
     assert not are_whole(record + record[:20])
     assert not are_whole(b"hello, world, this is not for you")
     assert not are_whole(split(made(2))[0])
+
+
+def test_of_a_feed_that_repeats_itself_only_news_is_passed_on() -> None:
+    """Broken off inside events, again and again: what was passed on of them is not passed on twice."""
+    simulator = Simulator(seed=9, instruments=3, resting_max=64)
+    head, body = simulator.header(), simulator.read(3000)
+    rows = [body[at : at + 56] for at in range(0, len(body), 56)]
+    passed: list[bytes] = []
+    passing = _Passing(lambda brought: passed.append(brought) if isinstance(brought, bytes) else None)
+    passing.on_state("running")
+    passing.take(head)
+    at = 0
+    for end in (1500, 1503, 1506, 1507, 2200, 2201, 2202, len(rows)):
+        passing.take(b"".join(rows[at:end]))
+        if end == len(rows):
+            break
+        passing.market.disconnected()
+        start = passing.market.resume_ts()
+        assert start is not None
+        at = next(i for i, row in enumerate(rows) if struct.unpack_from("<Q", row, 8)[0] >= start)
+        passing.market.reconnected("resume")
+        passing.on_state("running")
+        passing.take(head)
+    cut = [item.data for data in passed for item in Cutter().feed(data) if item.kind == "mbo"]
+    found = b"".join(cut)
+    assert len(found) == len(body)
+    assert by_book(found) == by_book(body)

@@ -14,10 +14,12 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+
 from l3book._core import DecodeError, Market
 from l3book.feed.options import FeedOptions
 from l3book.jetstream.messages import Outgoing
-from l3book.jetstream.records import Cutter, Item, RecordError
+from l3book.jetstream.records import BOOK, F_LAST, FLAGS, Cutter, Item, RecordError
 from l3book.jetstream.windows import Doubt, Windows
 from l3book.sources import AnySource, Connector, Source, is_connector
 from l3book.sources.connection import ConnectionLost, Refused
@@ -163,12 +165,19 @@ class _Passing:
         self._cutter = Cutter()
         self._suspicions = 0
         self._overlap_until: int | None = None
+        self._open: dict[bytes, list[bytes]] = {}
+        """The records of each book's unfinished event that were passed on. A break makes the market forget them."""
+        self._open_before: dict[bytes, list[bytes]] = {}
+        """The same, as it was at the break."""
 
     def on_state(self, state: str) -> None:
         """Note that a new connection begins: what waited for its rest waits in vain, and records come again."""
         if state == "running":
             self._cutter = Cutter()
             if self.market.stats()["records"]:
+                for book, rest in self._open_before.items():
+                    self._open[book] = self._open.get(book, []) + rest
+                self._open_before, self._open = self._open, {}
                 self._overlap_until = self.market.watch_stats()["last_ts_recv"]
 
     def take(self, chunk: bytes | memoryview) -> None:
@@ -182,6 +191,7 @@ class _Passing:
             elif self._overlap_until is None:
                 self.market.feed(item.data)
                 kept.append(item.data)
+                self._note_open(item)
             else:
                 kept.extend(self._news(item))
         if kept:
@@ -190,10 +200,50 @@ class _Passing:
 
     def _news(self, item: Item) -> list[bytes]:
         """One by one, while a stream repeats itself: the market alone knows what it has applied."""
-        news = [row.tobytes() for row in item.rows() if self.market.feed(row)]
+        taken, news = [], []
+        for row in item.rows():
+            record, applied = row.tobytes(), self._already_applied()
+            self.market.feed(record)
+            if self._already_applied() == applied:
+                taken.append(record)
+                if not self._was_open(record):
+                    news.append(record)
+        self._note_open(Item("mbo", b"".join(taken), item.stride))
         if self._overlap_until is not None and self.market.watch_stats()["last_ts_recv"] > self._overlap_until:
             self._overlap_until = None
         return news
+
+    def _already_applied(self) -> int:
+        applied: int = self.market.watch_stats()["already_applied"]
+        return applied
+
+    def _was_open(self, record: bytes) -> bool:
+        """Whether it is the next of an event that was passed on in part before the break."""
+        passed = self._open_before.get(record[BOOK])
+        if not passed:
+            return False
+        if passed[0] == record:
+            del passed[0]
+            return True
+        passed.clear()
+        return False
+
+    def _note_open(self, item: Item) -> None:
+        """Keep what follows the last complete event of each book."""
+        rows = item.rows()
+        is_last = (rows[:, FLAGS] & F_LAST) != 0
+        if is_last.all() and not self._open:
+            return
+        books = {row.tobytes() for row in rows[~is_last][:, BOOK]} | self._open.keys()
+        for book in books:
+            own = (rows[:, BOOK] == np.frombuffer(book, np.uint8)).all(axis=1)
+            ends = np.flatnonzero(own & is_last)
+            begin = int(ends[-1]) + 1 if len(ends) else 0
+            rest = [row.tobytes() for row in rows[begin:][own[begin:]]]
+            passed = rest if len(ends) else self._open.get(book, []) + rest
+            self._open[book] = passed
+            if not passed:
+                del self._open[book]
 
     def tell_doubts(self) -> None:
         """Pass on which books are doubtful, whenever any has become so: not all of it can be seen in their records."""

@@ -24,6 +24,9 @@ ZSTD = b"\x28\xb5\x2f\xfd"
 PUBLISHER = slice(2, 4)
 INSTRUMENT = slice(4, 8)
 TS_EVENT = slice(8, 16)
+BOOK = slice(2, 8)
+FLAGS = 36
+F_LAST = 128
 UNDEF_TS = np.uint64(2**64 - 1)
 
 # Knuth's multiplier: neighbouring ids, as exchanges give them, fall into shards as evenly as random ones.
