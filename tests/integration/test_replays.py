@@ -184,6 +184,32 @@ def test_steps_go_by_events_of_one_book(server: RunningServer, times: list[int])
         assert travel(client, "step", instrument="SYN1")["type"] == "ack"
 
 
+@pytest.mark.parametrize("options", [{"depth": 10}, {"depth": 10, "level": 3}], ids=["levels", "queues"])
+def test_what_was_played_comes_before_the_answer_to_a_pause(
+    server: RunningServer, times: list[int], options: dict[str, Any]
+) -> None:
+    with connect(server) as client:
+        subscribe(client, "depth", interval_ms=1000, **options)
+        travel(client, "replay", **{"from": str(times[3000])}, speed=0.5)
+        hear_until(client, lambda message: message["type"] == "snapshot")
+        hear_until(client, lambda message: message["type"] == "delta")
+        # In the middle of the interval, so that there is something that has not been told.
+        time.sleep(0.3)
+        say(client, op="pause", id=99)
+        *told, ack = hear_until(client, lambda message: message.get("id") == 99)
+        assert ack["state"] == "paused"
+        assert told, "what was played since the interval began"
+        last = told[-1]
+        # Another interval goes by.
+        for _ in range(2):
+            wait_for_heartbeat(client, lambda _told: True)
+        assert travel(client, "pause")["ts"] == ack["ts"]
+        # Of so many events some change the levels subscribed to.
+        travel(client, "step", events=500)
+        stepped = hear_until(client, lambda message: message["type"] == "delta")[-1]
+        assert stepped["prev"] == last["seq"], "nothing has been told in between"
+
+
 def test_a_book_that_is_not_there_yet_comes_with_its_first_event(server: RunningServer, times: list[int]) -> None:
     with connect(server) as client:
         ack = travel(client, "replay", **{"from": str(times[0] - 1)}, paused=True)

@@ -73,8 +73,10 @@ class ReplayResources:
             async with departure(request) as gone:
                 stepping = playback.step(step.instrument, step.events, is_wanted=lambda: not gone.done())
                 await asked(stepping, step.instrument)
-        if change.paused is not None:
-            playback.pause() if change.paused else playback.play()
+        if change.paused:
+            await playback.pause()
+        elif change.paused is not None:
+            playback.play()
         return _answer(_told(playback))
 
     async def end_replay(self, request: Request) -> Response:

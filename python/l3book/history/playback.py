@@ -122,10 +122,12 @@ class Playback:
         if not self.is_paused:
             self._start_clock()
 
-    def pause(self) -> None:
-        """Stand still."""
-        self._stop_clock()
-        self.is_paused = True
+    async def pause(self, then: Callable[[], None] = lambda: None) -> None:
+        """Stand still. Everybody has been told all of what was played when `then` is called: nothing follows."""
+        self._stand_still()
+        async with self._turn:
+            await self.streams.tell_now()
+            then()
 
     async def seek(self, at: int, then: Callable[[], None] | None = None) -> None:
         """Go to where all events complete at or before `at` (ts_event, ns) are applied, and no others.
@@ -169,7 +171,7 @@ class Playback:
         # Piece by piece: in between other replays have their turns, and it is seen whether to go on.
         async with self._moved(step, then, is_wanted):
             self._pacer, self._reached_ts = None, self._position.ts_recv
-            self.pause()
+            self._stand_still()
 
     async def end(self) -> None:
         """Stop playing, and say so to who is still in it."""
@@ -213,6 +215,10 @@ class Playback:
             if then is not None:
                 then()
 
+    def _stand_still(self) -> None:
+        self._stop_clock()
+        self.is_paused = True
+
     def _stop_clock(self) -> None:
         """Stay at the time shown: what was due, but was too much to be applied, is not due any more."""
         self._reached_ts = self.ts
@@ -230,7 +236,7 @@ class Playback:
                 wait_s = await self._take_turn()
             except Exception as error:
                 log.exception("replay %s failed", self.playback_id)
-                self.pause()
+                self._stand_still()
                 self.error = UNREADABLE if isinstance(error, L3BookError) else INTERNAL
                 continue
             await asyncio.sleep(wait_s)

@@ -63,6 +63,12 @@ class Fanout:
         finally:
             self._hold(is_held=False)
 
+    async def tell_now(self) -> None:
+        """Tell everybody what has happened so far, without waiting for the next time that is due."""
+        async with self.held():
+            for ticker in tuple(self._tickers.values()):
+                await ticker.poll_once()
+
     def metrics(self) -> dict[str, Any]:
         """Count sockets, messages and what went wrong."""
         return self.counters.as_dict()

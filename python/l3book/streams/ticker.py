@@ -45,6 +45,16 @@ class Ticker:
             self._task.cancel()
             self._task = None
 
+    async def poll_once(self) -> None:
+        """Poll every group now, also while polls are left out. None may be under way."""
+        for group in [group for slot in self._slots for group in slot if not group.is_closed]:
+            if group.is_light:
+                self._poll(group)
+            else:
+                self._poll_in_thread(group)
+        if self.polls:
+            await asyncio.wait(tuple(self.polls))
+
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         due_s = loop.time()

@@ -249,8 +249,7 @@ class Session:
             case Step():
                 await traveller.step(self._book_of(op), op.events, acknowledge, lambda: not self._outlet.is_over)
             case Pause():
-                traveller.known_playback().pause()
-                acknowledge()
+                await traveller.known_playback().pause(acknowledge)
             case Resume():
                 traveller.known_playback().play(op.speed)
                 acknowledge()
