@@ -68,6 +68,17 @@ def test_a_link_leads_to_the_moment_it_was_made_at(
     key = named["instrument"][0]
     then = server.get(f"/v1/books/{key}", params={"at": named["at"][0]}).raise_for_status().json()
     assert shown == then["seq"], "just the book that was on view"
+
+    def led_to() -> int:
+        """The book that the address leads to now."""
+        (at,) = parse_qs(urlsplit(other.url).fragment)["at"]
+        told = server.get(f"/v1/books/{key}", params={"at": at}).raise_for_status().json()
+        return int(told["seq"])
+
+    # Also while the page brings its address to where it is: at any moment somebody may load it again.
+    for _ in range(20):
+        assert led_to() == shown
+        other.wait_for_timeout(50)
     screenshot(other, "past")
     other.set_viewport_size(PHONE)
     assert other.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], "no sideways scrolling"

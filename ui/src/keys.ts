@@ -15,6 +15,9 @@ const NAMES: Readonly<Record<string, string>> = {
   "-": "−",
 };
 
+/** A key that is held goes on walking; what is switched by one is switched once. */
+const WALKING = /^(?:Arrow|[+=−-]$)/;
+
 interface KeyPress {
   readonly key: string;
   readonly shiftKey: boolean;
@@ -49,7 +52,7 @@ export class Keys {
       const act = this.#acts.get(chordOf(event));
       if (act === undefined) return;
       event.preventDefault();
-      act(event);
+      if (!event.repeat || WALKING.test(event.key)) act(event);
     });
   }
 }

@@ -21,6 +21,7 @@ import { StatusPane } from "./panes/status";
 import { SummaryPane } from "./panes/summary";
 import { Tip } from "./panes/tip";
 import { applyPreferences, loadPreferences, savePreferences } from "./preferences";
+import { ReplayCommands } from "./replay-commands";
 import { get } from "./feed/request";
 import { nameOf, State } from "./state";
 
@@ -41,14 +42,16 @@ const keys = new Keys();
 const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 const linkPill = byTestId("link", HTMLElement);
 const summary = new SummaryPane();
-const picker = new Picker(choose);
+const picker = new Picker(choose, (isOpen) => {
+  feed.watchList(isOpen);
+});
 const status = new StatusPane({
   retry: () => {
     feed.retryNow();
   },
   choose,
   live: () => {
-    feed.live().catch(() => undefined);
+    replay.ask({ do: "live" });
   },
   unlock: (key) => {
     keepKey(key);
@@ -97,9 +100,12 @@ const feed: Feed = new StreamingFeed(watched(state), { key: loadKey });
 feed.setDepth(state.preferences.depth);
 
 const viewButton = byTestId("view-button", HTMLButtonElement);
-const navigation = new Navigation(state, feed, { select, show });
+// One for the page: who asks for the past elsewhere would race with what is asked for here.
+const replay = new ReplayCommands(feed, state, repaint);
+const navigation = new Navigation(state, replay, { select, show });
 const actions: Actions = {
   feed,
+  replay,
   choose,
   selectOrder: (orderId) => {
     state.order = orderId;

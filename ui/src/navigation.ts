@@ -1,11 +1,14 @@
 /** Keeps the page and its address the same: the instrument, the moment, the view. */
 
 import { formatAddress, isoTime, parseAddress, type Address, type View } from "./address";
-import { FeedRefusal, type Travel } from "./feed/feed";
+import type { ReplayCommands } from "./replay-commands";
+import { failureOf } from "./replay-commands";
 import type { State } from "./state";
 
-/** Browsers refuse an address that is changed too often. */
-const ADDRESS_INTERVAL_MS = 1_000;
+/** Browsers refuse an address that is changed too often: Safari one of more than a hundred changes in half a minute. */
+const ADDRESS_INTERVAL_MS = 400;
+/** Nothing was said of the moment itself: it is asked for again. */
+const UNANSWERED = new Set(["no_stream", "connection_lost"]);
 
 export interface NavigationHandlers {
   select(instrument: string): void;
@@ -14,16 +17,16 @@ export interface NavigationHandlers {
 
 export class Navigation {
   readonly #state: State;
-  readonly #travel: Travel;
+  readonly #commands: ReplayCommands;
   readonly #handlers: NavigationHandlers;
   #address: Address = { instrument: null, at: null, view: "book" };
   /** A moment to go to when there is a connection. */
   #pending: string | null = null;
   #writtenAtMs = -Infinity;
 
-  constructor(state: State, travel: Travel, handlers: NavigationHandlers) {
+  constructor(state: State, commands: ReplayCommands, handlers: NavigationHandlers) {
     this.#state = state;
-    this.#travel = travel;
+    this.#commands = commands;
     this.#handlers = handlers;
     window.addEventListener("hashchange", () => {
       this.follow();
@@ -48,7 +51,7 @@ export class Navigation {
     if (view !== before.view) this.#handlers.show(view);
     if (at === before.at) return;
     this.#pending = at;
-    if (at === null && this.#state.replay !== null) void this.#try(this.#travel.live());
+    if (at === null) this.#commands.ask({ do: "live" });
     this.write(performance.now());
   }
 
@@ -57,12 +60,13 @@ export class Navigation {
     const { link, replay } = this.#state;
     if (this.#pending !== null) {
       if (link.state !== "open" || link.via !== "stream") return;
-      const at = this.#pending;
-      this.#pending = null;
-      void this.#try(this.#travel.replay(at, { paused: true }));
-    } else if (replay === null && this.#address.at !== null && !this.#isTravelling) {
-      this.#replace(null);
-    } else if (replay?.state === "paused" && nowMs - this.#writtenAtMs >= ADDRESS_INTERVAL_MS) {
+      this.#open(this.#pending);
+    } else if (this.#commands.isBusy) {
+      // Neither where it was nor where it will be.
+      return;
+    } else if (replay === null) {
+      if (this.#address.at !== null) this.#replace(null);
+    } else if (replay.state === "paused" && nowMs - this.#writtenAtMs >= ADDRESS_INTERVAL_MS) {
       const at = this.#moment();
       if (at === null || at === this.#address.at) return;
       this.#writtenAtMs = nowMs;
@@ -78,26 +82,29 @@ export class Navigation {
     return `${location.origin}${location.pathname}#${formatAddress({ ...this.#address, instrument: selected, at })}`;
   }
 
-  #isTravelling = false;
-
-  async #try(travelled: Promise<void>): Promise<void> {
-    this.#isTravelling = true;
-    try {
-      await travelled;
-    } catch (error) {
-      if (!(error instanceof FeedRefusal)) throw error;
-      const { code, detail } = error;
-      this.#state.onProblem("replay", { status: 0, title: "That moment cannot be shown", detail, code, traceId: "", choices: [] });
-    } finally {
-      this.#isTravelling = false;
-    }
+  #open(at: string): void {
+    this.#pending = null;
+    const onRefused = (error: unknown): void => {
+      const { code, detail } = error as { readonly code?: string; readonly detail?: string };
+      if (code !== undefined && UNANSWERED.has(code)) {
+        if (this.#address.at === at) this.#pending ??= at;
+        return;
+      }
+      const title = "That moment cannot be shown";
+      const problem = { status: 0, title, detail: detail ?? failureOf(error).text, code: code ?? "", traceId: "", choices: [] };
+      this.#state.onProblem("replay", problem);
+    };
+    this.#commands.ask({ do: "open", at, onRefused });
   }
 
-  /** By the venue's time, which is what the past is asked for by: it leads to just this book. */
+  /**
+   * By the venue's time, which is what the past is asked for by: it leads to just this book. Until a book of the past is
+   * there, it is what was asked for; never the clock of the replay, which is that of the receipt, and leads to a later one.
+   */
   #moment(): string | null {
     const { book, replay } = this.#state;
-    const ns = book?.tsEvent ?? replay?.ts ?? "0";
-    return ns === "0" ? null : isoTime(ns);
+    if (book !== null && book.tsEvent !== "0") return isoTime(book.tsEvent);
+    return replay === null ? null : (this.#commands.askedFor ?? this.#address.at);
   }
 
   #replace(at: string | null): void {

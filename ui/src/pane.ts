@@ -6,6 +6,7 @@ import type { Book } from "./feed/wire";
 import type { Palette } from "./panes/canvas";
 import type { Tip } from "./panes/tip";
 import type { Preferences } from "./preferences";
+import type { ReplayCommands } from "./replay-commands";
 import type { State } from "./state";
 
 export interface Pane {
@@ -24,7 +25,9 @@ export interface Actions {
   /** An order to look at closely, null for none. */
   selectOrder(orderId: string | null): void;
   choose(instrument: string): void;
-  readonly feed: Feed;
+  /** What is known of its state; who wants to go elsewhere in time asks `replay`. */
+  readonly feed: Pick<Feed, "resyncs" | "check">;
+  readonly replay: ReplayCommands;
   /** A GET of the HTTP contract with the reader's key, for a path like /v1/history. */
   request(path: string): Promise<Exclude<Answer, { readonly kind: "aborted" | "unchanged" }>>;
   /** A key as KeyboardEvent names it, a letter in either case, named keys perhaps behind "Shift+"; the help lists it. */

@@ -1,35 +1,73 @@
 /**
- * What the replay bar asks of the feed, one thing at a time. What comes while another is under way waits, and the
- * newest wins: a slider that is dragged, or a key that is held, never builds up a queue.
+ * What the page asks of the past, one thing at a time, from wherever it is asked: the replay bar, the keys, the
+ * address, the status line. What comes while another is under way waits, and is folded: a slider that is dragged, or a
+ * key that is held, never builds up a queue, and no wish is lost to one of another kind.
  */
 
-import type { Feed, Replay } from "./feed/feed";
+import { isoTime } from "./address";
+import type { Feed } from "./feed/feed";
+import type { RecordedLine } from "./replay-line";
+import { NS_PER_MS, NS_PER_S } from "./replay-time";
+import type { State } from "./state";
 
-export type Wish =
+/** Elsewhere in time; `at` of "open" is as somebody wrote it, for the server to read. */
+type Place =
+  | { readonly do: "open"; readonly at: string; readonly onRefused: (error: unknown) => void }
   | { readonly do: "seek"; readonly at: bigint }
-  /** Events of the book on view; negative: back. */
-  | { readonly do: "step"; readonly events: number }
-  /** Recorded time from the one shown. */
-  | { readonly do: "skip"; readonly ns: bigint }
-  | { readonly do: "play" }
-  | { readonly do: "pause" }
   | { readonly do: "live" };
 
-/** What stands for two wishes of which neither has begun: steps and skips add up, all else replaces. */
-export function merge(waiting: Wish | null, next: Wish): Wish {
-  if (waiting?.do === "step" && next.do === "step") return { do: "step", events: waiting.events + next.events };
-  if (waiting?.do === "skip" && next.do === "skip") return { do: "skip", ns: waiting.ns + next.ns };
-  if (waiting?.do === "seek" && next.do === "skip") return { do: "seek", at: waiting.at + next.ns };
-  return next;
+export type Wish =
+  | Place
+  /** Recorded time from the one shown. */
+  | { readonly do: "skip"; readonly ns: bigint }
+  /** Events of the book on view; negative: back. */
+  | { readonly do: "step"; readonly events: number }
+  | { readonly do: "play" }
+  | { readonly do: "pause" };
+
+/** What stands for wishes of which none has begun, and one more. */
+export function folded(waiting: readonly Wish[], next: Wish): readonly Wish[] {
+  const [before, last] = [waiting.slice(0, -1), waiting.at(-1)];
+  switch (next.do) {
+    // Whatever was to be done elsewhere makes no difference there.
+    case "open":
+    case "live":
+      return [next];
+    case "seek": {
+      const heading = headingOf(waiting, null);
+      return heading === "playing" ? [next, { do: "play" }] : heading === "standing" ? [next, { do: "pause" }] : [next];
+    }
+    case "skip":
+      if (last?.do === "skip") return [...before, { do: "skip", ns: last.ns + next.ns }];
+      return last?.do === "seek" ? [...before, { do: "seek", at: last.at + next.ns }] : [...waiting, next];
+    case "step":
+      if (last?.do === "step") return [...before, { do: "step", events: last.events + next.events }];
+      // A step stands still where it ends.
+      return last?.do === "play" || last?.do === "pause" ? folded(before, next) : [...waiting, next];
+    case "play":
+    case "pause":
+      if (last?.do === "play" || last?.do === "pause") return folded(before, next);
+      return next.do === "pause" && headingOf(waiting.slice(-1), null) === "standing" ? waiting : [...waiting, next];
+  }
 }
 
-export interface Where {
-  readonly replay: Replay | null;
-  /** The time shown: of a replay its own, live that of the book's last event; null before there is one. */
-  readonly ns: bigint | null;
-  /** The recorded time nearest to one asked for. */
-  readonly within: (ns: bigint) => bigint;
+type Heading = "live" | "playing" | "standing";
+
+/** What the page will be doing once all of these are done; null: what it did before, whatever that was. */
+function headingOf(wishes: readonly Wish[], now: Heading | null): Heading | null {
+  let heading = now;
+  for (const wish of wishes) {
+    if (wish.do === "live") heading = "live";
+    else if (wish.do === "play") heading = heading === "live" ? "live" : "playing";
+    else if (wish.do === "open" || wish.do === "step" || wish.do === "pause") heading = "standing";
+    // Into the past goes nobody playing.
+    else if (heading === "live") heading = "standing";
+  }
+  return heading;
 }
+
+/** How far before a hole the last moment is looked for that can be shown. */
+const BEFORE_HOLE_NS = [NS_PER_MS, 20n * NS_PER_MS, NS_PER_S] as const;
 
 type Player = Pick<Feed, "replay" | "pausePlay" | "resumePlay" | "step" | "seek" | "live">;
 
@@ -60,17 +98,23 @@ export function failureOf(error: unknown): Failure {
 export class ReplayCommands {
   /** Chosen for the next play, and told to the server with it. */
   speed = 1;
+  /** What is recorded, once that is known. */
+  line: RecordedLine | null = null;
   failure: Failure | null = null;
+  /** The time that was asked for, as it was, where nothing has moved since: it leads to what is on view. */
+  askedFor: string | null = null;
   readonly #player: Player;
-  readonly #where: () => Where;
+  readonly #state: Pick<State, "replay" | "book">;
   readonly #changed: () => void;
+  /** What is to be said of what was done, though it was done. */
+  #aside: Failure | null = null;
   #running: Wish | null = null;
-  #waiting: Wish | null = null;
+  #waiting: readonly Wish[] = [];
 
   /** `changed`: something is to be shown anew. */
-  constructor(player: Player, where: () => Where, changed: () => void) {
+  constructor(player: Player, state: Pick<State, "replay" | "book">, changed: () => void) {
     this.#player = player;
-    this.#where = where;
+    this.#state = state;
     this.#changed = changed;
   }
 
@@ -79,37 +123,66 @@ export class ReplayCommands {
     return this.#running !== null;
   }
 
-  /** Where a seek that has not been answered leads to. */
-  get goingTo(): bigint | null {
-    if (this.#waiting?.do === "seek") return this.#waiting.at;
-    return this.#running?.do === "seek" ? this.#running.at : null;
+  /** The recorded time on view: where what is under way leads to, else that of the replay, else that of the live book. */
+  get shownNs(): bigint | null {
+    return this.#goingTo ?? this.#reachedNs;
+  }
+
+  get #reachedNs(): bigint | null {
+    const { replay, book } = this.#state;
+    const bookNs = book === null ? null : BigInt(book.tsRecv);
+    if (replay === null) return bookNs;
+    // Between two heartbeats, a replay that plays has come as far as its book at least.
+    const told = BigInt(replay.ts);
+    return replay.state === "playing" && bookNs !== null && bookNs > told ? bookNs : told;
   }
 
   ask(wish: Wish): void {
-    this.#waiting = merge(this.#waiting, wish);
+    this.#waiting = folded(this.#waiting, wish);
     if (this.#running === null) void this.#work();
     this.#changed();
   }
 
   /** Play in the past; from live, stand still at the moment. */
   toggle(): void {
-    const state = this.#where().replay?.state;
-    this.ask({ do: state === "playing" || state === undefined ? "pause" : "play" });
+    this.ask({ do: this.#heading === "standing" ? "play" : "pause" });
   }
 
   setSpeed(speed: number): void {
     this.speed = speed;
-    const state = this.#where().replay?.state;
-    if (state === "playing" || state === "ended") this.ask({ do: "play" });
+    if (this.#heading === "playing") this.ask({ do: "play" });
+    else this.#changed();
+  }
+
+  get #asked(): readonly Wish[] {
+    return this.#running === null ? this.#waiting : [this.#running, ...this.#waiting];
+  }
+
+  get #heading(): Heading {
+    const { replay } = this.#state;
+    const now = replay === null ? "live" : replay.state === "playing" ? "playing" : "standing";
+    return headingOf(this.#asked, now) ?? now;
+  }
+
+  /** Where seeks that have not been answered lead to. */
+  get #goingTo(): bigint | null {
+    let at: bigint | null = null;
+    for (const wish of this.#asked) {
+      if (wish.do === "seek") ({ at } = wish);
+      else if (wish.do === "open" || wish.do === "live") at = null;
+      else if (wish.do === "skip" && at !== null) at += wish.ns;
+    }
+    return at;
   }
 
   async #work(): Promise<void> {
     for (let wish = this.#take(); wish !== null; wish = this.#take()) {
       try {
+        this.#aside = null;
         await this.#do(wish);
-        this.failure = null;
+        this.failure = this.#aside;
       } catch (error) {
-        this.failure = failureOf(error);
+        this.#failed(wish, error);
       }
       this.#running = null;
       this.#changed();
@@ -117,44 +190,98 @@ export class ReplayCommands {
   }
 
   #take(): Wish | null {
-    this.#running = this.#waiting;
-    this.#waiting = null;
-    return this.#running;
+    const [next = null, ...others] = this.#waiting;
+    this.#running = next;
+    this.#waiting = others;
+    return next;
+  }
+
+  #failed(wish: Wish, error: unknown): void {
+    if (wish.do === "open") wish.onRefused(error);
+    else this.failure = failureOf(error);
+    // What was to follow was meant for a place that was not reached; only one named by its time is still where it was.
+    const next = this.#waiting.findIndex((each) => each.do === "open" || each.do === "seek" || each.do === "live");
+    this.#waiting = next < 0 ? [] : this.#waiting.slice(next);
   }
 
   async #do(wish: Wish): Promise<void> {
-    const { replay, ns, within } = this.#where();
+    const { replay } = this.#state;
     switch (wish.do) {
+      case "open":
+        await this.#player.replay(wish.at, { paused: true });
+        this.askedFor = wish.at;
+        return;
       case "live":
         if (replay !== null) await this.#player.live();
+        this.askedFor = null;
         return;
       case "pause":
-        await (replay === null ? this.#enter(ns) : this.#player.pausePlay());
+        if (replay === null) await this.#go(this.#liveNs);
+        else await this.#player.pausePlay();
         return;
       case "play":
-        if (replay !== null) await this.#player.resumePlay(this.speed);
+        if (replay === null) return;
+        await this.#player.resumePlay(this.speed);
+        this.askedFor = null;
         return;
       case "seek":
-        await this.#go(replay, within(wish.at));
+        await this.#go(this.#within(wish.at));
         return;
       case "skip":
-        await this.#go(replay, ns === null ? null : within(ns + wish.ns));
+        await this.#go(this.#within(((replay === null ? null : this.#reachedNs) ?? this.#liveNs) + wish.ns));
         return;
       case "step":
         if (wish.events === 0) return;
-        if (replay === null) await this.#enter(ns);
+        if (replay === null) await this.#go(this.#liveNs);
         await this.#player.step(wish.events);
+        this.askedFor = null;
     }
   }
 
-  async #go(replay: Replay | null, at: bigint | null): Promise<void> {
-    if (replay === null) await this.#enter(at);
-    else if (at !== null) await this.#player.seek(at.toString());
+  /** The recorded time nearest to one asked for. */
+  #within(ns: bigint): bigint {
+    return this.line === null ? ns : this.line.besideHole(this.line.clamp(ns));
   }
 
-  /** From live into the past, standing still. */
-  async #enter(at: bigint | null): Promise<void> {
-    if (at === null) throw new Error("there is no book yet, and so no time to begin at");
-    await this.#player.replay(at.toString(), { speed: this.speed, paused: true });
+  /**
+   * The edges of a hole are times of receipt, while moments are asked for by the venue's, and behind it nothing can be
+   * shown until books are whole again: where that is refused, it is gone to before the hole.
+   */
+  async #go(at: bigint): Promise<void> {
+    try {
+      await this.#jump(at);
+    } catch (error) {
+      const hole = this.line?.holes.findLast(({ start }) => start - NS_PER_MS <= at);
+      if (hole === undefined || !isNotRecorded(error)) throw error;
+      await this.#goBefore(hole.start, BEFORE_HOLE_NS);
+      this.#aside = { text: "Records are missing there: this is before them.", detail: hole.reason };
+    }
   }
+
+  async #goBefore(ns: bigint, [distance = 0n, ...others]: readonly bigint[]): Promise<void> {
+    try {
+      await this.#jump(ns - distance);
+    } catch (error) {
+      if (others.length === 0 || !isNotRecorded(error)) throw error;
+      await this.#goBefore(ns, others);
+    }
+  }
+
+  /** From live into the past, standing still; in the past, playing or not as it does. */
+  async #jump(at: bigint): Promise<void> {
+    if (this.#state.replay === null) await this.#player.replay(at.toString(), { speed: this.speed, paused: true });
+    else await this.#player.seek(at.toString());
+    this.askedFor = isoTime(at.toString());
+  }
+
+  /** A live book is left by the time of its venue: the replay then shows just the event that was on view. */
+  get #liveNs(): bigint {
+    const { book } = this.#state;
+    if (book === null || book.tsEvent === "0") throw new Error("there is no book yet, and so no time to begin at");
+    return BigInt(book.tsEvent);
+  }
+}
+
+function isNotRecorded(error: unknown): boolean {
+  return (error as { readonly code?: unknown }).code === "not_recorded";
 }

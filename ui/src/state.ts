@@ -104,6 +104,8 @@ export class State implements FeedHandlers {
   }
 
   onReplay(replay: Replay | null): void {
+    // A book of now is none of then, and the other way round.
+    if ((replay === null) !== (this.replay === null)) this.book = this.depth = null;
     this.replay = replay;
     this.revision += 1;
   }

@@ -50,6 +50,25 @@ describe("the polling feed", () => {
     expect(peer.asked).toContain("/v1/books/1%3A1?level=2&depth=100");
   });
 
+  it("asks for the whole list now and then, unless somebody looks at it or there is another book", async () => {
+    const lists = (): number => peer.asked.filter((line) => line === "/v1/instruments").length;
+    const metrics = (): number => peer.asked.filter((line) => line === "/v1/metrics").length;
+    open().start();
+    await until("the list", () => state.instruments !== null);
+    const asked = metrics();
+    await until("some metrics", () => metrics() > asked + 4);
+    expect(lists()).toBe(1);
+    peer.routes.set("/v1/metrics", json({ ...WIRE_METRICS, books: WIRE_METRICS.books + 1 }));
+    await until("the list again", () => lists() === 2);
+    feed.watchList(true);
+    await until("the list again and again", () => lists() > 5);
+    feed.watchList(false);
+    await until("the last of these", () => lists() > 5);
+    const [before, told] = [lists(), metrics()];
+    await until("more metrics", () => metrics() > told + 4);
+    expect(lists()).toBeLessThanOrEqual(before + 1);
+  });
+
   it("sends the ETag back and takes 304 for unchanged", async () => {
     peer.routes.set("/v1/books/1%3A1", (request, response) => {
       const level = new URL(request.url ?? "", "http://x").searchParams.get("level") ?? "";

@@ -56,6 +56,8 @@ describe("what the page says", () => {
   it("says that this is the past, when, and how it moves; nothing of the source of now", () => {
     state.onMetrics(metrics({ source: { uri: "file:x", state: "ended", error: null } }));
     state.onReplay({ id: "r1", state: "playing", ts: "1758751200123000000", speed: 10 });
+    expect(state.book, "that of now").toBeNull();
+    state.onBook(book());
     nowMs += 60_000;
     expect(ids()).toEqual(["past"]);
     expect(state.standing()).toBe("past");

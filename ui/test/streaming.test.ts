@@ -9,6 +9,9 @@ import { json, Peer, problem, until, type ServerSocket } from "./peer";
 const ACK = { type: "ack", channel: "depth", instrument: "CLX5", publisher_id: 1, instrument_id: 1 };
 const HEARTBEAT = { type: "heartbeat", sent: 1, conflated: 0, lag_ms: 0 };
 
+/** The number of resting orders, which no message tells, is asked for beside the stream. */
+const ORDERS = "/v1/books/1%3A1?level=1&depth=1";
+
 let peer: Peer;
 let state: State;
 let feed: StreamingFeed;
@@ -35,7 +38,7 @@ function answering(seq: number, changes: object = {}): (socket: ServerSocket) =>
 }
 
 function booksAsked(): string[] {
-  return peer.asked.filter((line) => line.startsWith("/v1/books/"));
+  return peer.asked.filter((line) => line.startsWith("/v1/books/") && line !== ORDERS);
 }
 
 function socketAt(index: number): ServerSocket {
@@ -78,7 +81,7 @@ describe("the feed over WebSocket", () => {
     expect(state.book?.bids[0]?.queue).toEqual([["6412345678901234567", 3, "1758751200123456789"]]);
     expect(state.depth?.asks).toHaveLength(2);
     expect(state.link).toEqual({ state: "open", via: "stream" });
-    await until("the number of orders, from the instruments", () => state.book?.orders === 0 && state.metrics !== null);
+    await until("the number of orders", () => state.book?.orders === WIRE_BOOK.orders && state.metrics !== null);
     expect(booksAsked()).toEqual([]);
   });
 
@@ -121,7 +124,7 @@ describe("the feed over WebSocket", () => {
     socket.send(wireDelta(7, 9, { crc: 4 }));
     await until("the fault", () => feed.check === "differs");
     const polled = peer.asked.length;
-    await until("instruments twice", () => peer.asked.slice(polled).filter((line) => line.startsWith("/v1/instruments")).length >= 2);
+    await until("orders twice", () => peer.asked.slice(polled).filter((line) => line === ORDERS).length >= 2);
     expect([state.book?.seq, feed.check]).toEqual([7, "differs"]);
     await until("the request", () => asked(socket).length === 3);
     socket.send({ ...ACK, id: asked(socket)[2]?.["id"] });

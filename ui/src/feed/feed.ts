@@ -69,6 +69,8 @@ export interface RestFeed {
   select(instrument: string | null): void;
   /** How many levels of each side the `book` channel carries. */
   setDepth(levels: number): void;
+  /** Whether somebody looks at the list of instruments. */
+  watchList(isWatched: boolean): void;
   retryNow(): void;
   /** The key has changed: ask anew. */
   rekeyed(): void;

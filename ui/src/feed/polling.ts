@@ -12,6 +12,11 @@ import { parseBook, parseInstruments, parseMetrics, type Problem } from "./wire"
 export const BOOK_INTERVAL_MS = 100;
 export const DEPTH_INTERVAL_MS = 250;
 export const SLOW_INTERVAL_MS = 1_000;
+/**
+ * The list of all books, which is a long one where there are hundreds, and never the same twice. While nobody looks at
+ * it, the number of books in the metrics tells sooner when there is another.
+ */
+export const LIST_INTERVAL_MS = 10_000;
 /** A refused channel is asked again this slowly: the instrument may come back. */
 export const REFUSED_INTERVAL_MS = 1_000;
 /** Levels of each side in the depth chart. */
@@ -22,12 +27,15 @@ export interface PollingSettings {
   readonly bookIntervalMs: number;
   readonly depthIntervalMs: number;
   readonly slowIntervalMs: number;
+  readonly listIntervalMs: number;
   readonly timeoutMs: number;
   readonly retryDelayMs: (attempt: number) => number;
   /** The API key to ask with, if there is one. */
   readonly key: () => string | null;
   /** Whether books are polled from the start; false where something else brings them. */
   readonly polledBooks: boolean;
+  /** How many orders rest in the selected book, which no message of the stream tells; where books are not polled. */
+  readonly onOrders: ((orders: number) => void) | null;
 }
 
 const DEFAULTS: PollingSettings = {
@@ -35,21 +43,26 @@ const DEFAULTS: PollingSettings = {
   bookIntervalMs: BOOK_INTERVAL_MS,
   depthIntervalMs: DEPTH_INTERVAL_MS,
   slowIntervalMs: SLOW_INTERVAL_MS,
+  listIntervalMs: LIST_INTERVAL_MS,
   timeoutMs: REQUEST_TIMEOUT_MS,
   retryDelayMs: (attempt) => retryDelayMs(attempt, Math.random),
   key: () => null,
   polledBooks: true,
+  onOrders: null,
 };
 
 const BOOK_CHANNELS = ["book", "depth"] as const;
 const UNAUTHORIZED = 401;
+
+/** `orders` is asked for in silence: where the book is refused, others say so. */
+type PolledChannel = Exclude<Channel, "replay"> | "orders";
 
 type Phase = "idle" | "connecting" | "open" | "down" | "locked" | "paused" | "closed";
 
 export class PollingFeed implements RestFeed {
   readonly #handlers: RestHandlers;
   readonly #settings: PollingSettings;
-  readonly #pollers: Readonly<Record<Exclude<Channel, "replay">, Poller>>;
+  readonly #pollers: Readonly<Record<PolledChannel, Poller>>;
   readonly #refused = new Set<Channel>();
   #phase: Phase = "idle";
   #attempt = 0;
@@ -58,6 +71,11 @@ export class PollingFeed implements RestFeed {
   #instrument: string | null = null;
   #levels = 10;
   #polledBooks: boolean;
+  #isListWatched = false;
+  #isCounting = true;
+  /** Of the list, and as the metrics told last. */
+  #listed = 0;
+  #books = -1;
 
   constructor(handlers: RestHandlers, settings: Partial<PollingSettings> = {}) {
     this.#handlers = handlers;
@@ -72,10 +90,17 @@ export class PollingFeed implements RestFeed {
         handlers.onDepth(parseBook(body), true);
       }),
       instruments: this.#poller("instruments", slowIntervalMs, () => "/v1/instruments", (body) => {
-        handlers.onInstruments(parseInstruments(body));
+        const instruments = parseInstruments(body);
+        this.#listed = instruments.length;
+        handlers.onInstruments(instruments);
       }),
       metrics: this.#poller("metrics", slowIntervalMs, () => "/v1/metrics", (body) => {
-        handlers.onMetrics(parseMetrics(body));
+        const metrics = parseMetrics(body);
+        handlers.onMetrics(metrics);
+        this.#noteBooks(metrics.books);
+      }),
+      orders: this.#poller("orders", slowIntervalMs, () => (this.#polledBooks || !this.#isCounting ? null : this.#bookUrl(1, 1)), (body) => {
+        this.#settings.onOrders?.(parseBook(body).orders ?? 0);
       }),
     };
   }
@@ -90,6 +115,7 @@ export class PollingFeed implements RestFeed {
       this.#resolve(channel);
       if (this.#asksForBooks) this.#pollers[channel].restart();
     }
+    this.#askForOrders();
   }
 
   setDepth(levels: number): void {
@@ -106,6 +132,21 @@ export class PollingFeed implements RestFeed {
       else this.#pollers[channel].stop();
       if (!polled) this.#resolve(channel);
     }
+    this.#askForOrders();
+  }
+
+  /** Whether the number of resting orders is of interest: of the past nothing tells it. */
+  countOrders(isWanted: boolean): void {
+    if (this.#isCounting === isWanted) return;
+    this.#isCounting = isWanted;
+    this.#askForOrders();
+  }
+
+  /** Somebody looks at the list: it is then as fresh as all else. */
+  watchList(isWatched: boolean): void {
+    if (this.#isListWatched === isWatched) return;
+    this.#isListWatched = isWatched;
+    if (isWatched && this.#phase === "open") this.#pollers.instruments.restart();
   }
 
   /** Asks at once whether the server still answers. */
@@ -141,12 +182,22 @@ export class PollingFeed implements RestFeed {
     return this.#phase === "open" && this.#polledBooks;
   }
 
-  #bookUrl(level: 2 | 3, depth: number): string | null {
+  #askForOrders(): void {
+    if (this.#phase === "open" && this.#settings.onOrders !== null) this.#pollers.orders.restart();
+  }
+
+  #noteBooks(books: number): void {
+    if (books === this.#books) return;
+    this.#books = books;
+    if (this.#phase === "open") this.#pollers.instruments.restart();
+  }
+
+  #bookUrl(level: 1 | 2 | 3, depth: number): string | null {
     if (this.#instrument === null) return null;
     return `/v1/books/${encodeURIComponent(this.#instrument)}?level=${level}&depth=${depth}`;
   }
 
-  #poller(channel: Channel, intervalMs: number, url: () => string | null, deliver: (body: unknown) => void): Poller {
+  #poller(channel: PolledChannel, intervalMs: number, url: () => string | null, deliver: (body: unknown) => void): Poller {
     return new Poller({
       url: () => {
         const path = url();
@@ -160,7 +211,7 @@ export class PollingFeed implements RestFeed {
   }
 
   #take(
-    channel: Channel,
+    channel: PolledChannel,
     intervalMs: number,
     answer: Exclude<Answer, { kind: "aborted" }>,
     deliver: (body: unknown) => void,
@@ -171,13 +222,15 @@ export class PollingFeed implements RestFeed {
     if (problem !== null) {
       // Metrics are always there on a server that is well, so their refusal speaks for the whole server.
       if (channel === "metrics") return this.#down(describe(problem));
+      if (channel === "orders") return Math.max(REFUSED_INTERVAL_MS, intervalMs);
       this.#refused.add(channel);
       this.#handlers.onProblem(channel, problem);
       return Math.max(REFUSED_INTERVAL_MS, intervalMs);
     }
-    this.#resolve(channel);
+    if (channel !== "orders") this.#resolve(channel);
     if (channel === "metrics") this.#up();
-    return intervalMs;
+    const isLeisurely = channel === "instruments" && this.#listed > 0 && !this.#isListWatched;
+    return isLeisurely ? this.#settings.listIntervalMs : intervalMs;
   }
 
   #resolve(channel: Channel): void {
@@ -199,6 +252,7 @@ export class PollingFeed implements RestFeed {
     this.#handlers.onLink({ state: "open", via: "polling" });
     this.#pollers.instruments.restart();
     if (this.#polledBooks) for (const channel of BOOK_CHANNELS) this.#pollers[channel].restart();
+    this.#askForOrders();
   }
 
   #lock(problem: Problem): null {

@@ -55,6 +55,8 @@ export class StreamingFeed implements Feed {
   #check: Check = "waiting";
   #instrument: string | null = null;
   #instruments: readonly Instrument[] = [];
+  /** Resting in the selected book, as HTTP has told last. */
+  #orders: number | null = null;
   #mirror: Mirror | null = null;
   #epoch: string | null = null;
   #eventsSeen = -1;
@@ -66,7 +68,11 @@ export class StreamingFeed implements Feed {
     this.#key = settings.key ?? ((): null => null);
     this.#base = settings.rest?.base ?? "";
     this.#slowLineRetryMs = settings.slowLineRetryMs ?? SLOW_LINE_RETRY_MS;
-    this.#rest = new PollingFeed(this.#restHandlers(), { ...settings.rest, key: this.#key, polledBooks: false });
+    const onOrders = (orders: number): void => {
+      this.#orders = orders;
+      this.#deliver(null);
+    };
+    this.#rest = new PollingFeed(this.#restHandlers(), { ...settings.rest, key: this.#key, polledBooks: false, onOrders });
     const stream = {
       url: socketUrl(this.#base),
       ticket: () => this.#ticket(),
@@ -94,6 +100,7 @@ export class StreamingFeed implements Feed {
   select(instrument: string | null): void {
     this.#instrument = instrument;
     this.#mirror = null;
+    this.#orders = null;
     this.#epoch = null;
     if (this.#isStreaming && !this.#isTooSlow) this.#rest.pollBooks(false);
     this.#rest.select(instrument);
@@ -104,6 +111,10 @@ export class StreamingFeed implements Feed {
     this.#levels = levels;
     this.#rest.setDepth(levels);
     this.#deliver(null);
+  }
+
+  watchList(isWatched: boolean): void {
+    this.#rest.watchList(isWatched);
   }
 
   retryNow(): void {
@@ -171,8 +182,6 @@ export class StreamingFeed implements Feed {
       onInstruments: (instruments) => {
         this.#instruments = instruments;
         handlers.onInstruments(instruments);
-        // The number of resting orders is told there and not on the stream.
-        this.#deliver(null);
       },
       onMetrics: (metrics) => {
         handlers.onMetrics(metrics);
@@ -258,6 +267,7 @@ export class StreamingFeed implements Feed {
   #onTravel(place: Place | null, isJump: boolean): void {
     this.#handlers.onReplay(place);
     if (!isJump) return;
+    this.#rest.countOrders(place === null);
     this.#mirror = null;
     this.#check = "waiting";
     this.#epoch = null;
@@ -378,7 +388,7 @@ export class StreamingFeed implements Feed {
     const listed = this.#instruments.find((instrument) => keyOf(instrument) === key);
     const symbol = listed === undefined ? (name === key ? null : name) : listed.symbol;
     // Of the past nothing tells how many orders rested.
-    const orders = this.#client.place === null ? (listed?.orders ?? null) : null;
+    const orders = this.#client.place === null ? (this.#orders ?? listed?.orders ?? null) : null;
     const facts = { epoch, seq, sequence, tsEvent, tsRecv, state, crossed, locked };
     return { publisherId, instrumentId, symbol, ...facts, bids, asks, orders };
   }

@@ -3,10 +3,9 @@
 import "./health.css";
 import { byTestId, make, setData, setText, setTitle } from "../dom";
 import { formatCompact, formatDuration, formatInteger, formatUptime, MISSING } from "../format";
-import type { Feed } from "../feed/feed";
 import type { Latency, Metrics } from "../feed/wire";
 import type { State } from "../state";
-import type { Pane, PaneContext } from "../pane";
+import type { Actions, Pane, PaneContext } from "../pane";
 
 /** Counters whose growth means that something in the feed was not as it should be. */
 const WORRYING = /reject|unknown|error|invalid|bad|duplicate|excess|drop|gap/;
@@ -92,7 +91,7 @@ export class HealthPane implements Pane {
   readonly #counterList = make("dl");
   readonly #counterValues = new Map<string, HTMLElement>();
   readonly #version = byTestId("version", HTMLElement);
-  readonly #feed: Feed;
+  readonly #feed: Actions["feed"];
 
   constructor({ root, actions, repaint }: PaneContext) {
     this.#feed = actions.feed;

@@ -17,12 +17,15 @@ export class Picker {
   #selected: string | null = null;
   #shown: readonly Instrument[] = [];
   #active = 0;
+  readonly #onOpen: (isOpen: boolean) => void;
   #open = false;
   /** The list is another one: its best is highlighted, whatever was before. */
   #isTyping = false;
 
-  constructor(onPick: (key: string) => void) {
+  /** `onOpen` is told whether the list is on view. */
+  constructor(onPick: (key: string) => void, onOpen: (isOpen: boolean) => void) {
     this.#onPick = onPick;
+    this.#onOpen = onOpen;
     this.#input.addEventListener("focus", () => {
       this.#input.select();
     });
@@ -76,6 +79,7 @@ export class Picker {
       this.#active = Math.max(0, shown.findIndex((instrument) => keyOf(instrument) === this.#selected));
     }
     this.#open = true;
+    this.#onOpen(true);
     this.#render();
     this.#reveal();
   }
@@ -86,6 +90,7 @@ export class Picker {
 
   #close(): void {
     this.#open = false;
+    this.#onOpen(false);
     setHidden(this.#list, true);
     this.#input.setAttribute("aria-expanded", "false");
     this.#input.removeAttribute("aria-activedescendant");

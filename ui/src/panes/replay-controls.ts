@@ -35,6 +35,10 @@ export class ReplayControls {
     ];
     this.#play = button("replay-play", "Pause", "", handlers.toggle);
     this.#play.classList.add("replay-play");
+    this.#play.addEventListener("keydown", (event) => {
+      // Held on a button, Enter presses it again and again.
+      if (event.repeat && event.key === "Enter") event.preventDefault();
+    });
     const on = [
       step("event-on", "+1 event", "One event of this book on (→)", () => {
         handlers.step(1);

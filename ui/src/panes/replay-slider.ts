@@ -32,6 +32,8 @@ export class ReplaySlider {
   #marksApart = 0;
   #shown: bigint | null = null;
   #dragged: bigint | null = null;
+  /** Where the pointer was when a place was asked for last. */
+  #askedX = NaN;
   #askedAtMs = 0;
 
   constructor(tip: Tip, handlers: SliderHandlers) {
@@ -182,6 +184,7 @@ export class ReplaySlider {
     element.addEventListener("pointerdown", (event) => {
       if (this.#line === null || event.button !== 0) return;
       element.setPointerCapture(event.pointerId);
+      this.#askedX = NaN;
       this.#drag(event.clientX, true);
     });
     element.addEventListener("pointermove", (event) => {
@@ -211,6 +214,9 @@ export class ReplaySlider {
     this.#handlers.onPointer();
     const nowMs = performance.now();
     if (!atOnce && nowMs - this.#askedAtMs < DRAG_INTERVAL_MS) return;
+    // A click goes down and up at one place.
+    if (clientX === this.#askedX) return;
+    this.#askedX = clientX;
     this.#askedAtMs = nowMs;
     this.#handlers.seek(this.#dragged);
   }

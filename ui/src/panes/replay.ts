@@ -3,8 +3,7 @@
 import "./replay.css";
 import { make, setData, setHidden, setText, setTitle } from "../dom";
 import { formatTime } from "../format";
-import type { Book } from "../feed/wire";
-import { ReplayCommands, type Where } from "../replay-commands";
+import type { ReplayCommands } from "../replay-commands";
 import { nothingRecorded, Recorded } from "../replay-recorded";
 import { formatSpan, NS_PER_MS, NS_PER_S, parseTypedTime } from "../replay-time";
 import type { State } from "../state";
@@ -32,8 +31,6 @@ export class ReplayPane implements Pane {
   readonly #time = said("span", "replay-time", "replay-time");
   readonly #distance = said("span", "replay-distance", "replay-distance");
   readonly #message = said("span", "replay-message", "replay-message");
-  /** ts_recv of the last update of the book: between two heartbeats, the replay has come so far at least. */
-  #bookNs = 0n;
   #typedProblem: string | null = null;
   #speedTold = 1;
 
@@ -42,9 +39,10 @@ export class ReplayPane implements Pane {
     this.#state = state;
     this.#recorded = new Recorded((path) => actions.request(path), () => {
       this.#slider.setLine(this.#recorded.line);
+      this.#commands.line = this.#recorded.line;
       repaint();
     });
-    this.#commands = new ReplayCommands(actions.feed, () => this.#where(), repaint);
+    this.#commands = actions.replay;
     this.#slider = new ReplaySlider(tip, {
       seek: (at) => {
         this.#ask(() => {
@@ -84,15 +82,6 @@ export class ReplayPane implements Pane {
     this.#bind(actions);
   }
 
-  takeDepth(book: Book): void {
-    const ns = BigInt(book.tsRecv);
-    if (ns > this.#bookNs) this.#bookNs = ns;
-  }
-
-  reset(): void {
-    this.#bookNs = 0n;
-  }
-
   write(state: State, nowMs: number): void {
     if (state.link.state === "open" && state.metrics !== null) this.#recorded.refresh(nowMs, state.metrics.recording);
     const { replay } = state;
@@ -109,7 +98,7 @@ export class ReplayPane implements Pane {
     const canGo = replay !== null || (line !== null && !line.isEmpty);
     const isMoving = replay === null || replay.state === "playing";
     this.#controls.write(canGo, replay !== null, isMoving ? "Pause" : "Play", this.#commands.speed);
-    this.#slider.write(replay === null ? null : this.#shownNs(), word);
+    this.#slider.write(replay === null ? null : this.#commands.shownNs, word);
     setHidden(this.#slider.element, line === null || line.isEmpty);
     this.#writeMessage();
   }
@@ -119,7 +108,7 @@ export class ReplayPane implements Pane {
   }
 
   #writeTime(nowMs: number): void {
-    const shown = this.#shownNs();
+    const shown = this.#commands.shownNs;
     const time = formatTime((shown ?? 0n).toString());
     setText(this.#time, time.short);
     setTitle(this.#time, time.exact);
@@ -145,32 +134,11 @@ export class ReplayPane implements Pane {
     setData(this.#message, "tone", wrong === null ? "info" : "bad");
   }
 
-  /** The recorded time on view: where a seek under way leads to, else that of the replay, else that of the live book. */
-  #shownNs(): bigint | null {
-    const { replay, book } = this.#state;
-    if (this.#commands.goingTo !== null) return this.#commands.goingTo;
-    if (replay === null) return book === null ? null : BigInt(book.tsRecv);
-    const told = BigInt(replay.ts);
-    return replay.state === "playing" && this.#bookNs > told ? this.#bookNs : told;
-  }
-
   /** The newest record, as far as is known: a running source goes on between two answers. */
   #endNs(nowMs: number): bigint {
     const end = this.#recorded.line?.end ?? 0n;
     const goesOn = this.#state.metrics?.source.state === "running" && this.#state.metrics.recording.state === "recording";
     return goesOn ? end + BigInt(Math.round(Math.max(0, nowMs - this.#recorded.toldAtMs))) * NS_PER_MS : end;
-  }
-
-  #where(): Where {
-    const { replay, book } = this.#state;
-    const { line } = this.#recorded;
-    // A live book is entered by the time of its venue: the replay then shows just the event that was on view.
-    const live = book === null || book.tsEvent === "0" ? null : BigInt(book.tsEvent);
-    return {
-      replay,
-      ns: replay === null ? live : this.#shownNs(),
-      within: (ns) => (line === null ? ns : line.besideHole(line.clamp(ns))),
-    };
   }
 
   #ask(act: () => void): void {
@@ -197,7 +165,7 @@ export class ReplayPane implements Pane {
   }
 
   #go(typed: string): void {
-    const read = parseTypedTime(typed, this.#shownNs());
+    const read = parseTypedTime(typed, this.#commands.shownNs);
     const { line } = this.#recorded;
     if ("problem" in read) this.#typedProblem = read.problem;
     else if (line !== null && !line.isEmpty && line.clamp(read.ns) !== read.ns) {
