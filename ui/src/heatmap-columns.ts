@@ -3,7 +3,7 @@
  *
  * A ring: the oldest column gives its place to the newest. Its bound is COLUMNS_MAX × (2 × LEVELS_MAX × 12 bytes + 16) =
  * 29 MB, reached after ten minutes and not exceeded after that; memory is taken 30 seconds at a time, so a short visit costs little.
- * Columns go by an absolute index that only rises.
+ * Columns go by an absolute index, which rises with time.
  */
 
 import type { Book, Level } from "./feed/wire";
@@ -15,9 +15,11 @@ export const LEVELS_MAX = 100;
 const CHUNK_COLUMNS = 600;
 const SIDES_LEVELS = 2 * LEVELS_MAX;
 
-/** What a column knows: a book; a book that the server itself doubts; nothing. */
-export type Kind = "book" | "suspect" | "gap";
-const KINDS: readonly Kind[] = ["book", "suspect", "gap"];
+/** What a column knows: a book; a book that the server itself doubts; nothing; how a book stood some seconds apart. */
+export type Kind = "book" | "suspect" | "gap" | "recorded";
+const KINDS: readonly Kind[] = ["book", "suspect", "gap", "recorded"];
+const NS_PER_COLUMN = BigInt(COLUMN_INTERVAL_MS) * 1_000_000n;
+const COLUMNS_PER_S = 1_000 / COLUMN_INTERVAL_MS;
 
 type Levels = Pick<Book, "bids" | "asks" | "tsRecv" | "state">;
 type Side = "B" | "A";
@@ -46,6 +48,7 @@ export class Columns {
   readonly #bids = new Uint8Array(COLUMNS_MAX);
   readonly #asks = new Uint8Array(COLUMNS_MAX);
   readonly #ts = new BigUint64Array(COLUMNS_MAX);
+  readonly #steps = new Uint8Array(COLUMNS_MAX);
   readonly #onFiner: (factor: number) => void;
 
   constructor(onFiner: (factor: number) => void = () => undefined) {
@@ -76,12 +79,46 @@ export class Columns {
     this.#asks[slot] = this.#write(slot, LEVELS_MAX, book.asks);
   }
 
+  /**
+   * A book of so many recorded seconds from `from` on (since 1970), as it was at their end, before all that is kept.
+   * -> whether there was room.
+   */
+  prepend(book: Pick<Levels, "bids" | "asks">, from: number, stepS: number): boolean {
+    const count = stepS * COLUMNS_PER_S;
+    if (this.length + count > COLUMNS_MAX) return false;
+    this.grid.learn(pricesOf(book));
+    const endNs = BigInt(from + stepS) * 1_000_000_000n;
+    const last = this.#slot(this.first - 1);
+    for (let place = 1; place <= count; place += 1) {
+      const slot = this.#slot(this.first - place);
+      if (place > 1) this.#copy(last, slot);
+      else {
+        this.#kinds[slot] = KINDS.indexOf("recorded");
+        this.#steps[slot] = stepS;
+        this.#bids[slot] = this.#write(slot, 0, book.bids);
+        this.#asks[slot] = this.#write(slot, LEVELS_MAX, book.asks);
+      }
+      this.#ts[slot] = endNs - BigInt(place - 1) * NS_PER_COLUMN - 1n;
+    }
+    this.first -= count;
+    return true;
+  }
+
+  /** Of a recorded column: so many seconds are told as one. */
+  stepSeconds(column: number): number {
+    return this.#steps[this.#slot(column)] ?? 0;
+  }
+
   /** The book stands as it did. */
   repeat(): void {
     const from = this.#slot(this.end - 1);
     this.#grow();
-    const to = this.#slot(this.end - 1);
+    this.#copy(from, this.#slot(this.end - 1));
+  }
+
+  #copy(from: number, to: number): void {
     this.#kinds[to] = this.#kinds[from] ?? 0;
+    this.#steps[to] = this.#steps[from] ?? 0;
     this.#ts[to] = this.#ts[from] ?? 0n;
     const [bids, asks] = [this.#bids[from] ?? 0, this.#asks[from] ?? 0];
     this.#bids[to] = bids;
@@ -165,10 +202,11 @@ export class Columns {
     return sum;
   }
 
-  /** Whether all that rests at these ticks is told: beyond the last of a full side nothing is known. */
+  /** Whether all that rests at these ticks is told: beyond the last of a full side nothing is known, or of a recorded one. */
   isKnown(column: number, ticks: number): boolean {
-    const lowest = this.level(column, "B", LEVELS_MAX - 1);
-    const highest = this.level(column, "A", LEVELS_MAX - 1);
+    const last = (side: Side): number => (this.kind(column) === "recorded" ? this.count(column, side) : LEVELS_MAX) - 1;
+    const lowest = this.level(column, "B", last("B"));
+    const highest = this.level(column, "A", last("A"));
     return (lowest === null || ticks >= lowest.ticks) && (highest === null || ticks <= highest.ticks);
   }
 
@@ -234,7 +272,7 @@ function base(slot: number): number {
   return (slot % CHUNK_COLUMNS) * SIDES_LEVELS;
 }
 
-function* pricesOf(book: Levels): Generator<string> {
+function* pricesOf(book: Pick<Levels, "bids" | "asks">): Generator<string> {
   for (const { price } of book.bids) yield price;
   for (const { price } of book.asks) yield price;
 }

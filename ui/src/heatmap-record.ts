@@ -3,6 +3,7 @@
 import type { Trade } from "./feed/feed";
 import { keyOf, type Book } from "./feed/wire";
 import { COLUMN_INTERVAL_MS, Columns, COLUMNS_MAX } from "./heatmap-columns";
+import type { Step } from "./heatmap-recorded";
 import { TradeRing, type PlacedTrade } from "./heatmap-trades";
 import { continueRun } from "./trade-run";
 
@@ -31,6 +32,10 @@ export class HeatmapRecord {
   placed: PlacedTrade[] = [];
   /** Rises when all that was placed before has lost its meaning. */
   generation = 0;
+  /** Rises when all that was kept before is gone. */
+  beginning = 0;
+  /** The first column that the page has seen itself, where those before it were recorded. */
+  recordedTo: number | null = null;
   /** Smallest column that has changed since the pane looked last. */
   changedFrom = Infinity;
   readonly #onFiner: (factor: number) => void;
@@ -67,6 +72,20 @@ export class HeatmapRecord {
     this.#known = [];
     this.#isBroken = false;
     this.changedFrom = this.columns.first;
+    this.generation += 1;
+    this.beginning += 1;
+    this.recordedTo = null;
+  }
+
+  /** Of which book the columns are, as {instrument} of the HTTP contract. */
+  get key(): string {
+    return this.#key;
+  }
+
+  /** Puts what was recorded before the first column in front of it, as far as there is room. */
+  prepend(steps: readonly Step[], stepS: number): void {
+    this.recordedTo ??= this.columns.first;
+    for (const step of steps.toReversed()) if (!this.columns.prepend(step, step.from, stepS)) break;
     this.generation += 1;
   }
 

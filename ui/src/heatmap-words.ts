@@ -24,8 +24,14 @@ export function restingLines(columns: Columns, column: number, from: number, to:
     `${prices} · ${sizes.length === 0 ? nothing : sizes.join(" · ")}${many}`,
     `best bid ${best(bid)} · best ask ${best(ask)}`,
     ...(columns.kind(column) === "suspect" ? ["in doubt: the feed had a gap"] : []),
+    ...(columns.kind(column) === "recorded" ? [recordedLine(columns.stepSeconds(column))] : []),
     time,
   ];
+}
+
+/** Columns from before the page began to look are as coarse as they are recorded. */
+function recordedLine(stepS: number): string {
+  return `recorded ${stepS === 1 ? "each second" : `every ${stepS} s`}: as it was at the end`;
 }
 
 export function tradedLine({ count, buySize, sellSize, otherSize }: Traded): string[] {

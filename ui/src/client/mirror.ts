@@ -14,7 +14,7 @@ export class OutOfStep extends Error {
 }
 
 /** One side: levels by price, best first. */
-class Half {
+export class Half {
   readonly #sign: bigint;
   readonly #ranks: bigint[] = [];
   readonly levels: Level[] = [];

@@ -8,15 +8,18 @@ import type { Book } from "../feed/wire";
 import { heatRamp, luminance, type Rgb } from "../heatmap-ramp";
 import { middleOf, PriceRange } from "../heatmap-range";
 import { HeatmapRecord, type Flow } from "../heatmap-record";
+import { HeatmapPast } from "../heatmap-past";
 import { HEAT_PERCENTILE, percentile, SteadyMax } from "../heatmap-scale";
 import { clock, columnsOf } from "../heatmap-time";
 import { Bubbles } from "../heatmap-trades";
 import { TimeView } from "../heatmap-view";
 import { bubbleLine, pricesOf, restingLines, summaryRows, tradedLine } from "../heatmap-words";
+import type { ReplayCommands } from "../replay-commands";
 import type { State } from "../state";
 import { Pointer, Surface, type Palette } from "./canvas";
 import * as draw from "./heatmap-canvas";
 import { buildHeatmap } from "./heatmap-dom";
+import { drawRecorded } from "./heatmap-recorded-mark";
 import { Gestures } from "./heatmap-gestures";
 import { Picture, type PictureColours } from "./heatmap-picture";
 import type { Pane, PaneContext } from "../pane";
@@ -46,6 +49,8 @@ export class HeatmapPane implements Pane {
   readonly #record = new HeatmapRecord((factor) => {
     this.#range.refine(factor);
   });
+  readonly #past: HeatmapPast;
+  readonly #replay: ReplayCommands;
   readonly #view = new TimeView(this.#record.columns);
   readonly #bubbles = new Bubbles();
   readonly #sizeMax = new SteadyMax();
@@ -66,6 +71,8 @@ export class HeatmapPane implements Pane {
     this.#state = page.state;
     this.#tip = page.tip;
     this.#repaint = () => { page.repaint(); };
+    this.#replay = page.actions.replay;
+    this.#past = new HeatmapPast(this.#record, (path) => page.actions.request(path), this.#repaint);
     const elements = (this.#elements = buildHeatmap(page.root));
     this.#surface = new Surface(elements.canvas, () => {
       this.#layout = null;
@@ -102,6 +109,7 @@ export class HeatmapPane implements Pane {
 
   write(state: State, nowMs: number): void {
     this.#record.advance(nowMs, flowOf(state));
+    this.#past.refresh(state, this.#replay.line, nowMs);
     const elements = this.#elements;
     const follows = this.#view.follows && this.#range.follows;
     elements.follow.ariaPressed = String(follows);
@@ -110,6 +118,7 @@ export class HeatmapPane implements Pane {
     setHidden(elements.note, columns.length > 0);
     setText(elements.note, state.problems.has("depth") ? "No levels: the server refuses them" : "No levels yet");
     setData(elements.view, "columns", String(columns.length));
+    setData(elements.view, "recorded", String((this.#record.recordedTo ?? columns.first) - columns.first));
     setData(elements.view, "painted", String(this.#painted));
     setData(elements.view, "follows", follows ? "yes" : "no");
     if (nowMs - this.#summarisedAtMs >= MEASURE_INTERVAL_MS) {
@@ -137,6 +146,7 @@ export class HeatmapPane implements Pane {
     this.#mergeTrades(layout);
     this.#measureSizes(nowMs);
     this.#paintPicture(layout);
+    drawRecorded(scene, this.#record.recordedTo);
     draw.drawGrid(scene);
     draw.drawBars(scene);
     this.#placed = draw.drawBubbles(scene, this.#bubbles.all, this.#bubbleMax.value);
