@@ -1,6 +1,7 @@
 """What the page says, read in one step of its script, so that nothing can change in between."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,30 @@ _READ = """() => {
   };
 }"""
 
+# The pointer goes down the picture at a share of its width; what the tip says at each height, once a frame.
+_POINT = """async ([share, step]) => {
+  const canvas = document.querySelector('[data-testid="heatmap-canvas"]');
+  const tip = document.querySelector('[data-testid="tip"]');
+  const box = canvas.getBoundingClientRect();
+  const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+  const said = [];
+  for (let y = 1; y < box.height; y += step) {
+    const place = { clientX: box.left + box.width * share, clientY: box.top + y, bubbles: true };
+    canvas.dispatchEvent(new PointerEvent('pointermove', place));
+    await frame();
+    await frame();
+    if (!tip.hidden) said.push([...tip.children].map((line) => line.textContent));
+  }
+  return said;
+}"""
+# Of the tape: price, size, side, and when.
+TRADE_ROWS = """(rows) => rows.map((row) => {
+  const cell = (name) => row.querySelector(`.tape-${name}`);
+  return [cell('price').textContent, cell('size').textContent, row.dataset.side, cell('time').title];
+})"""
+
 PAGE_TIMEOUT_MS = 20_000
+WAIT_S = 60
 POLL_INTERVAL_MS = 20
 
 # Those in the document from the beginning, and those that are loaded after the first paint.
@@ -120,3 +144,22 @@ def wait_until(page: Page, condition: str) -> None:
     while not page.evaluate(f"() => {{ {text} return {condition}; }}"):
         assert time.monotonic() < deadline_s, f"the page never had: {condition}"
         page.wait_for_timeout(POLL_INTERVAL_MS)
+
+
+def wait_for(page: Page, what: str, holds: Callable[[], bool]) -> None:
+    """Wait for something that a test asks the page and others."""
+    deadline_s = time.monotonic() + WAIT_S
+    while not holds():
+        assert time.monotonic() < deadline_s, f"the page never had: {what}"
+        page.wait_for_timeout(POLL_INTERVAL_MS)
+
+
+def heatmap(page: Page, name: str) -> str:
+    """What the heatmap tells of itself: columns, painted, recorded, follows."""
+    return page.get_by_test_id("heatmap-view").get_attribute(f"data-{name}") or ""
+
+
+def pointed(page: Page, share: float, step: int) -> list[list[str]]:
+    """What the heatmap says under a pointer at a share of its width, at heights `step` pixels apart."""
+    said: list[list[str]] = page.evaluate(_POINT, [share, step])
+    return said

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
-from page_reading import POLL_INTERVAL_MS, number, wait_until
-from playwright.sync_api import expect
+from page_reading import TRADE_ROWS, heatmap, number, pointed, wait_for, wait_until
+from playwright.sync_api import ViewportSize, expect
 
+from dbn_bytes import T0, UNIT, Mbo, metadata, stream
 from l3book.client import Client
 from l3book.prices import parse_price
 
@@ -29,42 +29,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
-WAIT_S = 60
 LEVELS = 100
 # Near the right edge of the picture: right of it stand the bars of the book of now, and the prices.
 NEWEST = 0.76
-# The pointer goes down the picture at a share of its width; what the tip says at each height, once a frame.
-POINT = """async ([share, step]) => {
-  const canvas = document.querySelector('[data-testid="heatmap-canvas"]');
-  const tip = document.querySelector('[data-testid="tip"]');
-  const box = canvas.getBoundingClientRect();
-  const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
-  const said = [];
-  for (let y = 1; y < box.height; y += step) {
-    const place = { clientX: box.left + box.width * share, clientY: box.top + y, bubbles: true };
-    canvas.dispatchEvent(new PointerEvent('pointermove', place));
-    await frame();
-    await frame();
-    if (!tip.hidden) said.push([...tip.children].map((line) => line.textContent));
-  }
-  return said;
-}"""
 SIZE = re.compile(r"^([\d.]+) · (?:(bid|ask) size ([\d,]+)|nothing rests)$")
-ROWS = """(rows) => rows.map((row) => {
-  const cell = (name) => row.querySelector(`.tape-${name}`);
-  return [cell('price').textContent, cell('size').textContent, row.dataset.side, cell('time').title];
-})"""
-
-
-def heatmap(page: Page, name: str) -> str:
-    return page.get_by_test_id("heatmap-view").get_attribute(f"data-{name}") or ""
-
-
-def wait_for(page: Page, what: str, holds: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + WAIT_S
-    while not holds():
-        assert time.monotonic() < deadline_s, f"the page never had: {what}"
-        page.wait_for_timeout(POLL_INTERVAL_MS)
 
 
 def wait_for_columns(page: Page, least: int) -> None:
@@ -92,7 +60,7 @@ def test_the_heatmap_says_what_rest_says_of_a_settled_book(
 
     ours: dict[tuple[str, str], int] = {}
     empty: set[str] = set()
-    said = page.evaluate(POINT, [NEWEST, 3])
+    said = pointed(page, NEWEST, 3)
     for first, second, *_, last in said:
         told = SIZE.match(first)
         assert told is not None, first
@@ -122,7 +90,7 @@ def test_a_killed_server_leaves_a_gap(serve: Serve, open_page: OpenPage, screens
     server.wait_until_ready()
     page = open_page(server.url)
     wait_for_columns(page, 60)
-    assert any("size" in lines[0] for lines in page.evaluate(POINT, [NEWEST, 40]))
+    assert any("size" in lines[0] for lines in pointed(page, NEWEST, 40))
     server.kill()
     expect(page.get_by_test_id("notice-disconnected")).to_be_visible()
     seen = int(heatmap(page, "columns"))
@@ -130,7 +98,7 @@ def test_a_killed_server_leaves_a_gap(serve: Serve, open_page: OpenPage, screens
 
     def newest() -> list[list[str]]:
         """What is said at several heights; nothing while the tip is hidden."""
-        said: list[list[str]] = page.evaluate(POINT, [NEWEST, 40])
+        said: list[list[str]] = pointed(page, NEWEST, 40)
         return said
 
     def is_gap() -> bool:
@@ -231,8 +199,8 @@ def test_the_tape_has_the_trades_of_the_socket(
         page.get_by_test_id("tape-aggregate").uncheck()
         theirs = trades_until(server, subscription)[::-1]
     rows = page.get_by_test_id("tape-row")
-    wait_for(page, "the last trade", lambda: rows.evaluate_all(ROWS)[0][3].endswith(f"{theirs[0].ts_event} ns"))
-    ours = rows.evaluate_all(ROWS)
+    wait_for(page, "the last trade", lambda: rows.evaluate_all(TRADE_ROWS)[0][3].endswith(f"{theirs[0].ts_event} ns"))
+    ours = rows.evaluate_all(TRADE_ROWS)
     assert len(ours) >= 50
     for (price, size, side, title), trade in zip(ours, theirs, strict=False):
         assert (parse_price(price), number(size), side) == (trade.price, trade.size, trade.side)
@@ -244,7 +212,7 @@ def test_the_tape_has_the_trades_of_the_socket(
     least = max(trade.size for trade in shown)
     page.get_by_test_id("tape-size-min").fill(str(least))
     expect(rows.first).to_contain_text(f"{least:,}")
-    assert all(number(size) >= least for _, size, _, _ in rows.evaluate_all(ROWS))
+    assert all(number(size) >= least for _, size, _, _ in rows.evaluate_all(TRADE_ROWS))
     page.get_by_test_id("tape-size-min").fill("1000000")
     expect(page.get_by_test_id("tape-empty")).to_have_text("None so large")
 
@@ -257,10 +225,78 @@ def test_a_held_tape_stands_still_and_says_how_much_has_come(serve: Serve, open_
     expect(rows.first).to_be_visible()
     page.get_by_test_id("tape-pause").click()
     expect(page.get_by_test_id("tape-resume")).to_be_visible()
-    before = rows.evaluate_all(ROWS)
+    before = rows.evaluate_all(TRADE_ROWS)
     wait_until(page, "/Held · [1-9]/.test(text('tape-resume'))")
-    assert rows.evaluate_all(ROWS) == before
+    assert rows.evaluate_all(TRADE_ROWS) == before
     page.get_by_test_id("tape-resume").click()
     expect(page.get_by_test_id("tape-resume")).to_be_hidden()
-    wait_for(page, "newer trades", lambda: rows.evaluate_all(ROWS)[0] != before[0])
+    wait_for(page, "newer trades", lambda: rows.evaluate_all(TRADE_ROWS)[0] != before[0])
     assert rows.count() <= 60, "rows are used again, not piled up"
+
+
+def test_the_focus_in_the_tape_holds_it(serve: Serve, open_page: OpenPage, tmp_path: Path) -> None:
+    # Trades that tell whose order took; each is an event of the book's.
+    trades = [
+        Mbo("T", "B", 11 * UNIT, 1, 1_000 + count, ts_event=T0 + count, ts_recv=T0 + count) for count in range(3000)
+    ]
+    path = tmp_path / "trades.dbn"
+    path.write_bytes(metadata(symbols={"XED": 1}) + stream([Mbo("A", "A", 11 * UNIT, 9, 5), *trades]))
+    server = serve("--source", f"file:{path}?rate=30")
+    server.wait_until_ready()
+    # Where the tape has room for the orders.
+    page = open_page(server.url, ViewportSize(width=3840, height=1200))
+    page.get_by_test_id("tape-aggregate").uncheck()
+    order = page.get_by_test_id("tape-row").locator("button:visible").first
+    expect(order).to_be_visible()
+    page.mouse.move(1, 1)
+    order.focus()
+    held = page.evaluate("document.activeElement.textContent")
+    wait_until(page, "/Held · [1-9]/.test(text('tape-resume'))")
+    assert page.evaluate("document.activeElement.textContent") == held, "the focus stays on its order"
+    page.keyboard.press("Enter")
+    expect(page.get_by_test_id("inspector-order")).to_contain_text(held)
+    assert page.evaluate("document.activeElement.textContent") == held
+    page.evaluate("document.activeElement.blur()")
+    expect(page.get_by_test_id("tape-resume")).to_be_hidden()
+
+
+def test_two_fingers_zoom(serve: Serve, open_page: OpenPage) -> None:
+    server = serve("--source", "synthetic:?instruments=1&rate=5000")
+    server.wait_until_ready()
+    page = open_page(server.url, has_touch=True)
+    wait_for_columns(page, 60)
+    view = page.get_by_test_id("heatmap-view")
+    view.scroll_into_view_if_needed()
+    box = view.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.5
+    session = page.context.new_cdp_session(page)
+
+    def pinch(dx: float, dy: float, begin: float, end: float) -> None:
+        """Two fingers beside or above each other, first so many pixels from the middle, then so many."""
+
+        def touch(kind: str, apart: float) -> None:
+            points = [{"x": x + sign * apart * dx, "y": y + sign * apart * dy, "id": sign + 1} for sign in (-1, 1)]
+            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        touch("touchStart", begin)
+        for share in (0.25, 0.5, 0.75, 1.0):
+            touch("touchMove", begin + (end - begin) * share)
+        session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    def seconds() -> str:
+        return page.get_by_test_id("heatmap-window").text_content() or ""
+
+    # Once a reader has chosen, the window no longer widens with what has been seen.
+    pinch(1, 0, 100, 40)
+    wait_for(page, "a window of the reader's", lambda: seconds() not in {"", "2 s", "3 s", "4 s", "6 s"})
+    wide = seconds()
+    pinch(1, 0, 100, 40)
+    wait_for(page, "more time", lambda: seconds() != wide)
+    pinch(1, 0, 40, 100)
+    wait_for(page, "less time again", lambda: seconds() == wide)
+    prices = {line.split(" · ")[0] for line, *_ in pointed(page, 0.4, 8)}
+    pinch(0, 1, 60, 20)
+    more = {line.split(" · ")[0] for line, *_ in pointed(page, 0.4, 8)}
+    assert more != prices, "fingers above each other zoom the prices"
+    assert seconds() == wide

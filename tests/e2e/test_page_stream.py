@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import time
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, WebSocketRoute
 
     from running import RunningServer
 
@@ -57,6 +58,41 @@ def test_the_ladder_is_that_of_rest_at_the_same_seq_while_the_market_moves(serve
         assert (said.bids, said.asks) == (expected(theirs["bids"]), expected(theirs["asks"]))
         assert (said.epoch, said.state) == (theirs["epoch"], theirs["state"])
         agreed.add(said.seq)
+
+
+def test_a_message_that_does_not_fit_is_said_and_never_shown(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot
+) -> None:
+    server = serve("--source", "synthetic:?instruments=1&rate=200")
+    server.wait_until_ready()
+    page = open_page("about:blank")
+    is_damaged = False
+
+    def pass_on(socket: WebSocketRoute) -> None:
+        upstream = socket.connect_to_server()
+
+        def down(data: str | bytes) -> None:
+            message = json.loads(data)
+            if is_damaged and "crc" in message:
+                message["crc"] ^= 1
+            socket.send(json.dumps(message))
+
+        upstream.on_message(down)
+
+    page.route_web_socket(re.compile("/v1/ws$"), pass_on)
+    page.goto(server.url)
+    checksum = page.get_by_test_id("checksum")
+    expect(checksum).to_have_text("matches")
+    wait_until(page, moved_on(shown(page).seq))
+    is_damaged = True
+    expect(checksum).to_have_text("differs")
+    held = shown(page)
+    screenshot(page, "checksum-differs")
+    wait_until(page, "Number(text('resyncs')) > 1")
+    assert (shown(page).seq, shown(page).bids) == (held.seq, held.bids), "the last book that was right stays"
+    is_damaged = False
+    expect(checksum).to_have_text("matches", timeout=WAIT_S * 1000)
+    wait_until(page, moved_on(held.seq))
 
 
 def test_a_socket_that_is_refused_has_books_polled_until_there_is_room(

@@ -1,0 +1,238 @@
+"""The past beyond the ladder: heatmap and tape in it, what was recorded before the page came, and what is missing."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from page_reading import TRADE_ROWS, WAIT_S, heatmap, number, pointed, wait_for, wait_until
+from playwright.sync_api import ViewportSize, expect
+
+from dbn_bytes import T0, Mbo, metadata, stream
+from histories import record
+from l3book._core import Log
+from l3book.times import parse_time_ns
+from recorded import ends_of, recorded_server, serve_recorded, simulated, wait_until_durable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+    from running import RunningServer
+
+    Serve = Callable[..., RunningServer]
+    OpenPage = Callable[..., Page]
+    Screenshot = Callable[[Page, str], None]
+
+pytestmark = pytest.mark.e2e
+
+RECORDS = 60_000
+LARGE = ViewportSize(width=1920, height=1080)
+NS_PER_S = 1_000_000_000
+# Shares of the heatmap's width: the newest column, and some of those before it.
+NEWEST = 0.76
+EARLIER = (0.2, 0.45, 0.7)
+RECORDED = re.compile(r"recorded (?:each second|every (\d+) s): as it was at the end")
+SIZE = re.compile(r"^([\d.]+) · (bid|ask) size ([\d,]+)$")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
+CENT = 10_000_000
+SLOW_S = 200
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return simulated(tmp_path_factory.mktemp("page-past") / "sim.dbn", RECORDS, seed=17, instruments=1)
+
+
+@pytest.fixture(scope="module")
+def recorded(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with recorded_server(file, tmp_path_factory.mktemp("page-past-history")) as server:
+        yield server
+
+
+@pytest.fixture
+def page(recorded: RunningServer, open_page: OpenPage) -> Page:
+    page = open_page(f"{recorded.url}/#SYN0", LARGE)
+    wait_until(page, "text('book-state') === 'live'")
+    expect(page.get_by_test_id("replay-slider")).to_be_visible()
+    return page
+
+
+def go(page: Page, at: object) -> None:
+    field = page.get_by_test_id("replay-field")
+    field.fill(str(at))
+    field.press("Enter")
+    expect(field).to_have_value("")
+    wait_until_paused(page)
+
+
+def wait_until_paused(page: Page) -> None:
+    expect(page.get_by_test_id("replay-state")).to_have_text("paused")
+    expect(page.get_by_test_id("replay-pane")).to_have_attribute("data-busy", "no")
+    wait_until(page, "/^[0-9,]+$/.test(text('seq'))")
+
+
+def venue_time(page: Page) -> int:
+    title = page.get_by_test_id("ts-event").get_attribute("title") or ""
+    return int(title.split("· ")[1].removesuffix(" ns"))
+
+
+def wait_for_best(page: Page, book: dict[str, Any]) -> None:
+    """Wait until the heatmap's newest column has the best prices of this book."""
+    wanted = {f"best bid {book['bids'][0][0]} · best ask {book['asks'][0][0]}"}
+    deadline_s = time.monotonic() + WAIT_S
+    while (said := {lines[-2] for lines in pointed(page, NEWEST, 40)}) != wanted:
+        assert time.monotonic() < deadline_s, (said, wanted)
+
+
+def test_heatmap_and_tape_go_to_the_past_and_play(
+    recorded: RunningServer, page: Page, file: Path, screenshot: Screenshot
+) -> None:
+    first, last = ends_of(file)
+    page.get_by_test_id("tape-aggregate").uncheck()
+    middle = (first + last) // 2
+    go(page, middle)
+
+    def assert_shows_then() -> None:
+        at = venue_time(page)
+        book = recorded.get("/v1/books/SYN0", params={"level": 2, "depth": 1, "at": at}).raise_for_status().json()
+        wait_for_best(page, book)
+
+    assert_shows_then()
+    page.get_by_test_id("replay-play").click()
+    expect(page.get_by_test_id("replay-state")).to_have_text("playing")
+    rows = page.get_by_test_id("tape-row")
+    wait_for(page, "some trades", lambda: rows.count() >= 5)
+    page.get_by_test_id("replay-play").click()
+    wait_until_paused(page)
+    assert_shows_then()
+
+    def theirs() -> list[tuple[str, int, str]]:
+        query = {"start": middle, "limit": 10_000}
+        told = recorded.get("/v1/books/SYN0/history/trades", params=query).raise_for_status().json()["trades"]
+        until = venue_time(page)
+        return [(each["price"], each["size"], each["side"]) for each in told if int(each["ts_event"]) <= until][::-1]
+
+    def ours() -> list[tuple[str, int, str]]:
+        return [(price, number(size), side) for price, size, side, _ in rows.evaluate_all(TRADE_ROWS)]
+
+    wait_for(page, "the trades until then", lambda: ours()[:5] == theirs()[:5])
+    compared = min(len(ours()), len(theirs()))
+    assert ours()[:compared] == theirs()[:compared]
+    screenshot(page, "past-playing")
+    page.keyboard.press("l")
+    expect(page.get_by_test_id("replay-state")).to_have_text("live")
+    live = recorded.get("/v1/books/SYN0", params={"level": 2, "depth": 1}).raise_for_status().json()
+    wait_for_best(page, live)
+
+
+def slow_market(start: int = T0, seconds: int = SLOW_S) -> list[Mbo]:
+    """Ten orders a second that come and go near a market of one tick's spread."""
+    chance = random.Random(5)
+    resting: list[tuple[int, str, int]] = []
+    records: list[Mbo] = []
+    for count in range(seconds * 10):
+        ts_event = start + count * NS_PER_S // 10
+        times = {"ts_event": ts_event, "ts_recv": ts_event + 1000, "sequence": count}
+        if len(resting) > 60 and chance.random() < 0.5:
+            order_id, side, price = resting.pop(chance.randrange(len(resting)))
+            records.append(Mbo("C", side, price, 100, order_id, **times))
+            continue
+        side = chance.choice("BA")
+        price = 50 * NS_PER_S + (-1 if side == "B" else 1) * chance.randint(1, 25) * CENT
+        resting.append((count + 1, side, price))
+        records.append(Mbo("A", side, price, chance.randint(1, 100), count + 1, **times))
+    # The tables are known to be whole by a last record at the best price.
+    records.append(Mbo("A", "B", 50 * NS_PER_S, 7, 10**6, ts_event=ts_event + 1, ts_recv=ts_event + 2))
+    return records
+
+
+def test_the_heatmap_begins_with_what_was_recorded(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot, tmp_path: Path
+) -> None:
+    path = tmp_path / "slow.dbn"
+    path.write_bytes(metadata(symbols={"SLO": 1}) + stream(slow_market()))
+    server = serve_recorded(serve, path, tmp_path / "history")
+    page = open_page(server.url, LARGE)
+
+    def wait_until_filled(least_s: int) -> None:
+        wait_for(page, "recorded columns", lambda: int(heatmap(page, "recorded") or 0) >= 20 * least_s)
+
+    wait_until_filled(SLOW_S - 10)
+    assert_says_what_the_tables_have(server, page, "recorded each second")
+    screenshot(page, "heatmap-recorded")
+    page.get_by_test_id("heatmap-view").focus()
+    for _ in range(8):
+        page.keyboard.press("-")
+    assert_says_what_the_tables_have(server, page, "recorded every 10 s")
+    screenshot(page, "heatmap-recorded-far")
+    # After a seek it is what was before that.
+    page.evaluate("document.activeElement.blur()")
+    go(page, T0 + 100 * NS_PER_S)
+    wait_until_filled(90)
+    page.get_by_test_id("heatmap-view").focus()
+    page.keyboard.press("0")
+    assert_says_what_the_tables_have(server, page, "recorded each second")
+    screenshot(page, "heatmap-recorded-past")
+
+
+def assert_says_what_the_tables_have(server: RunningServer, page: Page, mark: str) -> None:
+    """What is said under the pointer is what the rows say of the end of that second, or of the ten."""
+    sizes = 0
+    for share in EARLIER:
+        for lines in pointed(page, share, 12):
+            if (told := next(filter(None, map(RECORDED.fullmatch, lines)), None)) is None or mark not in told[0]:
+                continue
+            step = int(told[1] or 1)
+            (at,) = [int(parse_time_ns(line)) for line in lines if TIME.fullmatch(line)]
+            begin = at // NS_PER_S // step * step * NS_PER_S
+            query: dict[str, Any] = {"start": begin, "interval": f"{step}s", "limit": 1}
+            (row,) = server.get("/v1/books/SLO/history/bbo", params=query).raise_for_status().json()["bbo"]
+            assert f"best bid {row['bid_price']} · best ask {row['ask_price']}" in lines
+            if (size := SIZE.match(lines[0])) is None:
+                continue
+            query |= {"price": size[1], "side": {"bid": "B", "ask": "A"}[size[2]]}
+            (level,) = server.get("/v1/books/SLO/history/levels", params=query).raise_for_status().json()["levels"]
+            assert level["size"] == number(size[3]), (lines, level)
+            sizes += 1
+    assert sizes > 5
+
+
+def test_a_hole_in_the_recording_is_shown_and_gone_around(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot, tmp_path: Path
+) -> None:
+    record(tmp_path)
+    gone = Log(tmp_path).segments()[2]
+    for path in (tmp_path / "log").rglob(f"{gone['first_ordinal']:020d}*"):
+        path.unlink()
+    # A session that begins later leaves what was recorded before in force.
+    path = tmp_path / "later.dbn"
+    later = Log(tmp_path).segments()[-1]["ts_recv_max"] + 5 * NS_PER_S
+    path.write_bytes(metadata(symbols={"SLO": 1}) + stream(slow_market(later, 2)))
+    server = serve("--source", f"file:{path}", "--history", str(tmp_path))
+    server.wait_for_state("ended")
+    wait_until_durable(server)
+    (hole,) = server.get("/v1/history").raise_for_status().json()["holes"]
+    page = open_page(f"{server.url}/#SYN0", LARGE)
+    slider = page.get_by_test_id("replay-slider")
+    expect(slider).to_be_visible()
+    start, end = int(hole["start"]), int(hole["end"])
+    go(page, start + (end - start) // 4)
+    expect(page.get_by_test_id("replay-message")).to_have_text("Records are missing there: this is before them.")
+    assert start - NS_PER_S < venue_time(page) < start
+    box = slider.bounding_box()
+    assert box is not None
+    x = box["x"] + box["width"] * int(slider.get_attribute("aria-valuenow") or "") / 1000
+    said = set()
+    for dx in range(-4, 12):
+        page.mouse.move(x + dx, box["y"] + box["height"] * 0.35)
+        said.add(page.get_by_test_id("tip").inner_text())
+    wanted = f"{hole['records']} records are missing here: {hole['reason']}"
+    assert any(wanted in text for text in said), json.dumps(sorted(said))
+    screenshot(page, "replay-hole")
