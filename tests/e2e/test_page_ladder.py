@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from page_reading import QUEUE_WORDS_MAX, Shown, choose_levels, expected, number
 from playwright.sync_api import ViewportSize, expect
 
 from l3book.prices import parse_price, price_text
-from recorded import times_of, wait_until_durable
+from recorded import serve_recorded, simulated, times_of, wait_until_durable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,9 +37,21 @@ TOP = 20
 FOLLOWED_S = 60
 INSTANTS = 20
 STATIC_INSTANTS = 5
+STEPS = 300
 CENT = 10_000_000
 SIDES = ("bids", "asks")
 IS_LIVE = "text('book-state') === 'live'"
+
+FLOWS = """(rows) => rows.map((row) => {
+  const sum = (column) => {
+    const text = row.querySelector(`[data-col="${column}"]`).textContent;
+    return Number(text.replace('\\u2212', '-').replaceAll(',', '') || 0);
+  };
+  return {
+    price: row.querySelector('.price-text').textContent,
+    sold: sum('sold'), bought: sum('bought'), bidNet: sum('bid-net'), askNet: sum('ask-net'),
+  };
+})"""
 
 
 def book_of(server: RunningServer, key: str, depth: int, at: int | None = None) -> dict[str, Any]:
@@ -171,6 +184,51 @@ def test_the_wheel_and_the_keys_show_other_prices_in_the_same_rows(still: Runnin
     lowest = shown(page)
     assert lowest.bids[-1][0] == book["bids"][-1][0], "the last of the levels carried"
     assert rows.count() == count
+
+
+def test_what_was_traded_pulled_and_stacked_is_what_the_recording_says(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot, tmp_path: Path
+) -> None:
+    path = simulated(tmp_path / "sim.dbn", 20_000, seed=4, instruments=1, resting_max=300)
+    server = serve_recorded(serve, path, tmp_path / "history")
+    key = only_key(server)
+    times = times_of(path)
+    before = book_of(server, key, LEVELS_CARRIED, times[len(times) // 2])
+    page = open_page(server.url, ViewportSize(width=2560, height=1800))
+    expect(page.get_by_test_id("replay-field")).to_be_enabled()
+    go_to(page, times[len(times) // 2], before["ts_event"])
+    seq = shown(page).seq
+    page.keyboard.press("Escape")
+    for _ in range(STEPS):
+        page.keyboard.press("ArrowRight")
+    wait_until(page, f"text('seq').replaceAll(',', '') === '{seq + STEPS}'")
+    at = page.get_by_test_id("ts-event").get_attribute("title").split("· ")[1].removesuffix(" ns")  # type: ignore[union-attr]
+    after = book_of(server, key, LEVELS_CARRIED, int(at))
+    trades = server.get(
+        f"/v1/books/{key}/history/trades",
+        params={"start": int(before["ts_recv"]) + 1, "end": int(after["ts_recv"]) + 1, "limit": 10_000},
+    ).json()["trades"]
+    assert len(trades) > 2
+    traded = {side: Counter[str]() for side in "BA"}
+    for trade in trades:
+        traded[trade["side"]][trade["price"]] += trade["size"]
+    sizes = {name: [{level[0]: level[1] for level in book[name]} for book in (before, after)] for name in SIDES}
+    screenshot(page, "ladder-flow")
+    checked = 0
+    for row in page.get_by_test_id("ladder-row").evaluate_all(FLOWS):
+        price = row["price"]
+        assert row["bought"] == traded["B"][price], price
+        assert row["sold"] == traded["A"][price], price
+        for name, net, taken in (("bids", "bidNet", "A"), ("asks", "askNet", "B")):
+            was, now = (size.get(price, 0) for size in sizes[name])
+            assert row[net] == now - was + traded[taken][price], (name, price)
+            checked += row[net] != 0
+    assert checked > 5
+
+    page.get_by_test_id("flow-clear").click()
+    wait_until(
+        page, "[...document.querySelectorAll('.bought, .sold')].slice(2).every((cell) => cell.textContent === '')"
+    )
 
 
 def test_a_market_that_leaves_the_middle_is_followed(serve: Serve, open_page: OpenPage) -> None:

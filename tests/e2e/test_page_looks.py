@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,40 @@ def test_axe_finds_nothing_grave_in_any_state(
         page.get_by_test_id("sides-button").click()
         expect(page.locator("html")).to_have_attribute("data-sides", sides)
         faults[sides] = grave_faults(page)
+    assert not {state: found for state, found in faults.items() if found}
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_axe_finds_nothing_grave_where_more_is_opened(
+    still: RunningServer, open_page: OpenPage, screenshot: Screenshot, theme: str
+) -> None:
+    page = open_page(still.url, color_scheme=theme)
+    wait_until(page, IS_LIVE)
+    wait_for_panes(page)
+    book = still.get("/v1/books/SYN0", params={"level": 3, "depth": 1}).raise_for_status().json()
+    faults = {}
+
+    def look(state: str) -> None:
+        screenshot(page, f"open-{state}-{theme}")
+        faults[state] = grave_faults(page) + overflowing(page)
+
+    page.get_by_test_id("inspector-field").fill(book["bids"][0][3][0][0])
+    page.get_by_test_id("inspector-field").press("Enter")
+    expect(page.get_by_test_id("inspector-status")).to_have_text("resting")
+    look("inspector")
+    page.get_by_test_id("ladder-row").and_(page.locator('[data-best="yes"]')).first.locator(
+        '[data-col="price"]'
+    ).click()
+    expect(page.get_by_test_id("queue-list")).to_be_visible()
+    look("queue")
+    page.get_by_test_id("queue-close").click()
+    page.keyboard.press(",")
+    expect(page.get_by_test_id("settings")).to_be_visible()
+    look("settings")
+    page.keyboard.press("Escape")
+    page.keyboard.press("p")
+    expect(page.locator('[data-column="messagesPerS"] td').first).to_have_text(re.compile("[0-9]"))
+    look("performance")
     assert not {state: found for state, found in faults.items() if found}
 
 
