@@ -55,7 +55,7 @@ locals {
   cloud_config = {
     package_update  = true
     package_upgrade = true
-    packages        = ["docker.io", "docker-compose", "unattended-upgrades"]
+    packages        = ["docker.io", "docker-cli", "docker-compose", "unattended-upgrades"]
     ssh_pwauth      = false
     write_files = [
       for path, file in local.files : { path = path, content = base64gzip(file[0]), encoding = "gz+b64", permissions = file[1] }
