@@ -66,9 +66,5 @@ def credentials() -> dict[str, Any]:
     if signed:
         from nats.aio.client import RawCredentials
 
-        try:
-            import nkeys  # noqa: F401  # the client needs it to sign
-        except ImportError as error:
-            raise SourceError(f"{CREDENTIALS_VARIABLE}: {error}: expected it installed, by pip install nkeys") from None
         return {"user_credentials": RawCredentials(signed)}
     return {}
