@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from l3book._core import __version__
 from l3book.cli import (
+    backfill,
     bench,
     config,
     convert,
@@ -31,7 +32,21 @@ if TYPE_CHECKING:
 EXIT_INTERRUPTED = 128 + 2
 EXIT_BROKEN_PIPE = 128 + 13
 
-_VERBS = (serve, gateway, publish, reconstruct, convert, verify, history, simulate, keys, bench, doctor, config)
+_VERBS = (
+    serve,
+    gateway,
+    publish,
+    backfill,
+    reconstruct,
+    convert,
+    verify,
+    history,
+    simulate,
+    keys,
+    bench,
+    doctor,
+    config,
+)
 
 
 class OneLineParser(argparse.ArgumentParser):

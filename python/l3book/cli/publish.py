@@ -14,9 +14,8 @@ from l3book.jetstream.messages import SHARDS_MAX
 
 if TYPE_CHECKING:
     from l3book.jetstream.address import NatsAddress
+    from l3book.jetstream.feeding import Feeding
     from l3book.jetstream.publisher import Counts
-    from l3book.shutdown import Shutdown
-    from l3book.sources import AnySource
 
 BUDGET_S_MAX = 7 * 86_400
 
@@ -48,17 +47,41 @@ def run(arguments: argparse.Namespace) -> int:
     """Publish until the source ends or a signal comes; -> 0 if all that the source had is in the stream."""
     from l3book import telemetry
     from l3book.cli.opening import open_as_said
+    from l3book.jetstream.publishing import Publishing
     from l3book.shutdown import Shutdown
+    from l3book.sources.connection import ConnectionLost, Refused
 
     telemetry.setup("warning")
-    address = _address(arguments.to)
+    address = address_of(arguments.to)
     source = open_as_said(arguments.source, arguments.gateway)
     shutdown = Shutdown()
     shutdown.install()
-    return asyncio.run(_Publishing(address, source, arguments, shutdown).run())
+    publishing = Publishing(address, source, arguments.shards, arguments.reconnect_budget_s)
+    published = publishing.published
+
+    def begin(feeding: "Feeding") -> None:
+        shutdown.call(feeding.close)
+        if published.there:
+            print(f"{address}: goes on after record {published.there:,}", file=sys.stderr)
+
+    try:
+        with count_progress(address.stream, " records") as show:
+            asyncio.run(publishing.run(show, begin))
+    except (ConnectionLost, Refused) as error:
+        if published.counts.messages:
+            _say(address, published.counts)
+        raise CommandError(str(error), EXIT_ANSWER_IS_NO) from None
+    if published.is_there:
+        print(f"{address}: all {published.there:,} records are there already", file=sys.stderr)
+        return 0
+    _say(address, published.counts)
+    if published.error is not None:
+        raise CommandError(f"source {source.uri!r}: {published.error}", EXIT_ANSWER_IS_NO)
+    return 0
 
 
-def _address(uri: str) -> "NatsAddress":
+def address_of(uri: str) -> "NatsAddress":
+    """Read where to publish to; what is wrong with it ends the command."""
     from l3book.sources.nats import NatsConnector
     from l3book.sources.uri import SourceError, parse_uri
 
@@ -72,58 +95,11 @@ def _address(uri: str) -> "NatsAddress":
     raise CommandError(f"--to: {uri!r}: expected nats://HOST:PORT/STREAM")
 
 
-class _Publishing:
-    """One run of the verb."""
-
-    def __init__(
-        self, address: "NatsAddress", source: "AnySource", arguments: argparse.Namespace, shutdown: "Shutdown"
-    ) -> None:
-        self._address = address
-        self._source = source
-        self._shards: int = arguments.shards
-        self._budget_s: int = arguments.reconnect_budget_s
-        self._shutdown = shutdown
-
-    async def run(self) -> int:
-        from l3book.jetstream.feeding import Feeding, identity_of
-        from l3book.jetstream.publisher import Publisher
-        from l3book.jetstream.windows import Progress, Windows
-        from l3book.sources import is_connector
-        from l3book.sources.connection import ConnectionLost, Refused
-
-        publisher = Publisher(self._address, self._shards, self._budget_s)
-        feeding: Feeding | None = None
-        try:
-            standing = await publisher.begin()
-            identity = identity_of(self._source)
-            known = standing.progress
-            progress = known if known is not None and known.source == identity else Progress(identity)
-            if progress.ended_shard == self._shards - 1:
-                print(f"{self._address}: all {progress.end:,} records are there already", file=sys.stderr)
-                return 0
-            windows = Windows(self._address.stream, standing.shards, standing.sequence, standing.ts_event, progress)
-            options = FeedOptions(reconnect_budget_s=self._budget_s)
-            goes_on = known is not None and is_connector(self._source)
-            feeding = Feeding(self._source, windows, options, goes_on=goes_on)
-            self._shutdown.call(feeding.close)
-            if progress.first:
-                print(f"{self._address}: goes on after record {progress.first:,}", file=sys.stderr)
-            with count_progress(self._address.stream, " records") as publisher.on_records:
-                await publisher.run(feeding.batches())
-        except (ConnectionLost, Refused) as error:
-            if publisher.counts.messages:
-                self._say(publisher.counts)
-            raise CommandError(str(error), EXIT_ANSWER_IS_NO) from None
-        self._say(publisher.counts)
-        if feeding.error is not None:
-            raise CommandError(f"source {self._source.uri!r}: {feeding.error}", EXIT_ANSWER_IS_NO)
-        return 0
-
-    def _say(self, counts: "Counts") -> None:
-        losses = sum(counts.losses.values())
-        again = f"; {losses} connections lost, {counts.sent_again} messages sent again" if losses else ""
-        print(
-            f"{self._address}: {counts.records:,} records in {counts.messages:,} messages, "
-            f"{counts.bytes:,} bytes, all acknowledged{again}",
-            file=sys.stderr,
-        )
+def _say(address: "NatsAddress", counts: "Counts") -> None:
+    losses = sum(counts.losses.values())
+    again = f"; {losses} connections lost, {counts.sent_again} messages sent again" if losses else ""
+    print(
+        f"{address}: {counts.records:,} records in {counts.messages:,} messages, {counts.bytes:,} bytes, "
+        f"all acknowledged{again}",
+        file=sys.stderr,
+    )

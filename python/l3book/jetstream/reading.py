@@ -83,8 +83,8 @@ class Reading:
         return reading
 
     def bytes_waiting(self) -> int:
-        """Bytes that have come and were not taken yet."""
-        return 0 if self._subscription is None else self._subscription.pending_bytes
+        """Say none: what comes was asked for, and what was not waits in the stream; `lag_ns` tells of that."""
+        return 0
 
     def ask_snapshot(self, instrument_ids: Sequence[int]) -> bool:  # noqa: ARG002  # as the interface has it
         """Say no: a stream answers nobody."""

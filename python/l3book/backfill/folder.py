@@ -1,0 +1,108 @@
+"""A file into a history folder of its own, as a server records it that serves the file: log, checkpoints, tables.
+
+It is made beside its place and moved there when all of it is durable, so a folder that is there is whole.
+"""
+
+import json
+import shutil
+from hashlib import blake2b
+from pathlib import Path
+
+from l3book._core import DecodeError, FileReader, HistoryError, Market, Recorder
+from l3book.backfill.task import Progress, Result, Task
+from l3book.history.folder import identity_of
+from l3book.history.indexing import Indexing
+from l3book.history.uri import store_of
+from l3book.sources.pacing import CHUNK_RECORDS_MAX
+
+MARKER = "backfill.json"
+PARTIAL = ".partial"
+STORE = "sqlite:"
+ROOM_WAIT_S = 60.0
+"""The recorder gets so long to make room; a disk that fails is said before that."""
+CLOSE_TIMEOUT_S = 600.0
+INDEXING_TIMEOUT_S = 86_400.0
+IDENTITY_BYTES = 1024 * 1024
+
+
+def record(task: Task, progress: Progress) -> Result:
+    """Record a file, unless that is done already. Everything that can go wrong with the file is in the result."""
+    folder = Path(task.to)
+    try:
+        identity = _identity(task.file)
+        if folder.exists():
+            return _found(task, folder, identity)
+        partial = folder.with_name(folder.name + PARTIAL)
+        if partial.exists():
+            shutil.rmtree(partial)
+        try:
+            records = _record(task.file, partial, progress)
+            (partial / MARKER).write_text(json.dumps({**identity, "records": records}) + "\n", encoding="utf-8")
+            partial.rename(folder)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+    except (DecodeError, HistoryError) as error:
+        return Result(task, "failed", error=str(error))
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename and Path(error.filename) != task.file else ""
+        return Result(task, "failed", error=f"{where}{error.strerror or error}")
+    return Result(task, "done", records)
+
+
+def _found(task: Task, folder: Path, identity: dict[str, str | int]) -> Result:
+    try:
+        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        is_same = {name: marker[name] for name in identity} == identity
+        records = int(marker["records"])
+    except (OSError, ValueError, KeyError, TypeError):
+        is_same, records = False, 0
+    if is_same:
+        return Result(task, "there", records)
+    return Result(task, "failed", error=f"{folder} is there already, and not of this file: expected no such folder")
+
+
+def _identity(file: Path) -> dict[str, str | int]:
+    """Tell a file from another of the same name: by its size and its beginning."""
+    with file.open("rb") as stream:
+        digest = blake2b(stream.read(IDENTITY_BYTES), digest_size=16).hexdigest()
+    return {"bytes": file.stat().st_size, "first_mebibyte": digest}
+
+
+def _record(file: Path, folder: Path, progress: Progress) -> int:
+    market = Market()
+    recorder = Recorder(folder)
+    recorder.begin(market, identity_of(f"file:{file.absolute()}", ""))
+    try:
+        _feed(file, market, recorder, progress)
+    finally:
+        # Also of a file that failed: it would go on writing to a folder that is about to be removed.
+        is_written = recorder.close(CLOSE_TIMEOUT_S)
+    if not is_written:
+        raise HistoryError(f"{folder}: not written within {CLOSE_TIMEOUT_S:g} s: {recorder.stats()['error']}")
+    _check(recorder)
+    indexing = Indexing(folder, store_of(STORE, folder))
+    indexing.start()
+    is_whole = indexing.stop(INDEXING_TIMEOUT_S)
+    stats = indexing.stats()
+    if not is_whole or stats["error"] is not None or stats["lag_s"] > 0:
+        raise HistoryError(f"{folder}: its tables are not whole: {stats['error'] or 'they were not made in time'}")
+    return int(market.stats()["records"])
+
+
+def _feed(file: Path, market: Market, recorder: Recorder, progress: Progress) -> None:
+    reader, told = FileReader(file), 0
+    while chunk := reader.read(CHUNK_RECORDS_MAX):
+        market.feed(chunk)
+        while not recorder.wait_room(ROOM_WAIT_S):
+            _check(recorder)
+        progress(reader.offset - told)
+        told = reader.offset
+    market.finish()
+
+
+def _check(recorder: Recorder) -> None:
+    """See that a file waits for its disk: one that fails or leaves holes makes no history."""
+    stats = recorder.stats()
+    if stats["state"] == "failing" or stats["holes"]:
+        raise HistoryError(f"not recorded: {stats['error'] or 'the log has holes'}")

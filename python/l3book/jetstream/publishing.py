@@ -1,0 +1,62 @@
+"""One source into one stream, from where the stream stands to the source's end."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from l3book.feed.options import FeedOptions
+from l3book.jetstream.feeding import Feeding, identity_of
+from l3book.jetstream.publisher import Counts, Publisher
+from l3book.jetstream.windows import Progress, Windows
+from l3book.sources import AnySource, is_connector
+
+if TYPE_CHECKING:
+    from l3book.jetstream.address import NatsAddress
+
+
+@dataclass(slots=True)
+class Published:
+    """What became of it so far."""
+
+    counts: Counts
+    there: int = 0
+    """Records of the source, of whatever type, that the stream had before."""
+    is_there: bool = False
+    """Whether it had all of them, and the end."""
+    error: str | None = None
+    """What was wrong with the source; what was good of it is published."""
+
+
+class Publishing:
+    """Publishes a source. Used once, on one event loop."""
+
+    def __init__(self, address: "NatsAddress", source: AnySource, shards: int = 1, budget_s: float = 300.0) -> None:
+        self._address = address
+        self._source = source
+        self._shards = shards
+        self._budget_s = budget_s
+        self._publisher = Publisher(address, shards, budget_s)
+        self.published = Published(self._publisher.counts)
+
+    async def run(
+        self,
+        on_records: Callable[[int], object],
+        on_begin: Callable[[Feeding], object] = lambda _: None,
+    ) -> Published:
+        """Publish until the source ends or `Feeding.close` is called. Raises ConnectionLost or Refused."""
+        standing = await self._publisher.begin()
+        identity, known = identity_of(self._source), standing.progress
+        progress = known if known is not None and known.source == identity else Progress(identity)
+        self.published.there = progress.first
+        if progress.ended_shard == self._shards - 1:
+            self.published.is_there = True
+            return self.published
+        windows = Windows(self._address.stream, standing.shards, standing.sequence, standing.ts_event, progress)
+        options = FeedOptions(reconnect_budget_s=self._budget_s)
+        goes_on = known is not None and is_connector(self._source)
+        feeding = Feeding(self._source, windows, options, goes_on=goes_on)
+        on_begin(feeding)
+        self._publisher.on_records = on_records
+        await self._publisher.run(feeding.batches())
+        self.published.error = feeding.error
+        return self.published

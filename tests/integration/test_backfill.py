@@ -1,0 +1,134 @@
+"""Many files at once: each into a history of its own, or a stream; what fails is named, what is there is left."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dbn_bytes import split
+from history_log import recorded
+from l3book import Market
+from l3book._core import Compressor, Log, Past, Simulator
+from l3book.backfill import pool
+from l3book.backfill.task import Progress, Result, Task
+from running import error_line, run
+from running_nats import RunningNats
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RECORDS = 5000
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Three good ones, one of them compressed."""
+    folder, made = tmp_path_factory.mktemp("days"), []
+    for seed in range(3):
+        simulator = Simulator(seed=seed, instruments=2, resting_max=64)
+        data = simulator.header() + simulator.read_last(RECORDS)
+        path = folder / (f"day-{seed}.dbn.zst" if seed == 2 else f"day-{seed}.dbn")
+        if seed == 2:
+            compressor = Compressor()
+            data = compressor.write(data) + compressor.finish()
+        path.write_bytes(data)
+        made.append(path)
+    return made
+
+
+def hash_of(path: Path) -> str:
+    market = Market()
+    market.feed_file(path)
+    return market.state_hash()
+
+
+def backfill(*arguments: object) -> tuple[int, str]:
+    completed = run("backfill", *arguments)
+    text = completed.stderr.decode()
+    assert "Traceback" not in text, text
+    return completed.returncode, text
+
+
+def test_each_file_is_recorded_as_a_server_records_it(files: list[Path], tmp_path: Path) -> None:
+    into = tmp_path / "histories"
+    code, text = backfill(*files, "--to", into, "--workers", "2")
+    assert (code, text) == (0, f"3 files: 3 done, 0 were there already, 0 failed; {3 * RECORDS:,} records\n")
+    for path in files:
+        folder = into / path.name.removesuffix(".zst").removesuffix(".dbn")
+        assert Log(folder).restore().state_hash() == hash_of(path)
+        assert len(recorded(folder)) == RECORDS * 56
+        assert json.loads((folder / "backfill.json").read_text())["records"] == RECORDS
+        assert Log(folder).sessions()[0]["uri"] == f"file:{path}"
+        assert Past(folder).range()
+    assert json.loads(run("history", "info", into / "day-0", "--json").stdout)["tables"] is not None
+    assert run("history", "verify", into / "day-0").returncode == 0
+    assert recorded(into / "day-0") == split(files[0].read_bytes())[1]
+    again = backfill(*files, "--to", into)
+    assert again == (0, f"3 files: 0 done, 3 were there already, 0 failed; {3 * RECORDS:,} records\n")
+    assert not list(into.glob("*.partial"))
+
+
+def test_one_file_that_fails_is_named_and_does_not_lose_the_others(files: list[Path], tmp_path: Path) -> None:
+    cut = tmp_path / "cut.dbn"
+    cut.write_bytes(files[0].read_bytes()[:-30])
+    into = tmp_path / "histories"
+    (into / "cut.partial").mkdir(parents=True)
+    code, text = backfill(files[0], cut, files[1], "--to", into)
+    assert code == 1
+    lines = text.splitlines()
+    assert lines[-1] == f"3 files: 2 done, 0 were there already, 1 failed; {2 * RECORDS:,} records"
+    assert [line for line in lines if line.startswith(f"l3book: {cut}: ")] == lines[:-1]
+    assert "the stream ends inside record 4999: 26 of 56 bytes" in lines[0]
+    assert sorted(path.name for path in into.iterdir()) == ["day-0", "day-1"]
+    cut.write_bytes(files[0].read_bytes())
+    assert backfill(files[0], cut, files[1], "--to", into)[1].startswith("3 files: 1 done, 2 were there already")
+    cut.write_bytes(files[1].read_bytes())
+    code, text = backfill(cut, "--to", into)
+    assert code == 1
+    assert "is there already, and not of this file" in text
+
+
+def test_two_files_of_one_name_are_refused(files: list[Path], tmp_path: Path) -> None:
+    other = tmp_path / "day-0.dbn"
+    other.write_bytes(files[1].read_bytes())
+    completed = run("backfill", files[0], other, "--to", tmp_path / "x")
+    assert completed.returncode == 2
+    assert "both would go to" in error_line(completed)
+
+
+def dies_of_it(task: Task, progress: Progress) -> Result:
+    import os
+    import signal
+
+    progress(1)
+    if task.file.name == "3":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Result(task, "done", 1)
+
+
+def test_a_worker_that_is_killed_costs_its_own_file_only(tmp_path: Path) -> None:
+    tasks = [Task(tmp_path / str(number), str(number), 1) for number in range(8)]
+    results = list(pool.run(tasks, dies_of_it, 3, lambda _: None))
+    assert sorted(result.task.to for result in results) == [str(number) for number in range(8)]
+    assert [result.task.to for result in results if result.outcome == "failed"] == ["3"]
+
+
+@pytest.fixture
+def nats() -> Iterator[RunningNats]:
+    server = RunningNats()
+    yield server
+    server.close()
+
+
+def test_each_file_is_a_stream_of_its_own(files: list[Path], nats: RunningNats) -> None:
+    code, text = backfill(*files, "--to", nats.uri("DAYS"), "--workers", "2")
+    assert (code, text) == (0, f"3 files: 3 done, 0 were there already, 0 failed; {3 * RECORDS:,} records\n")
+    assert backfill(*files, "--to", nats.uri("DAYS"))[1].startswith("3 files: 0 done, 3 were there already")
+
+    async def names(jetstream: Any) -> list[str]:
+        return sorted(info.config.name for info in await jetstream.streams_info())
+
+    assert nats.ask(names) == ["DAYS-day-0", "DAYS-day-1", "DAYS-day-2"]
