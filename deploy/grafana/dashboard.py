@@ -47,6 +47,26 @@ ROWS: list[tuple[str, list[tuple[str, str, list[tuple[str, str]]]]]] = [
             ("Books by state", "short", [(f"sum by (state) (l3book_books{HERE})", "{{state}}")]),
             ("Resting orders", "short", [(f"l3book_resting_orders{HERE}", "{{instance}}")]),
             (
+                "Reconnections and overloads",
+                "ops",
+                [_rate("l3book_source_reconnects_total"), _rate("l3book_source_overloads_total")],
+            ),
+            (
+                "Not applied",
+                "ops",
+                [
+                    _rate("l3book_feed_dropped_records_total", "reason"),
+                    _rate("l3book_rejected_records_total", "reason"),
+                ],
+            ),
+            (
+                "Odd records",
+                "ops",
+                [_rate("l3book_odd_records_total", "kind"), _rate("l3book_feed_odd_messages_total", "kind")],
+            ),
+            ("State of the source", "short", [(f"max by (state) (l3book_source_state{HERE}) == 1", "{{state}}")]),
+            ("Waiting to be read", "bytes", [(f"l3book_source_waiting_bytes{HERE}", "{{instance}}")]),
+            (
                 "Losses and doubts",
                 "short",
                 [
@@ -92,6 +112,9 @@ ROWS: list[tuple[str, list[tuple[str, str, list[tuple[str, str]]]]]] = [
             ("Publishing one group", "s", _quantiles("l3book_publish_duration_seconds")),
             ("Event loop lag", "s", _quantiles("l3book_event_loop_lag_seconds")),
             ("Refused at the door", "ops", [_rate("l3book_refusals_total", "reason")]),
+            ("Connections", "short", [(f"l3book_connections{HERE}", "{{instance}}")]),
+            ("What became of connections", "ops", [_rate("l3book_connection_outcomes_total", "outcome")]),
+            ("Polls left out", "ops", [_rate("l3book_websocket_late_ticks_total")]),
         ],
     ),
     (
@@ -110,6 +133,17 @@ ROWS: list[tuple[str, list[tuple[str, str, list[tuple[str, str]]]]]] = [
             ("Records missing in the log", "short", [(f"l3book_history_lost_records_total{HERE}", "{{instance}}")]),
             ("Tables behind the log", "s", [(f"l3book_history_indexing_lag_seconds{HERE}", "{{instance}}")]),
             ("Rows", "ops", [_rate("l3book_history_rows_total")]),
+            ("State of the recording", "short", [(f"max by (state) (l3book_history_state{HERE}) == 1", "{{state}}")]),
+            (
+                "State of the tables",
+                "short",
+                [(f"max by (state) (l3book_history_indexing_state{HERE}) == 1", "{{state}}")],
+            ),
+            (
+                "Errors of disk and store",
+                "ops",
+                [_rate("l3book_history_write_errors_total"), _rate("l3book_history_indexing_errors_total")],
+            ),
         ],
     ),
     (
@@ -118,6 +152,9 @@ ROWS: list[tuple[str, list[tuple[str, str, list[tuple[str, str]]]]]] = [
             ("Processor", "percentunit", [_rate("process_cpu_seconds_total")]),
             ("Memory", "bytes", [(f"process_resident_memory_bytes{HERE}", "{{instance}}")]),
             ("Open files", "short", [(f"process_open_fds{HERE}", "{{instance}}")]),
+            ("Log lines", "ops", [_rate("l3book_log_lines_total", "level")]),
+            ("Log lines held back", "ops", [_rate("l3book_log_held_back_lines_total")]),
+            ("Spans", "ops", [_rate("l3book_trace_spans_total", "outcome")]),
         ],
     ),
 ]

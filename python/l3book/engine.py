@@ -1,13 +1,15 @@
 """The engine: the only writer of the Market, one thread that feeds it what the source brings."""
 
-import logging
 import time
+from functools import partial
 from threading import Thread
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from l3book import tracing
 from l3book._core import DecodeError, Market
 from l3book.durations import Durations
 from l3book.feed.options import FeedOptions
+from l3book.logs import Logger
 from l3book.sources import AnySource, Connector, Source, is_connector
 from l3book.sources.connection import ConnectionLost, Refused
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 SourceState: TypeAlias = Literal["starting", "connecting", "running", "reconnecting", "ended", "failed"]
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 
 class Engine:
@@ -94,14 +96,15 @@ class Engine:
                 return
         except (DecodeError, OSError, ConnectionLost, Refused) as error:
             self._fail(str(error))
-            log.error("source %s failed: %s", self.uri, error)  # noqa: TRY400  # the text is the whole story
+            # The text is the whole story.
+            log.error("source {source} failed: {error}", source=self.uri, error=error)  # noqa: TRY400
         # A panic in Rust arrives as a BaseException, and must not leave "running" behind.
         except BaseException as error:
             self._fail(f"internal error: {type(error).__name__}: {error}")
-            log.exception("source %s failed", self.uri)
+            log.exception("source {source} failed", source=self.uri)
         else:
             self.state = "ended"
-            log.info("source %s ended after %d messages", self.uri, self.messages)
+            log.info("source {source} ended after {messages} messages", source=self.uri, messages=self.messages)
 
     def _read(self, source: Source) -> None:
         for chunk in source:
@@ -116,7 +119,10 @@ class Engine:
         # Before it is fed: of a damaged chunk, what is good is applied.
         self.bytes += len(chunk)
         received_ns = time.monotonic_ns()
-        self._market.feed(chunk)
+        if tracing.active is not None and tracing.active.feed.is_due():
+            tracing.active.feed.apply(self.uri, len(chunk), partial(self._market.feed, chunk), lambda: self.messages)
+        else:
+            self._market.feed(chunk)
         self.applied.add(time.monotonic_ns() - received_ns)
         if self._recording is not None:
             self._recording.wait_room(self._is_stopping)

@@ -1,6 +1,5 @@
 """The hub: what the API may see of the market."""
 
-import logging
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from l3book.buckets import Buckets
 from l3book.engine import Engine
 from l3book.etags import etag_of_json, etag_of_msgpack
 from l3book.history.recording import OFF, AnyRecording
+from l3book.logs import Logger
 from l3book.loop_lag import LoopLag
 from l3book.streams.fanout import Fanout
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from l3book._core import Instrument
     from l3book.history.past import History
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 NS_PER_MS = 1_000_000
 SAMPLE_INTERVAL_S = 1.0
@@ -67,7 +67,7 @@ class Hub:
         """A live source further behind makes the server not ready; 0: never."""
         self.recording = recording
         """What becomes of the records once they are applied."""
-        self.streams = Fanout(market)
+        self.streams = Fanout(market, is_live=True)
         """Books as they change; for the event loop."""
         self._is_shutting_down = False
         self._stopping = Event()

@@ -1,14 +1,14 @@
 """SIGHUP: a running server reads its settings again and takes over what it can."""
 
 import asyncio
-import logging
 import signal
 from collections.abc import Callable
 from types import FrameType
 
 from l3book.config import RELOADABLE, SETTING_NAMES, InForce, Loaded, Settings
+from l3book.logs import Logger
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 
 class Reloading:
@@ -41,19 +41,25 @@ class Reloading:
             loaded = await asyncio.to_thread(self._load_again)
         # Whatever is wrong with them, a server that runs goes on.
         except Exception as error:  # noqa: BLE001
-            log.error("not reloaded, the old settings stay: %s", error)  # noqa: TRY400  # the text is the whole story
+            log.error("not reloaded, the old settings stay: {error}", error=error)  # noqa: TRY400  # the text is the whole story
             return
         old, new = self.in_force.settings, loaded.settings
         changed = [name for name in SETTING_NAMES if getattr(old, name) != getattr(new, name)]
         taken = {name: getattr(new, name) for name in changed if name in RELOADABLE}
         self.in_force.settings = old.model_copy(update=taken)
-        log.info("reloaded: %s", "settings as before" if not changed else f"{len(taken)} of {len(changed)} changes")
+        what = "settings as before" if not changed else f"{len(taken)} of {len(changed)} changes"
+        log.info("reloaded: {what}", what=what, taken=len(taken), changed=len(changed))
         for name in changed:
-            step = f"{name} from {getattr(old, name)} to {getattr(new, name)} ({loaded.origins[name]})"
+            facts = {
+                "setting": name,
+                "old": getattr(old, name),
+                "new": getattr(new, name),
+                "origin": loaded.origins[name],
+            }
             if name in taken:
-                log.info("now in force: %s", step)
+                log.info("now in force: {setting} from {old} to {new} ({origin})", **facts)
             else:
-                log.warning("needs a restart: %s", step)
+                log.warning("needs a restart: {setting} from {old} to {new} ({origin})", **facts)
         for follower in self._followers:
             try:
                 follower(self.in_force.settings)

@@ -9,6 +9,7 @@ import contextlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
 WORKERS = max(1, (os.cpu_count() or 1) // 2)
@@ -46,7 +47,8 @@ _pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="l3book-worker")
 
 async def in_worker(work: Callable[..., Result], *arguments: object) -> Result:
     """Do it in one of the threads, in turn; -> what it returns. Raises what it raises."""
-    return await asyncio.get_running_loop().run_in_executor(_pool, work, *arguments)
+    # With its context: what is logged in the thread names the request that it is done for.
+    return await asyncio.get_running_loop().run_in_executor(_pool, copy_context().run, work, *arguments)
 
 
 class Pool:
@@ -66,7 +68,7 @@ class Pool:
                 f"{self._name}: {self._pending} are under way or wait: expected at most {self._pending_max}"
             )
         self._pending += 1
-        future = self._threads.submit(work, *arguments)
+        future = self._threads.submit(copy_context().run, work, *arguments)
         # By the work and not by who waits for it: whoever gives up waiting does not end it.
         loop = asyncio.get_running_loop()
         future.add_done_callback(lambda _: _call(loop, self._done))

@@ -75,7 +75,8 @@ def test_a_failure_is_a_problem_with_ids_and_logged_once(
     assert "ZeroDivisionError" not in str(body)
     (entry,) = caplog.records
     assert entry.getMessage() == f"GET {path.partition('?')[0]} failed (trace_id {TRACE}, request_id mine)"
-    assert (entry.__dict__["trace_id"], entry.__dict__["request_id"]) == (TRACE, "mine")
+    facts = entry.__dict__["facts"]
+    assert (facts["trace_id"], facts["request_id"]) == (TRACE, "mine")
     assert entry.exc_info
     assert entry.exc_info[0] is ZeroDivisionError
     assert client.get("/livez").status_code == 200

@@ -334,4 +334,4 @@ def test_logs_are_json_lines_when_nobody_watches(serve: Callable[..., RunningSer
     server.wait_for_state("ended")
     server.kill()
     entries = [json.loads(line) for line in server.lines if not line.startswith("l3book")]
-    assert any("ended after 1 messages" in entry["message"] for entry in entries)
+    assert any("ended after 1 messages" in entry["event"] for entry in entries)

@@ -16,8 +16,8 @@ from running import RunningServer
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "prometheus"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
-# Of a live feed only.
-LIVE = re.compile(r"l3book_(feed_(?!duration)|source_(?!state))")
+# Of a live feed, or with traces, only.
+LIVE = re.compile(r"l3book_(feed_(?!duration)|source_(?!state)|trace_)")
 
 
 @pytest.fixture(scope="module")

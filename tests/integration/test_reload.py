@@ -226,9 +226,9 @@ def test_nothing_is_handed_on_that_could_not_be_loaded() -> None:
 
 
 def test_every_reloadable_setting_reaches_the_followers() -> None:
-    other = {
-        name: "error" if name == "log_level" else getattr(with_values().settings, name) + 1000 for name in RELOADABLE
-    }
+    others = {"log_level": "error", "access_log": True}
+    before = with_values().settings
+    other = {name: others[name] if name in others else getattr(before, name) + 1000 for name in RELOADABLE}
     reloading, _ = reloaded(with_values(), with_values(**other))
     assert {name: getattr(reloading.in_force.settings, name) for name in RELOADABLE} == other
 

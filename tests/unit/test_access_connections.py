@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from l3book.access.connections import Connections
 from l3book.config import Settings
 from l3book.open_files import RESERVED, make_room
-from l3book.repeats import INTERVAL_S, Repeats
+from l3book.repeats import INTERVAL_S, WORDINGS_MAX, Repeats
 
 PER_ADDRESS_MAX = 3
 IN_ALL_MAX = 5
@@ -122,3 +122,23 @@ def test_lines_of_libraries_pass_once_a_minute_and_say_how_many_did_not() -> Non
     now_s = INTERVAL_S
     assert passes("uvicorn.error", "no HTTP from %s", "d%") == "no HTTP from d% (2 more like it before)"
     assert passes("uvicorn.error", "no HTTP from %s", "e") is None
+
+
+def test_what_was_held_back_is_said_when_its_minute_is_over_and_when_there_are_too_many_wordings() -> None:
+    now_s = 0.0
+    repeats = Repeats(lambda: now_s)
+
+    def send(text: str) -> bool:
+        return repeats.filter(logging.LogRecord("uvicorn.error", logging.WARNING, "", 0, text, (), None))
+
+    assert [send("a"), send("a"), send("a"), send("b")] == [True, False, False, True]
+    now_s = INTERVAL_S - 1
+    assert repeats.take_due() == []
+    now_s = INTERVAL_S
+    assert [record.getMessage() for record in repeats.take_due()] == ["a (2 like it, said once)"]
+    assert repeats.take_due() == []
+    assert [send("c"), send("c")] == [True, False]
+    for number in range(WORDINGS_MAX):
+        assert send(f"wording {number}")
+    assert [record.getMessage() for record in repeats.take_due()] == ["c (1 like it, said once)"]
+    assert repeats.held_back == 3

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from typing import Any, cast
 
+from l3book.logs import CAUSE
 from l3book.streams.counters import Counters
 from l3book.streams.ticker import SLICE_GROUPS, Ticker
 
@@ -47,6 +48,26 @@ def polls_of(groups: int) -> list[tuple[float, Polled]]:
 
     asyncio.run(run())
     return polls
+
+
+def test_whoever_came_first_is_not_taken_for_the_cause_of_what_is_done_for_all() -> None:
+    causes: list[object] = []
+
+    class Asking(Polled):
+        def poll(self) -> None:
+            causes.append(CAUSE.get())
+            super().poll()
+
+    async def run() -> None:
+        CAUSE.set({"l3book.request_id": "first"})
+        ticker, enough = Ticker(INTERVAL_MS, Counters()), asyncio.Semaphore(0)
+        group = cast("Any", Asking([], enough))
+        ticker.add(group)
+        await enough.acquire()
+        ticker.remove(group)
+
+    asyncio.run(run())
+    assert causes == [None]
 
 
 def test_every_group_is_polled_once_a_round() -> None:

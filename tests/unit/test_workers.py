@@ -12,6 +12,7 @@ from starlette.requests import Request
 from l3book.api.request_counts import RequestCounts
 from l3book.api.rest import Rest
 from l3book.config import Settings
+from l3book.logs import CAUSE
 from l3book.streams.counters import Counters
 from l3book.streams.group import Group, GroupKey
 from l3book.workers import WORKERS, BusyError, Pool, in_worker
@@ -30,6 +31,22 @@ def test_they_are_few_however_much_there_is_to_do() -> None:
     names = asyncio.run(all_at_once())
     assert 1 <= len(set(names)) <= WORKERS
     assert all(name.startswith("l3book-worker") for name in names)
+
+
+def test_the_work_knows_which_request_it_is_done_for() -> None:
+    async def asked(cause: dict[str, str]) -> list[object]:
+        CAUSE.set(cause)
+        pool = Pool("causes", 1, 8)
+        try:
+            return [await in_worker(CAUSE.get), await pool.run(CAUSE.get)]
+        finally:
+            pool.close()
+
+    async def both() -> list[list[object]]:
+        # Each in a context of its own, as requests are.
+        return await asyncio.gather(asked({"l3book.request_id": "a"}), asked({"l3book.request_id": "b"}))
+
+    assert asyncio.run(both()) == [[{"l3book.request_id": name}] * 2 for name in "ab"]
 
 
 def test_what_it_raises_is_raised() -> None:

@@ -1,7 +1,6 @@
 """What stands at the door of a server: keys, tickets, limits and kept answers, and the loop that keeps them true."""
 
 import asyncio
-import logging
 import sqlite3
 import time
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ from l3book.access.limits import Limits
 from l3book.access.state_file import StateFile, connect_in_memory
 from l3book.access.tickets import Tickets
 from l3book.config import Settings
+from l3book.logs import Logger
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 POLL_INTERVAL_S = 0.2
 """A key that is revoked takes its open sockets with it within this time."""
@@ -79,7 +79,7 @@ class Guard:
             except Exception:
                 # Whatever it was, keys that are revoked later must still be noticed.
                 if not is_failing:
-                    log.exception("%s: changes of keys are not noticed now", self._state.path)
+                    log.exception("{path}: changes of keys are not noticed now", path=self._state.path)
                 is_failing = True
             if time.monotonic() >= due_s:
                 due_s = time.monotonic() + USED_INTERVAL_S
@@ -91,4 +91,4 @@ class Guard:
         try:
             note_used(self._state, used_s)
         except sqlite3.Error as error:
-            log.warning("when keys were last used could not be written down: %s", error)
+            log.warning("when keys were last used could not be written down: {error}", error=error)

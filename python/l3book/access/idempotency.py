@@ -1,7 +1,6 @@
 """Idempotency-Key: a POST that is sent again with its key is answered again, and done once."""
 
 import hashlib
-import logging
 import re
 
 from starlette.requests import Request as HTTPRequest
@@ -12,8 +11,9 @@ from l3book.access.bodies import replayed
 from l3book.access.guard import Guard
 from l3book.access.middleware import IDENTITY, refuse
 from l3book.api.problems import Problem
+from l3book.logs import Logger
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 KEY_LENGTH_MAX = 255
 RETRY_AFTER_S = 1
@@ -94,7 +94,8 @@ class Doing:
         self._is_holding = False
         status: int = self._held[0]["status"]
         if len(body) > ANSWER_BYTES_MAX:
-            log.warning("the answer to POST %s is too large to be kept: it can be done twice", self._request.path)
+            text = "the answer to POST {path} is too large to be kept: it can be done twice"
+            log.warning(text, path=self._request.path)
         elif status < 500 and status not in _PASSING_STATUSES:
             # Whether that works or not, it has been done: it must not be done anew at once.
             self._is_settled = True

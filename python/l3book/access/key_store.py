@@ -2,7 +2,6 @@
 
 import contextlib
 import hmac
-import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,8 +12,9 @@ from typing import Any
 from l3book.access.keys import Key, digest_of, key_id_of, make_key
 from l3book.access.scopes import SCOPES, Scope, with_included
 from l3book.access.state_file import FILE_NAME, SCHEMA_VERSION, StateError, StateFile
+from l3book.logs import Logger
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 # Compared with where an id is unknown, so that it takes as long as where it is known.
 _NOBODY = Key("", "", frozenset(), bytes(32), None, None)
@@ -122,7 +122,7 @@ class KeyStore:
         try:
             connection = StateFile(self._state.path.parent).connect()
         except StateError as error:
-            log.error("the keys stay as they were: %s", error)  # noqa: TRY400  # the text is the whole story
+            log.error("the keys stay as they were: {error}", error=error)  # noqa: TRY400  # the text is the whole story
             return
         self._connection.close()
         self._connection = connection

@@ -1,6 +1,5 @@
 """Who may: every request and every handshake comes through here."""
 
-import logging
 import re
 
 from starlette.requests import HTTPConnection
@@ -15,8 +14,9 @@ from l3book.access.scopes import ALL_SCOPES, NO_SCOPES, READING_METHODS, is_open
 from l3book.access.scopes import Scope as KeyScope
 from l3book.access.tickets import SUBPROTOCOL_PREFIX
 from l3book.api.problems import Problem, answer
+from l3book.logs import Logger
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 IDENTITY = "l3book.identity"
 """Where a scope has its Identity."""
@@ -129,7 +129,7 @@ class Access:
         taken = self._guard.limits.take_failure(visitor.address)
         if taken.is_allowed:
             if taken.remaining == 0:
-                log.warning("too many wrong keys from %s: it is slowed down", visitor.address)
+                log.warning("too many wrong keys from {address}: it is slowed down", address=visitor.address)
             return Problem(401, "invalid_key", detail, headers=_INVALID)
         headers = {"Retry-After": str(taken.retry_after_s), "Connection": "close", **_decoded(taken)}
         detail = f"too many wrong keys from {visitor.address}: expected none for {taken.retry_after_s} s"

@@ -5,6 +5,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from l3book import tracing
 from l3book.access import endpoints as access_endpoints
 from l3book.access.bodies import Bodies
 from l3book.access.guard import Guard
@@ -56,7 +57,8 @@ def create_app(hub: Hub, in_force: InForce, guard: Guard, hosts: tuple[str, ...]
     counts = RequestCounts()
     app = Starlette(
         middleware=[
-            Middleware(CountRequests, counts=counts),
+            Middleware(CountRequests, counts=counts, in_force=in_force),
+            *_traced(),
             *_middleware(settings, guard, hosts, page.paths(page_routes)),
         ],
         routes=[
@@ -74,6 +76,14 @@ def create_app(hub: Hub, in_force: InForce, guard: Guard, hosts: tuple[str, ...]
     # A redirect would be made from the Host header, to a name that the caller chose.
     app.router.redirect_slashes = False
     return app
+
+
+def _traced() -> list[Middleware]:
+    if tracing.active is None:
+        return []
+    from l3book.api.traced_requests import TraceRequests
+
+    return [Middleware(TraceRequests, tracing=tracing.active)]
 
 
 def _middleware(

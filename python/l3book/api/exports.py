@@ -1,6 +1,5 @@
 """The REST resources of exports."""
 
-import logging
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,11 +19,12 @@ from l3book.history.exports import ExportTooLargeError, media_type_of
 from l3book.history.exports import Request as ExportRequest
 from l3book.history.stretch import SeveralSessionsError
 from l3book.hub import Hub
+from l3book.logs import Logger
 
 if TYPE_CHECKING:
     from l3book.history.exports import Export, Exports
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 PATH = "/v1/exports"
 RETRY_AFTER_S = 60
@@ -93,7 +93,7 @@ class ExportResources:
         except SeveralSessionsError as error:
             raise Problem(422, "bad_parameter", str(error)) from None
         except OSError as error:
-            log.warning("an export could not be written: %s", error)
+            log.warning("an export could not be written: {error}", error=error, instrument=wanted.instrument)
             reason = error.strerror or str(error)
             headers = {"Retry-After": str(RETRY_AFTER_S)}
             raise Problem(503, "export_failed", f"the file could not be written: {reason}", headers=headers) from None

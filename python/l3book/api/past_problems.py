@@ -3,7 +3,6 @@
 Where a history lies is the server's own business: what was wrong with which file is in its log.
 """
 
-import logging
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,6 +10,7 @@ from l3book._core import AmbiguousInstrumentError, HistoryError, NotRecordedErro
 from l3book.api.problems import Problem
 from l3book.history.replays import TooManyReplaysError
 from l3book.history.store import StoreError
+from l3book.logs import Logger
 from l3book.workers import BusyError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ RETRY_AFTER_S = 1
 _COME_AGAIN = {"Retry-After": str(RETRY_AFTER_S)}
 _SEE_LOG = "the server's log says why"
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 
 def known(history: "History | None") -> "History":
@@ -50,7 +50,7 @@ async def asked(answer: Awaitable[Result], instrument: str | tuple[int, int] | N
     except BusyError as error:
         raise Problem(503, "history_busy", str(error), headers=_COME_AGAIN) from None
     except StoreError as error:
-        log.warning("rows of the past cannot be read: %s", error)
+        log.warning("rows of the past cannot be read: {error}", error=error)
         raise Problem(
             503, "store_unavailable", f"rows cannot be read at the moment: {_SEE_LOG}", headers=_COME_AGAIN
         ) from None
@@ -60,5 +60,5 @@ async def asked(answer: Awaitable[Result], instrument: str | tuple[int, int] | N
 
 def unreadable(error: HistoryError) -> str:
     """Log what is damaged; -> what a client is told of it."""
-    log.warning("what is recorded cannot be read: %s", error)
+    log.warning("what is recorded cannot be read: {error}", error=error)
     return f"what is recorded of that time cannot be read: {_SEE_LOG}"

@@ -1,6 +1,5 @@
 """Errors as RFC 9457 problem details."""
 
-import logging
 import secrets
 from typing import Any
 
@@ -12,9 +11,10 @@ from starlette.types import Scope
 
 from l3book.api.codes import BY_STATUS, CODES
 from l3book.api.schemas import ProblemDetails
+from l3book.logs import REQUEST_ID, TRACE_ID, Logger
 from l3book.masking import masked
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -68,7 +68,7 @@ def body(problem: Problem, instance: str, trace_id: str | None = None, request_i
 def answer(request: HTTPConnection, problem: Problem) -> Response:
     """Make the problem a response to this request, or to the handshake of a WebSocket."""
     scope = request.scope
-    content = body(problem, instance(scope), scope["l3book.trace_id"], scope["l3book.request_id"])
+    content = body(problem, instance(scope), scope[TRACE_ID], scope[REQUEST_ID])
     headers = {"Cache-Control": "no-store", **(problem.headers or {})}
     return Response(content, problem.status, headers, media_type=MEDIA_TYPE)
 
@@ -112,7 +112,10 @@ def on_failure(request: Request, error: Exception) -> Response:
 
 def log_failure(scope: Scope, what: str, error: Exception) -> None:
     """Write the traceback with the ids."""
-    ids = {"trace_id": scope["l3book.trace_id"], "request_id": scope["l3book.request_id"]}
-    log.error(
-        "%s failed (trace_id %s, request_id %s)", what, ids["trace_id"], ids["request_id"], exc_info=error, extra=ids
+    log.exception(
+        "{what} failed (trace_id {trace_id}, request_id {request_id})",
+        exc_info=error,
+        what=what,
+        trace_id=scope[TRACE_ID],
+        request_id=scope[REQUEST_ID],
     )

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from l3book.api.problems import instance, log_failure, new_id, on_failure
+from l3book.logs import CAUSE, REQUEST_ID, TRACE_ID
 from l3book.masking import masked
 
 REQUEST_ID_CHARS_MAX = 128
@@ -43,6 +44,8 @@ def ids_of(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
 class RequestIds:
     """Puts `l3book.request_id` and `l3book.trace_id` into the scope, and X-Request-Id on every answer.
 
+    Log lines have both, whoever writes them.
+
     What the application did not catch becomes a 500 here, and not in Starlette's outermost layer: its answer would
     have no id. An answer that has begun is broken off instead, which the caller notices.
     """
@@ -56,8 +59,9 @@ class RequestIds:
             await self._app(scope, receive, send)
             return
         request_id, trace_id = ids_of(scope["headers"])
-        scope["l3book.request_id"] = request_id
-        scope["l3book.trace_id"] = trace_id
+        scope[REQUEST_ID] = request_id
+        scope[TRACE_ID] = trace_id
+        token = CAUSE.set(scope)
         header = (b"x-request-id", request_id.encode())
         has_started = False
 
@@ -76,3 +80,5 @@ class RequestIds:
                 return
             log_failure(scope, f"{scope['type']} {instance(scope)}", error)
             raise
+        finally:
+            CAUSE.reset(token)

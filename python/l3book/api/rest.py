@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from l3book import telemetry, tracing
 from l3book._core import AmbiguousInstrumentError, UnknownInstrumentError
 from l3book.access.guard import Guard
 from l3book.api import tables
@@ -131,11 +132,7 @@ class Rest:
             body, etag, is_final = await asked(history.run(past, instrument, query.at, level, depth), instrument)
             caching = PAST_CACHING if is_final else caching
         else:
-            encode = self._hub.book_msgpack if form == "msgpack" else self._hub.book_json
-            if level < 3 and depth is not None and depth <= INLINE_DEPTH_MAX:
-                body, etag = found(encode, instrument, level, depth)
-            else:
-                body, etag = await in_worker(found, encode, instrument, level, depth)
+            body, etag = await self._encoded(instrument, level, depth, form)
         if form != "json":
             etag = f'{etag[:-1]}-{form}"'
         headers = {"Cache-Control": caching, "ETag": etag, "Vary": "Accept"}
@@ -145,6 +142,24 @@ class Rest:
             tabulate = tables.book_lines if form == "ndjson" else tables.book_arrow
             body = await in_worker(tabulate, body, level)
         return Response(body, headers=headers, media_type=content_type)
+
+    async def _encoded(
+        self, instrument: str | Key, level: Literal[1, 2, 3], depth: int | None, form: Form
+    ) -> tuple[bytes, str]:
+        encode = self._hub.book_msgpack if form == "msgpack" else self._hub.book_json
+        is_small = level < 3 and depth is not None and depth <= INLINE_DEPTH_MAX
+        if tracing.active is None:
+            if is_small:
+                return found(encode, instrument, level, depth)
+            return await in_worker(found, encode, instrument, level, depth)
+        about = {"l3book.instrument": str(instrument), "l3book.level": level, "l3book.depth": depth}
+        with tracing.active.book_span("encode book", about) as span:
+            if is_small:
+                body, etag = found(encode, instrument, level, depth)
+            else:
+                body, etag = await in_worker(found, encode, instrument, level, depth)
+            span.set_attribute("l3book.bytes", len(body))
+        return body, etag
 
     async def metrics(self, request: Request) -> Response:
         """Throughput, latency and counters."""
@@ -175,6 +190,9 @@ class Rest:
             durations=self._hub.durations(),
             requests=counts.requests,
             request_durations=counts.durations,
+            log_lines=telemetry.lines,
+            log_lines_held_back=telemetry.held_back(),
+            spans=tracing.counts(),
         )
 
     async def transitions(self, request: Request) -> Response:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -15,6 +14,7 @@ from l3book.api.http_protocol import HttpProtocol, ServerConfig
 from l3book.api.ws.connection import Connection
 from l3book.config import Settings
 from l3book.listening import LISTEN_BACKLOG
+from l3book.logs import Logger
 from l3book.tls import TlsError, load_certificate
 
 KEEP_ALIVE_TIMEOUT_S = 75
@@ -39,7 +39,7 @@ _SECURITY_HEADERS = [
 _TLS_HEADERS = [("Strict-Transport-Security", "max-age=31536000")]
 """A browser that has been here once never comes without TLS again. Of this name only: others are not ours to bind."""
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 
 class Server(uvicorn.Server):
@@ -97,7 +97,7 @@ class Server(uvicorn.Server):
             try:
                 load_certificate(self.config.ssl, settings.tls_cert, settings.tls_key)
             except TlsError as error:
-                log.error("the old certificate stays: %s", error)  # noqa: TRY400  # the text is the whole story
+                log.error("the old certificate stays: {error}", error=error)  # noqa: TRY400  # the text is the whole story
 
     def serve_until_shutdown(self) -> None:
         """Run an event loop until `begin_shutdown`, and until what is under way then has ended."""

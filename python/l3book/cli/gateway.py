@@ -1,9 +1,7 @@
 """Serve DBN files as a live feed, for live clients to be tested against: Databento's protocol, or bare DBN over TCP."""
 
 import argparse
-import logging
 import select
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +9,7 @@ from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError, cannot_use, check
 from l3book.cli.numbers import WholeNumber
 from l3book.gateway.faults import LASTING_KINDS, ONE_OFF_KINDS, FaultError, FaultRule, parse_fault
 from l3book.gateway.keys import BUCKET_LENGTH, KeyFormatError, KeyRing, check_key, make_key
+from l3book.logs import LOG_FORMATS, LOG_LEVELS, Logger
 from l3book.secret import SecretError, read_secret
 from l3book.sources.pacing import RATE_MAX
 
@@ -92,6 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=WholeNumber(0, SEED_MAX), default=1, metavar="S", help="same seed, same faults (default: 1)"
     )
     parser.add_argument("--log-level", default="info", metavar="LEVEL", help="debug, info, warning or error")
+    parser.add_argument("--log-format", default="auto", metavar="FORM", help="auto, text or json (default: auto)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -106,7 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
     from l3book.listening import ListenError, is_public, listen
     from l3book.shutdown import Shutdown
 
-    telemetry.setup(arguments.log_level)
+    telemetry.setup(arguments.log_level, form=arguments.log_format)
     shutdown = Shutdown()
     shutdown.install()
     try:
@@ -115,7 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(str(error)) from None
     with listener:
         if arguments.protocol == "raw" and is_public(listener):
-            print("l3book: warning: everybody who can reach the address is served, without a key", file=sys.stderr)
+            telemetry.announce("everybody who can reach the address is served, without a key", is_warning=True)
         gateway = _open(arguments, listener, keys)
         shutdown.call(gateway.stop)
         _announce(arguments, gateway, listener, generated)
@@ -125,9 +125,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    if arguments.log_level.lower() not in ("debug", "info", "warning", "error"):
-        raise CommandError(f"--log-level is {arguments.log_level!r}: expected debug, info, warning or error")
-    arguments.log_level = arguments.log_level.lower()
+    for option, choices in (("log_level", LOG_LEVELS), ("log_format", LOG_FORMATS)):
+        given = getattr(arguments, option)
+        if given.lower() not in choices:
+            expected = f"{', '.join(choices[:-1])} or {choices[-1]}"
+            raise CommandError(f"--{option.replace('_', '-')} is {given!r}: expected {expected}")
+        setattr(arguments, option, given.lower())
     if arguments.shared_clock and not (arguments.rate or arguments.speed):
         raise CommandError("--shared-clock without a pace: expected --rate or --speed with it")
     if arguments.shared_clock and arguments.loop and not (arguments.rate or arguments.as_if_now):
@@ -194,6 +197,7 @@ def _options(arguments: argparse.Namespace) -> "Options":
 
 
 def _announce(arguments: argparse.Namespace, gateway: "Gateway", listener: "socket", generated: str | None) -> None:
+    from l3book import telemetry
     from l3book._core import __version__
     from l3book.listening import address_of
 
@@ -207,12 +211,10 @@ def _announce(arguments: argparse.Namespace, gateway: "Gateway", listener: "sock
         client = f"databento.Live({key}gateway={host!r}, port={port})"
         if not generated:
             client += "  # DATABENTO_API_KEY: one of the gateway's keys"
-    print(
-        f"l3book {__version__}: gateway listening on {address_of(listener)} ({what})\nclient: {client}",
-        file=sys.stderr,
-        flush=True,
-    )
-    logging.getLogger("l3book.gateway").info("%s %s", arguments.protocol, _pace_text(arguments))
+    address = address_of(listener)
+    text = f"l3book {__version__}: gateway listening on {address} ({what})\nclient: {client}"
+    telemetry.announce(text, version=__version__, address=address, dataset=gateway.dataset, schema=gateway.schema)
+    Logger("l3book.gateway").info("{protocol} {pace}", protocol=arguments.protocol, pace=_pace_text(arguments))
 
 
 def _pace_text(arguments: argparse.Namespace) -> str:
@@ -224,10 +226,12 @@ def _pace_text(arguments: argparse.Namespace) -> str:
 
 
 def _print_totals(gateway: "Gateway") -> None:
+    from l3book import telemetry
+
     totals = dict(gateway.totals)
     shown = [f"{totals.pop(name, 0):,} {name}" for name in ("sessions", "refused", "records", "bytes")]
     shown += [f"{name} {times:,}" for name, times in sorted(totals.items())]
-    print(f"l3book gateway ended: {', '.join(shown)}", file=sys.stderr)
+    telemetry.announce(f"l3book gateway ended: {', '.join(shown)}", totals=dict(gateway.totals))
 
 
 def _fault_help() -> str:

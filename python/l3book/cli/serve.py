@@ -2,8 +2,6 @@
 
 import argparse
 import contextlib
-import logging
-import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING
 from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError, cannot_use
 from l3book.cli.opening import open_as_said
 from l3book.cli.settings import add_settings_arguments, load_settings
+from l3book.logs import Logger
 
 if TYPE_CHECKING:
     from socket import socket
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from l3book.shutdown import Shutdown
     from l3book.sources import AnySource
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 NS_PER_MS = 1_000_000
 
@@ -46,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     from l3book.reloading import Reloading
     from l3book.shutdown import Shutdown
 
-    telemetry.setup(settings.log_level)
+    telemetry.setup(settings.log_level, form=settings.log_format)
     shutdown = Shutdown()
     shutdown.install()
     reloading = Reloading(loaded, lambda: _load(arguments))
@@ -59,10 +58,10 @@ def run(arguments: argparse.Namespace) -> int:
             raise CommandError(str(error)) from None
         with listener:
             if is_public(listener) and not guard.keys.are_needed():
-                print(
-                    f"l3book: warning: {scheme(settings)}://{address_of(listener)} is served to everybody who can "
-                    "reach it, without authentication",
-                    file=sys.stderr,
+                telemetry.announce(
+                    f"{scheme(settings)}://{address_of(listener)} is served to everybody who can reach it, "
+                    "without authentication",
+                    is_warning=True,
                 )
             return _serve(settings, source, shutdown, reloading, listener, guard)
 
@@ -124,7 +123,7 @@ def _serve(
     listener: "socket",
     guard: "Guard",
 ) -> int:
-    from l3book import __version__, telemetry
+    from l3book import __version__, telemetry, tracing
     from l3book.api.app import create_app
     from l3book.api.server import Server
     from l3book.engine import Engine
@@ -133,6 +132,7 @@ def _serve(
     from l3book.listening import address_of
 
     url = f"{scheme(settings)}://{address_of(listener)}"
+    _trace(settings)
     _make_room(guard, settings)
     beginning = _begin(settings, source)
     recording = beginning.recording
@@ -149,7 +149,8 @@ def _serve(
     def on_accepting() -> None:
         hub.loop_lag.start()
         guard.start()
-        print(f"l3book {__version__}: listening on {url} (source {source.uri})", file=sys.stderr, flush=True)
+        text = f"l3book {__version__}: listening on {url} (source {source.uri})"
+        telemetry.announce(text, version=__version__, url=url, source=source.uri)
 
     server = Server(
         create_app(hub, reloading.in_force, guard, _hosts(settings, listener)),
@@ -185,6 +186,7 @@ def _serve(
         unwritten = recording.stop()
         if history is not None:
             history.close()
+        tracing.stop()
     if unwritten:
         raise CommandError(f"history {recording.folder}: {unwritten}", EXIT_ANSWER_IS_NO)
     if not engine_ended:
@@ -195,7 +197,27 @@ def _serve(
     return 0
 
 
+def _trace(settings: "Settings") -> None:
+    """Begin to trace, where that is wanted; only what the setting wants and cannot be is worth not to start for."""
+    from l3book import tracing
+
+    wanted_by = tracing.wanted_by(settings.otlp_endpoint)
+    if wanted_by is None:
+        return
+    try:
+        tracing.start(settings.otlp_endpoint)
+    except tracing.NotInstalledError as error:
+        if wanted_by == "otlp_endpoint":
+            raise CommandError(f"otlp_endpoint is {settings.otlp_endpoint!r}: {error}") from None
+        log.warning("{variable} is set and nothing is traced: {error}", variable=wanted_by, error=error)
+    except ValueError as error:
+        raise CommandError(f"a variable of OpenTelemetry's (OTEL_…) is not understood: {error}") from None
+    else:
+        log.info("traces go to the collector that {wanted_by} names", wanted_by=wanted_by)
+
+
 def _begin(settings: "Settings", source: "AnySource") -> "Beginning":
+    from l3book import telemetry
     from l3book._core import HistoryError
     from l3book.history.beginning import begin
 
@@ -209,7 +231,7 @@ def _begin(settings: "Settings", source: "AnySource") -> "Beginning":
     except OSError as error:
         raise cannot_use(f"history {settings.history}", error) from None
     if warning := beginning.recording.warning_in_full:
-        print(f"l3book: warning: {warning}", file=sys.stderr)
+        telemetry.announce(warning, is_warning=True)
     return beginning
 
 
@@ -233,7 +255,8 @@ def _make_room(guard: "Guard", settings: "Settings") -> None:
     room = guard.connections.room = make_room(settings.connections_max)
     if room is not None and room < settings.connections_max:
         wanted = settings.connections_max
-        log.warning("at most %d connections, not %d: the process may not open more files", room, wanted)
+        text = "at most {room} connections, not {wanted}: the process may not open more files"
+        log.warning(text, room=room, wanted=wanted)
 
 
 def _hosts(settings: "Settings", listener: "socket") -> tuple[str, ...] | None:

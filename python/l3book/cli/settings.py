@@ -11,7 +11,20 @@ from l3book.cli.sources_help import SOURCES
 if TYPE_CHECKING:
     from l3book.config import Loaded
 
-FLAGS = ("source", "gateway", "host", "port", "log_level", "state_dir", "history", "no_history", "tls_cert", "tls_key")
+FLAGS = (
+    "source",
+    "gateway",
+    "host",
+    "port",
+    "log_level",
+    "log_format",
+    "otlp_endpoint",
+    "state_dir",
+    "history",
+    "no_history",
+    "tls_cert",
+    "tls_key",
+)
 
 
 def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +36,8 @@ def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", help="TCP port, 0 for any free one (default: 8000)")
     parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error (default: info)")
+    parser.add_argument("--log-format", metavar="FORM", help="auto, text or json (default: auto)")
+    parser.add_argument("--otlp-endpoint", metavar="URL", help="send traces to this collector (OTLP over HTTP)")
     parser.add_argument("--state-dir", metavar="DIR", help="keys and stored answers (default: the platform's place)")
     parser.add_argument(
         "--history", metavar="DIR", help="folder to record to (default: one a source, in the platform's)"

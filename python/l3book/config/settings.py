@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, cast
+from urllib.parse import urlsplit
 
 from platformdirs import user_data_dir
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -12,7 +13,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from l3book.digits import whole_number
 from l3book.history.uri import check_store_uri
-from l3book.telemetry import LOG_LEVELS
+from l3book.logs import LOG_FORMATS, LOG_LEVELS
 
 PORT_MAX = 65_535
 DEPTH_LIMIT = 10_000
@@ -83,6 +84,11 @@ LogLevel: TypeAlias = Annotated[
     BeforeValidator(_lower),
     Expected("one of " + ", ".join(LOG_LEVELS)),
 ]
+LogFormat: TypeAlias = Annotated[
+    Literal["auto", "text", "json"],
+    BeforeValidator(_lower),
+    Expected("one of " + ", ".join(LOG_FORMATS)),
+]
 OptionalPath: TypeAlias = Annotated[
     Path | None,
     BeforeValidator(lambda value: None if value == "" else value),
@@ -115,6 +121,22 @@ StoreUri: TypeAlias = Annotated[
 ]
 
 
+def _otlp_endpoint(url: str) -> str:
+    parts = urlsplit(url)
+    # A password would be shown by `config show`; headers are for that (OTEL_EXPORTER_OTLP_HEADERS).
+    if url and (parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or parts.query):
+        raise ValueError(url)
+    return url
+
+
+OtlpEndpoint: TypeAlias = Annotated[
+    str,
+    Field(strict=True),
+    AfterValidator(_otlp_endpoint),
+    Expected("a URL like http://127.0.0.1:4318, without a password, or nothing"),
+]
+
+
 def _state_dir() -> Path:
     try:
         return Path(user_data_dir("l3book", appauthor=False))
@@ -142,6 +164,12 @@ class Settings(BaseSettings):
     """How far back a live service replays; after a longer loss the books are asked for anew."""
     log_level: LogLevel = "info"
     """debug, info, warning or error."""
+    log_format: LogFormat = "auto"
+    """Log lines as text or as JSON; auto: as text on a terminal, as JSON elsewhere."""
+    access_log: Flag = False
+    """Log every request and every socket's end."""
+    otlp_endpoint: OtlpEndpoint = ""
+    """URL of an OpenTelemetry collector (OTLP over HTTP) that traces are sent to; none: nothing is traced."""
     debug: Flag = False
     """Watch the event loop: what holds it up is logged. Costs speed, and shows the inside."""
     depth_default: Whole = Field(10, ge=1, le=DEPTH_LIMIT)
@@ -298,6 +326,7 @@ SETTING_NAMES = tuple(Settings.model_fields)
 RELOADABLE = frozenset(
     {
         "log_level",
+        "access_log",
         "requests_per_s_max",
         "body_bytes_max",
         "request_header_timeout_s",

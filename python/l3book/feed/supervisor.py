@@ -26,9 +26,10 @@ from l3book.feed.options import FeedOptions
 from l3book.feed.snapshots import Snapshots
 from l3book.feed.status import FeedStatus
 from l3book.feed.transitions import Transitions
+from l3book.logs import Logger
 from l3book.sources.connection import Ask, Connection, ConnectionLost, Connector, Key, Refused
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 LineState: TypeAlias = Literal["connecting", "reconnecting", "running"]
 
@@ -126,7 +127,7 @@ class Feed:
     def refused(self, text: str) -> None:
         """Count what came and is none of ours, and name it."""
         self.status.refused_messages += 1
-        log.warning("source %s: refused: %s", self._connector.uri, text)
+        log.warning("source {source}: refused: {error}", source=self._connector.uri, error=text)
         self.transitions.add("refused", text)
 
     def watch_stats(self) -> dict[str, Any]:
@@ -235,7 +236,7 @@ class Feed:
         while True:
             done, _ = await asyncio.wait((ended,), timeout=CHORES_INTERVAL_S)
             if self.status.waiting(connection.bytes_waiting()):
-                log.warning("overload: %d bytes wait to be applied", self.status.bytes_waiting)
+                log.warning("overload: {bytes} bytes wait to be applied", bytes=self.status.bytes_waiting)
             self._drain()
             self.transitions.flush()
             if done:
@@ -272,7 +273,8 @@ class Feed:
         if has_news:
             raise ConnectionLost("ended", "the other side closed the connection; asking it for more")
         if suspects:
-            log.warning("source %s: ended with %d suspect books", self._connector.uri, suspects)
+            text = "source {source}: ended with {suspects} suspect books"
+            log.warning(text, source=self._connector.uri, suspects=suspects)
 
     def _lost(self, loss: ConnectionLost) -> None:
         """Put the books in doubt, if they had been told anything."""
@@ -294,11 +296,11 @@ class Feed:
 
     def _before_wait(self, state: RetryCallState) -> None:
         log.warning(
-            "source %s: attempt %d failed (%s), the next in %.2f s",
-            self._connector.uri,
-            state.attempt_number,
-            state.outcome.exception() if state.outcome else None,
-            state.upcoming_sleep,
+            "source {source}: attempt {attempt} failed ({error}), the next in {wait_s:.2f} s",
+            source=self._connector.uri,
+            attempt=state.attempt_number,
+            error=state.outcome.exception() if state.outcome else None,
+            wait_s=state.upcoming_sleep,
         )
         self._tell("reconnecting" if self.status.connects or self._is_restored else "connecting")
 
@@ -320,7 +322,8 @@ class Feed:
         return has_suspects
 
     def _on_system(self, code: int, text: str) -> None:
-        log.log(logging.WARNING if code == SYSTEM_SLOW_READER else logging.DEBUG, "gateway: %s (code %d)", text, code)
+        level = logging.WARNING if code == SYSTEM_SLOW_READER else logging.DEBUG
+        log.log(level, "gateway: {said} (code {code})", said=text, code=code)
 
     def _on_error(self, code: int, text: str) -> None:
         """Judge an error record: what ends the session, and whether another one could go better."""
@@ -351,7 +354,7 @@ class Feed:
             self._market.expect_snapshots(due)
             self.status.snapshot_requests += 1
             self.status.snapshots_asked += len(due)
-            log.info("asked for snapshots of %d suspect books", len(due))
+            log.info("asked for snapshots of {books} suspect books", books=len(due))
 
     def _is_catching_up(self) -> bool:
         if self._ask.how == "first" or time.monotonic() - self._connected_at_s > OVERLAP_GRACE_S:

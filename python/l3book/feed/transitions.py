@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from threading import Lock
 from typing import Any
 
-log = logging.getLogger(__name__)
+from l3book.logs import Logger
+
+log = Logger(__name__)
 
 KEPT = 100
 """Of the line's, and as many of the books': hundreds of books that change together must not hide why."""
@@ -41,8 +43,9 @@ class Transitions:
         if self._lines > LINES_PER_WINDOW:
             self._unsaid[f"{kind} ({reason})" if reason else kind] += 1
             return
-        named = " ".join(f"{name}={value}" for name, value in facts.items() if value is not None)
-        log.log(_level(kind), "%s%s %s", kind, f": {reason}" if reason else "", named)
+        told = {name: value for name, value in facts.items() if value is not None}
+        text = "{kind}" + (": {reason}" if reason else "") + "".join(f" {name}={{{name}}}" for name in told)
+        log.log(_level(kind), text, kind=kind, reason=reason, **told)
 
     def flush(self) -> None:
         """Sum up what was left unsaid, once its window is over."""
@@ -53,7 +56,8 @@ class Transitions:
         self._lines = 0
         if self._unsaid:
             summary = ", ".join(f"{count} × {what}" for what, count in self._unsaid.most_common())  # noqa: RUF001
-            log.warning("and %d further transitions: %s", self._unsaid.total(), summary)
+            count = self._unsaid.total()
+            log.warning("and {count} further transitions: {summary}", count=count, summary=summary)
             self._unsaid.clear()
 
     def recent(self) -> Sequence[dict[str, Any]]:

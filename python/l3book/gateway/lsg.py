@@ -87,11 +87,11 @@ class LsgSession(Session):
         request = admission.request
         self.log(
             logging.INFO,
-            "authenticated: key …%s, compression %s, ts_out %d, client %s",
-            admission.key_id,
-            request.compression,
-            request.ts_out,
-            shown(request.client),
+            "authenticated: key …{key_id}, compression {compression}, ts_out {ts_out:d}, client {client}",
+            key_id=admission.key_id,
+            compression=request.compression,
+            ts_out=request.ts_out,
+            client=shown(request.client),
         )
         while self.opened_tape is None:
             self._take_lines()
@@ -119,7 +119,7 @@ class LsgSession(Session):
         # Replays first: what is about now may have to wait for them.
         for request in sorted(waiting, key=lambda request: request.start is None):
             self._grant(request)
-        self.log(logging.INFO, "started with %s", counted(len(waiting), "subscription"))
+        self.log(logging.INFO, "started with {what}", what=counted(len(waiting), "subscription"))
         self._put_queued()
 
     def _open_tape(self, *, begins_clock: bool = True) -> None:
@@ -241,14 +241,18 @@ class LsgSession(Session):
         self.pump.expect_rows(self._schemas, ts_out=self.admission.request.ts_out)
         self.log(
             logging.INFO,
-            "subscribed to %s, %s%s%s%s",
-            request.schema,
-            "all symbols"
+            "subscribed to {schema}, {symbols}{how}",
+            schema=request.schema,
+            symbols="all symbols"
             if request.symbols is None
             else f"{counted(len(request.symbols), 'symbol')} by {request.stype_in}",
-            f", {len(unresolved)} not resolved" if unresolved else "",
-            f", from {request.start}" if request.start is not None else "",
-            ", with a snapshot" if request.snapshot else "",
+            how="".join(
+                (
+                    f", {len(unresolved)} not resolved" if unresolved else "",
+                    f", from {request.start}" if request.start is not None else "",
+                    ", with a snapshot" if request.snapshot else "",
+                )
+            ),
         )
 
     def _put_unresolved(self, stype_in: str, symbols: list[str]) -> None:
@@ -323,11 +327,13 @@ class LsgSession(Session):
             skipped = self.pump.skip_to_clock(now_ns)
             self.place.count("skipped records", skipped)
             tape.error(ERROR_SKIPPED, f"Slow reader: {behind}, skipped {skipped} records")
-            self.log(logging.WARNING, "slow reader: %s, skipped %d records", behind, skipped)
+            self.log(
+                logging.WARNING, "slow reader: {behind}, skipped {skipped} records", behind=behind, skipped=skipped
+            )
         elif now_ns - self._warned_ns >= SLOW_READER_INTERVAL_NS:
             self._warned_ns = now_ns
             tape.system(SYSTEM_SLOW_READER, f"Slow reader: the session is {behind}")
-            self.log(logging.WARNING, "slow reader: %s", behind)
+            self.log(logging.WARNING, "slow reader: {behind}", behind=behind)
         else:
             return
         self._put_queued()

@@ -22,9 +22,10 @@ from l3book.gateway.place import Place
 from l3book.gateway.raw import RawSession
 from l3book.gateway.session import Session
 from l3book.listening import bracketed
+from l3book.logs import Logger
 from l3book.sources.pacing import NS_PER_S
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 HANDSHAKES_MAX = 64
 """Connections beyond the sessions: they may authenticate, or be told that there are too many."""
@@ -85,10 +86,11 @@ class Gateway:
                 continue
             if before is not None and first_ts < before[1]:
                 log.warning(
-                    "%s begins %.3f s before %s, which is served first: expected the files in the order of time",
-                    path,
-                    (before[1] - first_ts) / NS_PER_S,
-                    before[0],
+                    "{path} begins {early_s:.3f} s before {other}, which is served first: "
+                    "expected the files in the order of time",
+                    path=path,
+                    early_s=(before[1] - first_ts) / NS_PER_S,
+                    other=before[0],
                 )
             before = path, first_ts
 
@@ -106,7 +108,7 @@ class Gateway:
                 continue
             except OSError as error:
                 # A client that left again, or too many open files: those who are served go on.
-                log.warning("cannot accept a connection: %s", error.strerror or error)
+                log.warning("cannot accept a connection: {error}", error=error.strerror or error)
                 self.stop_signal.wait(0.1)
                 continue
             self._accept(accepted, f"{bracketed(address[0])}:{address[1]}")
@@ -142,7 +144,7 @@ class Gateway:
             crowded = len(self._connections) >= self.options.sessions_max + HANDSHAKES_MAX
         if crowded:
             self.count("refused")
-            log.warning("connection from %s refused: too many connections", peer)
+            log.warning("connection from {peer} refused: too many connections", peer=peer)
             self._turn_away(accepted)
             return
         thread = Thread(target=self._run, args=(accepted, number, peer), name=f"l3book-session-{number}", daemon=True)
@@ -151,7 +153,8 @@ class Gateway:
         try:
             thread.start()
         except RuntimeError as error:
-            log.error("connection from %s refused: %s", peer, error)  # noqa: TRY400  # the text is the whole story
+            # The text is the whole story.
+            log.error("connection from {peer} refused: {error}", peer=peer, error=error)  # noqa: TRY400
             with self._lock:
                 del self._connections[number]
                 self.totals["refused"] += 1
@@ -164,7 +167,7 @@ class Gateway:
                 try:
                     accepted.send(refusal("Too many connections"))
                 except OSError as error:
-                    log.debug("a refused client did not take the reason: %s", error)
+                    log.debug("a refused client did not take the reason: {error}", error=error)
 
     def _run(self, accepted: socket.socket, number: int, peer: str) -> None:
         place = Place(self, number, peer)
@@ -178,7 +181,7 @@ class Gateway:
             session.run()
         # One session's trouble must not end the others; a panic in Rust is a BaseException.
         except BaseException:
-            log.exception("session %d (%s) failed", number, peer)
+            log.exception("session {session} ({peer}) failed", session=number, peer=peer)
         finally:
             accepted.close()
             self._ended(place, session)
@@ -188,11 +191,11 @@ class Gateway:
         if session is not None:
             session.log(
                 logging.INFO,
-                "ended: %s; %d records, %d bytes, %.1f s",
-                session.end_reason or "failed",
-                session.records,
-                session.outlet.sent_bytes,
-                elapsed_s,
+                "ended: {reason}; {records} records, {bytes} bytes, {elapsed_s:.1f} s",
+                reason=session.end_reason or "failed",
+                records=session.records,
+                bytes=session.outlet.sent_bytes,
+                elapsed_s=elapsed_s,
             )
         with self._lock:
             del self._connections[place.number]
@@ -213,6 +216,6 @@ class Gateway:
             thread.join(max(0.0, deadline_s - time.monotonic()))
         late = sum(thread.is_alive() for thread in threads)
         if late:
-            log.error("%d sessions did not end within %g s", late, JOIN_TIMEOUT_S)
+            log.error("{late} sessions did not end within {timeout_s:g} s", late=late, timeout_s=JOIN_TIMEOUT_S)
         else:
             self.stop_signal.close()

@@ -12,6 +12,7 @@ from l3book.gateway.faults import FaultPlan
 from l3book.gateway.outlet import Outlet
 from l3book.gateway.place import Place
 from l3book.gateway.pump import Pump, SessionEnd
+from l3book.logs import Logger
 from l3book.sources.pacing import NS_PER_S
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from l3book._core import LiveStream
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 DRAIN_TIMEOUT_S = 30.0
 """After an orderly end the client gets this long to read the rest and to close."""
@@ -66,9 +67,11 @@ class Session(ABC):
         """Faults that happened."""
         return self.started_pump.fired if self.started_pump is not None else None
 
-    def log(self, level: int, text: str, *arguments: object) -> None:
+    def log(self, level: int, text: str, /, **facts: object) -> None:
         """Write a line that names the session."""
-        log.log(level, f"session %d (%s): {text}", self.place.number, self.place.peer, *arguments)
+        log.log(
+            level, f"session {{session}} ({{peer}}): {text}", session=self.place.number, peer=self.place.peer, **facts
+        )
 
     # Where protocols differ.
 
@@ -168,7 +171,7 @@ class Session(ABC):
         try:
             pump.step(now_ns)
         except (DecodeError, OSError) as error:
-            self.log(logging.ERROR, "%s", error)
+            self.log(logging.ERROR, "{error}", error=error)
             self.failed_tape(error)
 
     def _wait(self, now_ns: int, *, stalled: bool) -> None:
@@ -222,5 +225,5 @@ class Session(ABC):
         if self.started_pump is None:
             return
         for text in self.started_pump.last_fired:
-            self.log(logging.WARNING, "fault %s", text)
+            self.log(logging.WARNING, "fault {fault}", fault=text)
         self.started_pump.last_fired.clear()

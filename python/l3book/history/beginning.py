@@ -13,12 +13,13 @@ from l3book.history.indexing import Indexing
 from l3book.history.indexing_process import IndexingProcess
 from l3book.history.recording import OFF, AnyIndexing, AnyRecording, Recording, Unrecorded, without_folder
 from l3book.history.uri import store_of
+from l3book.logs import Logger
 from l3book.sources import AnySource, is_connector
 
 if TYPE_CHECKING:
     from l3book.config import Settings
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,30 +97,43 @@ def _restored(folder: Path, recorder: Recorder, epoch: int) -> Market | None:
         market = Log(folder).restore(recorder.recovered["end_ordinal"], watch=True, epoch=epoch)
         recorder.begin(market, None)
     except (HistoryError, OSError) as error:
-        log.warning("history %s: the books cannot be restored, a new session begins: %s", folder, error)
+        text = "history {folder}: the books cannot be restored, a new session begins: {error}"
+        log.warning(text, folder=folder, error=error)
         return None
     # Nobody knows what happened meanwhile: the books are in doubt, and the log says so.
     market.disconnected()
     took_s = time.monotonic() - started_s
     records = market.stats()["records"]
-    log.info("history %s: restored %d books as of record %d in %.1f s", folder, len(market), records, took_s)
+    log.info(
+        "history {folder}: restored {books} books as of record {ordinal} in {took_s:.1f} s",
+        folder=folder,
+        books=len(market),
+        ordinal=records,
+        took_s=took_s,
+    )
     return market
 
 
 def _say_what_was_found(folder: Path, recovered: dict[str, Any]) -> None:
     if recovered["is_new"]:
-        log.info("history %s: begun", folder)
+        log.info("history {folder}: begun", folder=folder)
         return
     cut, lost = recovered["bytes_cut"], recovered["next_ordinal"] - recovered["end_ordinal"]
-    found = "".join(
-        (
-            f"; the last {cut} bytes were not whole and are cut off" if cut else "",
-            f"; {lost} records that were in it are lost" if lost else "",
-            f"; {recovered['indexes_rebuilt']} indexes are made anew" if recovered["indexes_rebuilt"] else "",
-        )
+    rebuilt = recovered["indexes_rebuilt"]
+    found = (
+        "; the last {bytes_cut} bytes were not whole and are cut off" if cut else "",
+        "; {records_lost} records that were in it are lost" if lost else "",
+        "; {indexes_rebuilt} indexes are made anew" if rebuilt else "",
     )
+    counts = {"bytes_cut": cut, "records_lost": lost, "indexes_rebuilt": rebuilt}
     level = logging.WARNING if cut or lost else logging.INFO
-    log.log(level, "history %s: goes on at record %d%s", folder, recovered["next_ordinal"], found)
+    log.log(
+        level,
+        "history {folder}: goes on at record {ordinal}" + "".join(found),
+        folder=folder,
+        ordinal=recovered["next_ordinal"],
+        **{name: count for name, count in counts.items() if count},
+    )
 
 
 def _silent_s(folder: Path) -> float:

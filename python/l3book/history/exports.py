@@ -10,6 +10,7 @@ from typing import BinaryIO, Literal, TypeAlias, cast
 
 import msgspec
 
+from l3book import tracing
 from l3book._core import Deriver, Log, NotRecordedError, Past
 from l3book.config import Settings
 from l3book.formats import BytesWriter, CsvWriter, ParquetWriter, Writer
@@ -106,7 +107,9 @@ class Exports:
         Raises ExportTooLargeError, SeveralSessionsError, UnknownInstrumentError, AmbiguousInstrumentError,
         NotRecordedError, HistoryError, OSError and BusyError.
         """
-        return await self._pool.run_patiently(lambda patience: self._make(owner, request, patience))
+        about = {"l3book.instrument": request.instrument, "l3book.schema": request.schema, "l3book.to": request.to}
+        with tracing.span("export", **about):
+            return await self._pool.run_patiently(lambda patience: self._make(owner, request, patience))
 
     async def of(self, owner: str) -> list[Export]:
         """List the owner's files that are still there, oldest first."""

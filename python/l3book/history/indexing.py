@@ -4,7 +4,6 @@ It holds nothing that the log does not have. Whatever fails, it begins anew wher
 server has it in another process (`indexing_process`), except where the store can only be used in one.
 """
 
-import logging
 import time
 from pathlib import Path
 from threading import Event, Thread
@@ -16,6 +15,7 @@ from l3book.history.lag import Lag
 from l3book.history.retention import Limits, Retention
 from l3book.history.sqlite import SqliteStore
 from l3book.history.store import Store, StoreError
+from l3book.logs import Logger
 
 if TYPE_CHECKING:
     from l3book._core import Batch
@@ -31,7 +31,7 @@ HOUSEKEEPING_INTERVAL_S = 10.0
 RETRY_FIRST_S = 0.5
 RETRY_LAST_S = 30.0
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 
 class Stats(TypedDict):
@@ -127,7 +127,7 @@ class Indexing:
                 self._fail(str(error))
             # Anything else is a bug, of which the log has to tell where; the recording goes on meanwhile.
             except Exception as error:
-                log.exception("history %s: indexing failed", self._folder)
+                log.exception("history {folder}: indexing failed", folder=self._folder)
                 self._fail(f"internal error: {type(error).__name__}: {error}")
             if self._batches > batches:
                 wait_s = RETRY_FIRST_S
@@ -193,19 +193,21 @@ class Indexing:
         """Log what went wrong without any row being wrong for it."""
         if error := indexer.take_error():
             self._errors += 1
-            log.warning("history %s: a checkpoint or filter of orders could not be made: %s", self._folder, error)
+            text = "history {folder}: a checkpoint or filter of orders could not be made: {error}"
+            log.warning(text, folder=self._folder, error=error)
 
     def _fail(self, error: str) -> None:
         self._errors += 1
         self._restarts += 1
         if error != self._error:
-            log.warning("history %s: not indexed at the moment, tried again: %s", self._folder, error)
+            text = "history {folder}: not indexed at the moment, tried again: {error}"
+            log.warning(text, folder=self._folder, error=error)
         self._error = error
         self._state = "failing"
 
     def _recover(self) -> None:
         if self._state == "failing":
-            log.warning("history %s: indexed again", self._folder)
+            log.warning("history {folder}: indexed again", folder=self._folder)
             self._state = "indexing"
             self._error = None
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from l3book.history.indexing import Indexing
 from l3book.history.uri import store_of
+from l3book.logs import Logger
+from l3book.telemetry import exception_of, traceback_of
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
@@ -25,12 +27,14 @@ LOCK_POLL_S: Final = 0.1
 LOCK_QUIET_S: Final = 1.0
 """One whose parent was killed takes a moment to end; more is worth a line of the log."""
 LOG_CHARACTERS_MAX: Final = 8_192
+EXCEPTION_CHARACTERS_MAX: Final = 32_768
+"""As fields; a longer one is told as text only. The parent reads no longer lines than twice that."""
 EXIT_UNFINISHED: Final = 1
 EXIT_UNUSABLE: Final = 2
 EXIT_ORPHAN: Final = 3
 EXIT_BROKEN: Final = 4
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 
 def main(told: dict[str, Any]) -> NoReturn:
@@ -87,7 +91,7 @@ class Parent:
 
     def tell(self, message: dict[str, Any]) -> None:
         """Write a line, and end the process where nobody reads it."""
-        left = json.dumps(message).encode() + b"\n"
+        left = json.dumps(message, default=str).encode() + b"\n"
         with self._lock:
             while left:
                 try:
@@ -107,13 +111,19 @@ class _LogToParent(logging.Handler):
     def __init__(self, parent: Parent) -> None:
         super().__init__()
         self._parent = parent
-        self._format = logging.Formatter("%(message)s")
 
     def emit(self, record: logging.LogRecord) -> None:
-        """With the traceback, where there is one, below the text."""
-        text = self._format.format(record)[:LOG_CHARACTERS_MAX]
+        """Whole: with its facts, and with the exception as text and as fields where there is one."""
         names = ("name", "levelno", "levelname", "created", "msecs")
-        self._parent.tell({"log": {**{name: getattr(record, name) for name in names}, "msg": text}})
+        told: dict[str, Any] = {name: getattr(record, name) for name in names}
+        told |= {name: getattr(record, name) for name in ("facts", "wording") if hasattr(record, name)}
+        told["msg"] = record.getMessage()[:LOG_CHARACTERS_MAX]
+        if text := traceback_of(record):
+            # The end of it says what was wrong.
+            told["exc_text"] = text[-LOG_CHARACTERS_MAX:]
+        if (fields := exception_of(record)) and len(json.dumps(fields)) <= EXCEPTION_CHARACTERS_MAX:
+            told["exception"] = fields
+        self._parent.tell({"log": told})
 
 
 def _give_way() -> None:
@@ -155,7 +165,8 @@ def _only_one(folder: Path, stopping: Event) -> "TextIOWrapper | None":
         except BlockingIOError:
             waiting_s += LOCK_POLL_S
             if waiting_s - LOCK_POLL_S < LOCK_QUIET_S <= waiting_s:
-                log.warning("history %s: waiting for the process that wrote its tables before", folder)
+                text = "history {folder}: waiting for the process that wrote its tables before"
+                log.warning(text, folder=folder)
         else:
             return lock
         if stopping.wait(LOCK_POLL_S):

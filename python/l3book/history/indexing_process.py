@@ -20,6 +20,7 @@ from l3book.history.indexing import RETRY_FIRST_S, RETRY_LAST_S, Stats
 from l3book.history.lag import Lag
 from l3book.history.opening import Opening
 from l3book.history.uri import PASSWORD_VARIABLE
+from l3book.logs import Logger
 from l3book.secret import FILE_SUFFIX, SECRET_VARIABLES
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ _PROGRAM: Final = (
     " from l3book.history.indexing_main import main; main(told)"
 )
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 
 class IndexingProcess:
@@ -129,7 +130,7 @@ class IndexingProcess:
                 self._fail(f"the indexing process cannot be started: {error.strerror or error}")
             # Anything else is a bug, of which the log has to tell where; the recording goes on meanwhile.
             except Exception as error:
-                log.exception("history %s: the indexing process cannot be followed", self._folder)
+                log.exception("history {folder}: the indexing process cannot be followed", folder=self._folder)
                 self._fail(f"internal error: {type(error).__name__}: {error}")
             else:
                 self._is_whole = code == 0
@@ -191,7 +192,7 @@ class IndexingProcess:
         elif words := line.decode(errors="replace").strip()[:WORDS_CHARACTERS_MAX]:
             # What a library says, or the interpreter at its end.
             self._words = words
-            log.warning("history %s: the indexing process says: %s", self._folder, words)
+            log.warning("history {folder}: the indexing process says: {words}", folder=self._folder, words=words)
 
     def _take(self, message: dict[str, Any]) -> None:
         stats: Stats = message["stats"]
@@ -207,14 +208,15 @@ class IndexingProcess:
         self._lag.wrote(message["written"])
         # Before it has looked at the log, it is not behind it either.
         if self._error and is_open and stats["state"] == "indexing" and (stats["batches"] or not stats["lag_s"]):
-            log.warning("history %s: indexed again", self._folder)
+            log.warning("history {folder}: indexed again", folder=self._folder)
             self._error = None
 
     def _fail(self, error: str) -> None:
         stats = self._stats
         self._stats = {**stats, "errors": stats["errors"] + 1, "restarts": stats["restarts"] + 1}
         if error != self._error:
-            log.warning("history %s: not indexed at the moment, tried again: %s", self._folder, error)
+            text = "history {folder}: not indexed at the moment, tried again: {error}"
+            log.warning(text, folder=self._folder, error=error)
         self._error = error
 
 
@@ -249,7 +251,9 @@ def _added(told: Stats, before: Stats) -> Stats:
 def _environment() -> dict[str, str]:
     """Of its secrets, the process gets the one that it needs."""
     others = SECRET_VARIABLES.keys() - {PASSWORD_VARIABLE}
-    kept_back = {*others, *(name + FILE_SUFFIX for name in others)}
+    # Of OpenTelemetry's, a collector's token: the process traces nothing.
+    tokens = {name for name in os.environ if name.startswith("OTEL_") and name.endswith("_HEADERS")}
+    kept_back = {*others, *(name + FILE_SUFFIX for name in others), *tokens}
     return {name: value for name, value in os.environ.items() if name not in kept_back}
 
 
@@ -262,6 +266,7 @@ def _message_of(line: bytes) -> dict[str, Any]:
 
 
 def _log_again(told: dict[str, Any]) -> None:
+    """Have a line of the process go the way of this one's own, with all that it tells."""
     logger = logging.getLogger(told["name"])
     if logger.isEnabledFor(told["levelno"]):
         logger.handle(logging.makeLogRecord(told))

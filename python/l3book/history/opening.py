@@ -1,12 +1,12 @@
 """Opening a store here that another process writes: in a thread of its own, since a server may keep it waiting."""
 
-import logging
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
 from l3book.history.indexing import RETRY_FIRST_S, RETRY_LAST_S
 from l3book.history.store import StoreError
+from l3book.logs import Logger
 
 if TYPE_CHECKING:
     from l3book.history.store import Store
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SOON_S: Final = 0.25
 """A store that is a file is open by then: nobody who is told of its rows finds it closed."""
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 
 class Opening:
@@ -50,7 +50,7 @@ class Opening:
                 self._fail(str(error))
             # Anything else is a bug, of which the log has to tell where; it may be over the next time all the same.
             except Exception as error:
-                log.exception("history %s: the store cannot be opened", self._folder)
+                log.exception("history {folder}: the store cannot be opened", folder=self._folder)
                 self._fail(f"internal error: {type(error).__name__}: {error}")
             else:
                 self._opened()
@@ -60,11 +60,12 @@ class Opening:
 
     def _fail(self, error: str) -> None:
         if error != self._error:
-            log.warning("history %s: its tables cannot be asked at the moment, tried again: %s", self._folder, error)
+            text = "history {folder}: its tables cannot be asked at the moment, tried again: {error}"
+            log.warning(text, folder=self._folder, error=error)
         self._error = error
 
     def _opened(self) -> None:
         if self._stopping.is_set():
             self._store.close()
         elif self._error is not None:
-            log.warning("history %s: its tables can be asked", self._folder)
+            log.warning("history {folder}: its tables can be asked", folder=self._folder)

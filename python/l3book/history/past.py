@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, TypeVar
 
+from l3book import tracing
 from l3book._core import AmbiguousInstrumentError, Past
 from l3book.config import Settings
 from l3book.digits import whole_number
@@ -50,7 +51,8 @@ class History:
 
     async def run(self, work: Callable[..., Result], *arguments: object) -> Result:
         """Ask in a thread for the past, in turn. Raises what the work raises, and BusyError."""
-        return await self._pool.run(work, *arguments)
+        with tracing.span("history question", **{"l3book.question": getattr(work, "__qualname__", "")}):
+            return await self._pool.run(work, *arguments)
 
     def book_json(self, instrument: InstrumentRef, at: int, level: Level, depth: int | None) -> PastBook:
         """One book after all events complete at or before `at` (ts_event, ns), as Hub.book_json writes it.

@@ -1,7 +1,6 @@
 """One replay: the recorded past on a market and a clock of its own."""
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from l3book._core import L3BookError
+from l3book.logs import Logger
 from l3book.sources.pacing import ReplayPacer
 from l3book.streams.fanout import Fanout
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from l3book.streams.counters import Counters
     from l3book.workers import Pool
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 PlaybackState: TypeAlias = Literal["playing", "paused", "ended", "failed"]
 
@@ -235,7 +235,7 @@ class Playback:
             try:
                 wait_s = await self._take_turn()
             except Exception as error:
-                log.exception("replay %s failed", self.playback_id)
+                log.exception("replay {replay} failed", replay=self.playback_id)
                 self._stand_still()
                 self.error = UNREADABLE if isinstance(error, L3BookError) else INTERNAL
                 continue

@@ -1,6 +1,5 @@
 """The recording of a running server: how the source waits for it, what it says, how it ends."""
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from l3book._core import Recorder
 from l3book.history.indexing import Indexing, Stats
 from l3book.history.indexing_process import IndexingProcess
+from l3book.logs import Logger
 
 if TYPE_CHECKING:
     from l3book.config import Settings
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 AnyIndexing: TypeAlias = Indexing | IndexingProcess
 RecordingState: TypeAlias = Literal["off", "taken", "unavailable", "recording", "failing", "closed"]
@@ -116,13 +116,15 @@ class Recording:
         if state == self._last_state:
             return
         if state == "failing":
-            log.warning("history %s: not recorded at the moment: %s", self.folder, stats["error"])
+            log.warning(
+                "history {folder}: not recorded at the moment: {error}", folder=self.folder, error=stats["error"]
+            )
         elif self._last_state == "failing":
             log.warning(
-                "history %s: recorded again: %d records in all are missing, in %d holes",
-                self.folder,
-                stats["records_lost"],
-                stats["holes"],
+                "history {folder}: recorded again: {records_lost} records in all are missing, in {holes} holes",
+                folder=self.folder,
+                records_lost=stats["records_lost"],
+                holes=stats["holes"],
             )
         self._last_state = state
 
@@ -154,11 +156,11 @@ class Recording:
             return f"{lost} records were not written within {timeout_s:g} s{because}"
         if not is_still:
             log.warning(
-                "history %s: its tables were not whole within %g s: the next start goes on with them",
-                self.folder,
-                timeout_s,
+                "history {folder}: its tables were not whole within {timeout_s:g} s: the next start goes on with them",
+                folder=self.folder,
+                timeout_s=timeout_s,
             )
-        log.info("history %s: %d records, all written", self.folder, stats["next_ordinal"])
+        log.info("history {folder}: {records} records, all written", folder=self.folder, records=stats["next_ordinal"])
         return None
 
 

@@ -1,23 +1,25 @@
 """All replays that run: how many, whose, and how long without anybody."""
 
 import asyncio
-import logging
 import secrets
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextvars import Context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from l3book import tracing
 from l3book._core import Replay
 from l3book.config import Settings
 from l3book.history.playback import Playback
+from l3book.logs import Logger
 from l3book.workers import WORKERS, Pool
 
 if TYPE_CHECKING:
     from l3book.streams.counters import Counters
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 THREADS = max(2, WORKERS)
 """While one goes a long way, another can go on."""
@@ -47,7 +49,8 @@ class Replays:
         """Begin one at `start` (ts_event, ns). Raises TooManyReplaysError, NotRecordedError, BusyError."""
         self._take_place(owner)
         try:
-            replay = await self._pool.run(Replay, self._directory, start)
+            with tracing.span("begin replay", **{"l3book.replay.start": start}):
+                replay = await self._pool.run(Replay, self._directory, start)
         except BaseException:
             self._give_back(owner)
             raise
@@ -58,7 +61,9 @@ class Replays:
             playback.play()
         self._playbacks[playback_id] = playback
         if self._sweeper is None:
-            self._sweeper = asyncio.create_task(self._sweep(), name="l3book-replay-sweeper")
+            # In no context: whoever began the first replay is not the cause of what happens to others.
+            loop = asyncio.get_running_loop()
+            self._sweeper = loop.create_task(self._sweep(), name="l3book-replay-sweeper", context=Context())
         return playback
 
     def of(self, owner: str) -> list[Playback]:
@@ -116,5 +121,9 @@ class Replays:
             for playback in tuple(self._playbacks.values()):
                 idle_s = time.monotonic() - playback.used_s
                 if not playback.followers and idle_s > self._settings.replay_idle_timeout_s:
-                    log.info("replay %s ends: nobody has used it for %d s", playback.playback_id, idle_s)
+                    log.info(
+                        "replay {replay} ends: nobody has used it for {idle_s} s",
+                        replay=playback.playback_id,
+                        idle_s=idle_s,
+                    )
                     await self.end(playback)

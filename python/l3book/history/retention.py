@@ -6,7 +6,6 @@ the records behind it would be chosen and fail; then segments, oldest first, so 
 and again at the next start, by what the log then has.
 """
 
-import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from l3book.history.catalogue import checkpoints
 from l3book.history.sqlite import SqliteStore
 from l3book.history.sqlite_rows import SIGNED_MAX
+from l3book.logs import Logger
 
 if TYPE_CHECKING:
     from l3book._core import Log
@@ -25,7 +25,7 @@ _SIDECARS = (".index", ".orders")
 _SEGMENT_ENDING = ".dbn.zst"
 _ASIDE_ENDING = f"{_SEGMENT_ENDING}.damaged"
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +162,9 @@ class Retention:
         if over > 0 and not asides and not self._has_complained:
             self._has_complained = True
             log.warning(
-                "history %s: larger than allowed, and nothing more can be removed: "
+                "history {folder}: larger than allowed, and nothing more can be removed: "
                 "expected the newest segment, a checkpoint and the records after it to fit",
-                self._folder,
+                folder=self._folder,
             )
         return count, aged, is_over
 
@@ -181,7 +181,12 @@ class Retention:
         for one in asides:
             one.path.unlink(missing_ok=True)
             _remove_if_empty(one.path.parent)
-            log.info("history %s: removed the damaged %s, %d bytes", self._folder, one.path.name, one.bytes)
+            log.info(
+                "history {folder}: removed the damaged {file}, {bytes} bytes",
+                folder=self._folder,
+                file=one.path.name,
+                bytes=one.bytes,
+            )
             self.removed.bytes += one.bytes
 
     def _remove(self, segments: list[_Segment], kept_from: int, saved: list[dict[str, Any]]) -> None:
@@ -198,12 +203,13 @@ class Retention:
         self.removed.checkpoints += len(useless)
         self.removed.bytes += freed
         log.info(
-            "history %s: removed %d segments and %d checkpoints, %d bytes: it begins at record %d now",
-            self._folder,
-            len(segments),
-            len(useless),
-            freed,
-            kept_from,
+            "history {folder}: removed {segments} segments and {checkpoints} checkpoints, {bytes} bytes: "
+            "it begins at record {ordinal} now",
+            folder=self._folder,
+            segments=len(segments),
+            checkpoints=len(useless),
+            bytes=freed,
+            ordinal=kept_from,
         )
 
     def _remove_orphans(self, kept_from: int) -> None:

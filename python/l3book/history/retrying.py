@@ -1,14 +1,15 @@
 """Writes to a server: tried again for a while where the fault is on the way, and not once the store is closed."""
 
-import logging
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from l3book.logs import Logger
+
 if TYPE_CHECKING:
     from tenacity import RetryCallState
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 Result = TypeVar("Result")
 
@@ -36,7 +37,9 @@ def tried_again(
     def tell(state: "RetryCallState") -> None:
         if state.attempt_number == 1 and state.outcome is not None:
             line = str(state.outcome.exception()).strip().partition("\n")[0]
-            log.warning("%s: tried again for %g s at most: %s", place, retries_s_max, line[:ERROR_CHARACTERS_MAX])
+            error = line[:ERROR_CHARACTERS_MAX]
+            text = "{place}: tried again for {retries_s_max:g} s at most: {error}"
+            log.warning(text, place=place, retries_s_max=retries_s_max, error=error)
 
     return Retrying(
         before_sleep=tell,

@@ -5,7 +5,6 @@ server would apply is published: after a lost connection a source repeats record
 """
 
 import asyncio
-import logging
 import secrets
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -21,13 +20,14 @@ from l3book.feed.options import FeedOptions
 from l3book.jetstream.messages import Outgoing
 from l3book.jetstream.records import BOOK, F_LAST, FLAGS, Cutter, Item, RecordError
 from l3book.jetstream.windows import Doubt, Windows
+from l3book.logs import Logger
 from l3book.sources import AnySource, Connector, Source, is_connector
 from l3book.sources.connection import ConnectionLost, Refused
 
 if TYPE_CHECKING:
     from l3book.feed.supervisor import Feed
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 QUEUE_CHUNKS_MAX = 8
 """Chunks of a source that wait to be published; then the source waits."""
@@ -121,7 +121,7 @@ class Feeding:
             self.error = str(error)
         except BaseException as error:
             self.error = f"internal error: {type(error).__name__}: {error}"
-            log.exception("source %s failed", self._source.uri)
+            log.exception("source {source} failed", source=self._source.uri)
         self._put(None)
 
     def _read(self, source: Source) -> None:

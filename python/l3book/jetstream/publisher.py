@@ -6,7 +6,6 @@ break the stream is asked how far it has come, and everything behind that is sen
 """
 
 import asyncio
-import logging
 import random
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
@@ -36,9 +35,10 @@ from l3book.jetstream.messages import (
     subjects_of,
 )
 from l3book.jetstream.windows import Progress, ShardState
+from l3book.logs import Logger
 from l3book.sources.connection import ConnectionLost, Refused
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 ACKS_MAX = 64
 ACKS_BYTES_MAX = 8 * 1024 * 1024
@@ -140,13 +140,14 @@ class Publisher:
         except ConnectionLost as loss:
             self.counts.losses[loss.kind] += 1
             if self.counts.messages > before:
-                log.warning("%s: %s", self._address, loss)
+                log.warning("{stream}: {error}", stream=self._address, error=loss)
                 raise _Interrupted from None
             raise
 
     def _before_wait(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        log.warning("%s: %s; the next attempt in %.2f s", self._address, error, state.upcoming_sleep)
+        text = "{stream}: {error}; the next attempt in {wait_s:.2f} s"
+        log.warning(text, stream=self._address, error=error, wait_s=state.upcoming_sleep)
 
     async def _stream(self, opened: Opened) -> api.StreamInfo:
         """Find the stream, or make it. Raises Refused where it is somebody else's."""

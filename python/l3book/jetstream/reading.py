@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import logging
 import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from nats.js import api
 from l3book.jetstream.connecting import Opened, connected
 from l3book.jetstream.messages import Label, filter_of, shards_of
 from l3book.jetstream.records import are_whole
+from l3book.logs import Logger
 from l3book.sources.connection import Aside, Ask, ConnectionLost, Receive, Refused
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from l3book.sources.nats import NatsConnector
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 PULL_MESSAGES = 32
 """Asked for at once, at most; more as soon as half of them are there. At 512 KiB each, this is what is held here."""
@@ -157,7 +157,8 @@ class Reading:
         if connector.begin == "first":
             return max(1, first)
         if connector.begin == "new":
-            log.warning("%s: books begin empty in the middle of a stream; from=first has all orders", connector.uri)
+            text = "{source}: books begin empty in the middle of a stream; from=first has all orders"
+            log.warning(text, source=connector.uri)
             return last + 1
         return await self._search(opened, subject, int(connector.begin), first, last)
 
@@ -199,7 +200,8 @@ class Reading:
             for part in range(1, parts.parts if parts else 1):
                 payload += (await opened.jetstream.get_msg(stream, label.head + part)).data or b""
         except nats.js.errors.NotFoundError:
-            log.warning("%s: the symbols told before message %d were removed; they come again", stream, start)
+            text = "{stream}: the symbols told before message {start} were removed; they come again"
+            log.warning(text, stream=stream, start=start)
             return
         self._feed_head(payload)
 
@@ -308,17 +310,17 @@ class Reading:
         if last is None:
             if label.number > 1 and connector.begin == "first" and not self._is_overlap:
                 log.warning(
-                    "%s: begins at message %d, what was before is removed: books begin empty",
-                    connector.uri,
-                    label.number,
+                    "{source}: begins at message {number}, what was before is removed: books begin empty",
+                    source=connector.uri,
+                    number=label.number,
                 )
         elif label.number != last + 1:
             log.warning(
-                "%s: messages %d to %d of the shard are not in the stream (before sequence %d)",
-                connector.uri,
-                last + 1,
-                label.number - 1,
-                sequence,
+                "{source}: messages {first} to {last} of the shard are not in the stream (before sequence {sequence})",
+                source=connector.uri,
+                first=last + 1,
+                last=label.number - 1,
+                sequence=sequence,
             )
             self._aside.doubt(REMOVED)
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from l3book.logs import LOG_LEVELS
+
 if TYPE_CHECKING:
     from l3book.buckets import Buckets
 
@@ -53,6 +55,11 @@ class Told:
     """By method, route and status."""
     request_durations: "Mapping[str, Buckets]"
     """By route."""
+    log_lines: Mapping[str, int]
+    """By level."""
+    log_lines_held_back: int
+    spans: Mapping[str, int] | None
+    """By what became of them; None: nothing is traced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +369,27 @@ _HISTORY = (
 )
 
 _PROCESS = (
+    Family(
+        "l3book_log_lines_total",
+        "counter",
+        "log lines written, by level",
+        lambda told: [((level,), told.log_lines.get(level, 0)) for level in LOG_LEVELS],
+        ("level",),
+    ),
+    Family(
+        "l3book_log_held_back_lines_total",
+        "counter",
+        "log lines like others of the same minute, of which only the number was written",
+        lambda told: [((), told.log_lines_held_back)],
+    ),
+    Family(
+        "l3book_trace_spans_total",
+        "counter",
+        "spans by what became of them: exported, failed (no collector took them), dropped (the queue was full); "
+        "only where traces are on",
+        lambda told: [((outcome,), count) for outcome, count in (told.spans or {}).items()],
+        ("outcome",),
+    ),
     Family(
         "l3book_build_info",
         "gauge",

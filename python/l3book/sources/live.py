@@ -1,10 +1,10 @@
 """`live://DATASET?symbols=…`: Databento's live service, or a gateway that speaks its protocol."""
 
 import asyncio
-import logging
 import re
 from typing import TYPE_CHECKING
 
+from l3book.logs import Logger
 from l3book.secret import FILE_SUFFIX, SecretError, read_secret
 from l3book.sources.connection import Aside, Ask, ConnectionLost, Receive
 from l3book.sources.uri import SourceError, SourceUri, host_and_port
@@ -13,7 +13,7 @@ from l3book.sources.wire import CONNECT_TIMEOUT_S, lost_by
 if TYPE_CHECKING:
     from l3book.sources.live_protocol import LiveProtocol
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 KEY_VARIABLE = "DATABENTO_API_KEY"
 PORT_DEFAULT = 13_000
@@ -53,7 +53,8 @@ class LiveConnector:
         gateway = gateway or uri.query.get("gateway")
         if gateway is None and self.start is None and not self.snapshot:
             # On a market that trades, nothing tells such books of the orders that rested before.
-            log.warning("%s: books begin empty in the middle of a session; snapshot=1 has all orders", uri.text)
+            text = "{source}: books begin empty in the middle of a session; snapshot=1 has all orders"
+            log.warning(text, source=uri.text)
         self.host, self.port = self._gateway(uri, gateway)
         try:
             self._key = read_secret(KEY_VARIABLE)

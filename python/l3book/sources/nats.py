@@ -1,13 +1,9 @@
 """`nats://HOST:PORT/STREAM[?shard=&from=&end=&tls=]`: what `l3book publish` has written to a stream of JetStream."""
 
-import logging
-
 from l3book.jetstream.address import NatsAddress, credentials
 from l3book.sources.connection import Aside, Ask, Connection, Receive
 from l3book.sources.uri import SourceError, SourceUri
 from l3book.times import parse_time_ns
-
-log = logging.getLogger(__name__)
 
 FROM_FIRST = "first"
 FROM_NEW = "new"

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 class Fanout:
     """Groups by what they tell. For the event loop's thread alone."""
 
-    def __init__(self, market: "Market", counters: Counters | None = None) -> None:
-        """`counters`: those of another fan-out, to be counted together."""
+    def __init__(self, market: "Market", counters: Counters | None = None, *, is_live: bool = False) -> None:
+        """`counters`: those of another fan-out, to be counted together; `is_live`: the feed moves the market."""
+        self._is_live = is_live
         self._market = market
         self._groups: dict[GroupKey, Group] = {}
         self._tickers: dict[int, Ticker] = {}
@@ -81,7 +82,7 @@ class Fanout:
     def _ticker(self, group: Group) -> Ticker:
         interval_ms = group.key.interval_ms
         if interval_ms not in self._tickers:
-            self._tickers[interval_ms] = Ticker(interval_ms, self.counters)
+            self._tickers[interval_ms] = Ticker(interval_ms, self.counters, is_live=self._is_live)
             self._tickers[interval_ms].is_held = self._is_held
         return self._tickers[interval_ms]
 

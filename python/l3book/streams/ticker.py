@@ -2,13 +2,19 @@
 
 import asyncio
 import itertools
-import logging
+from contextvars import Context
 from time import perf_counter
+from typing import TYPE_CHECKING
 
+from l3book import tracing
+from l3book.logs import Logger
 from l3book.streams.counters import Counters
 from l3book.streams.group import Group
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from l3book.tracing.feed import Publication
+
+log = Logger(__name__)
 
 SLOT_MS_MIN = 10
 SLOTS_MAX = 20
@@ -21,8 +27,11 @@ SLICE_GROUPS = 16
 class Ticker:
     """Runs while it has groups. Its times are multiples of the interval since it began, so that it never drifts."""
 
-    def __init__(self, interval_ms: int, counters: Counters) -> None:
+    def __init__(self, interval_ms: int, counters: Counters, *, is_live: bool = False) -> None:
+        """`is_live`: its groups follow what the feed brings, not a replay."""
+        self._interval_ms = interval_ms
         self._interval_s = interval_ms / 1000
+        self._is_live = is_live
         self._counters = counters
         self._slots: list[dict[Group, None]] = [{} for _ in range(min(interval_ms // SLOT_MS_MIN, SLOTS_MAX))]
         self._task: asyncio.Task[None] | None = None
@@ -30,12 +39,17 @@ class Ticker:
         """Those under way in threads."""
         self.is_held = False
         """Polls are left out for now."""
+        self._publication: Publication | None = None
+        """What is told of a chunk that is traced."""
+        self._published = 0
+        """The last such chunk."""
 
     def add(self, group: Group) -> None:
         """Poll the group from the next tick of the slot with the fewest on."""
         min(self._slots, key=len)[group] = None
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run(), name="l3book-ticker")
+            # In no context: whoever subscribes first is not the cause of what the ticker does for all.
+            self._task = asyncio.get_running_loop().create_task(self._run(), name="l3book-ticker", context=Context())
 
     def remove(self, group: Group) -> None:
         """Poll it no more."""
@@ -43,7 +57,7 @@ class Ticker:
             slot.pop(group, None)
         if not any(self._slots) and self._task is not None:
             self._task.cancel()
-            self._task = None
+            self._task = self._publication = None
 
     async def poll_once(self) -> None:
         """Poll every group now, also while polls are left out. None may be under way."""
@@ -72,19 +86,34 @@ class Ticker:
 
     async def _poll_all(self, slot: dict[Group, None]) -> None:
         polled, began_s = 0, perf_counter()
+        publication = self._traced() if self._is_live and tracing.active is not None else None
         for group in tuple(slot):
             if group.is_closed or self.is_held:
                 continue
             if group.is_light:
-                self._poll(group)
+                if publication is None:
+                    self._poll(group)
+                else:
+                    publication.poll(group, self._poll, self._counters)
             elif group.is_polling:
                 self._counters.late_ticks += 1
             else:
+                if publication is not None:
+                    publication.poll_in_thread()
                 self._poll_in_thread(group)
             polled += 1
             if polled >= SLICE_GROUPS or perf_counter() - began_s >= SLICE_S:
                 await asyncio.sleep(0)
                 polled, began_s = 0, perf_counter()
+        if publication is not None and publication.end_round():
+            self._published, self._publication = publication.number, None
+
+    def _traced(self) -> "Publication | None":
+        """Find what a traced chunk is told to clients by, if there is one: every slot has its turn in it once."""
+        if self._publication is None and tracing.active is not None:
+            feed, rounds = tracing.active.feed, len(self._slots)
+            self._publication = feed.publication(self._published, self._interval_ms, rounds)
+        return self._publication
 
     def _poll(self, group: Group) -> None:
         try:
@@ -105,7 +134,9 @@ class Ticker:
 
 
 def _fail(group: Group, error: BaseException) -> None:
-    log.error("%s of %s failed", group.key.channel, group.instrument, exc_info=error)
+    log.exception(
+        "{channel} of {instrument} failed", exc_info=error, channel=group.key.channel, instrument=group.instrument
+    )
     group.is_closed = True
     for subscriber in tuple(group.subscribers):
         subscriber.fail()

@@ -7,7 +7,6 @@ the client gets one message that brings it up to date.
 """
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
@@ -17,11 +16,12 @@ from l3book.api.ws.formats import Format
 from l3book.api.ws.outlet import Outlet
 from l3book.api.ws.subscription import Subscription
 from l3book.config import InForce
+from l3book.logs import Logger
 from l3book.streams.counters import Counters
 from l3book.streams.update import Update
 from l3book.wire import Answer, Gap, Heartbeat
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 INTERNAL_ERROR = 1011
 MS_PER_S = 1000

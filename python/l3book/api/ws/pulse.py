@@ -1,16 +1,16 @@
 """The clock that beats for all open sockets."""
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
 from l3book.api.ws.limits import CHECK_INTERVAL_S, HEARTBEAT_INTERVAL_S
+from l3book.logs import Logger
 from l3book.streams.counters import Counters
 
 if TYPE_CHECKING:
     from l3book.api.ws.session import Session
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 BEATS = 20
 """Turns into which the heartbeats of one interval are spread, so that they do not hold up the loop all at once."""

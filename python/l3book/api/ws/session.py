@@ -3,6 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from l3book import tracing
 from l3book._core import AmbiguousInstrumentError, UnknownInstrumentError
 from l3book.access.limits import Ops, Subscriptions
 from l3book.api.ws.formats import BadOpError, Format, MalformedError
@@ -148,6 +149,15 @@ class Session:
         if too_many := self._ops.take():
             self._streams.counters.limited_ops += 1
             raise Refusal("too_many_requests", too_many)
+        if tracing.active is None:
+            await self._do(op)
+            return
+        name = op.__struct_config__.tag
+        about = {f"l3book.{key}": getattr(op, key, None) for key in ("channel", "instrument", "interval_ms")}
+        with tracing.active.span(f"socket {name}", about):
+            await self._do(op)
+
+    async def _do(self, op: AnyCommand) -> None:
         match op:
             case Subscribe():
                 self._subscribe(op)
