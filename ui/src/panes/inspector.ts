@@ -210,7 +210,7 @@ export class InspectorPane implements Pane {
     this.#fact("price", seen?.price ?? this.#answer?.price ?? MISSING);
     this.#fact("size", formatInteger(size));
     this.#fact("filled", formatInteger(this.#traded()));
-    this.#fact("placed", placed.short === MISSING ? MISSING : (placed.exact.split(" · ")[0] ?? MISSING));
+    this.#fact("placed", placed.short === MISSING ? MISSING : (placed.exact.split(" · ")[0] ?? MISSING).replace("T", " ").replace("Z", ""));
     setTitle(this.#frame.facts.placed, placed.exact);
     this.#fact("ahead", place === null ? MISSING : inQueue(place.ordersAhead, place.sizeAhead));
     for (const fact of ["placed", "ahead", "behind"] as const) {
