@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +15,10 @@ from l3book.jetstream.feeding import _Passing
 from l3book.jetstream.messages import PAYLOAD_BYTES_MAX, Label, Outgoing, shards_of, subjects_of
 from l3book.jetstream.records import Cutter, RecordError, are_whole, shard_of
 from l3book.jetstream.windows import HEAD_EVERY_MESSAGES, Progress, ShardState, Windows
+from l3book.sources import is_connector, open_source
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STREAM = "BOOKS"
 SOURCE = "0123456789abcdef"
@@ -192,3 +197,25 @@ def test_of_a_feed_that_repeats_itself_only_news_is_passed_on() -> None:
     found = b"".join(cut)
     assert len(found) == len(body)
     assert by_book(found) == by_book(body)
+
+
+@pytest.mark.parametrize("pace", ["rate=1", "speed=0.000001", ""])
+def test_what_is_published_already_is_passed_over_without_a_pace(pace: str, tmp_path: Path) -> None:
+    path = tmp_path / "day.dbn"
+    path.write_bytes(made(9000))
+    source = open_source(f"file:{path}?{pace}")
+    assert not is_connector(source)
+    source.hurry(9000)
+    cutter, records = Cutter(), 0
+    for chunk in source:
+        records += sum(len(item.rows()) for item in cutter.feed(chunk) if item.kind == "mbo")
+        if records >= 9000:
+            break
+    source = open_source("synthetic:?rate=1")
+    assert not is_connector(source)
+    source.hurry(50_000)
+    taken = 0
+    for chunk in source:
+        taken += len(chunk) // 56
+        if taken >= 50_000:
+            break

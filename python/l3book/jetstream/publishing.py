@@ -55,6 +55,8 @@ class Publishing:
         options = FeedOptions(reconnect_budget_s=self._budget_s)
         goes_on = known is not None and is_connector(self._source)
         feeding = Feeding(self._source, windows, options, goes_on=goes_on)
+        if not is_connector(self._source):
+            self._source.hurry(progress.first)
         on_begin(feeding)
         self._publisher.on_records = on_records
         await self._publisher.run(feeding.batches())

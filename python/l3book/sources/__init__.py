@@ -28,6 +28,9 @@ class Source(Protocol):
     def __iter__(self) -> Iterator[bytes]:
         """Chunks until the stream ends or the source is closed, with pauses if the stream has a pace."""
 
+    def hurry(self, records: int) -> None:
+        """Have the first so many records come without a pace: somebody has them already. Before the iteration."""
+
     def close(self) -> None:
         """End the iteration, from any thread and also out of a sleep. Closing twice is no error."""
 

@@ -40,14 +40,25 @@ class FileSource:
             )
         _check_head(self.path)
         self._reader = FileReader(self.path)
+        self._hurried = 0
         self._closed = Event()
 
     def __iter__(self) -> Iterator[bytes]:
+        while self._hurried and not self._closed.is_set():
+            asked = min(self._hurried, CHUNK_RECORDS_MAX)
+            self._hurried -= asked
+            if chunk := self._reader.read(asked):
+                yield chunk
         if self._speed:
-            return self._replayed(self._speed)
-        if self._rate:
-            return self._at_rate(self._rate)
-        return self._unpaced()
+            yield from self._replayed(self._speed)
+        elif self._rate:
+            yield from self._at_rate(self._rate)
+        else:
+            yield from self._unpaced()
+
+    def hurry(self, records: int) -> None:
+        """Have the first so many records come without a pace."""
+        self._hurried = records
 
     def close(self) -> None:
         """End the iteration."""

@@ -32,11 +32,14 @@ class SyntheticSource:
             seed=uri.whole("seed", 1, 0, SEED_MAX),
             instruments=uri.whole("instruments", 1, 1, INSTRUMENTS_MAX),
         )
+        self._hurried = 0
         self._closed = Event()
 
     def __iter__(self) -> Iterator[bytes]:
         yield self._simulator.header()
         yield from self._opening()
+        while self._simulator.records < self._hurried and not self._closed.is_set():
+            yield self._simulator.read(min(self._hurried - self._simulator.records, CHUNK_RECORDS_MAX))
         if self._rate == 0:
             while not self._closed.is_set():
                 yield self._simulator.read(CHUNK_RECORDS_MAX)
@@ -61,6 +64,10 @@ class SyntheticSource:
             yield event
             if not event[FLAGS_OFFSET] & FLAG_SNAPSHOT:
                 return
+
+    def hurry(self, records: int) -> None:
+        """Have the first so many records come without a pace."""
+        self._hurried = records
 
     def close(self) -> None:
         """End the iteration."""
