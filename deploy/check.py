@@ -75,6 +75,8 @@ def run(file: Path, folder: Path, timeout_s: float) -> Outcome:
             process = subprocess.Popen(
                 [file],
                 cwd=folder.parent,
+                # Checks in shell run tests and scripts by the Python that runs this, unless told another.
+                env={"PYTHON": sys.executable, **os.environ},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

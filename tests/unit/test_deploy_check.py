@@ -80,6 +80,12 @@ def test_a_check_that_hangs_is_ended_with_what_it_started(tmp_path: Path, capfd:
     assert ended(int((tmp_path / "pid").read_text()))
 
 
+def test_a_check_is_told_which_python_to_use(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, "part/check", 'echo "with $PYTHON"')
+    assert check.main([], tmp_path) == 0
+    assert row(capfd.readouterr().out, "part/check")[4].startswith(f"with {sys.executable}"[:100])
+
+
 def test_what_a_check_leaves_running_is_ended(tmp_path: Path) -> None:
     write(tmp_path, "part/check", f"sleep 300 & echo $! > {tmp_path}/pid; echo done")
     assert check.main([], tmp_path) == 0
