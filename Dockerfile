@@ -41,9 +41,10 @@ RUN find rust -name '*.rs' -exec touch {} + \
 FROM ${PYTHON_IMAGE} AS packages
 # Without pip: the base image's installs into it.
 RUN python3 -m venv --without-pip /opt/l3book
-COPY requirements/runtime.txt requirements/stores.txt requirements/live.txt /tmp/requirements/
+COPY requirements/runtime.txt requirements/stores.txt requirements/live.txt requirements/traces.txt /tmp/requirements/
 # "stores": what history_store clickhouse:// and postgresql:// need, and `history compact`. "live": Databento's client, for
-# live:// sources. Both, one, or none: the server, the page, files, tcp:// and recording into SQLite need neither.
+# live:// sources. "traces": OpenTelemetry. Any of them, or none: the server, the page, files, tcp:// and recording into
+# SQLite need none of it.
 ARG EXTRAS=""
 RUN for name in runtime ${EXTRAS}; do files="${files} -r /tmp/requirements/${name}.txt"; done \
     && python3 -m pip --python /opt/l3book/bin/python install --no-cache-dir --only-binary :all: --require-hashes ${files}

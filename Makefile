@@ -188,6 +188,7 @@ lock: ## Resolve the lock files anew (needs uv; LOCK_FLAGS=--upgrade for newer v
 	$(LOCK) pyproject.toml --extra nats -c requirements/dev.txt -o requirements/runtime.txt
 	$(LOCK) pyproject.toml --extra clickhouse --extra postgres --extra history -c requirements/dev.txt -o requirements/stores.txt
 	$(LOCK) pyproject.toml --extra databento -c requirements/dev.txt -o requirements/live.txt
+	$(LOCK) pyproject.toml --extra otel -c requirements/dev.txt -o requirements/traces.txt
 	$(LOCK) pyproject.toml --extra bench -o requirements/bench.txt
 	$(LOCK) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
 	$(LOCK) deploy/tools/python.in -o deploy/tools/python.txt
