@@ -15,7 +15,7 @@ THIRD_PARTY = REPOSITORY / "THIRD_PARTY.txt"
 ALLOWED = frozenset(
     (
         *("0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0"),
-        *("Unicode-3.0", "Unlicense", "Zlib"),
+        *("PSF-2.0", "Unicode-3.0", "Unlicense", "Zlib"),
     )
 )
 """Of packages beside the wheel, which pip installs; deny.toml has those of crates, which are linked."""

@@ -12,6 +12,9 @@ PAGE = REPOSITORY / "python/l3book/static/index.html"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")) / "supply"
 """Not where `make setup` builds: other paths in the flags would have it compile everything again."""
 
+ONLY_SOURCE = "nkeys"
+"""Packages of the lock file of which there is no wheel."""
+
 
 def maturin() -> Path:
     """-> maturin, once there is a page to put into what it builds."""
@@ -57,10 +60,10 @@ def environment_with(folder: Path, wheel: Path, lock: Path = REPOSITORY / "requi
     commands = folder / ("Scripts" if os.name == "nt" else "bin")
     pip = (commands / "python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
     try:
-        output_of(*pip, "--require-hashes", "--only-binary", ":all:", "-r", lock)
+        output_of(*pip, "--require-hashes", "--only-binary", ":all:", "--no-binary", ONLY_SOURCE, "-r", lock)
     except CheckError as failure:
         # Of all that pip can say, only this is about the network; a wrong hash has to fail.
-        if "connection broken" in str(failure) or "Could not find a version" in str(failure):
+        if "connection broken" in str(failure):
             raise CannotRunError(f"the package index cannot be reached: {str(failure).splitlines()[-2]}") from None
         raise
     output_of(*pip, "--no-index", "--no-deps", wheel)
