@@ -39,17 +39,21 @@ RUN find rust -name '*.rs' -exec touch {} + \
     && SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} /opt/build/bin/maturin build --release --locked --out /wheels
 
 FROM ${PYTHON_IMAGE} AS packages
-# Without pip: the base image's installs into it.
-RUN python3 -m venv --without-pip /opt/l3book
-COPY requirements/runtime.txt requirements/stores.txt requirements/live.txt requirements/traces.txt /tmp/requirements/
+# What runs is without pip: the base image's installs into it.
+RUN python3 -m venv --without-pip /opt/l3book && python3 -m venv /opt/build
+COPY requirements/build.txt requirements/runtime.txt requirements/stores.txt requirements/live.txt requirements/traces.txt /tmp/requirements/
+RUN /opt/build/bin/pip install --no-cache-dir --require-hashes -r /tmp/requirements/build.txt
 # "stores": what history_store clickhouse:// and postgresql:// need, and `history compact`. "live": Databento's client, for
-# live:// sources. "traces": OpenTelemetry. Any of them, or none: the server, the page, files, tcp:// and recording into
-# SQLite need none of it.
+# live:// sources. "traces": OpenTelemetry. Any of them, or none: the server, the page, files, tcp://, nats:// and recording
+# into SQLite need none of it.
 ARG EXTRAS=""
+# Wheels, but for nkeys, of which there is only source: it is built by what requirements/build.txt has, since a build in
+# isolation would fetch its tools without a hash.
 RUN for name in runtime ${EXTRAS}; do files="${files} -r /tmp/requirements/${name}.txt"; done \
-    && python3 -m pip --python /opt/l3book/bin/python install --no-cache-dir --only-binary :all: --require-hashes ${files}
+    && /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --only-binary :all: --no-binary nkeys \
+        --require-hashes --wheel-dir /tmp/wheels ${files}
 COPY --from=wheel /wheels/ /tmp/wheels/
-RUN python3 -m pip --python /opt/l3book/bin/python install --no-cache-dir --no-deps --no-index /tmp/wheels/l3book-*.whl
+RUN python3 -m pip --python /opt/l3book/bin/python install --no-cache-dir --no-deps --no-index /tmp/wheels/*.whl
 
 FROM ${PYTHON_IMAGE}
 # Nothing is installed here again: the base image's own installers go. The folders are those that volumes are for; a new

@@ -183,9 +183,11 @@ def test_the_image_holds_only_what_runs() -> None:
     assert re.findall(r"^COPY (.*)$", FINAL, re.MULTILINE) == ["--from=packages /opt/l3book/ /opt/l3book/"]
     assert re.search(r"^USER 10001:10001$", FINAL, re.MULTILINE)
     assert re.search(r"^HEALTHCHECK ", FINAL, re.MULTILINE)
-    installs = re.findall(r"\bpip(?: --python \S+)? install ([^&\n]*)", INSTRUCTIONS)
-    assert len(installs) == 3
+    installs = re.findall(r"\bpip(?: --python \S+)? (?:install|wheel) ([^&\n]*)", INSTRUCTIONS)
+    assert len(installs) == 4
     assert all("--require-hashes" in install or "--no-index" in install for install in installs)
+    # A build in isolation fetches what it is made with, without a hash.
+    assert all("--no-build-isolation" in install for install in installs if "--no-binary" in install)
 
 
 def test_the_image_says_what_it_is() -> None:
