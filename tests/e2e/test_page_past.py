@@ -35,8 +35,8 @@ pytestmark = pytest.mark.e2e
 RECORDS = 60_000
 LARGE = ViewportSize(width=1920, height=1080)
 NS_PER_S = 1_000_000_000
-# Shares of the heatmap's width: the newest column, and some of those before it.
-NEWEST = 0.76
+# Shares of the heatmap's width: the bars of the newest book, and some columns before it.
+NEWEST = 0.87
 EARLIER = (0.2, 0.45, 0.7)
 RECORDED = re.compile(r"recorded (?:each second|every (\d+) s): as it was at the end")
 SIZE = re.compile(r"^([\d.]+) · (bid|ask) size ([\d,]+)$")
@@ -186,7 +186,7 @@ def assert_says_what_the_tables_have(server: RunningServer, page: Page, mark: st
     """What is said under the pointer is what the rows say of the end of that second, or of the ten."""
     sizes = 0
     for share in EARLIER:
-        for lines in pointed(page, share, 12):
+        for lines in pointed(page, share, 24):
             if (told := next(filter(None, map(RECORDED.fullmatch, lines)), None)) is None or mark not in told[0]:
                 continue
             step = int(told[1] or 1)
