@@ -47,7 +47,7 @@ class Publishing:
         standing = await self._publisher.begin()
         identity, known = identity_of(self._source), standing.progress
         progress = known if known is not None and known.source == identity else Progress(identity)
-        self.published.there = progress.first
+        self.published.there = progress.end if progress.shard == self._shards - 1 else progress.first
         if progress.ended_shard == self._shards - 1:
             self.published.is_there = True
             return self.published
