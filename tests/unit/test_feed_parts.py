@@ -148,6 +148,16 @@ def asked_first(market: Market, lost_s: float | None) -> Ask:
     return Feed(Never(), market, lambda _: None, lambda _: None, options, lost_s)._next_ask()
 
 
+def test_a_doubt_of_a_book_that_is_not_there_is_none() -> None:
+    simulator, market = Simulator(seed=1), Market(watch=True)
+    market.feed(simulator.header() + simulator.read(1000))
+    feed = Feed(Never(), market, lambda _: None, lambda _: None, FeedOptions())
+    feed.doubt("removed from stream", (9, 9))
+    assert market.suspects() == []
+    feed.doubt("removed from stream")
+    assert len(market.suspects()) == 1
+
+
 def test_a_market_from_before_a_restart_is_gone_on_with_as_after_a_loss() -> None:
     simulator, market = Simulator(seed=1), Market(watch=True)
     assert asked_first(market, None) == Ask("first")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from typing import TYPE_CHECKING
 
@@ -219,3 +220,15 @@ def test_what_is_published_already_is_passed_over_without_a_pace(pace: str, tmp_
         taken += len(chunk) // 56
         if taken >= 50_000:
             break
+
+
+def test_doubts_go_to_the_shards_of_their_books() -> None:
+    maker = windows(4)
+    list(maker.take(made(300)))
+    told = list(maker.doubt([(1, 1, "gap"), (1, 2, "gap"), (1, 3, "duplicate")]))
+    assert {message.shard: json.loads(message.payload)["doubts"] for message in told} == {
+        1: [[1, 3, "duplicate"]],
+        2: [[1, 1, "gap"]],
+        3: [[1, 2, "gap"]],
+    }
+    assert [message.shard for message in maker.doubt([(0, 0, "publisher restarted")])] == [0, 1, 2, 3]

@@ -5,6 +5,7 @@ next are read, so nothing has to be queued, and a market that is slower than the
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -21,7 +22,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from l3book._core import DecodeError, Market
+from l3book._core import DecodeError, Market, UnknownInstrumentError
 from l3book.feed.options import FeedOptions
 from l3book.feed.snapshots import Snapshots
 from l3book.feed.status import FeedStatus
@@ -121,7 +122,9 @@ class Feed:
 
     def doubt(self, reason: str, key: Key | None = None) -> None:
         """Take a doubt that the connection has about a book, or about all."""
-        self._market.doubt(reason, key)
+        # Of a book that nothing was told of yet, nothing can be wrong.
+        with contextlib.suppress(UnknownInstrumentError):
+            self._market.doubt(reason, key)
         self._drain()
 
     def refused(self, text: str) -> None:

@@ -13,6 +13,7 @@ from l3book.jetstream.records import (
     Rows,
     dataset_of,
     latest_ts_event,
+    shard_of,
     shards_of_rows,
 )
 
@@ -107,10 +108,12 @@ class Windows:
         yield from self._flush()
 
     def doubt(self, doubts: list[Doubt]) -> Iterator[Outgoing]:
-        """Tell the readers of every shard that these books may be wrong; 0:0 is every book."""
-        payload = json.dumps({"doubts": doubts}, separators=(",", ":")).encode()
-        for shard in range(len(self._shards)):
-            yield self._message("doubt", shard, payload)
+        """Tell the readers of each shard which of its books may be wrong; 0:0 is every book."""
+        shards = len(self._shards)
+        for shard in range(shards):
+            own = [doubt for doubt in doubts if doubt[:2] == (0, 0) or shard_of(*doubt[:2], shards) == shard]
+            if own:
+                yield self._message("doubt", shard, json.dumps({"doubts": own}, separators=(",", ":")).encode())
 
     def end(self) -> Iterator[Outgoing]:
         """Tell every shard that the source is over."""
