@@ -58,7 +58,7 @@ l3book/environment: {{ .Values.environment }}
 - name: L3BOOK_SOURCE
   value: {{ .shard.source | quote }}
 - {name: L3BOOK_NO_HISTORY, value: "0"}
-- {name: L3BOOK_HISTORY, value: /history/log}
+- {name: L3BOOK_HISTORY, value: /history/recorded}
 {{- else }}
 - name: L3BOOK_SOURCE
   value: {{ .shard.readSource | default .shard.source | quote }}
