@@ -199,6 +199,7 @@ def test_what_was_played_comes_before_the_answer_to_a_pause(
         *told, ack = hear_until(client, lambda message: message.get("id") == 99)
         assert ack["state"] == "paused"
         assert told, "what was played since the interval began"
+        assert int(told[-1]["ts_recv"]) <= int(ack["ts"]), "it stands where the book does, or a little later"
         last = told[-1]
         # Another interval goes by.
         for _ in range(2):

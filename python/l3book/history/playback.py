@@ -126,6 +126,8 @@ class Playback:
         """Stand still. Everybody has been told all of what was played when `then` is called: nothing follows."""
         self._stand_still()
         async with self._turn:
+            # Of a turn that was under way the end was not known when the clock was stopped.
+            self._reached_ts = max(self._reached_ts, self._position.ts_recv)
             await self.streams.tell_now()
             then()
 
