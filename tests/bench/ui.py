@@ -38,6 +38,8 @@ SETTLE_S = 5.0
 LADDER_TIMEOUT_MS = 60_000
 SAMPLES = 12
 """Of memory, each after a collection, for which measuring is held."""
+SPENT = ("TaskDuration", "ScriptDuration", "LayoutDuration", "RecalcStyleDuration")
+"""Of the page's main thread; in its own processor time, as others may be at work on the machine."""
 FRAME_MS = 1000 / 60
 FRAME_TOLERANCE_MS = 0.5
 BYTES_PER_MIB = 1 << 20
@@ -57,6 +59,7 @@ class Seen:
 
     loads: list[dict[str, Any]] = field(default_factory=list)
     samples: list[dict[str, float]] = field(default_factory=list)
+    spent_s: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SPENT, 0.0))
     probe: dict[str, Any] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     rate: float = 0.0
@@ -114,10 +117,20 @@ def load_again_and_again(browser: Browser, url: str, times: int, seen: Seen) -> 
             seen.loads.append(loaded)
 
 
+def say(what: str) -> None:
+    """Tell whoever waits."""
+    print(what, file=sys.stderr, flush=True)
+
+
+def measure(session: CDPSession) -> dict[str, float]:
+    """What Chromium counts of the page."""
+    return {entry["name"]: entry["value"] for entry in session.send("Performance.getMetrics")["metrics"]}
+
+
 def sample(session: CDPSession) -> dict[str, float]:
     """What the page holds, once all garbage is gone."""
     session.send("HeapProfiler.collectGarbage")
-    return {entry["name"]: entry["value"] for entry in session.send("Performance.getMetrics")["metrics"]}
+    return measure(session)
 
 
 def processes(browser: Browser) -> dict[str, float]:
@@ -134,16 +147,21 @@ def watch(browser: Browser, server: running.RunningServer, seconds: float, seen:
     """Leave the page open, and look at it now and then."""
     with open_page(browser, server.url, seen.faults) as page:
         session = page.context.new_cdp_session(page)
-        session.send("Performance.enable")
+        session.send("Performance.enable", {"timeDomain": "threadTicks"})
         page.wait_for_timeout(SETTLE_S * 1000)
         seen.samples.append(sample(session))
         begun, begun_s = server.metrics()["totals"]["messages"], time.monotonic()
         used, server_s = processes(browser), cpu_s(server.process.pid)
-        for _ in range(SAMPLES - 1):
+        for part in range(SAMPLES - 1):
+            before = measure(session)
             page.evaluate("probe.go()")
             page.wait_for_timeout(seconds * 1000 / (SAMPLES - 1))
             page.evaluate("probe.hold()")
+            after = measure(session)
+            for name in SPENT:
+                seen.spent_s[name] += after[name] - before[name]
             seen.samples.append(sample(session))
+            say(f"  {seconds * (part + 1) / (SAMPLES - 1):.0f} s of {seconds:g} s")
         took_s = time.monotonic() - begun_s
         seen.rate = (server.metrics()["totals"]["messages"] - begun) / took_s
         seen.cpu = {kind: (spent - used.get(kind, 0.0)) / took_s for kind, spent in processes(browser).items()}
@@ -171,12 +189,8 @@ def frame_rows(seen: Seen) -> list[str]:
     """Frames and what held them up."""
     probe = seen.probe
     bins, bin_ms, measured_s = probe["intervals"], probe["binMs"], probe["measuredMs"] / 1000
-    spent = {
-        name: seen.samples[-1][name] - seen.samples[0][name]
-        for name in ("TaskDuration", "ScriptDuration", "LayoutDuration", "RecalcStyleDuration")
-    }
-    took_s = seen.samples[-1]["Timestamp"] - seen.samples[0]["Timestamp"]
-    shares = [f"{spent[name] / took_s:.1%}" for name in spent]
+    shares = [f"{seen.spent_s[name] / measured_s:.1%}" for name in SPENT]
+    busy_ms = seen.spent_s["TaskDuration"] * 1000
     long_ms = probe["longTaskMaxMs"]
     late = [over(bins, bin_ms, frames * FRAME_MS + FRAME_TOLERANCE_MS) for frames in (1, 2)]
     return [
@@ -186,7 +200,9 @@ def frame_rows(seen: Seen) -> list[str]:
         row("frames later than 16.7 ms / than 33.3 ms", " / ".join(f"{share:.2%}" for share in late), "", None),
         row("tasks of more than 50 ms: count, the longest",
             f"{probe['longTasks']}, {long_ms:.0f} ms", "none", probe["longTasks"] == 0),
-        row("main thread busy; script, layout, style", f"{shares[0]}; {', '.join(shares[1:])}", "", None),
+        row("main thread, of a core; script, layout, style", f"{shares[0]}; {', '.join(shares[1:])}", "", None),
+        row("main thread, ms a frame / a book update",
+            " / ".join(f"{busy_ms / max(1, probe[name]):.1f}" for name in ("frames", "checked")), "", None),
     ]  # fmt: skip
 
 
@@ -219,7 +235,9 @@ def run(arguments: argparse.Namespace, folder: Path, path: str) -> Seen:
     """Gateway, server and browser, together on this machine."""
     recording, seen = folder / "market.dbn", Seen()
     made = ["simulate", "-o", recording, "--messages", arguments.records, "--instruments", arguments.instruments]
+    say(f"simulating {arguments.records:,} records of {arguments.instruments} instruments")
     subprocess.run([running.COMMAND, *map(str, made)], check=True, stderr=subprocess.DEVNULL)
+    say(f"a gateway sends them again and again at {arguments.rate:,} messages/s, a server reads")
     gateway = RunningGateway(recording, "--rate", arguments.rate, "--loop", "--as-if-now")
     source = f"live://GLBX.MDP3?symbols=ALL_SYMBOLS&gateway={gateway.address}"
     history = ["--history", str(folder / "history")] if arguments.history else []
@@ -232,7 +250,9 @@ def run(arguments: argparse.Namespace, folder: Path, path: str) -> Seen:
             session = browser.new_browser_cdp_session()
             status = session.send("SystemInfo.getInfo")["gpu"].get("featureStatus", {})
             seen.renderer = f"Chromium {browser.version}, compositing: {status.get('gpu_compositing', 'unknown')}"
+            say(f"loading the page {arguments.loads} times, each time with an empty cache")
             load_again_and_again(browser, server.url, arguments.loads, seen)
+            say(f"leaving it open for {arguments.seconds:g} s, after {SETTLE_S:g} s")
             watch(browser, server, arguments.seconds, seen)
             browser.close()
     finally:
