@@ -56,6 +56,10 @@ POLL_INTERVAL_MS = 20
 # Those in the document from the beginning, and those that are loaded after the first paint.
 PANES = ("ladder", "depth", "health", "replay", "heatmap", "tape", "inspector")
 
+# A few levels come first, and the panes that are loaded later change how many rows the ladder has room for.
+LEVELS_CARRIED = 100
+HAS_ALL_LEVELS = f"document.querySelector('[data-testid=heatmap-view]')?.dataset.levels === '{LEVELS_CARRIED}'"
+
 # How the page writes what nothing tells: an en dash, never a zero.
 MISSING = "\N{EN DASH}"
 

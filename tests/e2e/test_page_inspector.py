@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from page_reading import number, wait_until
+from page_reading import HAS_ALL_LEVELS, number, wait_until
 from playwright.sync_api import ViewportSize, expect
 
 from dbn_bytes import Mbo, metadata, stream
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 LARGE = ViewportSize(width=1920, height=1400)
-IS_LIVE = "text('book-state') === 'live'"
+IS_LIVE = f"text('book-state') === 'live' && {HAS_ALL_LEVELS}"
 TABS_MAX = 40
 AHEAD_MAX = 30
 S = 1_000_000_000

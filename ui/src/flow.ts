@@ -30,6 +30,9 @@ export interface Traded {
   readonly side: "B" | "A" | "N";
 }
 
+/** What of a book. */
+type Told = Pick<Book, "bids" | "asks" | "tsRecv" | "levelsMax">;
+
 export interface PriceFlow {
   /** Size that buyers took from asks. */
   bought: number;
@@ -79,8 +82,7 @@ export class Flow {
   readonly traded = new Map<bigint, PriceFlow>();
   readonly #bids = new Recent();
   readonly #asks = new Recent();
-  readonly #levelsMax: number;
-  #book: Pick<Book, "bids" | "asks" | "tsRecv"> | null = null;
+  #book: Told | null = null;
   #since: string | null = null;
   /** Of the first book, ns: what was traded until then is not counted. */
   #openedNs: bigint | null = null;
@@ -88,11 +90,6 @@ export class Flow {
   #baselineNs = 0n;
   #newestTradeNs = 0n;
   #second = 0;
-
-  /** `levelsMax`: how many levels of a side are subscribed to; a side with fewer is whole. */
-  constructor(levelsMax: number) {
-    this.#levelsMax = levelsMax;
-  }
 
   /** Net size by price, in units of 1e-9. */
   get bidNets(): ReadonlyMap<bigint, number> {
@@ -125,19 +122,20 @@ export class Flow {
     this.#second = 0;
   }
 
-  takeDepth(book: Pick<Book, "bids" | "asks" | "tsRecv">, isSnapshot: boolean): void {
+  takeDepth(book: Told, isSnapshot: boolean): void {
     const before = this.#book;
     const atNs = BigInt(book.tsRecv);
     this.#openedNs ??= atNs;
     this.#since ??= book.tsRecv;
-    this.#book = { bids: book.bids, asks: book.asks, tsRecv: book.tsRecv };
+    this.#book = book;
     this.#tick(atNs);
     if (before === null || isSnapshot) {
       this.#baselineNs = atNs;
       return;
     }
-    this.#compare(before.bids, book.bids, -1n, this.#bids);
-    this.#compare(before.asks, book.asks, 1n, this.#asks);
+    const { levelsMax } = book;
+    this.#compare(before.bids, book.bids, levelsMax, -1n, this.#bids);
+    this.#compare(before.asks, book.asks, levelsMax, 1n, this.#asks);
   }
 
   /** Of a snapshot, only what came after all that is counted: it begins with trades from before. */
@@ -184,11 +182,11 @@ export class Flow {
   }
 
   /** Walks both sides from the best price outward. */
-  #compare(before: readonly Level[], after: readonly Level[], sign: bigint, net: Recent): void {
+  #compare(before: readonly Level[], after: readonly Level[], levelsMax: number, sign: bigint, net: Recent): void {
     const rank = (level: Level): bigint => unitsOf(level.price) * sign;
     const edge = (levels: readonly Level[]): bigint | null => {
       const last = levels.at(-1);
-      return last === undefined || levels.length < this.#levelsMax ? null : rank(last);
+      return last === undefined || levels.length < levelsMax ? null : rank(last);
     };
     const [edgeBefore, edgeAfter] = [edge(before), edge(after)];
     let [i, j] = [0, 0];

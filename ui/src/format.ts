@@ -13,7 +13,9 @@ const grouped = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0 });
 
 /** A whole number with thousands separators. */
 export function formatInteger(value: number | null | undefined): string {
-  return value === null || value === undefined || !Number.isFinite(value) ? MISSING : grouped.format(value);
+  if (value === null || value === undefined || !Number.isFinite(value)) return MISSING;
+  // Most numbers are small, and there are hundreds to write at a time.
+  return Number.isInteger(value) && value >= 0 && value < 1_000 ? String(value) : grouped.format(value);
 }
 
 /** A rate or a large count in three significant digits: 1 234 567 → "1.23M". */

@@ -21,7 +21,7 @@ const KINDS: readonly Kind[] = ["book", "suspect", "gap", "recorded"];
 const NS_PER_COLUMN = BigInt(COLUMN_INTERVAL_MS) * 1_000_000n;
 const COLUMNS_PER_S = 1_000 / COLUMN_INTERVAL_MS;
 
-type Levels = Pick<Book, "bids" | "asks" | "tsRecv" | "state">;
+type Levels = Pick<Book, "bids" | "asks" | "tsRecv" | "state" | "levelsMax">;
 type Side = "B" | "A";
 
 interface Chunk {
@@ -47,6 +47,7 @@ export class Columns {
   readonly #kinds = new Uint8Array(COLUMNS_MAX);
   readonly #bids = new Uint8Array(COLUMNS_MAX);
   readonly #asks = new Uint8Array(COLUMNS_MAX);
+  readonly #levelsMax = new Uint8Array(COLUMNS_MAX);
   readonly #ts = new BigUint64Array(COLUMNS_MAX);
   readonly #steps = new Uint8Array(COLUMNS_MAX);
   readonly #onFiner: (factor: number) => void;
@@ -75,6 +76,7 @@ export class Columns {
     this.grid.learn(pricesOf(book));
     this.#kinds[slot] = book.state === "suspect" ? 1 : 0;
     this.#ts[slot] = BigInt(book.tsRecv);
+    this.#levelsMax[slot] = Math.min(book.levelsMax, LEVELS_MAX);
     this.#bids[slot] = this.#write(slot, 0, book.bids);
     this.#asks[slot] = this.#write(slot, LEVELS_MAX, book.asks);
   }
@@ -95,6 +97,7 @@ export class Columns {
       else {
         this.#kinds[slot] = KINDS.indexOf("recorded");
         this.#steps[slot] = stepS;
+        this.#levelsMax[slot] = LEVELS_MAX;
         this.#bids[slot] = this.#write(slot, 0, book.bids);
         this.#asks[slot] = this.#write(slot, LEVELS_MAX, book.asks);
       }
@@ -120,6 +123,7 @@ export class Columns {
     this.#kinds[to] = this.#kinds[from] ?? 0;
     this.#steps[to] = this.#steps[from] ?? 0;
     this.#ts[to] = this.#ts[from] ?? 0n;
+    this.#levelsMax[to] = this.#levelsMax[from] ?? 0;
     const [bids, asks] = [this.#bids[from] ?? 0, this.#asks[from] ?? 0];
     this.#bids[to] = bids;
     this.#asks[to] = asks;
@@ -139,7 +143,7 @@ export class Columns {
     const slot = this.#slot(this.end - 1);
     this.#kinds[slot] = KINDS.indexOf("gap");
     this.#ts[slot] = ts;
-    this.#bids[slot] = this.#asks[slot] = 0;
+    this.#bids[slot] = this.#asks[slot] = this.#levelsMax[slot] = 0;
   }
 
   has(column: number): boolean {
@@ -175,16 +179,19 @@ export class Columns {
 
   /** Adds the sizes to rows of `rowTicks` ticks; row 0 holds the ticks from `bottom` × rowTicks on. */
   bin(column: number, rows: Float64Array, bottom: number, rowTicks: number): void {
+    this.binSide(column, "B", rows, bottom, rowTicks);
+    this.binSide(column, "A", rows, bottom, rowTicks);
+  }
+
+  /** The same with the sizes of one side. */
+  binSide(column: number, side: Side, rows: Float64Array, bottom: number, rowTicks: number): void {
     const slot = this.#slot(column);
     const { ticks, sizes } = this.#chunk(slot);
-    const begin = base(slot);
-    for (let side = 0; side < 2; side += 1) {
-      const count = (side === 0 ? this.#bids[slot] : this.#asks[slot]) ?? 0;
-      const from = begin + side * LEVELS_MAX;
-      for (let at = from; at < from + count; at += 1) {
-        const row = Math.floor((ticks[at] ?? 0) / rowTicks) - bottom;
-        if (row >= 0 && row < rows.length) rows[row] = (rows[row] ?? 0) + (sizes[at] ?? 0);
-      }
+    const from = base(slot) + (side === "B" ? 0 : LEVELS_MAX);
+    const end = from + this.#count(slot, side);
+    for (let at = from; at < end; at += 1) {
+      const row = Math.floor((ticks[at] ?? 0) / rowTicks) - bottom;
+      if (row >= 0 && row < rows.length) rows[row] = (rows[row] ?? 0) + (sizes[at] ?? 0);
     }
   }
 
@@ -202,9 +209,14 @@ export class Columns {
     return sum;
   }
 
+  /** How many levels of a side were asked for. */
+  levelsMax(column: number): number {
+    return this.#levelsMax[this.#slot(column)] ?? 0;
+  }
+
   /** Whether all that rests at these ticks is told: beyond the last of a full side nothing is known, or of a recorded one. */
   isKnown(column: number, ticks: number): boolean {
-    const last = (side: Side): number => (this.kind(column) === "recorded" ? this.count(column, side) : LEVELS_MAX) - 1;
+    const last = (side: Side): number => (this.kind(column) === "recorded" ? this.count(column, side) : this.levelsMax(column)) - 1;
     const lowest = this.level(column, "B", last("B"));
     const highest = this.level(column, "A", last("A"));
     return (lowest === null || ticks >= lowest.ticks) && (highest === null || ticks <= highest.ticks);

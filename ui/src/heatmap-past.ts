@@ -120,7 +120,7 @@ export class HeatmapPast {
     if ((base.kind !== "ok" && !isNew) || levels.kind !== "ok" || beginning !== this.#record.beginning) return null;
     const rows = parseLevelRows(levels.body);
     if (rows === null) return null;
-    this.#record.prepend(stepsOf(base.kind === "ok" ? parseBook(base.body) : null, rows, stretch), stretch.stepS);
+    this.#record.prepend(stepsOf(base.kind === "ok" ? parseBook(base.body, RECORDED_LEVELS) : null, rows, stretch), stretch.stepS);
     return rows.length;
   }
 }

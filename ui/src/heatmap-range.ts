@@ -36,6 +36,8 @@ export class PriceRange {
   follows = true;
   /** The step is the page's choice until the reader makes one. */
   isAutomatic = true;
+  /** For a look at so many levels of a side the page has made that choice; null: the reader has made another. */
+  #fittedLevels: number | null = null;
   #heightPx = 1;
 
   get rowTicks(): number {
@@ -75,10 +77,17 @@ export class PriceRange {
     this.#heightPx = heightPx;
   }
 
+  /** Whether the page has to choose, or has chosen when it knew fewer levels. */
+  isToFit(columns: Columns, column: number): boolean {
+    return this.isAutomatic || (this.#fittedLevels !== null && columns.levelsMax(column) > this.#fittedLevels);
+  }
+
   /** Shows as many levels as read well. */
   fit(columns: Columns, column: number): void {
     const middle = middleOf(columns, column);
     if (middle === null) return;
+    this.isAutomatic = false;
+    this.#fittedLevels = columns.levelsMax(column);
     this.centre = middle;
     const distance = typicalDistance(columns, column, middle);
     const wanted = Math.max(8, 2 * distance);
@@ -98,6 +107,7 @@ export class PriceRange {
     const before = this.#ticksAt(y);
     this.step = Math.min(ROW_STEPS.length - 1, Math.max(0, this.step - steps));
     this.isAutomatic = false;
+    this.#fittedLevels = null;
     if (!this.follows) this.centre += before - this.#ticksAt(y);
   }
 
@@ -105,6 +115,7 @@ export class PriceRange {
   scroll(rows: number): void {
     this.centre += rows * this.rowTicks;
     this.follows = false;
+    this.#fittedLevels = null;
   }
 
   clear(): void {

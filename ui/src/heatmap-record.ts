@@ -18,6 +18,8 @@ export const GAP_COLUMNS_MAX = 200;
 export const GAP_COLUMNS_MIN = 8;
 /** The page looks twice a second or more; where it has not (a hidden tab, a machine asleep), nobody knows what was missed. */
 export const UNSEEN_COLUMNS_MAX = 60;
+/** The few levels that come first leave no trace where all of them follow so soon. */
+const FIRST_COLUMNS_MAX = 40;
 /** Trades come on a channel of their own, so they may come before the book they are in; so many are kept for it. */
 const WAITING_MAX = 2_000;
 /** So many placed trades are kept for the pane; where it has not looked (it is not on view), it begins with the ring anew. */
@@ -43,6 +45,8 @@ export class HeatmapRecord {
   #clockTick = 0;
   #key = "";
   #isBroken = false;
+  /** The most levels that a book had of those that are kept. */
+  #levelsMax = 0;
   #waiting: Trade[] = [];
   #known: Trade[] = [];
 
@@ -71,6 +75,7 @@ export class HeatmapRecord {
     this.#waiting = [];
     this.#known = [];
     this.#isBroken = false;
+    this.#levelsMax = 0;
     this.changedFrom = this.columns.first;
     this.generation += 1;
     this.beginning += 1;
@@ -91,6 +96,9 @@ export class HeatmapRecord {
 
   takeDepth(book: Book, nowMs: number): void {
     const tick = clockTick(nowMs);
+    const isFirstOfAll = book.levelsMax > this.#levelsMax && this.columns.length <= FIRST_COLUMNS_MAX;
+    if (isFirstOfAll && this.columns.length > 0) this.clear();
+    this.#levelsMax = Math.max(this.#levelsMax, book.levelsMax);
     if (this.columns.length > 0) {
       if (this.#continues(book)) this.#advanceTo(tick - 1);
       else this.clear();

@@ -89,10 +89,19 @@ export interface Bubble {
   count: number;
 }
 
+/** The first column of the cell that a column is in. */
+export function cellStart(column: number, columnsPerCell: number): number {
+  return Math.floor(column / columnsPerCell) * columnsPerCell;
+}
+
 export class Bubbles {
   #columnsPerCell = 1;
   #ticksPerCell = 1;
   readonly #cells = new Map<string, Bubble>();
+
+  get columnsPerCell(): number {
+    return this.#columnsPerCell;
+  }
 
   /** Merges anew, by cells of another size. */
   rebuild(trades: Iterable<PlacedTrade>, columnsPerCell: number, ticksPerCell: number): void {

@@ -1,7 +1,7 @@
 /** What the heatmap says in words: under the pointer, and for those who do not see it. */
 
 import { formatInteger, formatTime, plural } from "./format";
-import { LEVELS_MAX, type Columns } from "./heatmap-columns";
+import type { Columns } from "./heatmap-columns";
 import type { Bubble, Traded } from "./heatmap-trades";
 
 const BOUGHT = { B: "● bought", A: "◆ sold", N: "■ traded" } as const;
@@ -16,7 +16,7 @@ export function restingLines(columns: Columns, column: number, from: number, to:
   const { bidSize, askSize, levels } = columns.resting(column, from, to);
   const sizes = [bidSize > 0 ? `bid size ${formatInteger(bidSize)}` : "", askSize > 0 ? `ask size ${formatInteger(askSize)}` : ""].filter((each) => each !== "");
   const isKnown = columns.isKnown(column, from) && columns.isKnown(column, to - 1);
-  const nothing = isKnown ? "nothing rests" : `beyond the ${LEVELS_MAX} levels received`;
+  const nothing = isKnown ? "nothing rests" : `beyond the ${columns.levelsMax(column)} levels received`;
   const many = levels > 1 ? ` in ${levels} levels` : "";
   const [bid, ask] = [columns.best(column, "B"), columns.best(column, "A")];
   const best = (ticks: number | null): string => (ticks === null ? "none" : columns.grid.price(ticks));

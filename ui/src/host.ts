@@ -1,30 +1,47 @@
-/** Makes the panes, and hands on to them what the page is told. */
+/** Makes the panes, gives each its place in the frame loop, and hands on to them what the page is told. */
 
 import { byTestId, setHidden } from "./dom";
 import type { Trade } from "./feed/feed";
 import type { Book } from "./feed/wire";
+import type { Slot } from "./loop";
 import type { Pane, PaneClass, PaneContext, PaneName } from "./pane";
 import type { Palette } from "./panes/canvas";
-import type { State } from "./state";
 
 export class PaneHost {
   readonly #panes: Pane[] = [];
-  readonly #context: Omit<PaneContext, "root">;
+  readonly #context: Omit<PaneContext, "root" | "repaint" | "onPointer">;
+  readonly #palette: () => Palette;
 
-  constructor(context: Omit<PaneContext, "root">) {
+  constructor(context: Omit<PaneContext, "root" | "repaint" | "onPointer">, palette: () => Palette) {
     this.#context = context;
+    this.#palette = palette;
   }
 
-  add(name: PaneName, make: PaneClass): void {
+  add(name: PaneName, make: PaneClass, slot: Slot): void {
     const root = byTestId(`${name}-pane`, HTMLElement);
-    const pane = new make({ root, ...this.#context });
+    const { state } = this.#context;
+    const repaint = (): void => {
+      slot.atOnce();
+    };
+    const onPointer = (): void => {
+      slot.pointerMoved();
+    };
+    const pane = new make({ root, repaint, onPointer, ...this.#context });
     setHidden(root, false);
     this.#panes.push(pane);
     // What was told before it was there.
-    const { depth, trades } = this.#context.state;
+    const { depth, trades } = state;
     if (depth !== null) pane.takeDepth?.(depth, true);
     if (trades.length > 0) pane.takeTrades?.(trades, true);
-    this.#context.repaint();
+    slot.isMoving ||= pane.isMoving === true;
+    slot.add({
+      write: (nowMs) => {
+        attempt(() => pane.write?.(state, nowMs));
+      },
+      paint: (nowMs) => {
+        attempt(() => pane.paint?.(this.#palette(), nowMs));
+      },
+    });
   }
 
   takeDepth(book: Book, isSnapshot: boolean): void {
@@ -39,22 +56,20 @@ export class PaneHost {
     this.#each((pane) => pane.reset?.());
   }
 
-  write(state: State, nowMs: number): void {
-    this.#each((pane) => pane.write?.(state, nowMs));
-  }
-
-  paint(palette: Palette, nowMs: number): void {
-    this.#each((pane) => pane.paint?.(palette, nowMs));
-  }
-
-  /** One pane that fails is reported, and takes no other with it. */
   #each(tell: (pane: Pane) => void): void {
     for (const pane of this.#panes) {
-      try {
+      attempt(() => {
         tell(pane);
-      } catch (error) {
-        reportError(error);
-      }
+      });
     }
+  }
+}
+
+/** One pane that fails is reported, and takes no other with it. */
+function attempt(act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    reportError(error);
   }
 }

@@ -10,7 +10,7 @@ import { keyOf } from "./feed/wire";
 import { PaneHost } from "./host";
 import { keepKey, loadKey } from "./key";
 import { Keys } from "./keys";
-import { Loop } from "./loop";
+import { Loop, type Slot } from "./loop";
 import { Navigation } from "./navigation";
 import { notices } from "./notices";
 import type { Actions, PaneClass, PaneName } from "./pane";
@@ -61,39 +61,33 @@ const status = new StatusPane({
 let palette = readPalette();
 
 const loop = new Loop(
-  {
-    paintAll(nowMs) {
-      const beganMs = performance.now();
-      const { link } = state;
-      setText(linkPill, link.state === "open" && link.via === "polling" ? "polling" : LINK_WORDS[link.state]);
-      setData(linkPill, "state", link.state);
-      const standing = state.standing();
-      setData(document.body, "standing", standing);
-      const name = state.book === null ? "l3book" : `${nameOf(state.book)} · l3book`;
-      const title = state.replay === null ? name : `past · ${name}`;
-      if (document.title !== title) document.title = title;
-      picker.write(state.instruments ?? [], state.selected);
-      status.write(notices(state, nowMs));
-      summary.write(state.book, standing, nowMs);
-      navigation.write(nowMs);
-      host.write(state, nowMs);
-      host.paint(palette, nowMs);
-      state.meter.painted(performance.now() - beganMs);
-    },
-    paintCanvases(nowMs) {
-      const beganMs = performance.now();
-      host.paint(palette, nowMs);
-      state.meter.painted(performance.now() - beganMs);
-    },
-  },
   () => ({ isReduced: reducedMotion.matches, textIntervalMs: state.preferences.textIntervalMs }),
+  (tookMs) => {
+    state.meter.painted(tookMs);
+  },
 );
+/** The ladder tells of the same book as what stands above it. */
+const bookSlot = loop.slot();
+const otherSlot = loop.slot();
+bookSlot.add({
+  write(nowMs) {
+    const { link } = state;
+    setText(linkPill, link.state === "open" && link.via === "polling" ? "polling" : LINK_WORDS[link.state]);
+    setData(linkPill, "state", link.state);
+    const standing = state.standing();
+    setData(document.body, "standing", standing);
+    const name = state.book === null ? "l3book" : `${nameOf(state.book)} · l3book`;
+    const title = state.replay === null ? name : `past · ${name}`;
+    if (document.title !== title) document.title = title;
+    picker.write(state.instruments ?? [], state.selected);
+    status.write(notices(state, nowMs));
+    summary.write(state.book, standing, nowMs);
+    navigation.write(nowMs);
+  },
+});
 
 const repaint = (): void => {
   loop.atOnce();
-};
-const onPointer = (): void => {
-  loop.pointerMoved();
 };
 
 const feed: Feed = new StreamingFeed(watched(state), { key: loadKey });
@@ -131,8 +125,8 @@ actions.bind("/", "find an instrument", () => {
 actions.bind("p", "performance page, and back", toggleView);
 viewButton.addEventListener("click", toggleView);
 const controls = new Controls(state, actions, keys, () => navigation.link());
-const host = new PaneHost({ state, actions, tip, repaint, onPointer });
-for (const [name, make] of FIRST_PANES) host.add(name, make);
+const host = new PaneHost({ state, actions, tip }, () => palette);
+for (const [name, make] of FIRST_PANES) host.add(name, make, slotOf(name));
 
 /** Every feed event reaches the state, then the panes, then the loop. */
 function watched(target: State): FeedHandlers {
@@ -184,6 +178,12 @@ function watched(target: State): FeedHandlers {
   };
 }
 
+/** Each frame that changes text costs the browser some milliseconds for all of the page: what is cheap shares one. */
+function slotOf(name: PaneName): Slot {
+  if (name === "ladder") return bookSlot;
+  return name === "heatmap" || name === "tape" ? loop.slot() : otherSlot;
+}
+
 function choose(instrument: string): void {
   navigation.go({ instrument });
 }
@@ -220,7 +220,7 @@ async function addLaterPanes(): Promise<void> {
 /** One part that cannot be fetched, after an update of the server or a lost line, takes no other with it, and is told; whether it is there. */
 async function addPane(name: PaneName, load: () => Promise<PaneClass>): Promise<boolean> {
   try {
-    host.add(name, await load());
+    host.add(name, await load(), slotOf(name));
     state.onPart(name, true);
     return true;
   } catch (error) {

@@ -17,8 +17,10 @@ export interface Pane {
   reset?(): void;
   /** Text and tables; ten times a second at most. */
   write?(state: State, nowMs: number): void;
-  /** Canvases; twenty-five times a second at most while there is news, and where a pointer moves. */
+  /** Canvases; after each text, and where a pointer moves. */
   paint?(palette: Palette, nowMs: number): void;
+  /** Its canvases are painted between two texts too, twenty-five times a second at most, while there is news. */
+  readonly isMoving?: boolean;
 }
 
 export interface Actions {
@@ -26,7 +28,7 @@ export interface Actions {
   selectOrder(orderId: string | null): void;
   choose(instrument: string): void;
   /** What is known of its state; who wants to go elsewhere in time asks `replay`. */
-  readonly feed: Pick<Feed, "resyncs" | "check">;
+  readonly feed: Pick<Feed, "resyncs" | "check" | "verified">;
   readonly replay: ReplayCommands;
   /** A GET of the HTTP contract with the reader's key, for a path like /v1/history. */
   request(path: string): Promise<Exclude<Answer, { readonly kind: "aborted" | "unchanged" }>>;
@@ -42,9 +44,9 @@ export interface PaneContext {
   readonly state: State;
   readonly actions: Actions;
   readonly tip: Tip;
-  /** Text and canvases in the next frame: the reader did something. */
+  /** The pane's text and canvases in the next frame that has room: the reader did something. */
   readonly repaint: () => void;
-  /** Canvases in the next frame: a pointer moved. */
+  /** The pane's canvases likewise: a pointer moved. */
   readonly onPointer: () => void;
 }
 

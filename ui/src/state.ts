@@ -47,8 +47,6 @@ export class State implements FeedHandlers {
   /** What has been measured since the page was opened. */
   readonly telemetry = new Telemetry();
   readonly meter: PageMeter;
-  /** Updates whose checksum was that of the server: others never come here. */
-  verified = 0;
   restart: Restart | null = null;
   /** When the book last arrived with a new seq or epoch, or when we began to wait for it. */
   changedAtMs: number;
@@ -94,7 +92,6 @@ export class State implements FeedHandlers {
   onDepth(book: Book): void {
     this.depth = book;
     this.meter.update();
-    if (this.link.state === "open" && this.link.via === "stream") this.verified += 1;
     this.revision += 1;
   }
 

@@ -47,7 +47,7 @@ export class RecentSizes {
     this.#pushed += 1;
     // Sorted now and then: what is common does not change with every print.
     if (this.#sizes.length < RECENT_MIN || this.#pushed % 10 !== 0) return;
-    const sorted = [...this.#sizes].sort((a, b) => a - b);
+    const sorted = Float64Array.from(this.#sizes).sort();
     const [middle, high] = [0.5, LARGE_PERCENTILE].map((share) => sorted[Math.floor(share * (sorted.length - 1))] ?? 0);
     // Where all are alike none is large.
     this.#largeFrom = Math.max(high ?? 0, (middle ?? 0) + 1);

@@ -7,6 +7,7 @@ describe("the depth chart", () => {
   const book = {
     bids: [level("10.00", 5, 2), level("9.00", 7, 1)],
     asks: [level("11.00", 3, 1), level("12.00", 4, 4)],
+    levelsMax: 100,
   };
 
   it("adds up sizes and orders from the best level outward", () => {
@@ -22,10 +23,10 @@ describe("the depth chart", () => {
   });
 
   it("has an extent for a single price, and nothing for an empty book", () => {
-    const curves = buildDepth({ bids: [level("10.00")], asks: [] });
+    const curves = buildDepth({ levelsMax: 100, bids: [level("10.00")], asks: [] });
     expect(curves?.to).toBeGreaterThan(curves?.from ?? 0);
-    expect(buildDepth({ bids: [level("0.00")], asks: [] })?.to).toBeGreaterThan(0);
-    expect(buildDepth({ bids: [], asks: [] })).toBeNull();
+    expect(buildDepth({ levelsMax: 100, bids: [level("0.00")], asks: [] })?.to).toBeGreaterThan(0);
+    expect(buildDepth({ levelsMax: 100, bids: [], asks: [] })).toBeNull();
   });
 
   it("finds the level that a position has counted in", () => {
@@ -46,6 +47,7 @@ describe("the depth chart", () => {
 
   it("tells what all size up to a price costs on average, never better than it is", () => {
     const curves = buildDepth({
+      levelsMax: 100,
       bids: [level("10.00", 2), level("9.99", 1)],
       asks: [level("10.01", 2), level("10.02", 1)],
     });
@@ -55,7 +57,7 @@ describe("the depth chart", () => {
     if (bid === undefined || lower === undefined || ask === undefined || higher === undefined) throw new Error("two levels a side");
     expect([averagePrice(curves.bids, bid), averagePrice(curves.bids, lower)]).toEqual(["10.0000", "9.9966"]);
     expect([averagePrice(curves.asks, ask), averagePrice(curves.asks, higher)]).toEqual(["10.0100", "10.0134"]);
-    const below = buildDepth({ bids: [level("-1.00", 2), level("-2.00", 1)], asks: [] });
+    const below = buildDepth({ levelsMax: 100, bids: [level("-1.00", 2), level("-2.00", 1)], asks: [] });
     expect(below?.bids.map((point) => averagePrice(below.bids, point))).toEqual(["-1.0000", "-1.3334"]);
     expect([distanceOf(lower, ask), distanceOf(higher, bid)]).toEqual(["0.02", "0.02"]);
   });

@@ -23,6 +23,7 @@ export function book(changes: Partial<Book> = {}): Book {
     bids: [level("64.77", 5, 2)],
     asks: [level("64.78", 7, 3)],
     orders: 5,
+    levelsMax: 100,
     ...changes,
   };
 }

@@ -9,12 +9,12 @@ const LEVELS_MAX = 3;
 describe("what was done at each price", () => {
   let flow: Flow;
   beforeEach(() => {
-    flow = new Flow(LEVELS_MAX);
+    flow = new Flow();
   });
 
   const ns = (seconds: number): string => String(BigInt(Math.round(seconds * 1_000)) * 1_000_000n);
   const depth = (seconds: number, bids: Level[], asks: Level[], isSnapshot = false): void => {
-    flow.takeDepth({ bids, asks, tsRecv: ns(seconds) }, isSnapshot);
+    flow.takeDepth({ bids, asks, tsRecv: ns(seconds), levelsMax: LEVELS_MAX }, isSnapshot);
   };
   const trade = (seconds: number, side: Traded["side"], price: string | null, size: number): Traded => ({ tsRecv: ns(seconds), side, price, size });
   const bidNet = (price: string): number => flow.bidNets.get(parseDecimal(price)) ?? 0;

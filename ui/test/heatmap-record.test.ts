@@ -29,6 +29,20 @@ describe("what the heatmap keeps", () => {
     expect(sizes(record)).toEqual([2, 3, 3, 3, 3, 3, 4]);
   });
 
+  it("begins with all levels where a few came just before, and keeps what it has of a slow line", () => {
+    const [record, slow] = [made(), made()];
+    for (const each of [record, slow]) each.takeDepth(bookAt(1, 1, { levelsMax: 20 }), 0);
+    record.advance(300, "moving");
+    record.takeDepth(bookAt(2, 2), 300);
+    expect(sizes(record)).toEqual([2]);
+    record.takeDepth(bookAt(3, 3, { levelsMax: 20 }), 360);
+    record.takeDepth(bookAt(4, 4), 420);
+    expect(sizes(record)).toEqual([2, 3, 4]);
+    slow.advance(2_950, "moving");
+    slow.takeDepth(bookAt(2, 2), 3_010);
+    expect([slow.columns.length, sizes(slow).at(0), sizes(slow).at(-1)]).toEqual([61, 1, 2]);
+  });
+
   it("shows a lost connection as a gap of its length, and a long one no longer than its bound", () => {
     const record = made();
     record.takeDepth(bookAt(1, 1), 0);

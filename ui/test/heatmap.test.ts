@@ -93,6 +93,10 @@ describe("columns", () => {
     expect(columns.isKnown(0, 900)).toBe(true);
     expect(restingLines(columns, 0, 100, 101)[0]).toBe("100 · beyond the 100 levels received");
     expect(restingLines(columns, 0, 900, 901)[0]).toBe("900 · nothing rests");
+    columns.push(bookAt(1, { bids: bids.slice(0, 20), asks: [level("201")], levelsMax: 20 }));
+    columns.repeat();
+    expect([columns.isKnown(2, 181), columns.isKnown(2, 180)]).toEqual([true, false]);
+    expect(restingLines(columns, 2, 180, 181)[0]).toBe("180 · beyond the 20 levels received");
   });
 
   it("say what they hold in words, exact to the nanosecond, and a gap as one", () => {
@@ -179,6 +183,22 @@ describe("the prices in view", () => {
     expect(range.ticks).toBeLessThan(200);
     expect(range.y(middleOf(columns, 0) ?? 0)).toBeCloseTo(200, -1.2);
     expect(range.rowAt(range.y(10_010))).toBe(Math.floor(10_010 / range.rowTicks));
+  });
+
+  it("are chosen anew when more levels are known, unless the reader has chosen", () => {
+    const few = new Columns();
+    few.push(bookAt(0, { bids: side(100, -1).slice(0, 20), asks: side(100.01, 1).slice(0, 20), levelsMax: 20 }));
+    const [range, chosen] = [new PriceRange(), new PriceRange()];
+    for (const each of [range, chosen]) {
+      each.resize(400);
+      each.fit(few, 0);
+    }
+    expect([range.ticks < 80, range.isToFit(few, 0)]).toEqual([true, false]);
+    chosen.zoom(1, 200);
+    few.push(bookAt(1, { bids: side(100, -1), asks: side(100.01, 1) }));
+    expect([range.isToFit(few, 1), chosen.isToFit(few, 1)]).toEqual([true, false]);
+    range.fit(few, 1);
+    expect([range.ticks > 80, range.isToFit(few, 1)]).toEqual([true, false]);
   });
 
   it("stay while the market moves a little and go after it when it goes far", () => {

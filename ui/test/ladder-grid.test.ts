@@ -104,7 +104,7 @@ describe("the rows of a static ladder", () => {
   });
 
   it("adds what was done at the prices of a row", () => {
-    const flow = new Flow(100);
+    const flow = new Flow();
     flow.takeDepth(book({ bids: [level("64.77", 9), level("64.76", 4)], asks: [level("64.78", 7)], tsRecv: "1000000000" }), true);
     flow.takeTrades([{ tsRecv: "2000000000", price: "64.77", size: 3, side: "A" }, { tsRecv: "2000000000", price: "64.78", size: 2, side: "B" }], false);
     flow.takeDepth(book({ bids: [level("64.77", 6), level("64.76", 1)], asks: [level("64.78", 9)], tsRecv: "2000000000" }), false);

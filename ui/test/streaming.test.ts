@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { BookStreamSettings } from "../src/feed/book-stream";
 import type { Link } from "../src/feed/feed";
 import { StreamingFeed, type StreamingSettings } from "../src/feed/streaming";
 import { notices } from "../src/notices";
@@ -27,7 +28,8 @@ function open(settings: Partial<StreamingSettings> = {}): void {
   };
   const rest = { base: peer.base, bookIntervalMs: 5, depthIntervalMs: 10, slowIntervalMs: 20, retryDelayMs: () => 20 };
   const stream = { reconnectDelayMinMs: 20, reconnectDelayMaxMs: 20, ...settings.stream };
-  feed = new StreamingFeed(state, { rest, ...settings, stream });
+  // Most tests are of a book whose levels come all at once.
+  feed = new StreamingFeed(state, { rest, book: { firstLevels: 100 }, ...settings, stream });
 }
 
 /** A server that acknowledges, and sends a snapshot of this seq. */
@@ -258,6 +260,64 @@ function asked(socket: ServerSocket): Record<string, unknown>[] {
   return socket.received.filter(({ channel }) => channel === "depth");
 }
 
+describe("a book of which a few levels come first", () => {
+  const depths = (socket: ServerSocket): unknown[] => asked(socket).map(({ op, depth }) => (op === "subscribe" ? depth : op));
+
+  /** `wide`: the seq at which all levels are answered, as long as it is told; the few are answered at 7. */
+  async function first(wide: () => number | null, settings: Partial<BookStreamSettings> = {}): Promise<ServerSocket> {
+    peer.onSocket = (socket) => {
+      socket.onMessage = (message) => {
+        const seq = message["depth"] === 100 ? wide() : 7;
+        if (seq !== null) answeringWith(socket, seq)(message);
+      };
+    };
+    open({ book: { firstLevels: 2, widenDelayMs: 5, ...settings } });
+    feed.select("1:1");
+    feed.start();
+    await until("the first book", () => state.book !== null);
+    return socketAt(0);
+  }
+
+  it("is followed with all of them when the first have come", async () => {
+    const socket = await first(() => 9);
+    await until("all levels", () => state.depth?.levelsMax === 100);
+    expect([depths(socket), state.depth?.seq]).toEqual([[2, "unsubscribe", 100], 9]);
+    socket.send(wireDelta(9, 12));
+    await until("the next delta", () => state.book?.seq === 12);
+    expect([state.depth?.levelsMax, feed.verified, feed.resyncs]).toEqual([100, 3, 0]);
+  });
+
+  it("stays on view until all of them have come", async () => {
+    const socket = await first(() => null);
+    await until("the request", () => depths(socket).length === 3);
+    // Of the subscription before: it is not to be believed.
+    socket.send(wireDelta(7, 8));
+    const polled = peer.asked.length;
+    await until("metrics twice", () => peer.asked.slice(polled).filter((line) => line.startsWith("/v1/metrics")).length >= 2);
+    expect([state.book?.seq, state.depth?.levelsMax, state.link]).toEqual([7, 2, { state: "open", via: "stream" }]);
+  });
+
+  it("goes on with the few where the others do not come, and tries again later", async () => {
+    let wide: number | null = null;
+    const socket = await first(() => wide, { wideMaxMs: 40, narrowRetryMs: 100 });
+    await until("the few again", () => depths(socket).length >= 5);
+    expect(depths(socket).slice(0, 5)).toEqual([2, "unsubscribe", 100, "unsubscribe", 2]);
+    expect([state.book?.seq, state.depth?.levelsMax, state.link]).toEqual([7, 2, { state: "open", via: "stream" }]);
+    wide = 20;
+    await until("all levels", () => state.depth?.levelsMax === 100);
+    expect(state.depth?.seq).toBe(20);
+  });
+
+  it("begins with the few again on another socket", async () => {
+    const socket = await first(() => 9);
+    await until("all levels", () => state.depth?.levelsMax === 100);
+    socket.destroy();
+    await until("another socket", () => peer.sockets.length === 2);
+    await until("all levels again", () => depths(socketAt(1)).length === 3 && state.link.state === "open");
+    expect(depths(socketAt(1))).toEqual([2, "unsubscribe", 100]);
+  });
+});
+
 describe("a socket that is not to be had", () => {
   it("has books polled, and takes over when it can be opened", async () => {
     peer.onSocket = null;
@@ -290,22 +350,6 @@ describe("a socket that is not to be had", () => {
     socket.destroy();
     await until("the new stream", () => state.book?.seq === 30);
     expect(links.slice(before)).toEqual([{ state: "connecting" }, { state: "open", via: "stream" }]);
-  });
-
-  it("leaves books to HTTP where the line is too slow for it, and takes over when a book has come", async () => {
-    peer.onSocket = (socket) => {
-      socket.onMessage = ({ id, channel }) => { socket.send({ ...ACK, id, channel }); };
-    };
-    open({ stream: { silenceMaxMs: 60 }, slowLineRetryMs: 300 });
-    feed.select("1:1");
-    feed.start();
-    await until("a polled book", () => state.book?.seq === WIRE_BOOK.seq);
-    expect([peer.sockets.length, state.link]).toEqual([2, { state: "open", via: "polling" }]);
-    await until("another try", () => peer.sockets.length === 3);
-    expect(state.link).toEqual({ state: "open", via: "polling" });
-    peer.onSocket = answering(40_000);
-    await until("the stream", () => state.book?.seq === 40_000);
-    expect(state.link).toEqual({ state: "open", via: "stream" });
   });
 
   it("is opened again after the server has closed it, while the server answers", async () => {

@@ -4,7 +4,7 @@ import { WIRE_BOOK, WIRE_INSTRUMENTS, WIRE_METRICS } from "./fixtures";
 
 describe("the wire", () => {
   it("keeps order ids and prices as the strings they came as", () => {
-    const book = parseBook(WIRE_BOOK);
+    const book = parseBook(WIRE_BOOK, 10);
     expect(book.bids[0]?.price).toBe("65.40");
     expect(book.bids[0]?.queue[0]).toEqual(["6412345678901234567", 1, "1758751200123456789"]);
     expect(book.asks[0]?.queue).toEqual([]);
@@ -29,11 +29,13 @@ describe("the wire", () => {
     [{ ...WIRE_BOOK, seq: "32053" }, 'book.seq: expected a number, got "32053"'],
     [{ ...WIRE_BOOK, bids: [[65.4, 1, 1]] }, "book.bids[0] price: expected a string, got 65.4"],
     [{ ...WIRE_BOOK, asks: [["6e1", 1, 1]] }, 'book.asks[0] price: expected a decimal string, got "6e1"'],
+    [{ ...WIRE_BOOK, asks: [["6.1", 1, 2, [["1", 1, "5"], ["2", "1", "5"]]]] }, 'book.asks[0] queue size: expected a number, got "1"'],
+    [{ ...WIRE_BOOK, asks: [["6.1", 1, 1, [7]]] }, "book.asks[0] queue: expected a list, got 7"],
     [{ ...WIRE_BOOK, state: "fine" }, 'book.state: expected empty, snapshot, live, suspect, got "fine"'],
     [{ ...WIRE_BOOK, crossed: undefined }, "book.crossed: expected true or false, got nothing"],
     [[], "book: expected an object, got []"],
   ])("names the field of an answer of another shape", (answer, message) => {
-    expect(() => parseBook(answer)).toThrow(message);
+    expect(() => parseBook(answer, 10)).toThrow(message);
   });
 
   it("reads the choices of a 409 in each of their forms", () => {

@@ -1,6 +1,6 @@
 /** A book kept from snapshots and deltas, held against the server's checksum after each of them. */
 
-import { parseDecimal } from "../decimal";
+import { unitsOf } from "../decimal";
 import { crc32 } from "./crc";
 import type { BookFacts, DeltaMessage, SnapshotMessage } from "./messages";
 import type { Level } from "../feed/wire";
@@ -26,7 +26,7 @@ export class Half {
 
   /** Sizes are absolute; size 0: no longer among the levels subscribed to. */
   put(level: Level): void {
-    const rank = parseDecimal(level.price) * this.#sign;
+    const rank = unitsOf(level.price) * this.#sign;
     let from = 0;
     let to = this.#ranks.length;
     while (from < to) {
@@ -34,9 +34,17 @@ export class Half {
       if ((this.#ranks[middle] ?? rank) < rank) from = middle + 1;
       else to = middle;
     }
-    const found = this.#ranks[from] === rank ? 1 : 0;
-    this.levels.splice(from, found, ...(level.size === 0 ? [] : [level]));
-    this.#ranks.splice(from, found, ...(level.size === 0 ? [] : [rank]));
+    const isThere = this.#ranks[from] === rank;
+    if (level.size === 0) {
+      if (!isThere) return;
+      this.levels.splice(from, 1);
+      this.#ranks.splice(from, 1);
+    } else if (isThere) {
+      this.levels[from] = level;
+    } else {
+      this.levels.splice(from, 0, level);
+      this.#ranks.splice(from, 0, rank);
+    }
   }
 }
 
@@ -44,13 +52,13 @@ export class Mirror {
   #bids = new Half(-1n);
   #asks = new Half(1n);
   #facts: BookFacts | null = null;
-  readonly #crcLevels: number;
+  /** The number of levels subscribed to. */
+  readonly levelsMax: number;
   publisherId = 0;
   instrumentId = 0;
 
-  /** `depth` is the number of levels subscribed to. */
-  constructor(depth: number) {
-    this.#crcLevels = Math.min(depth, CRC_LEVELS_MAX);
+  constructor(levelsMax: number) {
+    this.levelsMax = levelsMax;
   }
 
   /** Of the last message; null before the first, and while the levels do not fit. */
@@ -68,7 +76,8 @@ export class Mirror {
   }
 
   checksum(): number {
-    const best = [...this.#asks.levels.slice(0, this.#crcLevels), ...this.#bids.levels.slice(0, this.#crcLevels)];
+    const count = Math.min(this.levelsMax, CRC_LEVELS_MAX);
+    const best = [...this.#asks.levels.slice(0, count), ...this.#bids.levels.slice(0, count)];
     return crc32(best.map(({ price, size }) => `${price}:${size}`).join(","));
   }
 

@@ -84,4 +84,6 @@ export interface Feed extends RestFeed, Travel {
   readonly resyncs: number;
   /** What the last message of the selected book said of it. */
   readonly check: Check;
+  /** Updates whose checksum was that of the server: no other is shown. */
+  readonly verified: number;
 }

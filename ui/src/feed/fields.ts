@@ -49,18 +49,31 @@ export function oneOf<T extends string>(value: unknown, where: string, choices: 
   return found ?? wrong(where, choices.join(", "), value);
 }
 
-function parseQueueEntry(value: unknown, where: string): QueueEntry {
+/** Throws for an entry that is not as agreed, and names what is wrong of it. */
+function checkQueueEntry(value: unknown, where: string): void {
   const entry = list(value, where);
-  return [text(entry[0], `${where} order_id`), number(entry[1], `${where} size`), text(entry[2], `${where} ts_event`)];
+  text(entry[0], `${where} order_id`);
+  number(entry[1], `${where} size`);
+  text(entry[2], `${where} ts_event`);
+}
+
+function isQueueEntry(value: unknown): value is QueueEntry {
+  return Array.isArray(value) && typeof value[0] === "string" && typeof value[1] === "number" && typeof value[2] === "string";
+}
+
+/** Entries are kept as they came, not copied: there may be thousands, twenty times a second. */
+function parseQueue(value: unknown, where: string): readonly QueueEntry[] {
+  const queue = list(value, where);
+  for (const entry of queue) if (!isQueueEntry(entry)) checkQueueEntry(entry, where);
+  return queue as readonly QueueEntry[];
 }
 
 export function parseLevel(value: unknown, where: string): Level {
   const level = list(value, where);
-  const queue = level[3] === undefined ? [] : list(level[3], `${where} queue`);
   return {
     price: price(level[0], `${where} price`),
     size: number(level[1], `${where} size`),
     count: number(level[2], `${where} count`),
-    queue: queue.map((entry) => parseQueueEntry(entry, `${where} queue`)),
+    queue: level[3] === undefined ? [] : parseQueue(level[3], `${where} queue`),
   };
 }

@@ -84,10 +84,10 @@ export class PollingFeed implements RestFeed {
     const { bookIntervalMs, depthIntervalMs, slowIntervalMs } = this.#settings;
     this.#pollers = {
       book: this.#poller("book", bookIntervalMs, () => this.#bookUrl(3, this.#levels), (body) => {
-        handlers.onBook(parseBook(body));
+        handlers.onBook(parseBook(body, this.#levels));
       }),
       depth: this.#poller("depth", depthIntervalMs, () => this.#bookUrl(2, DEPTH_CHART_LEVELS), (body) => {
-        handlers.onDepth(parseBook(body), true);
+        handlers.onDepth(parseBook(body, DEPTH_CHART_LEVELS), true);
       }),
       instruments: this.#poller("instruments", slowIntervalMs, () => "/v1/instruments", (body) => {
         const instruments = parseInstruments(body);
@@ -100,7 +100,7 @@ export class PollingFeed implements RestFeed {
         this.#noteBooks(metrics.books);
       }),
       orders: this.#poller("orders", slowIntervalMs, () => (this.#polledBooks || !this.#isCounting ? null : this.#bookUrl(1, 1)), (body) => {
-        this.#settings.onOrders?.(parseBook(body).orders ?? 0);
+        this.#settings.onOrders?.(parseBook(body, 1).orders ?? 0);
       }),
     };
   }

@@ -5,16 +5,15 @@
 
 import { Client, type ClientHandlers, type ClientSettings } from "../client/client";
 import type { Place } from "../client/messages";
-import { Mirror } from "../client/mirror";
+import type { Mirror } from "../client/mirror";
 import type { Update } from "../client/subscription";
+import { BookStream, STREAM_INTERVAL_MS, type BookStreamHandlers, type BookStreamSettings } from "./book-stream";
 import type { Check, Feed, FeedHandlers, Link, RestHandlers } from "./feed";
-import { DEPTH_CHART_LEVELS, PollingFeed, type PollingSettings } from "./polling";
+import { PollingFeed, type PollingSettings } from "./polling";
 import { request, REQUEST_TIMEOUT_MS } from "./request";
 import { keyOf, parseTicket, type Book, type Instrument, type Problem } from "./wire";
 
 export const SOCKET_PATH = "/v1/ws";
-/** Twenty updates a second. */
-export const STREAM_INTERVAL_MS = 50;
 /** A refused book is asked for again this slowly. */
 export const REFUSED_RETRY_MS = 1_000;
 /** A page is looked at: it tries again sooner than a program would. */
@@ -24,16 +23,12 @@ const RECONNECT_DELAY_MAX_MS = 8_000;
  * own patience with a slow reader; one that hangs is found by HTTP, which is asked every second.
  */
 const SILENCE_MAX_MS = 15_000;
-/** A line on which the socket is lost so often before a book has come is too slow for it, and gets books by HTTP. */
-const BOOKLESS_MAX = 2;
-/** How often the socket is tried on such a line. */
-export const SLOW_LINE_RETRY_MS = 60_000;
 
 export interface StreamingSettings {
   readonly rest: Partial<PollingSettings>;
   readonly stream: Partial<ClientSettings>;
   readonly key: () => string | null;
-  readonly slowLineRetryMs: number;
+  readonly book: Partial<BookStreamSettings>;
 }
 
 export class StreamingFeed implements Feed {
@@ -42,17 +37,15 @@ export class StreamingFeed implements Feed {
   readonly #base: string;
   readonly #rest: PollingFeed;
   readonly #client: Client;
+  readonly #bookStream: BookStream;
   /** The server answers by HTTP. */
   #isUp = false;
   /** The socket is open; before that it is being opened, or has failed. */
   #isStreaming = false;
   /** Nothing follows the book, as it was refused: another time, or the next answer by HTTP, may know it. */
   #refusedAtMs: number | null = null;
-  /** Sockets lost in a row before a book had come. */
-  #bookless = 0;
-  readonly #slowLineRetryMs: number;
-  #slowLineTimer: ReturnType<typeof setTimeout> | undefined;
   #check: Check = "waiting";
+  #verified = 0;
   #instrument: string | null = null;
   #instruments: readonly Instrument[] = [];
   /** Resting in the selected book, as HTTP has told last. */
@@ -67,7 +60,6 @@ export class StreamingFeed implements Feed {
     this.#handlers = handlers;
     this.#key = settings.key ?? ((): null => null);
     this.#base = settings.rest?.base ?? "";
-    this.#slowLineRetryMs = settings.slowLineRetryMs ?? SLOW_LINE_RETRY_MS;
     const onOrders = (orders: number): void => {
       this.#orders = orders;
       this.#deliver(null);
@@ -83,6 +75,7 @@ export class StreamingFeed implements Feed {
       ...settings.stream,
     };
     this.#client = new Client(stream, this.#clientHandlers());
+    this.#bookStream = new BookStream(this.#client, this.#bookHandlers(), settings.book);
   }
 
   get resyncs(): number {
@@ -91,6 +84,10 @@ export class StreamingFeed implements Feed {
 
   get check(): Check {
     return this.#check;
+  }
+
+  get verified(): number {
+    return this.#verified;
   }
 
   start(): void {
@@ -102,7 +99,7 @@ export class StreamingFeed implements Feed {
     this.#mirror = null;
     this.#orders = null;
     this.#epoch = null;
-    if (this.#isStreaming && !this.#isTooSlow) this.#rest.pollBooks(false);
+    if (this.#isStreaming) this.#rest.pollBooks(false);
     this.#rest.select(instrument);
     this.#follow();
   }
@@ -135,7 +132,7 @@ export class StreamingFeed implements Feed {
   }
 
   close(): void {
-    clearTimeout(this.#slowLineTimer);
+    this.#bookStream.stop();
     this.#client.close();
     this.#rest.close();
   }
@@ -199,8 +196,8 @@ export class StreamingFeed implements Feed {
       if (!wasUp) this.#client.connect();
       return;
     }
-    clearTimeout(this.#slowLineTimer);
     this.#client.disconnect();
+    this.#bookStream.stop();
     this.#isStreaming = false;
     this.#mirror = null;
     this.#handlers.onLink(link);
@@ -211,7 +208,8 @@ export class StreamingFeed implements Feed {
       onOpen: () => {
         this.#isStreaming = true;
         this.#eventsSeen = -1;
-        if (!this.#isTooSlow) this.#takeOver();
+        this.#rest.pollBooks(false);
+        this.#handlers.onLink({ state: "open", via: "stream" });
         this.#follow();
       },
       onLost: (reason, isFinal) => {
@@ -230,20 +228,35 @@ export class StreamingFeed implements Feed {
     };
   }
 
+  #bookHandlers(): BookStreamHandlers {
+    return {
+      onBook: (mirror, isSnapshot) => {
+        if (this.#refusedAtMs !== null) {
+          this.#refusedAtMs = null;
+          this.#rest.pollBooks(false);
+        }
+        this.#check = "matches";
+        this.#verified += 1;
+        this.#mirror = mirror;
+        if (mirror.facts !== null) this.#noteEpoch(mirror.facts.epoch);
+        this.#deliver(isSnapshot);
+      },
+      onRefused: (code, detail) => {
+        this.#refused(code, detail);
+      },
+      onFault: () => {
+        this.#check = "differs";
+      },
+    };
+  }
+
   #onLost(reason: string, isFinal: boolean): void {
     console.warn(`the stream of books is lost: ${reason}`);
     const wasStreaming = this.#isStreaming;
-    const wasAwaited = this.#instrument !== null && this.#refusedAtMs === null && this.#client.place === null;
-    if (wasStreaming && this.#mirror === null && wasAwaited) this.#bookless += 1;
+    this.#bookStream.lost();
     this.#isStreaming = false;
     this.#mirror = null;
-    if (this.#isTooSlow && !isFinal) {
-      this.#client.disconnect();
-      this.#slowLineTimer = setTimeout(() => {
-        this.#client.connect();
-      }, this.#slowLineRetryMs);
-    }
-    if (!wasStreaming || isFinal || this.#isTooSlow) {
+    if (!wasStreaming || isFinal) {
       this.#pollIfLive();
       this.#handlers.onLink({ state: "open", via: "polling" });
     } else {
@@ -252,16 +265,6 @@ export class StreamingFeed implements Feed {
     }
     // Whether the server is gone, or refuses us, its next answer tells.
     this.#rest.check();
-  }
-
-  get #isTooSlow(): boolean {
-    return this.#bookless >= BOOKLESS_MAX;
-  }
-
-  /** From now on books come by the socket. */
-  #takeOver(): void {
-    this.#rest.pollBooks(false);
-    this.#handlers.onLink({ state: "open", via: "stream" });
   }
 
   #onTravel(place: Place | null, isJump: boolean): void {
@@ -276,7 +279,7 @@ export class StreamingFeed implements Feed {
     this.#handlers.onProblem("replay", null);
     this.#handlers.onReset("moved");
     if (!this.#isUp) return;
-    if (!this.#isStreaming || this.#isTooSlow) this.#pollIfLive();
+    if (!this.#isStreaming) this.#pollIfLive();
     else if (this.#refusedAtMs !== null) this.#rest.pollBooks(false);
     // Refused at the time before, or known to the past only, of which the server says no word.
     if (this.#isStreaming && (this.#refusedAtMs !== null || (place === null && !this.#isServed()))) this.#follow();
@@ -305,29 +308,22 @@ export class StreamingFeed implements Feed {
 
   /** Asks for the selected book anew; on a socket that is not open yet, it is asked for when that opens. */
   #follow(): void {
+    this.#bookStream.stop();
     this.#unfollow();
     this.#unfollow = () => undefined;
     this.#refusedAtMs = null;
     this.#check = "waiting";
     const instrument = this.#instrument;
     if (instrument === null) return;
-    const interval_ms = STREAM_INTERVAL_MS;
+    this.#bookStream.follow(instrument);
     const onUpdate = (update: Update): void => {
-      this.#take(update);
+      if (update.kind !== "trades") return;
+      this.#noteEpoch(update.epoch);
+      this.#handlers.onTrades(update.trades, update.isSnapshot);
     };
-    const onFault = (): void => {
-      this.#check = "differs";
-    };
-    const depth = { onUpdate, onRefused: this.#refused.bind(this), onFault };
     // Where the book is refused its trades are, and once is enough to say so.
-    const trades = { onUpdate, onRefused: () => undefined };
-    const ends = [
-      this.#client.subscribe("depth", instrument, depth, { depth: DEPTH_CHART_LEVELS, level: 3, interval_ms }),
-      this.#client.subscribe("trades", instrument, trades, { interval_ms }),
-    ];
-    this.#unfollow = () => {
-      for (const end of ends) end();
-    };
+    const handlers = { onUpdate, onRefused: () => undefined };
+    this.#unfollow = this.#client.subscribe("trades", instrument, handlers, { interval_ms: STREAM_INTERVAL_MS });
   }
 
   #refused(code: string, detail: string): void {
@@ -345,24 +341,6 @@ export class StreamingFeed implements Feed {
     if (this.#refusedAtMs === null || performance.now() - this.#refusedAtMs < REFUSED_RETRY_MS) return;
     this.#follow();
     this.#refusedAtMs = performance.now();
-  }
-
-  #take(update: Update): void {
-    if (update.kind === "trades") {
-      this.#noteEpoch(update.epoch);
-      this.#handlers.onTrades(update.trades, update.isSnapshot);
-    } else if (update.kind === "book" && update.book instanceof Mirror) {
-      if (this.#refusedAtMs !== null) {
-        this.#refusedAtMs = null;
-        this.#rest.pollBooks(false);
-      }
-      if (this.#isTooSlow) this.#takeOver();
-      this.#bookless = 0;
-      this.#check = "matches";
-      this.#mirror = update.book;
-      if (this.#mirror.facts !== null) this.#noteEpoch(this.#mirror.facts.epoch);
-      this.#deliver(update.isSnapshot);
-    }
   }
 
   #noteEpoch(epoch: string): void {
@@ -390,7 +368,7 @@ export class StreamingFeed implements Feed {
     // Of the past nothing tells how many orders rested.
     const orders = this.#client.place === null ? (this.#orders ?? listed?.orders ?? null) : null;
     const facts = { epoch, seq, sequence, tsEvent, tsRecv, state, crossed, locked };
-    return { publisherId, instrumentId, symbol, ...facts, bids, asks, orders };
+    return { publisherId, instrumentId, symbol, ...facts, bids, asks, orders, levelsMax: mirror.levelsMax };
   }
 }
 

@@ -38,6 +38,8 @@ export interface Book {
   readonly asks: readonly Level[];
   /** Resting orders of the whole book; null where nothing tells them. */
   readonly orders: number | null;
+  /** So many levels of a side were asked for: one that has fewer is whole. */
+  readonly levelsMax: number;
 }
 
 export interface Instrument {
@@ -108,7 +110,7 @@ export interface Problem {
   readonly choices: readonly string[];
 }
 
-export function parseBook(value: unknown): Book {
+export function parseBook(value: unknown, levelsMax: number): Book {
   const book = fields(value, "book");
   const levels = (side: "bids" | "asks"): Level[] =>
     list(book[side], `book.${side}`).map((level, index) => parseLevel(level, `book.${side}[${index}]`));
@@ -127,6 +129,7 @@ export function parseBook(value: unknown): Book {
     bids: levels("bids"),
     asks: levels("asks"),
     orders: number(book["orders"], "book.orders"),
+    levelsMax,
   };
 }
 

@@ -1,6 +1,6 @@
 /** Cumulative size by price, and the price range worth showing. Floats here are pixel positions to be. */
 
-import { decimalsOf, formatDecimal, parseDecimal, toAxis } from "../decimal";
+import { decimalsOf, formatDecimal, parseDecimal, toAxis, unitsOf } from "../decimal";
 import type { Book, Level } from "../feed/wire";
 
 export interface DepthPoint {
@@ -16,6 +16,8 @@ export interface DepthCurves {
   readonly asks: readonly DepthPoint[];
   readonly from: number;
   readonly to: number;
+  /** Of each side, so many levels were asked for: one that has fewer is whole. */
+  readonly levelsMax: number;
   /** Largest cumulative size inside the range. */
   readonly sizeMax: number;
 }
@@ -26,7 +28,7 @@ const RANGE_MEDIANS = 3;
 /** Room beside the outermost levels, in which their own step is seen. */
 const MARGIN = 1.05;
 
-export function buildDepth(book: Pick<Book, "bids" | "asks">): DepthCurves | null {
+export function buildDepth(book: Pick<Book, "bids" | "asks" | "levelsMax">): DepthCurves | null {
   const bids = accumulate(book.bids);
   const asks = accumulate(book.asks);
   const bestBid = bids[0]?.x ?? asks[0]?.x;
@@ -40,7 +42,7 @@ export function buildDepth(book: Pick<Book, "bids" | "asks">): DepthCurves | nul
   const half = Math.min(furthest, median * RANGE_MEDIANS) || Math.max(Math.abs(middle) / 1000, 1e-9);
   const [from, to] = [middle - half * MARGIN, middle + half * MARGIN];
   const inside = [...bids, ...asks].filter((point) => point.x >= from && point.x <= to);
-  return { bids, asks, from, to, sizeMax: inside.reduce((max, point) => Math.max(max, point.cumulative), 0) };
+  return { bids, asks, from, to, levelsMax: book.levelsMax, sizeMax: inside.reduce((max, point) => Math.max(max, point.cumulative), 0) };
 }
 
 /** The level whose size a position on the price axis has counted in: the last one passed on the way out. */
@@ -102,6 +104,6 @@ function accumulate(levels: readonly Level[]): DepthPoint[] {
   return levels.map((level) => {
     cumulative += level.size;
     orders += level.count;
-    return { x: toAxis(parseDecimal(level.price)), level, cumulative, orders };
+    return { x: toAxis(unitsOf(level.price)), level, cumulative, orders };
   });
 }

@@ -3,7 +3,7 @@
 import "./depth.css";
 import { make } from "../dom";
 import { formatCompact, formatInteger, plural, trimZeros } from "../format";
-import { DEPTH_CHART_LEVELS } from "../feed/polling";
+import type { Book } from "../feed/wire";
 import type { State } from "../state";
 import { Pointer, Surface, type Palette } from "./canvas";
 import { averagePrice, buildDepth, distanceOf, pointAt, tickDecimals, ticks, type DepthCurves, type DepthPoint } from "./depth-model";
@@ -34,7 +34,9 @@ export class DepthPane implements Pane {
   readonly #pointer: Pointer;
   readonly #tip: Tip;
   readonly #hatches = new Map<string, CanvasPattern>();
+  #book: Book | null = null;
   #curves: DepthCurves | null = null;
+  #painted: readonly unknown[] = [];
 
   constructor({ root, tip, repaint, onPointer }: PaneContext) {
     const canvas = make("canvas", "depth-canvas");
@@ -50,10 +52,17 @@ export class DepthPane implements Pane {
   }
 
   write({ depth }: State): void {
+    if (depth === this.#book) return;
+    this.#book = depth;
     this.#curves = depth === null ? null : buildDepth(depth);
   }
 
   paint(palette: Palette): void {
+    const { x, y, inside } = this.#pointer;
+    const { width, height, rem } = this.#surface;
+    const now = [palette, x, y, inside, this.#curves, width, height, rem];
+    if (now.every((each, index) => each === this.#painted[index])) return;
+    this.#painted = now;
     const context = this.#surface.begin();
     const curves = this.#curves;
     if (curves === null || this.#surface.width === 0) {
@@ -68,8 +77,9 @@ export class DepthPane implements Pane {
     context.beginPath();
     context.rect(frame.left, frame.top - 2, frame.right - frame.left, frame.bottom - frame.top + 2);
     context.clip();
-    this.#curve(context, curves.bids, palette.bid, "rising", frame, frame.left);
-    this.#curve(context, curves.asks, palette.ask, "falling", frame, frame.right);
+    const { levelsMax } = curves;
+    this.#curve(context, curves.bids, palette.bid, "rising", frame, levelsMax, frame.left);
+    this.#curve(context, curves.asks, palette.ask, "falling", frame, levelsMax, frame.right);
     context.restore();
     this.#hover(context, palette, curves, frame);
   }
@@ -125,13 +135,14 @@ export class DepthPane implements Pane {
     colour: string,
     slant: Slant,
     frame: Frame,
+    levelsMax: number,
     edge: number,
   ): void {
     const [first] = points;
     const last = points.at(-1);
     if (first === undefined || last === undefined) return;
     // Beyond the last level of a side that was cut off nothing is known; a whole side goes on as it is.
-    const end = points.length < DEPTH_CHART_LEVELS ? edge : frame.x(last.x);
+    const end = points.length < levelsMax ? edge : frame.x(last.x);
     const path = new Path2D();
     path.moveTo(frame.x(first.x), frame.bottom);
     points.forEach((point, index) => {

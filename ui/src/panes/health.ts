@@ -144,13 +144,13 @@ export class HealthPane implements Pane {
   }
 
   /** Only books that come by the socket have a checksum; those that are asked for by HTTP come whole each time. */
-  #writeChecks({ link, verified, book }: State): void {
+  #writeChecks({ link, book }: State): void {
     const isStream = link.state === "open" && link.via === "stream";
     const word = isStream && book !== null ? this.#feed.check : MISSING;
     const title = word === "differs" ? "The last message did not lead to the server's book: a snapshot is asked for" : "";
     this.#say("checksum", word, word === "matches" ? "good" : word === "differs" ? "bad" : "", title);
+    const { resyncs, verified } = this.#feed;
     this.#say("checked", formatInteger(verified));
-    const { resyncs } = this.#feed;
     this.#say("resyncs", formatInteger(resyncs), resyncs > 0 ? "warn" : "");
   }
 

@@ -1,6 +1,5 @@
-/** What lies over and beside the heat: axes, trades, the book of now as bars, and the cross of the pointer. */
+/** What lies over and beside the heat: axes, the book of now as bars, and the cross of the pointer. */
 
-import type { Bubble } from "../heatmap-trades";
 import type { Columns } from "../heatmap-columns";
 import type { PriceRange } from "../heatmap-range";
 import { pxOf, timeTicks } from "../heatmap-time";
@@ -12,11 +11,6 @@ import type { Palette } from "./canvas";
 const AXIS_FONT_REM = 0.76;
 const TICK_GAP_REM = 6.2;
 const PRICE_GAP_REM = 2.1;
-const BUBBLE_ALPHA = 0.8;
-export const BUBBLE_RADIUS_MIN_REM = 0.16;
-export const BUBBLE_RADIUS_MAX_REM = 1.15;
-/** From this radius on a bubble says its size. */
-const BUBBLE_TEXT_REM = 0.68;
 const BAR_ALPHA = 0.5;
 const BAR_TEXT_ROW_PX = 12;
 
@@ -38,13 +32,6 @@ export interface Scene {
   readonly columns: Columns;
   readonly view: TimeView;
   readonly range: PriceRange;
-}
-
-export interface Placed {
-  readonly bubble: Bubble;
-  readonly x: number;
-  readonly y: number;
-  readonly radius: number;
 }
 
 /** CSS pixels of the widest price, for the layout. */
@@ -145,26 +132,19 @@ export function drawBars({ context, palette, layout, columns, range }: Scene): v
   const { plot, band, rem, bottom } = layout;
   const last = columns.end - 1;
   if (band <= plot || !columns.has(last) || columns.kind(last) === "gap") return;
-  const rows = { B: new Map<number, number>(), A: new Map<number, number>() };
+  const rows = { B: new Float64Array(range.rows), A: new Float64Array(range.rows) };
   let most = 0;
   for (const side of ["B", "A"] as const) {
-    for (let place = 0; place < columns.count(last, side); place += 1) {
-      const level = columns.level(last, side, place);
-      if (level === null) continue;
-      const row = Math.floor(level.ticks / range.rowTicks);
-      if (row < range.bottom || row >= range.bottom + range.rows) continue;
-      const size = (rows[side].get(row) ?? 0) + level.size;
-      rows[side].set(row, size);
-      most = Math.max(most, size);
-    }
+    columns.binSide(last, side, rows[side], range.bottom, range.rowTicks);
+    for (const size of rows[side]) most = Math.max(most, size);
   }
   const room = band - plot - rem * 0.3;
   context.font = `${Math.min(rem * 0.72, range.rowPx * 0.85)}px ${palette.font}`;
   context.textAlign = "right";
   for (const side of ["B", "A"] as const) {
-    for (const [row, size] of rows[side]) {
-      const top = (range.bottom + range.rows - 1 - row) * range.rowPx;
-      if (top >= bottom) continue;
+    for (const [row, size] of rows[side].entries()) {
+      const top = (range.rows - 1 - row) * range.rowPx;
+      if (size === 0 || top >= bottom) continue;
       const length = Math.max(1, (room * size) / most);
       const gap = range.rowPx > 4 ? 1 : 0;
       context.globalAlpha = BAR_ALPHA;
@@ -175,78 +155,6 @@ export function drawBars({ context, palette, layout, columns, range }: Scene): v
       context.fillStyle = palette.text;
       context.fillText(trimZeros(formatCompact(size)), band - rem * 0.3, top + range.rowPx / 2);
     }
-  }
-}
-
-/** Circles are bought, diamonds sold, squares neither; the area is the size. Where they were drawn, for the pointer. */
-export function drawBubbles(scene: Scene, bubbles: Iterable<Bubble>, sizeMax: number): Placed[] {
-  const { context, palette, layout, view, range } = scene;
-  const { rem, plot, bottom, ratio } = layout;
-  const { pxPerColumn, columnsPerPx } = view.scale;
-  const placed: Placed[] = [];
-  const radiusMax = BUBBLE_RADIUS_MAX_REM * rem;
-  for (const bubble of bubbles) {
-    const px = columnsPerPx > 1 ? bubble.column / columnsPerPx : (bubble.column + 0.5) * pxPerColumn;
-    const [x, y] = [(px - view.fromPx) / ratio, range.y(bubble.ticks)];
-    const radius = Math.min(radiusMax * 1.2, Math.max(BUBBLE_RADIUS_MIN_REM * rem, radiusMax * Math.sqrt(bubble.size / Math.max(1, sizeMax))));
-    if (x < -radius || x > plot + radius || y < -radius || y > bottom + radius) continue;
-    placed.push({ bubble, x, y, radius });
-  }
-  context.save();
-  context.beginPath();
-  context.rect(0, 0, plot, bottom);
-  context.clip();
-  // Large ones first: a small one on top of them is still seen.
-  placed.sort((a, b) => b.radius - a.radius);
-  context.strokeStyle = palette.panel;
-  for (const { bubble, x, y, radius } of placed) {
-    const { side } = bubble;
-    context.fillStyle = side === "B" ? palette.bid : side === "A" ? palette.ask : palette.text;
-    shape(context, side, x, y, radius);
-    context.globalAlpha = BUBBLE_ALPHA;
-    context.fill();
-    context.globalAlpha = 1;
-    // An outline as strong as that of a large mark would be all there is of a small one.
-    context.lineWidth = Math.min(1.2, radius * 0.25);
-    context.stroke();
-  }
-  drawBubbleSizes(scene, placed);
-  context.restore();
-  return placed;
-}
-
-/** Over all marks, so that none covers a number. */
-function drawBubbleSizes({ context, palette, layout: { rem } }: Scene, placed: readonly Placed[]): void {
-  context.textAlign = "center";
-  context.font = `700 ${rem * 0.66}px ${palette.font}`;
-  context.lineWidth = rem * 0.18;
-  context.lineJoin = "round";
-  for (const { bubble, x, y, radius } of placed) {
-    if (radius < BUBBLE_TEXT_REM * rem) break;
-    const text = trimZeros(formatCompact(bubble.size));
-    context.strokeStyle = palette.panel;
-    context.strokeText(text, x, y + 0.5);
-    context.fillStyle = palette.text;
-    context.fillText(text, x, y + 0.5);
-  }
-}
-
-/** The path of a trade's mark; a diamond and a square have the circle's area. */
-export function shape(context: CanvasRenderingContext2D, side: Bubble["side"], x: number, y: number, radius: number): void {
-  context.beginPath();
-  if (side === "B") {
-    context.arc(x, y, radius, 0, 2 * Math.PI);
-    return;
-  }
-  const half = side === "A" ? radius * Math.sqrt(Math.PI / 2) : (radius * Math.sqrt(Math.PI)) / 2;
-  if (side === "A") {
-    context.moveTo(x, y - half);
-    context.lineTo(x + half, y);
-    context.lineTo(x, y + half);
-    context.lineTo(x - half, y);
-    context.closePath();
-  } else {
-    context.rect(x - half, y - half, 2 * half, 2 * half);
   }
 }
 

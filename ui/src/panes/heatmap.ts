@@ -18,6 +18,7 @@ import type { ReplayCommands } from "../replay-commands";
 import type { State } from "../state";
 import { Pointer, Surface, type Palette } from "./canvas";
 import * as draw from "./heatmap-canvas";
+import { BubbleLayer } from "./heatmap-bubbles";
 import { buildHeatmap } from "./heatmap-dom";
 import { drawRecorded } from "./heatmap-recorded-mark";
 import { Gestures } from "./heatmap-gestures";
@@ -38,6 +39,7 @@ const MEASURED_COLUMNS = 40;
 const BUBBLE_PERCENTILE = 0.97;
 
 export class HeatmapPane implements Pane {
+  readonly isMoving = true;
   readonly #state: State;
   readonly #tip: Tip;
   readonly #repaint: () => void;
@@ -53,6 +55,7 @@ export class HeatmapPane implements Pane {
   readonly #replay: ReplayCommands;
   readonly #view = new TimeView(this.#record.columns);
   readonly #bubbles = new Bubbles();
+  readonly #marks = new BubbleLayer();
   readonly #sizeMax = new SteadyMax();
   readonly #bubbleMax = new SteadyMax();
   #measured = new Float64Array(0);
@@ -63,7 +66,6 @@ export class HeatmapPane implements Pane {
   #layout: draw.Layout | null = null;
   #generation = -1;
   #bubbleCell = "";
-  #placed: draw.Placed[] = [];
   /** Pixel columns painted so far, for tests and for who wonders what a frame costs. */
   #painted = 0;
 
@@ -120,6 +122,7 @@ export class HeatmapPane implements Pane {
     setData(elements.view, "columns", String(columns.length));
     setData(elements.view, "recorded", String((this.#record.recordedTo ?? columns.first) - columns.first));
     setData(elements.view, "painted", String(this.#painted));
+    setData(elements.view, "levels", String(columns.length === 0 ? 0 : columns.levelsMax(columns.end - 1)));
     setData(elements.view, "follows", follows ? "yes" : "no");
     if (nowMs - this.#summarisedAtMs >= MEASURE_INTERVAL_MS) {
       this.#summarisedAtMs = nowMs;
@@ -143,13 +146,13 @@ export class HeatmapPane implements Pane {
     const layout = (this.#layout ??= this.#measureLayout(context, palette));
     const scene: draw.Scene = { context, palette, layout, columns, view: this.#view, range: this.#range };
     this.#fitTime(layout);
-    this.#mergeTrades(layout);
+    this.#mergeTrades(scene);
     this.#measureSizes(nowMs);
     this.#paintPicture(layout);
     drawRecorded(scene, this.#record.recordedTo);
     draw.drawGrid(scene);
     draw.drawBars(scene);
-    this.#placed = draw.drawBubbles(scene, this.#bubbles.all, this.#bubbleMax.value);
+    this.#marks.draw(scene, this.#bubbles, this.#bubbleMax.value);
     draw.drawBest(scene);
     this.#hover(scene);
   }
@@ -210,10 +213,8 @@ export class HeatmapPane implements Pane {
     this.#range.resize(Math.max(1, heightPx));
     const middle = middleOf(columns, last);
     if (middle === null) return;
-    if (this.#range.isAutomatic) {
-      this.#range.fit(columns, last);
-      this.#range.isAutomatic = false;
-    } else if (!this.#range.follow(middle)) return;
+    if (this.#range.isToFit(columns, last)) this.#range.fit(columns, last);
+    else if (!this.#range.follow(middle)) return;
     this.#picture.invalidate();
     this.#bubbleCell = "";
     this.#measuredAtMs = -Infinity;
@@ -281,14 +282,24 @@ export class HeatmapPane implements Pane {
     context.restore();
   }
 
-  #mergeTrades({ rem, ratio }: draw.Layout): void {
+  #mergeTrades(scene: draw.Scene): void {
+    const { rem, ratio } = scene.layout;
     const { scale } = this.#view;
     const cellPx = BUBBLE_CELL_REM * rem;
     const columnsPerCell = Math.max(1, Math.round((cellPx * ratio * scale.columnsPerPx) / scale.pxPerColumn));
     const ticksPerCell = Math.max(1, Math.ceil((cellPx * this.#range.rowTicks) / this.#range.rowPx));
     const cell = `${columnsPerCell}:${ticksPerCell}`;
-    if (cell === this.#bubbleCell) for (const trade of this.#record.placed) this.#bubbles.add(trade);
-    else this.#bubbles.rebuild(this.#record.trades, columnsPerCell, ticksPerCell);
+    let changedFrom = Infinity;
+    if (cell === this.#bubbleCell) {
+      for (const trade of this.#record.placed) {
+        this.#bubbles.add(trade);
+        changedFrom = Math.min(changedFrom, trade.column);
+      }
+    } else {
+      this.#bubbles.rebuild(this.#record.trades, columnsPerCell, ticksPerCell);
+      changedFrom = this.#record.columns.first;
+    }
+    if (changedFrom < Infinity) this.#marks.changed(changedFrom, scene, this.#bubbles);
     this.#bubbleCell = cell;
     this.#record.placed = [];
     this.#bubbles.forgetBefore(this.#record.columns.first);
@@ -309,8 +320,8 @@ export class HeatmapPane implements Pane {
     const time = isNow || !columns.has(column) ? null : clock(columns.tsRecv(column), true);
     draw.drawCross(scene, x, row, columns.grid.price(from), time);
     const lines = columns.has(column) ? restingLines(columns, column, from, to) : [pricesOf(columns, from, to), "before the page began to look"];
-    const bubble = this.#placed.findLast((each) => Math.hypot(each.x - x, each.y - y) <= each.radius + 1);
-    if (bubble !== undefined) lines.splice(1, 0, bubbleLine(bubble.bubble, columns.grid.price(Math.round(bubble.bubble.ticks))));
+    const bubble = this.#marks.at(x, y, scene, this.#bubbles, this.#bubbleMax.value);
+    if (bubble !== null) lines.splice(1, 0, bubbleLine(bubble, columns.grid.price(Math.round(bubble.ticks))));
     else if (!isNow) lines.splice(1, 0, ...tradedLine(this.#record.trades.traded(...columnsOf(px, view.scale), from, to)));
     const box = this.#surface.canvas.getBoundingClientRect();
     this.#tip.show(this, box.left + x, box.top + y, lines);

@@ -64,6 +64,8 @@ export class LadderCanvas {
   /** What was painted last, for the pointer. */
   blocks: Block[] = [];
   readonly #surface: Surface;
+  /** How many orders of a queue did not fit, and where that is written. */
+  readonly #more: Readonly<Record<"B" | "A", { readonly text: string; readonly x: number; readonly y: number }[]>> = { B: [], A: [] };
 
   constructor(surface: Surface) {
     this.#surface = surface;
@@ -79,7 +81,7 @@ export class LadderCanvas {
       if (row.bid !== null) this.#side(context, ladder, geometry, palette, index, "B", row.bid);
       if (row.ask !== null) this.#side(context, ladder, geometry, palette, index, "A", row.ask);
     });
-    context.globalAlpha = 1;
+    this.#writeMore(context, palette);
     const marked = selected === null ? undefined : this.blocks.find(({ order }) => order[0] === selected);
     if (marked !== undefined) this.#mark(marked, geometry, palette);
   }
@@ -164,27 +166,34 @@ export class LadderCanvas {
     const inset = blockInset(at.rowHeight);
     const padding = rem * 0.3;
     const room = column.to - column.from - 2 * padding;
-    const orders = ordersOf(level);
+    // One more than there is room for: those behind it are a number.
+    const orders = ordersOf(level, Math.ceil(room / (BLOCK_WIDTH_MIN_REM * rem + BLOCK_GAP_PX)) + 1);
     const widths = fitBlocks(orders, level.count, orderSizeMax, room, rem);
     let edge = side === "B" ? column.to - padding : column.from + padding;
+    context.fillStyle = side === "B" ? palette.bid : palette.ask;
     widths.forEach((width, place) => {
       const queued = orders[place];
       if (queued === undefined) return;
       const from = direction < 0 ? edge - width : edge;
-      context.fillStyle = side === "B" ? palette.bid : palette.ask;
       context.globalAlpha = fade(place, level.count);
       context.fillRect(from, at.y + inset, width, at.rowHeight - 2 * inset);
       this.blocks.push({ row: at.row, from, to: from + width, side, place, ...queued });
       edge += direction * (width + BLOCK_GAP_PX);
     });
     const more = level.count - widths.length;
-    if (more <= 0) return;
+    if (more > 0) this.#more[side].push({ text: `+${more}`, x: edge + direction * rem * 0.15, y: at.y + at.rowHeight / 2 + 0.5 });
+  }
+
+  /** All at once: a font is looked up whenever it is set. */
+  #writeMore(context: CanvasRenderingContext2D, palette: Palette): void {
     context.globalAlpha = 1;
     context.fillStyle = palette.muted;
-    context.font = `${rem * 0.68}px ${palette.font}`;
-    context.textAlign = side === "B" ? "right" : "left";
+    context.font = `${this.#surface.rem * 0.68}px ${palette.font}`;
     context.textBaseline = "middle";
-    context.fillText(`+${more}`, edge + direction * rem * 0.15, at.y + at.rowHeight / 2 + 0.5);
+    for (const side of ["B", "A"] as const) {
+      context.textAlign = side === "B" ? "right" : "left";
+      for (const { text, x, y } of this.#more[side].splice(0)) context.fillText(text, x, y);
+    }
   }
 }
 

@@ -61,7 +61,14 @@ export function sideOf(level: Level): RowSide {
   return { size: level.size, count: level.count, levels: [level] };
 }
 
-/** The orders of a row in the order in which they are to be traded, as far as they are known. */
-export function ordersOf(side: RowSide): QueuedOrder[] {
-  return side.levels.flatMap(({ price, queue }) => queue.map((order) => ({ order, price })));
+/** The first orders of a row in the order in which they are to be traded, as far as they are known. */
+export function ordersOf(side: RowSide, countMax = Infinity): QueuedOrder[] {
+  const orders: QueuedOrder[] = [];
+  for (const { price, queue } of side.levels) {
+    for (const order of queue) {
+      if (orders.length >= countMax) return orders;
+      orders.push({ order, price });
+    }
+  }
+  return orders;
 }

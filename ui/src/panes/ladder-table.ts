@@ -177,7 +177,7 @@ export function netText(net: number): string {
 
 function queueWords(side: RowSide): string {
   const sizes: number[] = [];
-  for (const { order } of side.count > 0 ? ordersOf(side).slice(0, QUEUE_WORDS_MAX) : []) sizes.push(order[1]);
+  for (const { order } of side.count > 0 ? ordersOf(side, QUEUE_WORDS_MAX) : []) sizes.push(order[1]);
   if (sizes.length === 0) return "";
   const more = side.count - sizes.length;
   return `sizes in priority order ${sizes.join(", ")}${more > 0 ? ` and ${plural(more, "more order")}` : ""}`;

@@ -6,7 +6,6 @@ import { setData, setHidden, setText, setTitle } from "../dom";
 import { Flow, FLOW_WINDOW_S } from "../flow";
 import { formatInteger, formatTime, plural } from "../format";
 import type { Trade } from "../feed/feed";
-import { DEPTH_CHART_LEVELS } from "../feed/polling";
 import { keyOf, type Book } from "../feed/wire";
 import type { Actions, Pane, PaneContext } from "../pane";
 import { GROUPINGS } from "../preferences";
@@ -18,7 +17,7 @@ import { CHARACTERS_MIN, fitColumns, widen, type Characters } from "./ladder-col
 import { buildFrame, type LadderFrame } from "./ladder-frame";
 import { buildGrid, middleOf, rangeOf } from "./ladder-grid";
 import { buildLadder } from "./ladder-model";
-import { ordersOf, type Ladder, type PriceRow } from "./ladder-rows";
+import { type Ladder, type PriceRow } from "./ladder-rows";
 import { isPrice, LadderTable } from "./ladder-table";
 import { LadderView } from "./ladder-view";
 import { PriceWidth } from "./price-width";
@@ -44,7 +43,7 @@ export class LadderPane implements Pane {
   readonly #actions: Actions;
   readonly #tip: Tip;
   readonly #repaint: () => void;
-  readonly #flow = new Flow(DEPTH_CHART_LEVELS);
+  readonly #flow = new Flow();
   readonly #ticks = new TickFinder();
   readonly #view = new LadderView();
   readonly #priceWidth = new PriceWidth();
@@ -56,6 +55,8 @@ export class LadderPane implements Pane {
   #listed: string | null = null;
   #characters: Characters = CHARACTERS_MIN;
   #fitted = "";
+  /** Of the rows' box, px. Asked of the page while rows are being written it would cost a layout. */
+  #room = { width: 0, height: 0 };
   #wheelRows = 0;
   #centrePending = true;
   #shape = "";
@@ -83,10 +84,12 @@ export class LadderPane implements Pane {
         this.#closed();
       },
     });
+    const { scroll } = this.#frame;
     new ResizeObserver(() => {
+      this.#room = { width: scroll.clientWidth, height: scroll.clientHeight };
       this.#fitRows();
       repaint();
-    }).observe(this.#frame.scroll);
+    }).observe(scroll);
     this.#listenToTools();
     this.#listenToRows();
   }
@@ -418,9 +421,9 @@ export class LadderPane implements Pane {
   #fitRows(): void {
     this.#geometry = null;
     this.#fitted = "";
-    const { scroll, table } = this.#frame;
+    const { table } = this.#frame;
     this.#surface.measure();
-    const room = (scroll.clientHeight - (table.tHead?.offsetHeight ?? 0) - 1) / this.#surface.rem;
+    const room = (this.#room.height - (table.tHead?.offsetHeight ?? 0) - 1) / this.#surface.rem;
     let height = ROW_HEIGHT_MIN_REM;
     if (this.#isStatic) {
       const rows = Math.max(3, Math.floor(room / ROW_HEIGHT_MIN_REM));
@@ -434,15 +437,16 @@ export class LadderPane implements Pane {
 
   #fitColumns(): void {
     if (this.#ladder === null) return;
-    const { scroll, table } = this.#frame;
+    const { table } = this.#frame;
+    const { width } = this.#room;
     this.#characters = widen(this.#characters, this.#ladder);
-    const wanted = `${JSON.stringify(this.#characters)} ${scroll.clientWidth}`;
-    if (wanted === this.#fitted || scroll.clientWidth === 0) return;
+    const wanted = `${JSON.stringify(this.#characters)} ${width}`;
+    if (wanted === this.#fitted || width === 0) return;
     this.#fitted = wanted;
     this.#surface.measure();
     const { context, rem } = this.#surface;
     context.font = getComputedStyle(table).font;
-    const widths = fitColumns(this.#characters, scroll.clientWidth, context.measureText("0").width, rem);
+    const widths = fitColumns(this.#characters, width, context.measureText("0").width, rem);
     setData(table, "columns", widths.set);
     for (const name of ["price", "size", "orders", "flow", "net"] as const) {
       table.style.setProperty(`--${name}-width`, `${widths[name]}px`);
@@ -489,5 +493,5 @@ function blockTip({ order: [orderId, size, tsEvent], side, price, place }: Block
 }
 
 function holds(row: PriceRow, orderId: string): boolean {
-  return [row.bid, row.ask].some((side) => side !== null && ordersOf(side).some(({ order }) => order[0] === orderId));
+  return [row.bid, row.ask].some((side) => side?.levels.some(({ queue }) => queue.some((order) => order[0] === orderId)) === true);
 }

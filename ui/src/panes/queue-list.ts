@@ -79,7 +79,7 @@ export class QueueList {
 
 function write(buttons: OrderButtons, side: RowSide | null, selected: string | null): number {
   setHidden(buttons.element, side === null);
-  const orders = side === null ? [] : ordersOf(side).slice(0, BUTTONS_MAX);
+  const orders = side === null ? [] : ordersOf(side, BUTTONS_MAX);
   const isGrouped = side !== null && side.levels.length > 1;
   buttons.write(
     orders.map((queued, place) => ({ orderId: queued.order[0], text: orderWords(queued, place, isGrouped) })),

@@ -1,11 +1,17 @@
-/** The rows of the tape: a fixed number of them, of which the oldest become the newest. */
+/**
+ * The rows of the tape: a bounded number of them, of which the oldest become the newest. While prints come faster than
+ * anybody reads there are no more rows than are in view; the others come back when it is calm.
+ */
 
 import { formatInteger, formatTime, plural } from "../format";
 import { make, setData, setHidden, setText, setTitle } from "../dom";
 import type { Print } from "../tape-prints";
 
-/** What a tall screen shows, and on others some more to scroll to: all of them may be written anew ten times a second. */
+/** What a tall screen shows, and on others some more to scroll to. */
 export const TAPE_ROWS_MAX = 60;
+/** More new prints than this in one text are a rush; calm is what has had none for so long. */
+const RUSH_PRINTS = 8;
+const CALM_MS = 800;
 
 const SIDES = {
   B: { sign: "▲", word: "buy", title: "Bought: the aggressor's side is B" },
@@ -29,6 +35,7 @@ export class TapeRows {
   /** Newest first, as in the document. */
   #rows: Row[] = [];
   #newestId = 0;
+  #rushedAtMs = -Infinity;
 
   constructor(body: HTMLTableSectionElement, onOrder: (orderId: string) => void) {
     this.#body = body;
@@ -41,11 +48,14 @@ export class TapeRows {
     this.#body.replaceChildren();
   }
 
-  /** `prints` oldest first. */
-  write(prints: readonly Print[], largeFrom: number): void {
-    const newest = prints.slice(-TAPE_ROWS_MAX).reverse();
-    const added = newest.findIndex((print) => print.id <= this.#newestId);
-    this.#rotate(added < 0 ? newest.length : added, newest.length);
+  /** `prints` oldest first; `inView`: so many rows are seen. A tape that is held is whole. */
+  write(prints: readonly Print[], largeFrom: number, inView: number, isHeld: boolean, nowMs: number): void {
+    const added = this.#added(prints);
+    if (added > RUSH_PRINTS) this.#rushedAtMs = nowMs;
+    const isWhole = isHeld || nowMs - this.#rushedAtMs > CALM_MS;
+    const newest = prints.slice(isWhole ? -TAPE_ROWS_MAX : -Math.min(inView, TAPE_ROWS_MAX)).reverse();
+    // Where most rows say something new anyway, moving them costs more than it saves.
+    this.#fit(added > newest.length / 2 ? 0 : added, newest.length);
     newest.forEach((print, index) => {
       const row = this.#rows[index];
       if (row !== undefined) this.#writeRow(row, print, largeFrom);
@@ -53,14 +63,26 @@ export class TapeRows {
     this.#newestId = newest[0]?.id ?? this.#newestId;
   }
 
+  /** How many prints are newer than what the rows say; no more than there can be rows. */
+  #added(prints: readonly Print[]): number {
+    let added = 0;
+    while (added < TAPE_ROWS_MAX && (prints.at(-1 - added)?.id ?? 0) > this.#newestId) added += 1;
+    return added;
+  }
+
   /** Brings `added` rows to the top, from below or new, so that the rows of what is still shown keep what they say. */
-  #rotate(added: number, length: number): void {
+  #fit(added: number, length: number): void {
+    for (const row of this.#rows.splice(length)) row.element.remove();
     const spare = Math.max(0, Math.min(added, this.#rows.length + added - length));
     const moved = spare === 0 ? [] : this.#rows.splice(-spare);
     while (moved.length < added) moved.push(this.#make());
     this.#rows = [...moved, ...this.#rows];
-    this.#body.prepend(...moved.map(({ element }) => element));
-    for (const row of this.#rows.splice(length)) row.element.remove();
+    if (moved.length > 0) this.#body.prepend(...moved.map(({ element }) => element));
+    while (this.#rows.length < length) {
+      const row = this.#make();
+      this.#rows.push(row);
+      this.#body.append(row.element);
+    }
   }
 
   #writeRow(row: Row, print: Print, largeFrom: number): void {

@@ -10,10 +10,13 @@ import { Prints, type Print } from "../tape-prints";
 import { continueRun } from "../trade-run";
 import type { Pane, PaneContext } from "../pane";
 import { buildTape, type TapeElements } from "./tape-dom";
-import { TapeRows } from "./tape-rows";
+import { remPx } from "./canvas";
+import { TAPE_ROWS_MAX, TapeRows } from "./tape-rows";
 
 /** A snapshot of the channel repeats up to 50. */
 const KNOWN_MAX = 64;
+/** As the styles have it. */
+const ROW_HEIGHT_REM = 1.5;
 /** Scrolled further than this, the reader is reading: new rows would push the text away. */
 const SCROLLED_PX = 4;
 
@@ -29,6 +32,8 @@ export class TapePane implements Pane {
   #isScrolled = false;
   /** What is shown while it is held. */
   #held: readonly Print[] | null = null;
+  /** So many rows are in view. */
+  #inView = TAPE_ROWS_MAX;
 
   constructor(page: PaneContext) {
     const elements = (this.#elements = buildTape(page.root));
@@ -37,6 +42,12 @@ export class TapePane implements Pane {
     const { scroll } = elements;
     scroll.addEventListener("pointerenter", (event) => { this.#hover(event.pointerType === "mouse"); });
     scroll.addEventListener("pointerleave", () => { this.#hover(false); });
+    new ResizeObserver(() => {
+      const rowHeightPx = ROW_HEIGHT_REM * remPx();
+      // One that is cut off by the edge, and one to scroll to.
+      this.#inView = Math.ceil(scroll.clientHeight / rowHeightPx) + 1;
+      page.repaint();
+    }).observe(scroll);
     // Asked for here and not with every text: after rows have been written the answer would cost a layout.
     scroll.addEventListener("scroll", () => {
       this.#isScrolled = scroll.scrollTop > SCROLLED_PX;
@@ -77,14 +88,14 @@ export class TapePane implements Pane {
     this.#held = null;
   }
 
-  write(state: State): void {
+  write(state: State, nowMs: number): void {
     const { pause, resume, empty } = this.#elements;
     const isHeld = this.#isPaused || this.#isHovered || this.#isScrolled || this.#hasFocus();
     const shown = this.#prints.shown;
     if (!isHeld) this.#held = null;
     else this.#held ??= [...shown];
     const view = this.#held ?? shown;
-    this.#rows.write(view, this.#prints.largeFrom);
+    this.#rows.write(view, this.#prints.largeFrom, this.#inView, isHeld, nowMs);
     const newest = view.at(-1)?.id ?? 0;
     const waiting = isHeld ? shown.filter((print) => print.id > newest).length : 0;
     setHidden(resume, !isHeld);
