@@ -118,6 +118,8 @@ def repeated(route: str) -> str:
 def ask_bad_parameter(servers: Servers, route: str) -> httpx.Response:
     if "{order_id}" in route:
         return ask(servers.still, "/v1/books/CD/orders/x")
+    if "`feed`" in ROUTES[route][1]:
+        return ask_route(servers, route, "?feed=some")
     return ask_route(servers, route, "?limit=0" if "limit" in ROUTES[route][1] else "?level=9")
 
 
@@ -375,6 +377,7 @@ def _cursor(servers: Servers) -> None:
 
 probe("parameter", "order_id")(_takes("", "/v1/books/CD/orders/6415"))
 probe("parameter", "depth")(_takes("?depth=all"))
+probe("parameter", "feed")(_takes("?feed=any", "/readyz"))
 probe("parameter", "limit")(_takes("?limit=1000", "/v1/instruments"))
 probe("parameter", "state")(_takes("?state=suspect", "/v1/instruments"))
 

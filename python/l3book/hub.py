@@ -130,12 +130,18 @@ class Hub:
         """
         return self._market.order_json(instrument, order_id)
 
-    def not_ready(self) -> str | None:
-        """Why the server should not be sent requests; None when it should."""
+    def not_ready(self, *, any_feed: bool = False) -> str | None:
+        """Why the server should not be sent requests; None when it should.
+
+        With `any_feed` books that are there are reason enough, whatever becomes of the feed, and so is a feed that has
+        begun and has none.
+        """
         if self._is_shutting_down:
             return "the server is shutting down"
         if self._engine.state == "failed":
             return f"the source failed: {self._engine.error}"
+        if any_feed and self._has_begun():
+            return None
         if len(self._market) == 0:
             if self._engine.state == "ended":
                 return "the source ended without any book"
@@ -143,6 +149,12 @@ class Hub:
                 return f"the source is {self._engine.state}"
             return "the source has not delivered a book yet"
         return self._feed_not_ready()
+
+    def _has_begun(self) -> bool:
+        """There are books, or the feed has told its head and no book behind it: a shard may have none."""
+        if len(self._market) > 0:
+            return True
+        return self._engine.state in {"running", "reconnecting"} and self._market.stats()["metadata_headers"] > 0
 
     def _feed_not_ready(self) -> str | None:
         """Why books that are there should not be relied on: the line is lost, or what it brings is old."""

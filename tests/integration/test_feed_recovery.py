@@ -352,6 +352,7 @@ def test_a_server_whose_gateway_is_away_says_so(serve: Callable[..., RunningServ
     assert metrics["feed"]["last_ts_recv"] == 0
     ready = server.get("/readyz")
     assert (ready.status_code, ready.json()["detail"]) == (503, "the source is connecting")
+    assert server.get("/readyz?feed=any").status_code == 503, "there is nothing to be served"
     server.process.send_signal(signal.SIGTERM)
     assert server.wait_for_exit() == 0
 
@@ -370,12 +371,35 @@ def test_a_server_is_not_ready_while_its_source_is_away_and_serves_its_books_on(
     ready = server.get("/readyz")
     assert ready.status_code == 503
     assert ready.json()["detail"].startswith("the source is reconnecting: ")
+    serving = server.get("/readyz?feed=any")
+    assert (serving.status_code, serving.json()["status"]) == (200, "ready")
+    assert ready.json()["detail"] in serving.json()["warning"]
     assert server.get("/v1/books/7").json()["state"] == "suspect"
     with socket.create_server(("127.0.0.1", port)) as listener:
         listener.settimeout(TIMEOUT_S)
         with listener.accept()[0] as connection:
             connection.sendall(metadata() + stream([Mbo("A", "B", UNIT, 1, 2, instrument_id=7)]))
             server.wait_until_ready()
+
+
+def test_a_server_whose_source_has_no_books_is_ready_for_whoever_takes_any_feed(
+    serve: Callable[..., RunningServer],
+) -> None:
+    """A shard that no instrument is in: with its head it has told all that there is."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = serve("--source", f"tcp://127.0.0.1:{listener.getsockname()[1]}?end=reconnect")
+        connection, _ = listener.accept()
+        with connection:
+            assert server.get("/readyz?feed=any").status_code == 503, "its head is not there yet"
+            connection.sendall(metadata())
+            server.wait_for_state("running")
+            deadline_s = time.monotonic() + TIMEOUT_S
+            while (serving := server.get("/readyz?feed=any")).status_code != 200:
+                assert time.monotonic() < deadline_s, serving.text
+                time.sleep(0.02)
+            assert server.get("/readyz").status_code == 503
+        server.wait_for_state("reconnecting")
+    assert server.get("/readyz?feed=any").status_code == 200, "a line that is lost leaves it as it was"
 
 
 def test_a_server_whose_source_is_far_behind_is_not_ready(

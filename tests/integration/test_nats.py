@@ -228,6 +228,7 @@ def test_nats_is_killed_and_comes_back(
             states = {book["state"] for book in server.get("/v1/instruments").json()["instruments"]}
             assert states == {"live"}, "what follows is known to follow: nothing is in doubt"
             assert server.get("/readyz").status_code == 503
+            assert server.get("/readyz?feed=any").status_code == 200
             own_nats.start()
             wait_until(lambda: server.metrics()["source"]["reconnects"] == kill, "reconnected")  # noqa: B023
         assert publisher.wait_for_exit() == 0, "".join(publisher.lines)
@@ -254,6 +255,21 @@ def test_each_shard_is_a_server_of_its_own(halves: str, file: Path) -> None:
         with Fed(halves + query) as fed:
             wait_until(lambda: fed.engine.state == "failed", "refused")  # called at once
             assert text in str(fed.engine.error)
+
+
+def test_a_shard_without_instruments_is_ready_for_whoever_takes_any_feed(
+    nats: RunningNats, serve: Callable[..., RunningServer], tmp_path: Path
+) -> None:
+    simulator = Simulator(seed=3, instruments=1, resting_max=64)
+    path = tmp_path / "one.dbn"
+    path.write_bytes(simulator.header() + simulator.read_last(500))
+    good(f"file:{path}", nats.uri("ONE"), "--shards", "2")
+    books = []
+    for shard in range(2):
+        server = serve("--source", f"{nats.uri('ONE')}?shard={shard}&end=reconnect")
+        wait_until(lambda: server.get("/readyz?feed=any").status_code == 200, "ready")  # noqa: B023
+        books.append(len(server.get("/v1/instruments").json()["instruments"]))
+    assert sorted(books) == [0, 1]
 
 
 def test_whoever_begins_later_has_the_names(nats: RunningNats, whole: str) -> None:

@@ -174,7 +174,9 @@ def _server() -> tuple[Operation, ...]:
             "readyz",
             "There is a book, and the source has not failed",
             (Ready,),
-            problems=("not_ready",),
+            "With `feed=any` books that are there are enough: that the source reconnects or lags is a `warning` then.",
+            parameters=(Parameter("feed", "query", Literal["any"], "ready also while the source reconnects or lags"),),
+            problems=("bad_parameter", "not_ready"),
             needs_key=False,
         ),
     )

@@ -91,6 +91,15 @@ def instruments_query(request: Request) -> InstrumentsQuery:
     return InstrumentsQuery(limit, after, state)
 
 
+def is_any_feed(request: Request) -> bool:
+    """Whether readiness was asked for whatever becomes of the feed. Other parameters are those of whoever probes."""
+    told = request.query_params.getlist("feed")
+    for text in told:
+        if text != "any":
+            raise Problem(422, "bad_parameter", f"feed is {text!r}: expected any, or no such parameter")
+    return bool(told)
+
+
 def order_id(request: Request) -> int:
     """Read the order id of the path; one beyond 64 bits is no mistake of form, it just cannot rest."""
     text: str = request.path_params["order_id"]

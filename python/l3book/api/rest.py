@@ -22,6 +22,7 @@ from l3book.api.params import (
     check_known,
     etag_matches,
     instruments_query,
+    is_any_feed,
 )
 from l3book.api.past_problems import asked, known
 from l3book.api.problems import Problem
@@ -207,12 +208,14 @@ class Rest:
         """Say that the process runs."""
         return Response(_encode_json(Live(status="live")), headers=_NO_STORE, media_type=_JSON)
 
-    async def readyz(self, _request: Request) -> Response:
-        """There are books to be served, and the source has not failed."""
-        if reason := self._hub.not_ready():
+    async def readyz(self, request: Request) -> Response:
+        """There are books to be served, and the source has not failed; with `feed=any` its line may be lost."""
+        any_feed = is_any_feed(request)
+        if reason := self._hub.not_ready(any_feed=any_feed):
             raise Problem(503, "not_ready", reason, headers={"Retry-After": str(RETRY_AFTER_S)})
         recording, warning = self._hub.recording.condition()
-        ready = Ready(status="ready", recording=recording, warning=warning or msgspec.UNSET)
+        warnings = "; ".join(filter(None, (warning, self._hub.not_ready() if any_feed else None)))
+        ready = Ready(status="ready", recording=recording, warning=warnings or msgspec.UNSET)
         return Response(_encode_json(ready), headers=_NO_STORE, media_type=_JSON)
 
 
