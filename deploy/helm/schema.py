@@ -112,7 +112,7 @@ def schema() -> dict[str, Any]:
     """Put all of it together."""
     secrets = {name: in_secret() for name in SECRET_VARIABLES if name not in OTHER_SECRETS}
     image = {
-        "repository": {"type": "string", "minLength": 1},
+        "repository": TEXT,
         "tag": TEXT,
         "digest": {"type": "string", "pattern": "^$|^sha256:[0-9a-f]{64}$"},
         "pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},

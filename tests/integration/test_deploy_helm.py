@@ -1,12 +1,16 @@
 """The manifests that Helm makes of the chart: the servers in them start, with their variables, files and keys."""
 
+import asyncio
+import base64
 import functools
 import json
+import secrets
 import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import nkeys
 import pytest
 import yaml
 
@@ -26,17 +30,21 @@ from deploying import (
 )
 from l3book.access import key_store
 from l3book.access.state_file import StateFile
+from l3book.jetstream.address import NatsAddress
+from l3book.jetstream.connecting import connected
 from running import RunningCommand, run
 
+IMAGE = "image.repository=registry.example/l3book"
 EVERYTHING = DEPLOY / "helm/everything.yaml"
 VALUES = {**{name: DEPLOY / f"environments/{name}/values.yaml" for name in ENVIRONMENTS}, "everything": EVERYTHING}
 Manifest = dict[str, Any]
+NONCE = b"to-be-signed"
 # The version whose schemas are there. Helm has to be told: one that `go install` made knows none.
 KUBERNETES = (DEPLOY / "tools/schemas.sum").read_text().split()[1]
 
 
 def template(values: Path, *more: str, chart: Path = CHART) -> list[str | Path]:
-    options = ["--namespace", "books", "--kube-version", KUBERNETES, "--values", values]
+    options = ["--namespace", "books", "--kube-version", KUBERNETES, "--values", values, "--set", IMAGE]
     return [tool("helm"), "template", "l3book", chart, *options, *more]
 
 
@@ -61,6 +69,15 @@ def pods(manifests: list[Manifest]) -> list[Manifest]:
 
 def variables(container: Manifest) -> dict[str, str]:
     return {entry["name"]: entry["value"] for entry in container["env"]}
+
+
+def made_up_credentials() -> str:
+    """What `nsc` writes for a user, with a seed of this moment."""
+    seed = nkeys.encode_seed(secrets.token_bytes(32), nkeys.PREFIX_BYTE_USER).decode()
+    return (
+        "-----BEGIN NATS USER JWT-----\nmade.up.token\n------END NATS USER JWT------\n\n"
+        f"-----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+    )
 
 
 class Mounted:
@@ -88,7 +105,8 @@ class Mounted:
             if item["path"] == "state.db":
                 key_store.create(StateFile(place), "desk", ["read"], None)
             else:
-                (place / item["path"]).write_text("db-made-up-for-this-test\n")
+                is_signed = place.name == "l3book-nats-credentials"
+                (place / item["path"]).write_text(made_up_credentials() if is_signed else "db-made-up-for-this-test\n")
         if "items" not in secret:
             certificate, key = make_certificate(place, "books")
             certificate.rename(place / "tls.crt")
@@ -132,6 +150,42 @@ def test_every_server_may_start_as_it_is_told_to(name: str, tmp_path: Path) -> N
             assert_may_start(loaded, with_keys=has_keys)
 
 
+def test_prod_signs_in_to_nats_with_its_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every server of prod, by the file that is mounted into it; a made-up NATS server checks the signature."""
+    manifests = rendered(VALUES["prod"])
+    assert len(servers(manifests)) == 4
+    for number, pod in enumerate(servers(manifests)):
+        mounted = Mounted(tmp_path / str(number), manifests, pod)
+        (container,) = pod["spec"]["containers"]
+        environ = mounted.environ(container)
+        assert environ["L3BOOK_SOURCE"].startswith("nats://")
+        file = environ["L3BOOK_NATS_CREDENTIALS_FILE"]
+        with monkeypatch.context() as here:
+            here.setenv("L3BOOK_NATS_CREDENTIALS_FILE", file)
+            said = asyncio.run(sign_in())
+        seed = Path(file).read_text().split("SEED-----\n")[1].split("\n")[0]
+        assert said["jwt"] == "made.up.token"
+        assert nkeys.from_seed(seed.encode()).verify(NONCE, base64.urlsafe_b64decode(said["sig"] + "=="))
+
+
+async def sign_in() -> dict[str, str]:
+    """What a connection says of itself to a server that asks for a signature."""
+    said: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        info = {"server_id": "A", "version": "2.11.0", "max_payload": 1048576, "headers": True, "auth_required": True}
+        writer.write(f"INFO {json.dumps({**info, 'nonce': NONCE.decode()})}\r\n".encode())
+        said.set_result(json.loads((await reader.readline()).removeprefix(b"CONNECT ")))
+        writer.write(b"PONG\r\n")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    address = NatsAddress("127.0.0.1", server.sockets[0].getsockname()[1], "MARKET")
+    async with server, connected(address, "test"):
+        return await said
+
+
 @pytest.mark.parametrize("role", ["writer", "reader"])
 def test_a_server_runs_and_is_ready_where_its_probes_look(role: str, tmp_path: Path) -> None:
     """staging, for real: with its certificate, its keys and its settings, on loopback."""
@@ -147,14 +201,16 @@ def test_a_server_runs_and_is_ready_where_its_probes_look(role: str, tmp_path: P
         port = server.wait_for_line(r"listening on https://127\.0\.0\.1:(\d+)")[1]
         probes = [container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")]
         assert {probe["scheme"] for probe in probes} == {"HTTPS"}
-        assert {probe["path"] for probe in probes} == {"/livez", "/readyz"}
+        assert {probe["path"] for probe in probes} == {"/livez", "/readyz?feed=any"}
         (test,) = of_kind(manifests, "Pod")
         (asking,) = test["spec"]["containers"]
         # Helm's test itself, led to this server.
         done = run_tool(shutil.which("python3") or "python", *asking["command"][1:], asking["args"][0],
                         f"https://127.0.0.1:{port}")  # fmt: skip
         assert done.returncode == 0, done.stdout
-        assert done.stdout.splitlines() == [f"https://127.0.0.1:{port}{path}: 200" for path in ("/livez", "/readyz")]
+        assert done.stdout.splitlines() == [
+            f"https://127.0.0.1:{port}{path}: 200" for path in ("/livez", "/readyz?feed=any")
+        ]
     finally:
         server.kill()
 
@@ -168,6 +224,7 @@ def test_a_shard_has_one_writer_and_a_volume_that_stays(name: str) -> None:
     }
     for writer in writers:
         assert writer["spec"]["replicas"] == 1
+        assert writer["spec"]["podManagementPolicy"] == "Parallel", "else a broken pod outlives what put it there"
         assert writer["spec"]["persistentVolumeClaimRetentionPolicy"] == {
             "whenDeleted": "Retain",
             "whenScaled": "Retain",
@@ -221,6 +278,20 @@ def test_every_policy_budget_and_service_finds_its_pods(name: str) -> None:
     for selector in selectors:
         assert selected(selector) >= 1, selector
     assert len(of_kind(manifests, "Service")) == len(servers(manifests))
+    for budget in of_kind(manifests, "PodDisruptionBudget"):
+        assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow", "else it keeps a node from being drained"
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_feed_that_is_away_takes_no_server_away(name: str) -> None:
+    """All have the same feed: none would be left, and none would come back."""
+    manifests = rendered(VALUES[name])
+    (config,) = of_kind(manifests, "ConfigMap")
+    assert tomllib.loads(config["data"]["l3book.toml"])["reconnect_budget_s"] == 0, "tried without end"
+    for pod in servers(manifests):
+        (container,) = pod["spec"]["containers"]
+        assert container["readinessProbe"]["httpGet"]["path"] == "/readyz?feed=any"
+        assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
 
 
 def test_a_pod_changes_with_a_setting_and_with_nothing_else() -> None:
@@ -262,6 +333,7 @@ def test_no_secret_is_in_a_manifest() -> None:
         (["--set", "shards[1].name=main", "--set", "shards[1].source=tcp://b:1"], 'shards: "main" is there twice'),
         (["--set", "shards[1].name=b", "--set", "shards[1].source=tcp://a:1",
           "--set", "shards[0].source=tcp://a:1"], "is the source of two"),
+        (["--set", "image.repository="], "image.repository: expected the image's name with its registry"),
         (["--set", "writer.replicas=2"], "additional properties 'replicas' not allowed"),
     ],
 )  # fmt: skip

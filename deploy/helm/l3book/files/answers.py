@@ -29,7 +29,7 @@ def answers(url):
 deadline_s = time.monotonic() + WAIT_S
 failed = False
 for server in sys.argv[1:]:
-    for path in ("/livez", "/readyz"):
+    for path in ("/livez", "/readyz?feed=any"):
         good, line = answers(server + path)
         while not good and time.monotonic() < deadline_s:
             time.sleep(1)

@@ -17,6 +17,7 @@ l3book/environment: {{ .Values.environment }}
 
 {{- define "l3book.image" -}}
 {{- with .Values.image }}
+{{- if not .repository }}{{ fail "image.repository: expected the image's name with its registry, such as registry.example/l3book" }}{{ end }}
 {{- if .digest }}{{ printf "%s@%s" .repository .digest }}{{ else }}{{ printf "%s:%s" .repository (.tag | default $.Chart.AppVersion) }}{{ end }}
 {{- end }}
 {{- end }}
@@ -186,8 +187,9 @@ spec:
         periodSeconds: 10
         timeoutSeconds: 5
         failureThreshold: 6
+      # All pods have one feed: were they not ready without it, nobody would serve the books that are there. Alerts tell of the feed.
       readinessProbe:
-        {{- include "l3book.probe" (dict "root" $root "path" "/readyz") | nindent 8 }}
+        {{- include "l3book.probe" (dict "root" $root "path" "/readyz?feed=any") | nindent 8 }}
         periodSeconds: 3
         timeoutSeconds: 3
         failureThreshold: 2
