@@ -9,7 +9,7 @@ locals {
 # `terraform apply -var running=false`. docs/deploy.md says how to part with the history for good.
 resource "hcloud_volume" "history" {
   name              = "${local.name}-history"
-  location          = split("-", var.datacenter)[0]
+  location          = var.location
   size              = var.volume_gb
   format            = "ext4"
   labels            = local.labels
@@ -30,7 +30,7 @@ resource "hcloud_primary_ip" "host" {
   for_each          = toset(["ipv4", "ipv6"])
   name              = "${local.name}-${each.key}"
   type              = each.key
-  datacenter        = var.datacenter
+  location          = var.location
   assignee_type     = "server"
   auto_delete       = false
   delete_protection = true
@@ -77,7 +77,7 @@ module "cloud_init" {
 resource "hcloud_server" "host" {
   count                    = var.running ? 1 : 0
   name                     = local.name
-  datacenter               = var.datacenter # of the addresses, too
+  location                 = var.location # of the volume and the addresses, too
   server_type              = var.server_type
   image                    = var.os_image
   ssh_keys                 = var.ssh_keys

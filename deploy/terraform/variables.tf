@@ -31,13 +31,13 @@ variable "feed" {
   }
 }
 
-variable "datacenter" {
-  description = "Where host, volume and addresses are: LOCATION-dcNUMBER."
+variable "location" {
+  description = "Where host, volume and addresses are."
   type        = string
-  default     = "fsn1-dc14"
+  default     = "fsn1"
   validation {
-    condition     = can(regex("^[a-z]+[0-9]*-dc[0-9]+$", var.datacenter))
-    error_message = "datacenter is ${var.datacenter}: expected LOCATION-dcNUMBER, such as fsn1-dc14."
+    condition     = can(regex("^[a-z]+[0-9]*$", var.location))
+    error_message = "location is ${var.location}: expected the name of a location, such as fsn1."
   }
 }
 
@@ -103,7 +103,14 @@ variable "secrets" {
   type        = set(string)
   default     = []
   validation {
-    condition     = alltrue([for name in var.secrets : contains(["DATABENTO_API_KEY", "L3BOOK_HISTORY_STORE_PASSWORD"], name)])
-    error_message = "secrets is ${jsonencode(var.secrets)}: expected DATABENTO_API_KEY or L3BOOK_HISTORY_STORE_PASSWORD."
+    condition = length(setsubtract(var.secrets, [
+      "DATABENTO_API_KEY",
+      "L3BOOK_HISTORY_STORE_PASSWORD",
+      "L3BOOK_NATS_CREDENTIALS",
+      "L3BOOK_NATS_PASSWORD",
+      "L3BOOK_NATS_TOKEN",
+      "L3BOOK_NATS_USER",
+    ])) == 0
+    error_message = "secrets is ${jsonencode(var.secrets)}: expected names of secrets that docs/configuration.md has for a server, such as DATABENTO_API_KEY."
   }
 }

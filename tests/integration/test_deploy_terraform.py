@@ -95,6 +95,8 @@ def test_the_server_on_it_may_start(host: Host, environment: str, tmp_path: Path
     assert environ.pop("DATABENTO_API_KEY_FILE") == "/secrets/DATABENTO_API_KEY"
     loaded = loaded_as(environ, ["serve", "--host", "0.0.0.0", "--port", "8000"])  # noqa: S104
     assert (loaded.environment, loaded.settings.source) == (environment, FEED)
+    # Of 500 GB: the rest is for checkpoints, tables and what is being written.
+    assert loaded.settings.history_bytes_max == 400_000_000_000
     assert_may_start(loaded, with_keys=environment != "dev")
     mounts = "\n".join(volume_line(mount) for mount in found["volumes"])
     for folder in ("history", "state"):
@@ -105,7 +107,11 @@ def test_it_waits_for_the_volume_and_for_secrets(host: Host, environment: str) -
     unit = host.files["/etc/systemd/system/l3book.service"]
     assert "RequiresMountsFor=/srv/l3book\n" in unit
     commands = "\n".join(" ".join(command) for command in host.config["runcmd"])
-    assert "/dev/disk/by-id/scsi-0HC_Volume_4711 /srv/l3book ext4 noatime,nofail,x-systemd.device-timeout" in commands
+    assert (
+        "/dev/disk/by-id/scsi-0HC_Volume_4711 /srv/l3book ext4 noatime,nofail,x-systemd.device-timeout=infinity "
+        in commands
+    )
+    assert "WantedBy=multi-user.target srv-l3book.mount\n" in unit, "a volume that comes late starts it"
     waits = [line for line in unit.splitlines() if line.startswith("ExecStartPre=/usr/bin/test -s ")]
     expected = [] if environment == "dev" else ["tls.crt", "tls.key"]
     assert [line.rpartition("/")[2] for line in waits] == [*expected, "DATABENTO_API_KEY"]
@@ -144,6 +150,21 @@ def test_systemd_itself_takes_the_unit(host: Host, tmp_path: Path) -> None:
     text = host.files["/etc/systemd/system/l3book.service"]
     assert wrong(text) == []
     assert wrong(text.replace("Restart=always", "Restart=allways")) != []
+
+
+def test_systemd_waits_for_the_volume_without_end(host: Host, tmp_path: Path) -> None:
+    """What its own generator makes of the line for fstab."""
+    generator = Path("/usr/lib/systemd/system-generators/systemd-fstab-generator")
+    if not generator.exists():
+        pytest.skip("systemd's generator for fstab is not installed; Debian's package systemd has it")
+    (line,) = [part.split("'")[1] for command in host.config["runcmd"] for part in command if "/etc/fstab" in part]
+    (tmp_path / "fstab").write_text(line + "\n")
+    made = tmp_path / "made"
+    made.mkdir()
+    output_of(generator, made, made, made, env={"SYSTEMD_FSTAB": str(tmp_path / "fstab")})
+    assert "Where=/srv/l3book\n" in (made / "srv-l3book.mount").read_text()
+    (limits,) = made.glob("*.device.d/*.conf")
+    assert "JobRunningTimeoutSec=infinity\n" in limits.read_text()
 
 
 def test_a_broken_template_is_caught(workplace: Path, tmp_path: Path) -> None:

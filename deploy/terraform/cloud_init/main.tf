@@ -61,8 +61,9 @@ locals {
       for path, file in local.files : { path = path, content = base64gzip(file[0]), encoding = "gz+b64", permissions = file[1] }
     ]
     runcmd = [
-      # Not by cloud-init's `mounts`, which leaves out what is not attached yet. systemd waits for it.
-      ["sh", "-c", "echo '/dev/disk/by-id/scsi-0HC_Volume_${var.volume_id} ${local.volume} ext4 noatime,nofail,x-systemd.device-timeout=600 0 2' >>/etc/fstab"],
+      # Not by cloud-init's `mounts`, which leaves out what is not attached yet. systemd waits for it, however long: were the
+      # mount given up, the service would be, too.
+      ["sh", "-c", "echo '/dev/disk/by-id/scsi-0HC_Volume_${var.volume_id} ${local.volume} ext4 noatime,nofail,x-systemd.device-timeout=infinity 0 2' >>/etc/fstab"],
       ["mkdir", "-p", local.volume],
       ["systemctl", "daemon-reload"],
       ["systemctl", "reload-or-restart", "ssh.service"],

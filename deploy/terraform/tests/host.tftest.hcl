@@ -41,6 +41,10 @@ run "host" {
     error_message = "The host has not the address that stays."
   }
   assert {
+    condition     = toset([hcloud_server.host[0].location, hcloud_volume.history.location, hcloud_primary_ip.host["ipv4"].location, hcloud_primary_ip.host["ipv6"].location]) == toset([var.location])
+    error_message = "Host, volume and addresses are not in one place, and cannot be attached to each other."
+  }
+  assert {
     condition     = hcloud_server.host[0].shutdown_before_deletion
     error_message = "The host is killed where it should end."
   }
@@ -149,6 +153,27 @@ run "feed_that_breaks_out" {
     feed = "tcp://a:1\nL3BOOK_ALLOW_UNAUTHENTICATED=1"
   }
   expect_failures = [var.feed]
+}
+
+run "secrets_of_nats" {
+  command = plan
+  variables {
+    feed    = "nats://nats.example:4222/MARKET?shard=0"
+    secrets = ["L3BOOK_NATS_CREDENTIALS"]
+  }
+
+  assert {
+    condition     = contains(module.cloud_init.needed, "L3BOOK_NATS_CREDENTIALS")
+    error_message = "The host does not wait for the credentials."
+  }
+}
+
+run "datacenter_for_a_location" {
+  command = plan
+  variables {
+    location = "fsn1-dc14"
+  }
+  expect_failures = [var.location]
 }
 
 run "secret_that_is_none" {
