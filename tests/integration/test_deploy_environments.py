@@ -10,7 +10,11 @@ from deploying import ENVIRONMENTS, REPOSITORY, assert_may_start, compose, loade
 from l3book.config.safety import public_refusal
 
 DIGEST = "sha256:" + "0" * 64
-GIVEN = {"L3BOOK_IMAGE": f"l3book@{DIGEST}", "L3BOOK_SOURCE": "tcp://feed:9000"}
+GIVEN = {
+    "L3BOOK_IMAGE": f"l3book@{DIGEST}",
+    "L3BOOK_SOURCE": "tcp://feed:9000",
+    "L3BOOK_HISTORY_BYTES_MAX": "7000000000",
+}
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -35,6 +39,7 @@ def test_the_server_may_start_as_compose_tells_it_to(name: str) -> None:
     loaded = loaded_of(service(name, **GIVEN))
     assert loaded.environment == name
     assert loaded.settings.source == GIVEN["L3BOOK_SOURCE"]
+    assert loaded.settings.history_bytes_max == int(GIVEN["L3BOOK_HISTORY_BYTES_MAX"])
     assert_may_start(loaded, with_keys=name != "dev")
 
 

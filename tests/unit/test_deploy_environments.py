@@ -6,6 +6,7 @@ import pytest
 
 from deploying import DEPLOY, ENVIRONMENTS, REPOSITORY, read_yaml, script
 from l3book.config import load
+from l3book.secret import SECRET_VARIABLES
 
 TABLE = script("environments/table.py")
 FILES = {"compose.yml", "terraform.tfvars", "values.yaml"}
@@ -54,6 +55,22 @@ def test_a_server_is_given_the_time_that_its_end_takes(name: str) -> None:
     base = read_yaml(REPOSITORY / "docker-compose.yml")["services"]["l3book"]["stop_grace_period"]
     given = TABLE.compose(name).get("stop_grace_period", base)
     assert int(given.removesuffix("s")) > needed_s
+
+
+def test_a_host_takes_every_secret_that_a_server_reads() -> None:
+    variables = (DEPLOY / "terraform/variables.tf").read_text(encoding="utf-8")
+    taken = re.findall(r'"([A-Z0-9_]+)",', variables.partition("setsubtract(var.secrets, [")[2].partition("]")[0])
+    assert set(taken) == set(SECRET_VARIABLES) - script("helm/schema.py").OTHER_SECRETS
+
+
+@pytest.mark.parametrize("name", ["staging", "prod"])
+def test_how_large_a_history_becomes_is_no_matter_of_the_demo(name: str) -> None:
+    """The default of docker-compose.yml is one for a laptop, and records beyond it are deleted."""
+    bound = TABLE.compose(name)["environment.L3BOOK_HISTORY_BYTES_MAX"]
+    if name == "prod":
+        assert bound.startswith("${L3BOOK_HISTORY_BYTES_MAX:?")
+    else:
+        assert bound == f"${{L3BOOK_HISTORY_BYTES_MAX:-{load(env=name).settings.history_bytes_max}}}"
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
