@@ -16,6 +16,9 @@ _SECRET_LIKE = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 
+# A generated password may hold what a URI is cut by.
+_NATS_USER = re.compile(r"""(\bnats:/{0,2})[^\s"']*@""", re.IGNORECASE)
+
 
 def masked(text: bytes) -> bytes:
     """Put *** for the secret of whatever looks like an API key; its id is public, and says which one to revoke."""
@@ -24,4 +27,4 @@ def masked(text: bytes) -> bytes:
 
 def masked_line(line: str) -> str:
     """Put *** for whatever in a log line looks like a secret; for what slipped through to it."""
-    return _SECRET_LIKE.sub(r"\1***", line)
+    return _SECRET_LIKE.sub(r"\1***", _NATS_USER.sub(r"\1***@", line))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +15,7 @@ from history_log import recorded
 from l3book import Market
 from l3book._core import Compressor, Log, Past, Simulator
 from l3book.backfill import pool
+from l3book.backfill.folder import record
 from l3book.backfill.task import Progress, Result, Task
 from running import error_line, run
 from running_nats import RunningNats
@@ -132,3 +136,39 @@ def test_each_file_is_a_stream_of_its_own(files: list[Path], nats: RunningNats) 
         return sorted(info.config.name for info in await jetstream.streams_info())
 
     assert nats.ask(names) == ["DAYS-day-0", "DAYS-day-1", "DAYS-day-2"]
+
+
+def _sleeps(task: Task, progress: Progress) -> Result:  # as a pool calls it
+    time.sleep(3600)
+    return Result(task, "done")
+
+
+def test_an_interrupt_does_not_wait_for_the_files_under_way(tmp_path: Path) -> None:
+    """They may be large; what was made of them so far is no history yet, and is made anew next time."""
+
+    def show(_: int) -> None:
+        raise KeyboardInterrupt
+
+    begun_s = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(pool.run([Task(tmp_path / str(number), "", 1) for number in range(3)], _sleeps, 2, show))
+    assert time.monotonic() - begun_s < 600
+
+
+def test_a_file_that_another_backfill_records_is_left_to_it(files: list[Path], tmp_path: Path) -> None:
+    partial = tmp_path / "day-0.partial"
+    partial.mkdir()
+    (partial / "its own").write_text("not whole yet")
+    held = os.open(partial, os.O_RDONLY | os.O_DIRECTORY)
+    task = Task(files[0], str(tmp_path / "day-0"), 1)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        result = record(task, lambda _: None)
+        assert result.outcome == "failed"
+        assert "another backfill is writing it" in str(result.error)
+        assert (partial / "its own").exists()
+    finally:
+        os.close(held)
+    assert record(task, lambda _: None).outcome == "done", "what a dead one has left is no hindrance"
+    assert not partial.exists()
+    assert recorded(tmp_path / "day-0") == split(files[0].read_bytes())[1]

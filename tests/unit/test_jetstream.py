@@ -131,6 +131,18 @@ def test_messages_are_small_enough_and_heads_come_again() -> None:
     assert sent[-1].label.head == heads[1].sequence
 
 
+def test_a_large_head_comes_again_only_after_much_more_than_itself() -> None:
+    """Every symbol of a venue, and a market that is quiet: its stream is not made of heads."""
+    maker, record = windows(1), split(made(2))[1][:56]
+    mappings = [MAPPING[:4] + struct.pack("<I", instrument) + MAPPING[8:] for instrument in range(2000)]
+    sent = list(maker.take(split(made(2))[0] + b"".join(mappings)))
+    sent += list(maker.take(record))
+    before = len(sent)
+    for _ in range(2 * HEAD_EVERY_MESSAGES):
+        sent += list(maker.take(record))
+    assert [message.label.kind for message in sent[before:]] == ["records"] * 2 * HEAD_EVERY_MESSAGES
+
+
 def test_a_long_head_comes_in_parts() -> None:
     metadata = bytearray(split(made(2))[0])
     padded = bytes(metadata) + MAPPING * 1

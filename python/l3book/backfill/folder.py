@@ -3,8 +3,11 @@
 It is made beside its place and moved there when all of it is durable, so a folder that is there is whole.
 """
 
+import contextlib
 import json
+import os
 import shutil
+from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 
@@ -33,21 +36,68 @@ def record(task: Task, progress: Progress) -> Result:
         if folder.exists():
             return _found(task, folder, identity)
         partial = folder.with_name(folder.name + PARTIAL)
-        if partial.exists():
-            shutil.rmtree(partial)
-        try:
-            records = _record(task.file, partial, progress)
-            (partial / MARKER).write_text(json.dumps({**identity, "records": records}) + "\n", encoding="utf-8")
-            partial.rename(folder)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
+        with _alone(partial) as is_alone:
+            if not is_alone:
+                return Result(
+                    task, "failed", error=f"{partial}: another backfill is writing it: expected one at a time"
+                )
+            try:
+                records = _record(task.file, partial, progress)
+                _write_durably(partial / MARKER, json.dumps({**identity, "records": records}) + "\n")
+                partial.rename(folder)
+                _sync(folder.parent)
+            except BaseException:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
     except (DecodeError, HistoryError) as error:
         return Result(task, "failed", error=str(error))
     except OSError as error:
         where = f"{error.filename}: " if error.filename and Path(error.filename) != task.file else ""
         return Result(task, "failed", error=f"{where}{error.strerror or error}")
     return Result(task, "done", records)
+
+
+@contextlib.contextmanager
+def _alone(partial: Path) -> Iterator[bool]:
+    """Make an empty folder, and hold it against all others for as long as the block lasts; -> whether it is ours."""
+    partial.mkdir(parents=True, exist_ok=True)
+    held = os.open(partial, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        is_alone = _is_locked(held)
+        # Whoever had it may just have moved it to its place.
+        is_alone = is_alone and partial.exists() and os.path.samestat(os.fstat(held), partial.stat())
+        if is_alone:
+            for entry in partial.iterdir():
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        yield is_alone
+    finally:
+        os.close(held)
+
+
+def _is_locked(opened: int) -> bool:
+    import fcntl
+
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _write_durably(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _found(task: Task, folder: Path, identity: dict[str, str | int]) -> Result:

@@ -49,6 +49,9 @@ def run(tasks: Sequence[Task], work: Work, workers: int, show: Callable[[int], o
                 else:
                     doubtful.extend(under_way.values())
             except BaseException:
+                # What is under way may take hours, and is begun anew next time.
+                for process in list((pool._processes or {}).values()):  # has no public name before 3.14
+                    process.terminate()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 

@@ -1,7 +1,6 @@
 """Write what a source brings to a stream of NATS JetStream, for servers to read (docs/nats.md)."""
 
 import argparse
-import asyncio
 import sys
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,9 @@ if TYPE_CHECKING:
     from l3book.jetstream.publisher import Counts
 
 BUDGET_S_MAX = 7 * 86_400
+BYTES_MAX = 2**50
+BYTES_MIN = 1 << 20
+AGE_S_MAX = 10 * 366 * 86_400
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +35,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="parts that the books are spread over, each for servers of its own (default: 1)",
     )
+    parser.add_argument(
+        "--max-bytes",
+        type=WholeNumber(BYTES_MIN, BYTES_MAX),
+        default=0,
+        metavar="N",
+        help="make the stream keep its newest N bytes (default: all)",
+    )
+    parser.add_argument(
+        "--max-age-s",
+        type=WholeNumber(1, AGE_S_MAX),
+        default=0,
+        metavar="S",
+        help="make the stream keep messages for so long (default: for ever)",
+    )
     parser.add_argument("--gateway", metavar="HOST:PORT", help="where a live source connects to")
     parser.add_argument(
         "--reconnect-budget-s",
@@ -45,8 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Publish until the source ends or a signal comes; -> 0 if all that the source had is in the stream."""
+    import asyncio
+
     from l3book import telemetry
     from l3book.cli.opening import open_as_said
+    from l3book.jetstream.publisher import Limits
     from l3book.jetstream.publishing import Publishing
     from l3book.shutdown import Shutdown
     from l3book.sources.connection import ConnectionLost, Refused
@@ -56,7 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
     source = open_as_said(arguments.source, arguments.gateway)
     shutdown = Shutdown()
     shutdown.install()
-    publishing = Publishing(address, source, arguments.shards, arguments.reconnect_budget_s)
+    limits = Limits(arguments.max_bytes, arguments.max_age_s)
+    publishing = Publishing(address, source, arguments.shards, arguments.reconnect_budget_s, limits)
     published = publishing.published
 
     def begin(feeding: "Feeding") -> None:

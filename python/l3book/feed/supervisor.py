@@ -52,6 +52,7 @@ ERRORS_PERMANENT = frozenset({1, 2})
 ERRORS_PASSING = frozenset({6})
 SYSTEM_SLOW_READER = 2
 DAMAGE = "damage"
+AWAY = "publisher"
 
 
 class _Interrupted(Exception):  # noqa: N818  # no error: an outage begins, and with it a new budget
@@ -126,6 +127,17 @@ class Feed:
         with contextlib.suppress(UnknownInstrumentError):
             self._market.doubt(reason, key)
         self._drain()
+
+    def away(self, *, is_away: bool) -> None:
+        """Have the source count as lost while the other side has nothing to pass on."""
+        if is_away:
+            text = "the publisher has lost its feed"
+            log.warning("source {source}: {error}", source=self._connector.uri, error=text)
+            self.transitions.add("lost", AWAY, text=text)
+            self._tell("reconnecting")
+        else:
+            self.transitions.add("connected", AWAY, uri=self._connector.uri)
+            self._tell("running")
 
     def refused(self, text: str) -> None:
         """Count what came and is none of ours, and name it."""

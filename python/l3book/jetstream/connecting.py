@@ -43,9 +43,21 @@ class Opened:
     def __init__(self, client: Client, closed: "asyncio.Future[None]", acks_max: int) -> None:
         self.client = client
         self.closed = closed
+        """Done when the connection is gone, or is of no more use: then `said` is why."""
+        self.said: Exception | None = None
+        """What the server was the first to complain of, in an answer or unasked."""
+        self._closing: asyncio.Task[None] | None = None
         self.jetstream: JetStreamContext = client.jetstream(
             timeout=REQUEST_TIMEOUT_S, publish_async_max_pending=acks_max
         )
+
+    def complained(self, error: Exception) -> None:
+        """End it, whoever waits for what: nothing else that the client does tells of what the server said."""
+        if self.said is None:
+            self.said = error
+            if not self.closed.done():
+                self.closed.set_result(None)
+            self._closing = asyncio.ensure_future(self.client.close())
 
 
 @contextlib.asynccontextmanager
@@ -55,6 +67,11 @@ async def connected(address: NatsAddress, name: str, acks_max: int = 1) -> Async
         opened = await _open(address, name, acks_max)
         try:
             yield opened
+        except (ConnectionLost, nats.errors.Error):
+            # What broke on our side is what comes of it; the reason was told before.
+            if opened.said is not None:
+                raise opened.said from None
+            raise
         finally:
             await _close(opened)
 
@@ -64,8 +81,13 @@ async def _open(address: NatsAddress, name: str, acks_max: int) -> Opened:
     closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     errors: list[Exception] = []
 
+    opened: Opened | None = None
+
     async def on_error(error: Exception) -> None:  # as the client wants it
-        errors.append(error)
+        if opened is None:
+            errors.append(error)
+        else:
+            opened.complained(error)
 
     async def on_closed() -> None:  # as above
         if not closed.done():
@@ -90,23 +112,27 @@ async def _open(address: NatsAddress, name: str, acks_max: int) -> Opened:
                 **credentials(),
             )
     except nats.errors.NoServersError:
-        await client.close()
+        await _close_client(client)
         # The last error is the reason; this one only says that there was one.
         raise (errors[-1] if errors else TimeoutError()) from None
     except BaseException:
-        with contextlib.suppress(Exception):
-            await client.close()
+        await _close_client(client)
         raise
-    return Opened(client, closed, acks_max)
+    opened = Opened(client, closed, acks_max)
+    return opened
 
 
 async def _close(opened: Opened) -> None:
     """Close it, however long it has been dead."""
     if not opened.closed.done():
         opened.closed.cancel()
+    await _close_client(opened.client)
+
+
+async def _close_client(client: Client) -> None:
     with contextlib.suppress(Exception):
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            await opened.client.close()
+            await client.close()
 
 
 @contextlib.contextmanager
@@ -121,7 +147,9 @@ def in_our_words(address: NatsAddress) -> Any:
         raise Refused(f"{where}: the NATS server lets us in only with other credentials (docs/nats.md)") from None
     except nats.js.errors.NotFoundError as error:
         raise ConnectionLost("not found", f"{address}: {described(error)}") from None
-    except nats.js.errors.ServiceUnavailableError:
+    except nats.js.errors.ServiceUnavailableError as error:
+        if error.description:
+            raise ConnectionLost("stream", f"{address}: the server says: {error.description}") from None
         raise ConnectionLost(
             "no jetstream", f"{where}: JetStream does not answer: is it on? (nats-server -js)"
         ) from None
@@ -142,7 +170,9 @@ def described(error: nats.js.errors.APIError) -> str:
 
 def _lost_by_client(error: Exception, where: str) -> ConnectionLost | Refused:
     text = str(error).removeprefix("nats: ") or type(error).__name__
-    if "authorization" in text.lower() or "authentication" in text.lower():
+    is_about_us = any(word in text.lower() for word in ("authorization", "authentication", "permissions violation"))
+    # A server that is busy says so, too, and will have time again.
+    if is_about_us and "timeout" not in text.lower():
         return Refused(f"{where}: the NATS server says: {text.strip(chr(39))}")
     kind = "timeout" if isinstance(error, nats.errors.TimeoutError) else "network"
     if isinstance(error, (nats.errors.ConnectionClosedError, nats.errors.UnexpectedEOF)):

@@ -8,6 +8,7 @@ import asyncio
 import secrets
 import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 from l3book._core import DecodeError, Market
 from l3book.feed.options import FeedOptions
 from l3book.jetstream.messages import Outgoing
-from l3book.jetstream.records import BOOK, F_LAST, FLAGS, Cutter, Item, RecordError
+from l3book.jetstream.records import BOOK, F_LAST, FLAGS, Cutter, Item, Judge, RecordError
 from l3book.jetstream.windows import Doubt, Windows
 from l3book.logs import Logger
 from l3book.sources import AnySource, Connector, Source, is_connector
@@ -33,8 +34,13 @@ QUEUE_CHUNKS_MAX = 8
 """Chunks of a source that wait to be published; then the source waits."""
 IDENTITY_BYTES = 8
 IDENTITY_FILE_BYTES = 1024 * 1024
+OPEN_RECORDS_MAX = 4096
+"""Of a book's unfinished event, kept; no event is so long, and a sender that ends none shall not fill the memory."""
+HELD_BYTES_MAX = 16 * 1024 * 1024
+"""Held back at most while a line repeats itself; beyond it, it comes with all doubts that there are."""
 UNKNOWN = "doubtful"
 """The reason where there are too many to be remembered."""
+UNFINISHED = "event without end"
 RESTARTED = "publisher restarted"
 EVERY_BOOK: Doubt = (0, 0, RESTARTED)
 
@@ -44,7 +50,12 @@ class _Doubts:
     doubts: list[Doubt]
 
 
-_Brought: TypeAlias = "bytes | _Doubts | None"
+@dataclass(frozen=True, slots=True)
+class _Away:
+    is_away: bool
+
+
+_Brought: TypeAlias = "bytes | _Doubts | _Away | None"
 
 
 def identity_of(source: AnySource) -> str:
@@ -72,11 +83,11 @@ class Feeding:
     """Runs a source, and gives what it brings as batches of messages."""
 
     def __init__(self, source: AnySource, windows: Windows, options: FeedOptions, *, goes_on: bool) -> None:
-        """`goes_on`: the stream has records of a feed already, and nobody knows what was missed since."""
+        """`goes_on`: the stream had records already, and nobody knows what was missed since."""
         self._source = source
         self._windows = windows
         self._options = options
-        self._goes_on = goes_on and is_connector(source)
+        self._goes_on = goes_on
         self._queue: asyncio.Queue[_Brought] = asyncio.Queue(QUEUE_CHUNKS_MAX)
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="l3book-publish-source", daemon=True)
@@ -94,6 +105,8 @@ class Feeding:
             while (brought := await self._queue.get()) is not None:
                 if isinstance(brought, _Doubts):
                     yield list(self._windows.doubt(brought.doubts))
+                elif isinstance(brought, _Away):
+                    yield list(self._windows.away(is_away=brought.is_away))
                 else:
                     yield list(self._windows.take(brought))
             if self.error is None and not self._closing.is_set():
@@ -125,11 +138,17 @@ class Feeding:
         self._put(None)
 
     def _read(self, source: Source) -> None:
-        whole = Cutter()
+        whole, judge = Cutter(), Judge()
         for chunk in source:
-            # Cut here as well, off the event loop: what is wrong with a source is its error, and nobody else's.
-            items = list(whole.feed(chunk))
-            self._put(b"".join(item.data for item in items))
+            good: list[bytes] = []
+            try:
+                # Cut here as well, off the event loop: what is wrong with a source is its error, and nobody else's.
+                for item in whole.feed(chunk):
+                    judge.look(item)
+                    good.append(item.data)
+            finally:
+                # Also what came before the damage.
+                self._put(b"".join(good))
             if self._closing.is_set():
                 return
         if not whole.is_whole and not self._closing.is_set():
@@ -138,32 +157,56 @@ class Feeding:
     def _connect(self, connector: Connector) -> None:
         from l3book.feed.supervisor import Feed
 
-        passing = _Passing(self._put)
+        passing = _Passing(self._put, repeats=connector.can_resume, is_away=self._goes_on)
         feed = Feed(connector, passing.market, passing.take, passing.on_state, self._options)
         passing.feed = self._feed = feed
         if self._closing.is_set():
             return
-        feed.run()
-        passing.tell_doubts()
+        is_over = False
+        try:
+            feed.run()
+            is_over = not self._closing.is_set()
+        finally:
+            passing.finish(is_over=is_over)
 
     def _put(self, brought: _Brought) -> None:
         """Hand it over; wait while the publisher is behind, which holds up the source."""
-        try:
-            asyncio.run_coroutine_threadsafe(self._queue.put(brought), self._loop).result()
-        except RuntimeError:
-            # The loop is over, and so is whoever would have taken it.
+        if self._loop.is_closed():
             self._closing.set()
+            return
+        putting = self._queue.put(brought)
+        try:
+            asyncio.run_coroutine_threadsafe(putting, self._loop).result()
+        except (RuntimeError, CancelledError):
+            # The loop is over, and so is whoever would have taken it.
+            putting.close()
+            self._closing.set()
+
+
+def _key_of(book: bytes) -> tuple[int, int]:
+    return int.from_bytes(book[:2], "little"), int.from_bytes(book[2:], "little")
 
 
 class _Passing:
     """Feeds a market, and passes on what it applies."""
 
-    def __init__(self, put: Callable[[_Brought], None]) -> None:
+    def __init__(self, put: Callable[[_Brought], None], *, repeats: bool = True, is_away: bool = False) -> None:
+        """`repeats`: a new connection can be asked for what was missed. `is_away`: so it was told before."""
+        self._repeats = repeats
+        self._is_away = is_away
+        self._held: list[bytes] = []
+        """Records that came while it was not yet known whether anything before them is missing."""
+        self._endless: set[bytes] = set()
+        """Books with an event that is too long to be kept."""
         self.market = Market(watch=True)
         self.feed: Feed | None = None
         self._put = put
         self._cutter = Cutter()
         self._suspicions = 0
+        self._told: set[tuple[int, int]] = set()
+        """Books that were doubtful when it was last looked, of which readers know."""
+        self._is_broken = False
+        """A line was lost since then."""
         self._overlap_until: int | None = None
         self._open: dict[bytes, list[bytes]] = {}
         """The records of each book's unfinished event that were passed on. A break makes the market forget them."""
@@ -171,18 +214,35 @@ class _Passing:
         """The same, as it was at the break."""
 
     def on_state(self, state: str) -> None:
-        """Note that a new connection begins: what waited for its rest waits in vain, and records come again."""
-        if state == "running":
-            self._cutter = Cutter()
-            if self.market.stats()["records"]:
-                for book, rest in self._open_before.items():
-                    self._open[book] = self._open.get(book, []) + rest
-                self._open_before, self._open = self._open, {}
-                self._overlap_until = self.market.watch_stats()["last_ts_recv"]
+        """Note that a line is lost, and that a new one begins."""
+        self._is_broken = True
+        if state == "reconnecting":
+            self._tell_away(is_away=True)
+            if not self._repeats:
+                # Nothing will show that these books are as they should be: whoever reads them has to know now.
+                self._pass_on()
+        elif state == "running":
+            self._begin_overlap()
+            if self._overlap_until is None or not self._repeats:
+                self._tell_away(is_away=False)
+
+    def _begin_overlap(self) -> None:
+        """Wait in vain no longer for the rest of what came in part, and expect that records come again."""
+        self._cutter = Cutter()
+        if self._endless:
+            # Passed on in part, and nobody knows any more in which: it may be passed on twice.
+            self._put(_Doubts([(*_key_of(book), UNFINISHED) for book in sorted(self._endless)]))
+            self._endless.clear()
+        if not self.market.stats()["records"]:
+            return
+        for book, rest in self._open_before.items():
+            self._open[book] = self._open.get(book, []) + rest
+        self._open_before, self._open = self._open, {}
+        self._overlap_until = self.market.watch_stats()["last_ts_recv"]
 
     def take(self, chunk: bytes | memoryview) -> None:
         """Apply a chunk of the line, and pass on what of it was news."""
-        kept: list[bytes] = []
+        kept = self._held
         for item in self._cutter.feed(bytes(chunk)):
             if item.kind != "mbo":
                 self.market.feed(item.data)
@@ -194,9 +254,40 @@ class _Passing:
                 self._note_open(item)
             else:
                 kept.extend(self._news(item))
-        if kept:
-            self._put(b"".join(kept))
-        self.tell_doubts()
+        if not self._holds_back():
+            self._pass_on()
+            self._tell_away(is_away=False)
+
+    def _holds_back(self) -> bool:
+        """Whether it will yet be seen if anything is missing before what has come."""
+        if self._overlap_until is None or not self._repeats or sum(map(len, self._held)) > HELD_BYTES_MAX:
+            return False
+        return not self._told.issuperset(self.market.suspects())
+
+    def finish(self, *, is_over: bool) -> None:
+        """Tell all that is left to be told. `is_over`: the source has ended, and is not merely given up."""
+        self._pass_on()
+        if not is_over:
+            self._tell_away(is_away=True)
+
+    def _tell_away(self, *, is_away: bool) -> None:
+        if is_away != self._is_away and (self._is_away or self.market.stats()["records"]):
+            self._is_away = is_away
+            self._put(_Away(is_away))
+
+    def _pass_on(self) -> None:
+        """Pass on what came, and before that which books it is not to be believed of.
+
+        Behind it they are told again: of a snapshot in between that ended a doubt, a reader does not know that there
+        was another one after it.
+        """
+        doubts, held, self._held = self._doubts(), self._held, []
+        if doubts:
+            self._put(_Doubts(doubts))
+        if held:
+            self._put(b"".join(held))
+            if doubts:
+                self._put(_Doubts(doubts))
 
     def _news(self, item: Item) -> list[bytes]:
         """One by one, while a stream repeats itself: the market alone knows what it has applied."""
@@ -232,30 +323,34 @@ class _Passing:
         """Keep what follows the last complete event of each book."""
         rows = item.rows()
         is_last = (rows[:, FLAGS] & F_LAST) != 0
-        if is_last.all() and not self._open:
+        if is_last.all() and not self._open and not self._endless:
             return
-        books = {row.tobytes() for row in rows[~is_last][:, BOOK]} | self._open.keys()
+        books = {row.tobytes() for row in rows[~is_last][:, BOOK]} | self._open.keys() | self._endless
         for book in books:
             own = (rows[:, BOOK] == np.frombuffer(book, np.uint8)).all(axis=1)
             ends = np.flatnonzero(own & is_last)
             begin = int(ends[-1]) + 1 if len(ends) else 0
             rest = [row.tobytes() for row in rows[begin:][own[begin:]]]
-            passed = rest if len(ends) else self._open.get(book, []) + rest
-            self._open[book] = passed
-            if not passed:
-                del self._open[book]
+            if len(ends):
+                self._endless.discard(book)
+            passed = rest if len(ends) else self._open.pop(book, []) + rest
+            if len(passed) > OPEN_RECORDS_MAX:
+                self._endless.add(book)
+            if passed and book not in self._endless:
+                self._open[book] = passed
+            else:
+                self._open.pop(book, None)
 
-    def tell_doubts(self) -> None:
-        """Pass on which books are doubtful, whenever any has become so: not all of it can be seen in their records."""
-        if self._overlap_until is not None:
-            return
+    def _doubts(self) -> list[Doubt]:
+        """Say which books are doubtful, whenever any has become so: not all of it can be seen in their records."""
         suspicions = sum(self.market.watch_stats()["suspicions"].values())
-        if suspicions == self._suspicions:
-            return
-        self._suspicions = suspicions
-        reasons = self._reasons()
-        if doubts := [(*key, reasons.get(key, UNKNOWN)) for key in self.market.suspects()]:
-            self._put(_Doubts(doubts))
+        if suspicions == self._suspicions and not self._told and not self._is_broken:
+            return []
+        suspects = self.market.suspects()
+        is_news = suspicions != self._suspicions or not self._told.issuperset(suspects)
+        self._suspicions, self._told, self._is_broken = suspicions, set(suspects), False
+        reasons = self._reasons() if is_news else {}
+        return [(*key, reasons.get(key, UNKNOWN)) for key in suspects] if is_news else []
 
     def _reasons(self) -> dict[tuple[int, int], str]:
         """Why books are in doubt, as far as that is still known."""

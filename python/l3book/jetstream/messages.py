@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-Kind: TypeAlias = Literal["head", "records", "doubt", "end"]
+Kind: TypeAlias = Literal["head", "records", "doubt", "away", "back", "end"]
 
 KIND = "L3book-Kind"
 NUMBER = "L3book-Number"
@@ -18,7 +18,7 @@ TS_EVENT = "L3book-Ts-Event"
 MESSAGE_ID = "Nats-Msg-Id"
 EXPECTED_LAST = "Nats-Expected-Last-Sequence"
 
-KINDS: frozenset[str] = frozenset({"head", "records", "doubt", "end"})
+KINDS: frozenset[str] = frozenset({"head", "records", "doubt", "away", "back", "end"})
 SHARDS_MAX = 256
 PAYLOAD_BYTES_MAX = 512 * 1024
 """Of a message: half of what a NATS server takes unless told otherwise; headers and one large record fit, too."""

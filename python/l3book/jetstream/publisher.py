@@ -7,10 +7,11 @@ break the stream is asked how far it has come, and everything behind that is sen
 
 import asyncio
 import random
+import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nats.js.errors
 from nats.js import api
@@ -38,6 +39,9 @@ from l3book.jetstream.windows import Progress, ShardState
 from l3book.logs import Logger
 from l3book.sources.connection import ConnectionLost, Refused
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
 log = Logger(__name__)
 
 ACKS_MAX = 64
@@ -48,6 +52,16 @@ HEADERS_BYTES = 4096
 DUPLICATE_WINDOW_S = 120.0
 WAIT_FIRST_S = 0.25
 WAIT_MAX_S = 30.0
+STEADY_S = 30.0
+"""A connection that lasted so long was a good one, even if there was nothing to be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a stream is made with: beyond it, its oldest messages are removed. 0: no limit."""
+
+    bytes_max: int = 0
+    age_max_s: int = 0
 
 
 @dataclass(slots=True)
@@ -86,16 +100,19 @@ class _Interrupted(Exception):  # noqa: N818  # no error: an outage begins, and 
 class Publisher:
     """Publishes what it is given, in order, until that is over. Used on one event loop."""
 
-    def __init__(self, address: NatsAddress, shards: int, budget_s: float) -> None:
+    def __init__(self, address: NatsAddress, shards: int, budget_s: float, limits: Limits = Limits()) -> None:  # frozen
         self._address = address
         self._shards = shards
         self._budget_s = budget_s
+        self._limits = limits
         self.counts = Counts()
         self.on_records: Callable[[int], object] = lambda _: None
         """Told of records that were acknowledged."""
         self._waiting: deque[Outgoing] = deque()
         self._unacknowledged: deque[_Sent] = deque()
         self._last_acknowledged: int = 0
+        self._created: datetime | None = None
+        """When the stream was made that all of this is for."""
         self._next: asyncio.Task[list[Outgoing] | None] | None = None
         self._is_over = False
 
@@ -103,8 +120,9 @@ class Publisher:
         """Make the stream if need be, and see how far it has come. Raises ConnectionLost or Refused, at once."""
         async with connected(self._address, "l3book publish") as opened:
             info = await self._stream(opened)
-            standing = await self._standing(opened, info.state.last_seq)
-        self._last_acknowledged = standing.sequence
+            self._compare(info.config)
+            standing = await self._standing(opened, info)
+        self._last_acknowledged, self._created = standing.sequence, info.created
         return standing
 
     async def run(self, batches: AsyncIterator[list[Outgoing]]) -> None:
@@ -129,17 +147,19 @@ class Publisher:
                 self._next.cancel()
 
     async def _session(self, batches: AsyncIterator[list[Outgoing]]) -> None:
-        before = self.counts.messages
+        before, resumed_at_s = self.counts.messages, None
         try:
             async with connected(self._address, "l3book publish", ACKS_MAX + 1) as opened:
                 await self._resume(opened)
+                resumed_at_s = time.monotonic()
                 try:
                     await self._pump(opened, batches)
                 finally:
                     self._take_back()
         except ConnectionLost as loss:
             self.counts.losses[loss.kind] += 1
-            if self.counts.messages > before:
+            is_steady = resumed_at_s is not None and time.monotonic() - resumed_at_s > STEADY_S
+            if is_steady or self.counts.messages > before:
                 log.warning("{stream}: {error}", stream=self._address, error=loss)
                 raise _Interrupted from None
             raise
@@ -160,9 +180,13 @@ class Publisher:
         try:
             info = await opened.jetstream.stream_info(stream)
         except nats.js.errors.NotFoundError:
-            subjects = [subjects_of(stream, self._shards)]
             return await opened.jetstream.add_stream(
-                name=stream, subjects=subjects, allow_direct=True, duplicate_window=DUPLICATE_WINDOW_S
+                name=stream,
+                subjects=[subjects_of(stream, self._shards)],
+                allow_direct=True,
+                duplicate_window=_duplicate_window_s(self._limits),
+                max_bytes=self._limits.bytes_max or None,
+                max_age=self._limits.age_max_s or None,
             )
         shards = shards_of(stream, info.config.subjects or [])
         if shards is None:
@@ -174,17 +198,35 @@ class Publisher:
             raise Refused(f"{self._address}: the stream has {shards} shards: expected --shards {shards}")
         return info
 
-    async def _standing(self, opened: Opened, sequence: int) -> Standing:
-        shards, ts_event, progress = [], 0, None
-        if sequence and (last := await self._message(opened, sequence)):
-            label = self._label(last)
-            ts_event = label.ts_event
-            progress = Progress.after(label, int((last.subject or "").rpartition(".")[2]))
+    def _compare(self, config: api.StreamConfig) -> None:
+        """See whether the stream has the limits that were asked for: whoever wants others has to say so to it."""
+        asked, has = self._limits, Limits(max(0, config.max_bytes or 0), int(max(0, config.max_age or 0)))
+        if asked not in (Limits(), has):
+            text = "{stream}: was made with --max-bytes {bytes} --max-age-s {age}, and keeps them (`nats stream edit`)"
+            log.warning(text, stream=self._address, bytes=has.bytes_max, age=has.age_max_s)
+
+    async def _standing(self, opened: Opened, info: api.StreamInfo) -> Standing:
+        """See what the shards end with; the stream's last message may be none of them, or be removed."""
+        sequence, newest, shards = info.state.last_seq, None, []
+        is_cut = info.state.messages < sequence
+        # Removed between others: of all shards but the newest nobody knows whether they end where they ended.
+        is_torn = info.state.messages < sequence - max(1, info.state.first_seq) + 1 and self._shards > 1
         for shard in range(self._shards):
             subject = filter_of(self._address.stream, self._shards, shard)
             last = await self._message(opened, subject=subject) if sequence else None
-            shards.append(ShardState.after(self._label(last)) if last else ShardState())
-        return Standing(shards, sequence, ts_event, progress)
+            if last is None:
+                shards.append(ShardState(number=sequence if is_cut else 0))
+                continue
+            state = ShardState.after(self._label(last))
+            state.number = max(state.number, sequence + 1) if is_torn else state.number
+            shards.append(state)
+            if newest is None or (last.seq or 0) > (newest.seq or 0):
+                newest = last
+        if newest is None:
+            return Standing(shards, sequence, 0, None)
+        label = self._label(newest)
+        progress = Progress.after(label, int((newest.subject or "").rpartition(".")[2]))
+        return Standing(shards, sequence, label.ts_event, progress)
 
     async def _message(self, opened: Opened, sequence: int | None = None, **by: Any) -> api.RawStreamMsg | None:
         try:
@@ -203,10 +245,11 @@ class Publisher:
         """See how far the stream has come: what it has is acknowledged by that, the rest waits to be sent again."""
         info = await self._stream(opened)
         last = info.state.last_seq
-        if last < self._last_acknowledged:
+        if last < self._last_acknowledged or info.created != self._created:
             raise Refused(
-                f"{self._address}: the stream ends at {last}, and {self._last_acknowledged} was acknowledged: it was "
-                "made anew, or has lost messages: run again to publish what is missing"
+                f"{self._address}: the stream is of {info.created} and ends at {last}, and {self._last_acknowledged} "
+                f"was acknowledged of that of {self._created}: it was made anew, or has lost messages: run again to "
+                "publish what is missing"
             )
         found = None
         while self._waiting and self._waiting[0].sequence <= last:
@@ -257,7 +300,7 @@ class Publisher:
         self._unacknowledged.append(_Sent(message, acknowledged, asyncio.get_running_loop().time()))
 
     def _settle(self) -> None:
-        """Take the acknowledgements that have come, in order. Raises what a server says instead."""
+        """Take the acknowledgements that have come, in order. What a server says instead ends the connection."""
         while self._unacknowledged and self._unacknowledged[0].acknowledged.done():
             sent = self._unacknowledged[0]
             try:
@@ -285,6 +328,11 @@ class Publisher:
             self._waiting.appendleft(sent.message)
         self.counts.sent_again += len(self._unacknowledged)
         self._unacknowledged.clear()
+
+
+def _duplicate_window_s(limits: Limits) -> float:
+    """Give what a server takes: not longer than messages live."""
+    return min(DUPLICATE_WINDOW_S, limits.age_max_s or DUPLICATE_WINDOW_S)
 
 
 async def _next_of(batches: AsyncIterator[list[Outgoing]]) -> list[Outgoing] | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from l3book.feed.options import FeedOptions
 from l3book.jetstream.feeding import Feeding, identity_of
-from l3book.jetstream.publisher import Counts, Publisher
+from l3book.jetstream.publisher import Counts, Limits, Publisher
 from l3book.jetstream.windows import Progress, Windows
 from l3book.sources import AnySource, is_connector
 
@@ -30,12 +30,19 @@ class Published:
 class Publishing:
     """Publishes a source. Used once, on one event loop."""
 
-    def __init__(self, address: "NatsAddress", source: AnySource, shards: int = 1, budget_s: float = 300.0) -> None:
+    def __init__(
+        self,
+        address: "NatsAddress",
+        source: AnySource,
+        shards: int = 1,
+        budget_s: float = 300.0,
+        limits: Limits = Limits(),  # noqa: B008  # frozen
+    ) -> None:
         self._address = address
         self._source = source
         self._shards = shards
         self._budget_s = budget_s
-        self._publisher = Publisher(address, shards, budget_s)
+        self._publisher = Publisher(address, shards, budget_s, limits)
         self.published = Published(self._publisher.counts)
 
     async def run(
@@ -53,7 +60,8 @@ class Publishing:
             return self.published
         windows = Windows(self._address.stream, standing.shards, standing.sequence, standing.ts_event, progress)
         options = FeedOptions(reconnect_budget_s=self._budget_s)
-        goes_on = known is not None and is_connector(self._source)
+        # Also of a file, if nothing is left that would tell how far it had come.
+        goes_on = standing.sequence > 0 and (known is None or is_connector(self._source))
         feeding = Feeding(self._source, windows, options, goes_on=goes_on)
         if not is_connector(self._source):
             self._source.hurry(progress.first)

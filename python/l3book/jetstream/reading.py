@@ -12,11 +12,12 @@ import nats.js.errors
 from nats.aio.msg import Msg
 from nats.js import api
 
+from l3book._core import DecodeError, Market
 from l3book.jetstream.connecting import Opened, connected
 from l3book.jetstream.messages import Label, filter_of, shards_of
-from l3book.jetstream.records import are_whole
+from l3book.jetstream.records import are_whole, is_head
 from l3book.logs import Logger
-from l3book.sources.connection import Aside, Ask, ConnectionLost, Receive, Refused
+from l3book.sources.connection import Aside, Ask, ConnectionLost, Key, Receive, Refused
 
 if TYPE_CHECKING:
     from nats.aio.subscription import Subscription
@@ -40,6 +41,7 @@ STATUS_TIMEOUT = "408"
 PENDING_MESSAGES = "Nats-Pending-Messages"
 
 REMOVED = "removed from stream"
+MIDDLE = "begins in the middle"
 DAMAGED = "damaged message"
 
 # DBN's system message (length in words, rtype, publisher, instrument, time, text, code): a gateway's heartbeat.
@@ -125,6 +127,7 @@ class Reading:
         """Find the first message to read, and have those from there on delivered."""
         connector, address = self._connector, self._connector.address
         info = await opened.jetstream.stream_info(address.stream)
+        self._check_created(info)
         shards = shards_of(address.stream, info.config.subjects or [])
         if shards is None:
             subjects = ", ".join(info.config.subjects or ["nothing"])
@@ -142,6 +145,16 @@ class Reading:
         connector.next_sequence = start
         await self._subscribe(opened, subject, start)
 
+    def _check_created(self, info: api.StreamInfo) -> None:
+        """Another stream has other messages under the same numbers."""
+        connector = self._connector
+        if connector.created is not None and info.created != connector.created:
+            raise Refused(
+                f"{connector.address}: the stream that was read is of {connector.created}, this one of {info.created}: "
+                "it was made anew: expected the server to be started again"
+            )
+        connector.created = info.created
+
     async def _start(self, opened: Opened, ask: Ask, subject: str, first: int, last: int) -> int:
         connector = self._connector
         if connector.next_sequence is not None:
@@ -153,18 +166,22 @@ class Reading:
             return connector.next_sequence
         if ask.how != "first" and ask.start is not None:
             self._is_overlap = True
-            return await self._search(opened, subject, ask.start, first, last)
+            start, connector.number = await self._search(opened, subject, ask.start, first, last)
+            return start
         if connector.begin == "first":
             return max(1, first)
         if connector.begin == "new":
-            text = "{source}: books begin empty in the middle of a stream; from=first has all orders"
-            log.warning(text, source=connector.uri)
             return last + 1
-        return await self._search(opened, subject, int(connector.begin), first, last)
+        return (await self._search(opened, subject, int(connector.begin), first, last))[0]
 
-    async def _search(self, opened: Opened, subject: str, ts_event: int, first: int, last: int) -> int:
-        """Find the first message in which, or after which, anything as late as that is."""
-        low, high = max(1, first), last + 1
+    async def _search(
+        self, opened: Opened, subject: str, ts_event: int, first: int, last: int
+    ) -> tuple[int, int | None]:
+        """Find the first message in which, or after which, anything as late as that is.
+
+        -> its sequence, and the number of the shard's message before it; None if there is none before it.
+        """
+        low, high, before = max(1, first), last + 1, None
         while low < high:
             middle = (low + high) // 2
             try:
@@ -179,8 +196,8 @@ class Reading:
             if at >= high or (label is not None and label.ts_event >= ts_event):
                 high = middle
             else:
-                low = at + 1
-        return low
+                low, before = at + 1, label.number if label is not None else before
+        return low, before
 
     async def _tell_head(self, opened: Opened, subject: str, start: int) -> None:
         """Whoever begins in the middle has to be told what its stream began with: dataset and symbols."""
@@ -203,7 +220,7 @@ class Reading:
             text = "{stream}: the symbols told before message {start} were removed; they come again"
             log.warning(text, stream=stream, start=start)
             return
-        self._feed_head(payload)
+        self._feed_head(payload, label.head)
 
     async def _subscribe(self, opened: Opened, subject: str, start: int) -> None:
         address = self._connector.address
@@ -280,8 +297,15 @@ class Reading:
         if place.sequence.consumer != self._delivered + 1:
             raise ConnectionLost("lost messages", f"message {self._delivered + 1} was lost on the way: asking again")
         self._delivered = place.sequence.consumer
-        is_end = self._take_content(message, place.sequence.stream)
-        self._connector.next_sequence = place.sequence.stream + 1
+        try:
+            is_end = self._take_content(message, place.sequence.stream)
+        except DecodeError as error:
+            self._aside.refused(f"message {place.sequence.stream}: {error}")
+            self._doubt(DAMAGED)
+            raise
+        finally:
+            # Also behind one that cannot be decoded: read again, it could not either.
+            self._connector.next_sequence = place.sequence.stream + 1
         if self._is_overlap and not place.num_pending:
             # A server that was restarted has now had all that it had before: no later record need tell it so.
             self._is_overlap = False
@@ -298,52 +322,74 @@ class Reading:
         if label.kind == "records":
             self._take_records(message.data, sequence)
         elif label.kind == "head":
-            self._take_head(message.data, label)
+            self._take_head(message.data, label, sequence)
         elif label.kind == "doubt":
             self._take_doubts(message.data, sequence)
+        if label.kind != "doubt":
+            self._take_away(is_away=label.kind == "away")
         return label.kind == "end"
+
+    def _take_away(self, *, is_away: bool) -> None:
+        """Hear whether the publisher has its feed: without it, books are what they were, and nothing more comes."""
+        if is_away == self._connector.is_away:
+            return
+        self._connector.is_away = is_away
+        self._aside.away(is_away=is_away)
+        if not is_away:
+            self._tell_idle()
 
     def _check_number(self, label: Label, sequence: int) -> None:
         """Every message of a shard has the number after the last one's, or some between them were removed."""
         connector = self._connector
         last, connector.number = connector.number, label.number
-        if last is None:
-            if label.number > 1 and connector.begin == "first" and not self._is_overlap:
-                log.warning(
-                    "{source}: begins at message {number}, what was before is removed: books begin empty",
-                    source=connector.uri,
-                    number=label.number,
-                )
-        elif label.number != last + 1:
-            log.warning(
-                "{source}: messages {first} to {last} of the shard are not in the stream (before sequence {sequence})",
-                source=connector.uri,
-                first=last + 1,
-                last=label.number - 1,
-                sequence=sequence,
-            )
-            self._aside.doubt(REMOVED)
+        if label.number == (last or 0) + 1:
+            return
+        reason = MIDDLE if last is None and connector.begin != "first" and not self._is_overlap else REMOVED
+        log.warning(
+            "{source}: {reason}: messages {first} to {last} of the shard were not read (before sequence {sequence}): "
+            "books are suspect until their next snapshot or Clear",
+            source=connector.uri,
+            reason=reason,
+            first=(last or 0) + 1,
+            last=label.number - 1,
+            sequence=sequence,
+        )
+        self._doubt(reason)
+
+    def _doubt(self, reason: str, key: Key | None = None) -> None:
+        """Put a book, or all, in doubt, also those that no record was seen of yet."""
+        self._connector.unseen.doubt(reason, key)
+        self._aside.doubt(reason, key)
 
     def _take_records(self, payload: bytes, sequence: int) -> None:
         if not are_whole(payload):
             self._aside.refused(f"message {sequence}: {len(payload)} bytes that are no whole DBN records")
-            self._aside.doubt(DAMAGED)
+            self._doubt(DAMAGED)
             return
-        if payload:
-            self._receive(memoryview(payload))
+        self._connector.unseen.feed(payload, self._receive, self._aside.doubt)
 
-    def _take_head(self, payload: bytes, label: Label) -> None:
+    def _take_head(self, payload: bytes, label: Label, sequence: int) -> None:
         if label.part == 1:
             self._parts.clear()
         self._parts.append(payload)
         if len(self._parts) == label.part == label.parts:
-            self._feed_head(b"".join(self._parts))
+            self._feed_head(b"".join(self._parts), sequence)
             self._parts.clear()
 
-    def _feed_head(self, payload: bytes) -> None:
-        if payload and payload != self._head:
-            self._head = payload
-            self._receive(memoryview(payload))
+    def _feed_head(self, payload: bytes, sequence: int) -> None:
+        if not payload or payload == self._head:
+            return
+        try:
+            # No book hangs on it, so it need not come near them before it is known to be good.
+            Market().feed(payload if is_head(payload) else b"")
+        except DecodeError as error:
+            self._aside.refused(f"message {sequence}: a head: {error}")
+            return
+        if not is_head(payload):
+            self._aside.refused(f"message {sequence}: a head of {len(payload)} bytes that are no symbol mappings")
+            return
+        self._head = payload
+        self._receive(memoryview(payload))
 
     def _take_doubts(self, payload: bytes, sequence: int) -> None:
         try:
@@ -351,12 +397,12 @@ class Reading:
             told = [(str(reason), (int(publisher), int(instrument))) for publisher, instrument, reason in doubts]
         except (ValueError, KeyError, TypeError):
             self._aside.refused(f"message {sequence}: doubts that cannot be read")
-            self._aside.doubt(DAMAGED)
+            self._doubt(DAMAGED)
             return
         for reason, key in told:
-            self._aside.doubt(reason, None if key == (0, 0) else key)
+            self._doubt(reason, None if key == (0, 0) else key)
 
     def _tell_idle(self) -> None:
         """Say as a gateway does that the line is there and idle; not to one that was told nothing yet."""
-        if self._connector.number is not None or self._head:
+        if (self._connector.number is not None or self._head) and not self._connector.is_away:
             self._receive(memoryview(_HEARTBEAT))

@@ -7,6 +7,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from l3book._core import Market
+
 Rows: TypeAlias = NDArray[np.uint8]
 """Records of one length, one below the other."""
 
@@ -100,6 +102,23 @@ class Cutter:
         return None if len(data) < length else Item("metadata", bytes(data[:length]), length)
 
 
+class Judge:
+    """Looks at items as a market does that would be fed them, at the price of a record for each run."""
+
+    def __init__(self) -> None:
+        self._market = Market()
+        self._stride = 0
+
+    def look(self, item: Item) -> None:
+        """Raise DecodeError for what no market would take."""
+        if item.kind == "metadata":
+            self._market, self._stride = Market(), 0
+        if item.kind != "mbo" or item.stride != self._stride:
+            self._market.feed(item.data[: item.stride])
+        if item.kind == "mbo":
+            self._stride = item.stride
+
+
 def _run(data: memoryview, length: int) -> int:
     """Count the MBO records of this length that follow each other, whole."""
     rows = np.frombuffer(data[: len(data) // length * length], np.uint8).reshape(-1, length)
@@ -109,7 +128,7 @@ def _run(data: memoryview, length: int) -> int:
 
 def shards_of_rows(rows: Rows, shards: int) -> NDArray[np.uint64]:
     """Tell the shard of each record's book."""
-    publisher, instrument = _column(rows, PUBLISHER, np.uint16), _column(rows, INSTRUMENT, np.uint32)
+    publisher, instrument = column(rows, PUBLISHER, np.uint16), column(rows, INSTRUMENT, np.uint32)
     key = (publisher.astype(np.uint64) << _HALF) | instrument
     found: NDArray[np.uint64] = ((key * _GOLDEN) >> _HALF) % np.uint64(shards)
     return found
@@ -123,7 +142,7 @@ def shard_of(publisher_id: int, instrument_id: int, shards: int) -> int:
 
 def latest_ts_event(rows: Rows) -> int:
     """Find the latest ts_event (ns); 0 if no record has one."""
-    times = _column(rows, TS_EVENT, np.uint64)
+    times = column(rows, TS_EVENT, np.uint64)
     return int(np.where(times == UNDEF_TS, 0, times).max(initial=0))
 
 
@@ -141,6 +160,17 @@ def are_whole(data: bytes) -> bool:
         return False
 
 
-def _column(rows: Rows, place: slice, dtype: Any) -> NDArray[Any]:
-    column: NDArray[Any] = np.ascontiguousarray(rows[:, place]).view(dtype).reshape(-1)
-    return column
+def is_head(data: bytes) -> bool:
+    """Tell whether this is metadata and symbol mappings, whole, or mappings alone."""
+    cutter = Cutter()
+    try:
+        kinds = [item.kind for item in cutter.feed(data)]
+    except RecordError:
+        return False
+    return cutter.is_whole and all(kind in ("metadata", "mapping") for kind in kinds)
+
+
+def column(rows: Rows, place: slice, dtype: Any) -> NDArray[Any]:
+    """Read one field of all records."""
+    found: NDArray[Any] = np.ascontiguousarray(rows[:, place]).view(dtype).reshape(-1)
+    return found

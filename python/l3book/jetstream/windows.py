@@ -19,6 +19,8 @@ from l3book.jetstream.records import (
 
 HEAD_EVERY_MESSAGES = 1024
 """So often a shard's head comes again, for readers that begin where the one before was removed."""
+HEAD_EVERY_SIZES = 8
+"""But not before so many times its own size was published: one with every symbol of a venue is large."""
 NO_METADATA = "none"
 Doubt = tuple[int, int, str]
 """publisher_id, instrument_id, the reason; 0 and 0: of every book."""
@@ -53,6 +55,9 @@ class ShardState:
     source: str = ""
     """That head's."""
     since_head: int = 0
+    """Messages …"""
+    since_head_bytes: int = 0
+    """… and bytes of records."""
 
     @classmethod
     def after(cls, label: Label) -> "ShardState":
@@ -114,6 +119,11 @@ class Windows:
             own = [doubt for doubt in doubts if doubt[:2] == (0, 0) or shard_of(*doubt[:2], shards) == shard]
             if own:
                 yield self._message("doubt", shard, json.dumps({"doubts": own}, separators=(",", ":")).encode())
+
+    def away(self, *, is_away: bool) -> Iterator[Outgoing]:
+        """Tell every shard that the publisher has lost its feed, or has it again."""
+        for shard in range(len(self._shards)):
+            yield self._message("away" if is_away else "back", shard, b"")
 
     def end(self) -> Iterator[Outgoing]:
         """Tell every shard that the source is over."""
@@ -203,11 +213,17 @@ class Windows:
             if not parts or (window.end <= progress.end and shard <= progress.shard):
                 continue
             state = self._shards[shard]
-            if state.head == 0 or state.since_head >= HEAD_EVERY_MESSAGES:
+            if state.head == 0 or self._is_head_due(state):
                 yield from self._head(shard, window.first, window.end)
             message = self._message("records", shard, b"".join(parts), (window.first, window.end))
             message.records = window.counts[shard]
             yield message
+
+    def _is_head_due(self, state: ShardState) -> bool:
+        if state.since_head < HEAD_EVERY_MESSAGES:
+            return False
+        size = len(self._metadata) + sum(map(len, self._mappings.values()))
+        return state.since_head_bytes >= HEAD_EVERY_SIZES * size
 
     def _head(self, shard: int, first: int, end: int) -> Iterator[Outgoing]:
         """Tell what a DBN stream of this source begins with, and all symbols that were told since."""
@@ -216,7 +232,7 @@ class Windows:
             return
         state = self._shards[shard]
         pieces = [payload[at : at + PAYLOAD_BYTES_MAX] for at in range(0, len(payload), PAYLOAD_BYTES_MAX)]
-        state.head, state.since_head = self._sequence + 1, 0
+        state.head, state.since_head, state.since_head_bytes = self._sequence + 1, 0, 0
         for part, piece in enumerate(pieces, start=1):
             yield self._message("head", shard, piece, (first, end), (part, len(pieces)))
 
@@ -230,7 +246,9 @@ class Windows:
     ) -> Outgoing:
         state = self._shards[shard]
         state.number += 1
-        state.since_head += kind == "records"
+        if kind == "records":
+            state.since_head += 1
+            state.since_head_bytes += len(payload)
         self._sequence += 1
         first, end = span or (self.position, self.position)
         label = Label(kind, state.number, self._progress.source, first, end, state.head, self._ts_event, *place)

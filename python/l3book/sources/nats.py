@@ -1,9 +1,15 @@
 """`nats://HOST:PORT/STREAM[?shard=&from=&end=&tls=]`: what `l3book publish` has written to a stream of JetStream."""
 
+from typing import TYPE_CHECKING
+
 from l3book.jetstream.address import NatsAddress, credentials
+from l3book.jetstream.unseen import Unseen
 from l3book.sources.connection import Aside, Ask, Connection, Receive
 from l3book.sources.uri import SourceError, SourceUri
 from l3book.times import parse_time_ns
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 FROM_FIRST = "first"
 FROM_NEW = "new"
@@ -33,6 +39,11 @@ class NatsConnector:
         """Of the message after the last one that was applied; None before the first connection."""
         self.number: int | None = None
         """Of the last message of the shard."""
+        self.created: datetime | None = None
+        """When the stream was made: another of its name is another stream."""
+        self.unseen = Unseen()
+        self.is_away = False
+        """The publisher has said that it has lost its own feed."""
         try:
             import nats  # noqa: F401  # whether it is there
         except ImportError as error:

@@ -13,7 +13,8 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^\s:/\[\]@]+))(?::(?P<port>[0-9]+))?")
 # A key of Databento's does not belong into a URI; whoever puts one there shall not find it in a log.
 _KEY = re.compile(r"db-[0-9A-Za-z]{29}")
-_USER = re.compile(r"(nats://)[^/?]*@", re.IGNORECASE)
+# To the last @: a password may hold whatever else a URI is cut by.
+_USER = re.compile(r"(nats:/{0,2}).*@", re.IGNORECASE | re.DOTALL)
 
 
 class SourceError(ValueError):
