@@ -69,6 +69,7 @@ class Hub:
         """What becomes of the records once they are applied."""
         self.streams = Fanout(market, is_live=True)
         """Books as they change; for the event loop."""
+        self._has_caught_up = False
         self._is_shutting_down = False
         self._stopping = Event()
         self._sampler = Thread(target=self._sample_until_stopped, name="l3book-sampler", daemon=True)
@@ -133,15 +134,19 @@ class Hub:
     def not_ready(self, *, any_feed: bool = False) -> str | None:
         """Why the server should not be sent requests; None when it should.
 
-        With `any_feed` books that are there are reason enough, whatever becomes of the feed, and so is a feed that has
-        begun and has none.
+        With `any_feed` books that are there and have once caught up are reason enough, whatever becomes of the feed,
+        and so is a feed that has begun and has none.
         """
         if self._is_shutting_down:
             return "the server is shutting down"
         if self._engine.state == "failed":
             return f"the source failed: {self._engine.error}"
         if any_feed and self._has_begun():
-            return None
+            behind = self._behind()
+            # Whoever is only on its way there has books of long ago; whoever was there falls behind with its feed.
+            if behind is None and self._engine.state == "running" and self._lag_ns() is not None:
+                self._has_caught_up = True
+            return None if self._has_caught_up else behind
         if len(self._market) == 0:
             if self._engine.state == "ended":
                 return "the source ended without any book"
@@ -161,6 +166,9 @@ class Hub:
         if self._engine.state == "reconnecting":
             lost = self._engine.feed.status.last_disconnect if self._engine.feed else None
             return "the source is reconnecting" + (f": {lost['reason']}: {lost['text']}" if lost else "")
+        return self._behind()
+
+    def _behind(self) -> str | None:
         lag_ns = self._lag_ns() if self._engine.state == "running" else None
         if self.ready_lag_ms_max and lag_ns is not None and lag_ns > self.ready_lag_ms_max * NS_PER_MS:
             return f"the source is {lag_ns // NS_PER_MS} ms behind: expected at most {self.ready_lag_ms_max} ms"

@@ -414,6 +414,30 @@ def test_a_server_whose_source_is_far_behind_is_not_ready(
             assert time.monotonic() < deadline_s, detail
             time.sleep(0.02)
         assert detail.endswith(" ms behind: expected at most 60000 ms")
+        ready = server.get("/readyz?feed=any")
+        assert (ready.status_code, "behind" in ready.json()["detail"]) == (503, True), "it has never caught up"
+
+
+def test_a_server_that_has_caught_up_may_fall_behind_with_its_feed(serve: Callable[..., RunningServer]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+        server = serve("--source", address, env={"L3BOOK_READY_LAG_MS_MAX": "2000"})
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(metadata())
+            deadline_s, order_id = time.monotonic() + TIMEOUT_S, 0
+            # With a book, or it would be ready for having none.
+            while not server.metrics()["books"] or server.get("/readyz?feed=any").status_code != 200:
+                assert time.monotonic() < deadline_s
+                order_id += 1
+                now_ns = time.time_ns()
+                connection.sendall(Mbo("A", "B", UNIT, 1, order_id, ts_event=now_ns, ts_recv=now_ns).to_bytes())
+                time.sleep(0.05)
+            while "behind" not in (detail := server.get("/readyz").json().get("detail", "")):
+                assert time.monotonic() < deadline_s, detail
+                time.sleep(0.05)
+            serving = server.get("/readyz?feed=any")
+            assert (serving.status_code, "behind" in serving.json()["warning"]) == (200, True)
 
 
 def test_snapshots_of_books_that_have_not_begun_raise_no_doubt(tmp_path: Path) -> None:
