@@ -2,7 +2,10 @@
 
 import gzip
 import json
+import os
+import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -68,8 +71,67 @@ def test_a_crate_without_advisory_passes(crates: tuple[Path, Path]) -> None:
 
 def test_no_database_of_crates_is_no_pass(crates: tuple[Path, Path], tmp_path: Path) -> None:
     rust = check("check_advisories_rust", "cargo-audit")
-    with pytest.raises((CannotRunError, CheckError)):
+    with pytest.raises(CannotRunError, match="has loaded no advisory"):
         rust.audit(crates[0], tmp_path / "nowhere")
+
+
+SCANNED = """\
+      Loaded 1277 security advisories (from /db)
+    Scanning Cargo.lock for vulnerabilities (9 crate dependencies)
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "raised", "why"),
+    [
+        (SCANNED.replace("1277", "0"), 0, CannotRunError, "has loaded no advisory"),
+        (SCANNED.partition("\n")[2], 0, CannotRunError, "has loaded no advisory"),
+        (SCANNED.partition("\n")[0], 0, CheckError, "looked at no crate"),
+        (f"{SCANNED}warning: couldn't update crates.io index: no route", 0, CannotRunError, "no route"),
+        (f"{SCANNED}warning: couldn't open crates.io index: no file", 0, CannotRunError, "no file"),
+        (f"{SCANNED}error: couldn't check if the package is yanked: 403", 0, CannotRunError, "yanked: 403"),
+        ("error: couldn't fetch advisory database: git operation failed", 1, CannotRunError, "cannot be reached"),
+        ("error: error loading advisory database: not TOML", 1, CannotRunError, "not TOML"),
+        (f"{SCANNED}error: 1 vulnerability found!", 1, CheckError, "1 vulnerability found"),
+        ("", 101, CannotRunError, r"ended with 101\): it said nothing"),
+    ],
+    ids=["empty", "none", "nothing scanned", "index", "closed", "withdrawn", "fetch", "broken", "found", "crash"],
+)
+def test_what_cargo_audit_says_is_not_taken_for_a_pass(said: str, code: int, raised: type[Exception], why: str) -> None:
+    rust = check("check_advisories_rust")
+    assert rust.judge(SCANNED, 0, Path("Cargo.lock")) == 9
+    with pytest.raises(raised, match=why):
+        rust.judge(said, code, Path("Cargo.lock"))
+
+
+def test_a_copy_of_the_database_has_to_say_that_it_is_new(tmp_path: Path) -> None:
+    rust = check("check_advisories_rust")
+    (tmp_path / ".git").write_text("gitdir: nowhere\n")
+    with pytest.raises(CannotRunError, match="nothing tells how old it is"):
+        rust.refuse_old(tmp_path)
+    (tmp_path / ".git").unlink()
+    git = ("git", "-C", tmp_path, "-c", "user.name=Test", "-c", "user.email=test@example.com")
+    subprocess.run(["git", "init", "-q", tmp_path], check=True, timeout=60)
+    for days in (8, 1):
+        moment = f"{int(time.time()) - days * 86_400} +0000"
+        environment = {**os.environ, "GIT_COMMITTER_DATE": moment}
+        command = (*git, "commit", "-q", "--no-gpg-sign", "--allow-empty", "-m", "x")
+        subprocess.run(command, check=True, timeout=60, env=environment)
+        if days > rust.AGE_MAX_DAYS:
+            with pytest.raises(CannotRunError, match="is 8 days old: expected at most 7"):
+                rust.refuse_old(tmp_path)
+    rust.refuse_old(tmp_path)
+
+
+def test_a_test_of_a_check_that_skips_is_no_pass() -> None:
+    tests = check("check_tests")
+    assert tests.judge("7 passed in 1.0s", 0) == "7 tests of the checks pass, none skips"
+    skipped = "SKIPPED [2] tests/supply.py:26: gitleaks is not installed\n5 passed, 2 skipped in 1.0s"
+    with pytest.raises(CannotRunError, match=r"^2 tests have skipped .*: gitleaks is not installed$"):
+        tests.judge(skipped, 0)
+    for said, code in (("1 failed, 6 passed in 1.0s", 1), ("no tests ran in 0.1s", 5), ("2 skipped in 1.0s", 0)):
+        with pytest.raises(CheckError, match="pytest ended with"):
+            tests.judge(said, code)
 
 
 @contextmanager
