@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
 """Holds every licence against the list of those that are allowed, and THIRD_PARTY.txt against what is in the wheel."""
 
+import ast
 import difflib
 import importlib.metadata
 import json
 import re
 import sys
+from importlib.metadata import PackageMetadata
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import licences
+import locked
 from checking import REPOSITORY, CannotRunError, CheckError, main
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
 LOCK = REPOSITORY / "requirements/runtime.txt"
 CLASSIFIERS = {
@@ -41,48 +45,53 @@ def look() -> str:
         print("\n".join(differences))
         raise CheckError("THIRD_PARTY.txt is not of these lock files: python3 deploy/supply/licences.py writes it anew")
     inside = f"{len(parts)} packages inside the wheel, with their texts in THIRD_PARTY.txt"
-    locked = len(names_of(LOCK))
-    others = f" ({locked - len(python)} more are not installed here, so not looked at)" if locked > len(python) else ""
-    return f"{inside}, and {len(python)} beside it: all allowed{others}"
+    return f"{inside}, and {len(python)} beside it, all that this platform needs: all allowed"
 
 
 def is_allowed(expression: str, name: str) -> bool:
-    """Whether a licence, or one of those that may be chosen, is on the list; of several at once, all."""
-    choices = re.split(r" OR |/", expression.replace("(", "").replace(")", ""))
-    for choice in choices:
-        terms = [term.partition(" WITH ")[0].strip() for term in choice.split(" AND ")]
-        weak = [term for term in terms if term in licences.WEAK_COPYLEFT]
-        if all(term in licences.ALLOWED for term in terms) and all(
-            name in licences.WEAK_COPYLEFT[term] for term in weak
-        ):
-            return True
-    return False
+    """Whether an SPDX expression can be met by licences on the list; what is no SPDX expression is not allowed."""
+    try:
+        # Crates of before SPDX expressions write a slash for OR.
+        canonical = canonicalize_license_expression(expression.replace("/", " OR "))
+    except InvalidLicenseExpression:
+        return False
+    # Of the same form, and the same precedence, as a condition in Python.
+    terms = re.findall(r"[()]|[^\s()]+(?: WITH [^\s()]+)?", canonical)
+    known = {"(": "(", ")": ")", "AND": "and", "OR": "or"}
+    condition = " ".join(known.get(term) or str(_is_allowed_alone(term, name)) for term in terms)
+    return _holds(ast.parse(condition, mode="eval").body)
 
 
-def names_of(lock: Path) -> list[str]:
-    """-> the packages of a lock file."""
-    return re.findall(r"^([a-zA-Z0-9][\w.-]*)==.*", lock.read_text(encoding="utf-8"), re.MULTILINE)
+def _is_allowed_alone(term: str, name: str) -> bool:
+    licence = term.partition(" WITH ")[0]
+    return licence in licences.ALLOWED and name in licences.WEAK_COPYLEFT.get(licence, {name})
+
+
+def _holds(node: ast.expr) -> bool:
+    if isinstance(node, ast.BoolOp):
+        return (all if isinstance(node.op, ast.And) else any)(map(_holds, node.values))
+    return bool(ast.literal_eval(node))
 
 
 def python_packages(lock: Path = LOCK) -> dict[str, str]:
-    """-> the licence of each package of the lock file that this environment has."""
-    names = names_of(lock)
-    found = {}
-    for name in names:
+    """-> the licence of each package of the lock file that is for this platform; CannotRunError if one is not there."""
+    found, missing = {}, []
+    for name, version in locked.here(lock).items():
         try:
-            metadata = importlib.metadata.metadata(name)
+            found[name] = licence_of(importlib.metadata.metadata(name))
         except importlib.metadata.PackageNotFoundError:
-            continue
-        classifiers = [CLASSIFIERS[c] for c in metadata.get_all("Classifier", []) if c in CLASSIFIERS]
-        stated = (
-            metadata.get("License-Expression") or " OR ".join(classifiers) or metadata.get("License") or "none stated"
-        )
-        found[name] = stated if len(stated) < 100 else f"{json.dumps(stated[:60])}…"
-    if len(found) < len(names) / 2:
-        raise CannotRunError(
-            f"{sys.executable} has {len(found)} of the {len(names)} packages of {lock.name}: make setup"
-        )
+            missing.append(f"{name} {version}")
+    if missing:
+        raise CannotRunError(f"{sys.executable} lacks {', '.join(missing)} of {lock.name}: make setup")
     return found
+
+
+def licence_of(metadata: PackageMetadata) -> str:
+    """-> the licence a package states, as an expression; of several classifiers all hold, and none is passed over."""
+    classifiers = [line for line in metadata.get_all("Classifier", []) if line.startswith("License :: ")]
+    named = " AND ".join(CLASSIFIERS.get(line, line) for line in classifiers)
+    stated: str = metadata.get("License-Expression") or named or metadata.get("License") or "none stated"
+    return stated if len(stated) < 100 else f"{json.dumps(stated[:60])}…"
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ PAGE = REPOSITORY / "python/l3book/static/index.html"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")) / "supply"
 """Not where `make setup` builds: other paths in the flags would have it compile everything again."""
 
+RUNTIME = REPOSITORY / "requirements/runtime.txt"
+
 ONLY_SOURCE = "nkeys"
 """Packages of the lock file of which there is no wheel."""
 
@@ -54,7 +56,7 @@ def only_one(folder: Path, pattern: str) -> Path:
     return found[0]
 
 
-def environment_with(folder: Path, wheel: Path, lock: Path = REPOSITORY / "requirements/runtime.txt") -> Path:
+def environment_with(folder: Path, wheel: Path, lock: Path = RUNTIME) -> Path:
     """Install a wheel and what it needs, by the hashes of the lock file, into an empty environment; -> its commands."""
     output_of(sys.executable, "-m", "venv", folder)
     commands = folder / ("Scripts" if os.name == "nt" else "bin")

@@ -1,13 +1,15 @@
 """What the checks of the wheel say of two builds, of a bill of materials, and of licences."""
 
+import email
 import json
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from supply import CheckError, check
+from supply import CannotRunError, CheckError, check
 
 BILL = "l3book-0.1.0.dist-info/sboms/l3book.cyclonedx.json"
 RECORD = "l3book-0.1.0.dist-info/RECORD"
@@ -95,10 +97,64 @@ def test_a_bill_of_materials_tells_nothing_of_where_and_when_it_was_made() -> No
         ("MPL-2.0 AND MIT", "tqdm", True),
         ("MPL-2.0", "another", False),
         ("none stated", "a", False),
+        ("(MIT OR Apache-2.0) AND GPL-3.0-only", "a", False),
+        ("(MIT OR GPL-3.0-only) AND SSPL-1.0", "a", False),
+        ("GPL-3.0-only AND (MIT OR Apache-2.0)", "a", False),
+        ("GPL-3.0-only OR (MIT AND Unicode-3.0)", "a", True),
+        ("MIT AND MPL-2.0 OR Apache-2.0", "a", True),
+        ("MIT OR", "a", False),
+        ("MIT AND See the text", "a", False),
+        ("LicenseRef-Ours", "a", False),
     ],
 )
 def test_which_licences_are_allowed(licence: str, name: str, allowed: bool) -> None:
     assert check("check_licences").is_allowed(licence, name) is allowed
+
+
+@pytest.mark.parametrize(
+    ("fields", "allowed"),
+    [
+        (["Classifier: License :: OSI Approved :: MIT License"], True),
+        (
+            [
+                "Classifier: License :: OSI Approved :: MIT License",
+                "Classifier: License :: OSI Approved :: GNU General Public License v3 (GPLv3)",
+            ],
+            False,
+        ),
+        (["Classifier: License :: Other/Proprietary License", "License: MIT"], False),
+        (["License-Expression: MIT", "Classifier: License :: OSI Approved :: MIT License"], True),
+        (["License: BSD-3-Clause"], True),
+        ([], False),
+    ],
+    ids=["one", "one that is unknown", "unknown beside a word", "expression", "word", "none"],
+)
+def test_no_classifier_of_a_licence_is_passed_over(fields: list[str], allowed: bool) -> None:
+    metadata = email.message_from_string("\n".join(["Name: a", *fields, "", ""]))
+    licences = check("check_licences")
+    assert licences.is_allowed(licences.licence_of(metadata), "a") is allowed
+
+
+def test_a_package_that_is_not_installed_is_no_pass(tmp_path: Path) -> None:
+    lock = tmp_path / "lock.txt"
+    lock.write_text(
+        f"packaging=={version('packaging')} \\\n    --hash=sha256:{'0' * 64}\n"
+        f"never-on-this-platform==1.0 ; sys_platform == 'nowhere' \\\n    --hash=sha256:{'0' * 64}\n"
+    )
+    licences = check("check_licences")
+    assert licences.python_packages(lock) == {"packaging": "Apache-2.0 OR BSD-2-Clause"}
+    with lock.open("a") as file:
+        file.write(f"not-installed==1.0 \\\n    --hash=sha256:{'0' * 64}\n")
+    with pytest.raises(CannotRunError, match=r"lacks not-installed 1\.0 of lock\.txt: make setup"):
+        licences.python_packages(lock)
+
+
+def test_of_several_versions_in_a_lock_file_one_is_for_this_python(tmp_path: Path) -> None:
+    lock = tmp_path / "lock.txt"
+    lock.write_text(
+        "A_b==1.0 ; python_version < '3' \\\n  --hash=x\nA_b==2.0 ; python_version >= '3' \\\n  --hash=y\nc==3\n"
+    )
+    assert check("locked").here(lock) == {"a-b": "2.0", "c": "3"}
 
 
 def test_of_licences_that_may_be_chosen_the_text_of_mit_goes_along(tmp_path: Path) -> None:
