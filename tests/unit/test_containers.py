@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -15,6 +17,9 @@ from l3book.config import SETTING_NAMES, load
 from l3book.history.uri import check_store_uri
 from l3book.secret import FILE_SUFFIX, SECRET_VARIABLES
 from l3book.sources import open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 REPOSITORY = Path(__file__).parents[2]
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
@@ -262,6 +267,45 @@ def test_the_check_says_that_it_cannot_run() -> None:
     )
     assert done.returncode == 77
     assert done.stdout.splitlines()[-1] == "NOT RUN: docker is not installed"
+
+
+@pytest.mark.parametrize(
+    ("results", "code", "last"),
+    [
+        ({"demo": None, "nats": None}, 0, "good: demo, nats"),
+        ({"demo": None, "nats": "no image"}, 77, "NOT RUN: nats: no image; good: demo"),
+        ({"demo": "no image"}, 77, "NOT RUN: demo: no image; good: nothing"),
+    ],
+)
+def test_a_part_that_did_not_run_is_no_pass(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    results: dict[str, str | None],
+    code: int,
+    last: str,
+) -> None:
+    monkeypatch.syspath_prepend(str(CONTAINERS))
+    loader = SourceFileLoader("containers_check", str(CONTAINERS / "check"))
+    spec = spec_from_loader(loader.name, loader)
+    assert spec is not None
+    check = module_from_spec(spec)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    loader.exec_module(check)
+
+    def part(reason: str | None) -> Callable[[object], None]:
+        def run(_options: object) -> None:
+            if reason:
+                raise check.Unavailable(reason)
+
+        return run
+
+    monkeypatch.setattr(check, "PARTS", {name: part(reason) for name, reason in results.items()})
+    monkeypatch.setattr(check, "why_not", lambda: None)
+    monkeypatch.setattr(check, "free_ports", lambda: None)
+    monkeypatch.setattr(check.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["check"])
+    assert check.main() == code
+    assert capsys.readouterr().out.splitlines()[-1] == last
 
 
 def test_the_stand_ins_say_what_they_want() -> None:
