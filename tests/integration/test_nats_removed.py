@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
+from dbn_bytes import Mbo, split
 from feeds import Fed
 from l3book import Market
 from published_nats import (
@@ -81,24 +83,29 @@ def test_what_was_removed_while_a_server_was_away_is_noticed(
     assert "removed from stream" in again.get("/v1/feed/transitions").text
 
 
-def test_a_stream_that_is_made_anew_is_not_gone_on_with(nats: RunningNats, tmp_path: Path) -> None:
-    """Under the sequence that comes next it has a message with the number that comes next."""
+def test_a_stream_that_is_made_anew_is_not_gone_on_with(tmp_path: Path) -> None:
+    """It has grown past the reader's place meanwhile: under the next sequence is a message with the next number."""
     first, second, third = days(tmp_path, 3)
-    publish(first, nats.uri("ANEW"))
-    with Fed(nats.uri("ANEW") + "?end=reconnect") as fed:
-        fed.wait_for_records(RECORDS)
-        assert states(fed) == {"live"}
-
-        async def exchange(jetstream: object) -> None:
-            await jetstream.delete_stream("ANEW")  # type: ignore[attr-defined]  # the client's own type is not imported
-
-        nats.ask(exchange)
-        publish(second, nats.uri("ANEW"))
-        publish(third, nats.uri("ANEW"))
-        wait_until(lambda: fed.engine.state == "failed", "refused")
-        assert "made anew" in str(fed.engine.error)
-        assert states(fed) == {"suspect"}
-        assert fed.market.stats()["records"] == RECORDS
+    server, other = RunningNats(), RunningNats()
+    try:
+        publish(first, server.uri("ANEW"))
+        for file in (second, third):
+            publish(file, other.uri("ANEW"))
+        other.kill()
+        with Fed(server.uri("ANEW") + "?end=reconnect") as fed:
+            fed.wait_for_records(RECORDS)
+            assert states(fed) == {"live"}
+            server.kill()
+            shutil.rmtree(server.folder / "store")
+            (other.folder / "store").rename(server.folder / "store")
+            server.start()
+            wait_until(lambda: fed.engine.state == "failed", "refused")
+            assert "made anew" in str(fed.engine.error)
+            assert states(fed) == {"suspect"}
+            assert fed.market.stats()["records"] == RECORDS
+    finally:
+        server.close()
+        other.close()
 
 
 def label(kind: str, number: int) -> dict[str, str]:
@@ -155,3 +162,27 @@ def test_what_is_removed_between_two_messages_is_a_hole(nats: RunningNats, tmp_p
         fed.wait_for_state("ended")
         assert states(fed) == {"suspect"}
         assert reasons(fed) == {"removed from stream"}
+
+
+def test_after_a_restart_a_book_that_is_new_is_doubted_if_the_stream_has_lost_anything(
+    nats: RunningNats, serve: Callable[..., RunningServer], tmp_path: Path
+) -> None:
+    """And those that the server had are not: its history has what the stream has no more."""
+    first, folder, to = days(tmp_path, 1)[0], tmp_path / "history", nats.uri("LATE") + "?end=reconnect"
+    publish(first, nats.uri("LATE"))
+    server = serve("--source", to, "--history", str(folder))
+    wait_until(lambda: server.metrics()["totals"]["messages"] == RECORDS, "all of it")
+    server.kill()
+    remove_before(nats, "LATE", 2)
+    last = split(first.read_bytes())[1][-56:]
+    ts_recv = int.from_bytes(last[40:48], "little") + 10**6
+    new = Mbo("A", "B", 10**9, 1, 77, ts_event=ts_recv, ts_recv=ts_recv, instrument_id=4711).to_bytes()
+    send(nats, "LATE.x.1.0", new, label("records", last_sequence(nats, "LATE") + 1) | {"L3book-Ts-Event": str(ts_recv)})
+    again = serve("--source", to, "--history", str(folder))
+
+    def books() -> dict[int, str]:
+        found = again.get("/v1/instruments").json()["instruments"]
+        return {book["instrument_id"]: book["state"] for book in found}
+
+    wait_until(lambda: len(books()) == 5 and "live" in books().values(), "the new one")
+    assert {instrument for instrument, state in books().items() if state == "suspect"} == {4711}

@@ -128,6 +128,10 @@ class Feed:
             self._market.doubt(reason, key)
         self._drain()
 
+    def books(self) -> list[Key]:
+        """List the books that there are, also those of before a restart."""
+        return [(book.publisher_id, book.instrument_id) for book in self._market.instruments()]
+
     def away(self, *, is_away: bool) -> None:
         """Have the source count as lost while the other side has nothing to pass on."""
         if is_away:

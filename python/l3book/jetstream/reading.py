@@ -137,10 +137,9 @@ class Reading:
             raise Refused(f"{address}: the stream has {shards} shards: expected one of them, ?shard=0 to {shards - 1}")
         if connector.shard is not None and connector.shard >= shards:
             raise Refused(f"{address}: shard {connector.shard} of {shards}: expected 0 to {shards - 1}")
-        first, last = info.state.first_seq, info.state.last_seq
         subject = filter_of(address.stream, shards, connector.shard or 0)
-        start = await self._start(opened, ask, subject, first, last)
-        if connector.next_sequence is None and start > 1 and last:
+        start = await self._start(opened, ask, subject, info.state)
+        if connector.next_sequence is None and start > 1 and info.state.last_seq:
             await self._tell_head(opened, subject, start)
         connector.next_sequence = start
         await self._subscribe(opened, subject, start)
@@ -155,8 +154,9 @@ class Reading:
             )
         connector.created = info.created
 
-    async def _start(self, opened: Opened, ask: Ask, subject: str, first: int, last: int) -> int:
-        connector = self._connector
+    async def _start(self, opened: Opened, ask: Ask, subject: str, state: api.StreamState) -> int:
+        connector, first, last = self._connector, state.first_seq, state.last_seq
+        is_cut = state.messages < last
         if connector.next_sequence is not None:
             if connector.next_sequence > last + 1:
                 raise Refused(
@@ -167,6 +167,9 @@ class Reading:
         if ask.how != "first" and ask.start is not None:
             self._is_overlap = True
             start, connector.number = await self._search(opened, subject, ask.start, first, last)
+            if is_cut:
+                # Whatever was made of a book that comes first from now on may have been before our time, and is gone.
+                connector.unseen.doubt(REMOVED, known=self._aside.books())
             return start
         if connector.begin == "first":
             return max(1, first)

@@ -1,6 +1,6 @@
 """Books that are in doubt before a reader has seen any record of them, and so before there is a book to be doubted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -21,10 +21,10 @@ class Unseen:
         """Since every book came into doubt."""
         self._some: dict[int, str] = {}
 
-    def doubt(self, reason: str, key: Key | None = None) -> None:
-        """Doubt this book, or every one, from its next record on if that is the first one."""
+    def doubt(self, reason: str, key: Key | None = None, known: Iterable[Key] = ()) -> None:
+        """Doubt this book, or every one but those that are known, from its next record on if that is the first one."""
         if key is None:
-            self._every, self._seen = reason, set()
+            self._every, self._seen = reason, set(map(_packed, known))
         else:
             self._some[_packed(key)] = reason
 

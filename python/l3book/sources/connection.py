@@ -31,6 +31,9 @@ class Aside(Protocol):
     def doubt(self, reason: str, key: Key | None = None) -> None:
         """Say that this book, or every book, may be wrong from here on, until its next snapshot or Clear."""
 
+    def books(self) -> list[Key]:
+        """List the books that there are."""
+
     def away(self, *, is_away: bool) -> None:
         """Say that the line is there, but that whoever feeds it has lost his own; or has it again."""
 
