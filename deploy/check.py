@@ -66,6 +66,15 @@ def _end(process: subprocess.Popen[bytes]) -> None:
                 return
 
 
+def environment() -> dict[str, str]:
+    """-> this process's, in which checks run by the Python that runs this; scripts in shell, too, unless told another.
+
+    `make deploy-check` has them see the packages of .venv that way; the machine's own python3 has none of them.
+    """
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    return {"PYTHON": sys.executable, **os.environ, "PATH": path}
+
+
 def run(file: Path, folder: Path, timeout_s: float) -> Outcome:
     """Run one check in the repository's folder, in a process group of its own."""
     started = time.monotonic()
@@ -75,8 +84,7 @@ def run(file: Path, folder: Path, timeout_s: float) -> Outcome:
             process = subprocess.Popen(
                 [file],
                 cwd=folder.parent,
-                # Checks in shell run tests and scripts by the Python that runs this, unless told another.
-                env={"PYTHON": sys.executable, **os.environ},
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

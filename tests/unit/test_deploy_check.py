@@ -86,6 +86,21 @@ def test_a_check_is_told_which_python_to_use(tmp_path: Path, capfd: pytest.Captu
     assert row(capfd.readouterr().out, "part/check")[4].startswith(f"with {sys.executable}"[:100])
 
 
+def test_a_check_in_python_has_the_packages_of_the_one_that_runs_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = tmp_path / "others"
+    others.mkdir()
+    (others / "python3").write_text("#!/bin/sh\necho another; exit 1\n")
+    (others / "python3").chmod(0o755)
+    monkeypatch.setenv("PATH", str(others), prepend=os.pathsep)
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part/check").write_text("#!/usr/bin/env python3\nimport packaging, sys\nprint(sys.prefix)\n")
+    (tmp_path / "part/check").chmod(0o755)
+    assert check.main([], tmp_path) == 0
+    assert row(capfd.readouterr().out, "part/check")[4] == sys.prefix
+
+
 def test_what_a_check_leaves_running_is_ended(tmp_path: Path) -> None:
     write(tmp_path, "part/check", f"sleep 300 & echo $! > {tmp_path}/pid; echo done")
     assert check.main([], tmp_path) == 0
