@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from backfill_workers import dies_of_the_third, sleeps
 from dbn_bytes import split
 from history_log import recorded
 from l3book import Market
 from l3book._core import Compressor, Log, Past, Simulator
 from l3book.backfill import pool
 from l3book.backfill.folder import record
-from l3book.backfill.task import Progress, Result, Task
+from l3book.backfill.task import Task
 from running import error_line, run
 from running_nats import RunningNats
 
@@ -103,19 +104,9 @@ def test_two_files_of_one_name_are_refused(files: list[Path], tmp_path: Path) ->
     assert "both would go to" in error_line(completed)
 
 
-def dies_of_it(task: Task, progress: Progress) -> Result:
-    import os
-    import signal
-
-    progress(1)
-    if task.file.name == "3":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return Result(task, "done", 1)
-
-
 def test_a_worker_that_is_killed_costs_its_own_file_only(tmp_path: Path) -> None:
     tasks = [Task(tmp_path / str(number), str(number), 1) for number in range(8)]
-    results = list(pool.run(tasks, dies_of_it, 3, lambda _: None))
+    results = list(pool.run(tasks, dies_of_the_third, 3, lambda _: None))
     assert sorted(result.task.to for result in results) == [str(number) for number in range(8)]
     assert [result.task.to for result in results if result.outcome == "failed"] == ["3"]
 
@@ -138,11 +129,6 @@ def test_each_file_is_a_stream_of_its_own(files: list[Path], nats: RunningNats) 
     assert nats.ask(names) == ["DAYS-day-0", "DAYS-day-1", "DAYS-day-2"]
 
 
-def _sleeps(task: Task, progress: Progress) -> Result:  # as a pool calls it
-    time.sleep(3600)
-    return Result(task, "done")
-
-
 def test_an_interrupt_does_not_wait_for_the_files_under_way(tmp_path: Path) -> None:
     """They may be large; what was made of them so far is no history yet, and is made anew next time."""
 
@@ -151,7 +137,7 @@ def test_an_interrupt_does_not_wait_for_the_files_under_way(tmp_path: Path) -> N
 
     begun_s = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        list(pool.run([Task(tmp_path / str(number), "", 1) for number in range(3)], _sleeps, 2, show))
+        list(pool.run([Task(tmp_path / str(number), "", 1) for number in range(3)], sleeps, 2, show))
     assert time.monotonic() - begun_s < 600
 
 

@@ -11,6 +11,7 @@ from l3book.config.loading import PACKAGED_FOLDER
 from running import RunningServer, error_line, run
 
 SECRET = "db-0123456789abcdef0123456789abc"  # noqa: S105
+NATS_SECRETS = ["L3BOOK_NATS_USER", "L3BOOK_NATS_PASSWORD", "L3BOOK_NATS_TOKEN", "L3BOOK_NATS_CREDENTIALS"]
 
 
 def shown(*arguments: object, cwd: Path, env: dict[str, str] | None = None) -> dict:
@@ -50,6 +51,7 @@ def test_the_listing_for_people_says_the_same(tmp_path: Path) -> None:
         "DATABENTO_API_KEY",
         "L3BOOK_GATEWAY_KEYS",
         "L3BOOK_HISTORY_STORE_PASSWORD",
+        *NATS_SECRETS,
     ]
 
 
@@ -79,7 +81,7 @@ def test_of_secrets_only_their_being_set_is_told(tmp_path: Path) -> None:
     assert listed["secrets"] == {
         "DATABENTO_API_KEY": {"set": True, "origin": "DATABENTO_API_KEY"},
         "L3BOOK_GATEWAY_KEYS": {"set": True, "origin": "L3BOOK_GATEWAY_KEYS_FILE"},
-        "L3BOOK_HISTORY_STORE_PASSWORD": {"set": False, "origin": None},
+        **{key: {"set": False, "origin": None} for key in ["L3BOOK_HISTORY_STORE_PASSWORD", *NATS_SECRETS]},
     }
     for options in ([], ["--json"]):
         done = run("config", "show", *options, env=variables)
