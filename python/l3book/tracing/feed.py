@@ -47,16 +47,18 @@ class FeedSpans:
         try:
             feed()
         finally:
+            applied = records() - before
             span.set_attributes(
                 {
                     "l3book.source": source,
                     "l3book.chunk.bytes": chunk_bytes,
-                    "l3book.chunk.records": records() - before,
+                    "l3book.chunk.records": applied,
                 }
             )
             span.end()
         span_context = span.get_span_context()
-        if span_context.trace_flags.sampled:
+        # Of one without records, such as a stream's metadata, there is nothing to be told.
+        if applied and span_context.trace_flags.sampled:
             self._count += 1
             context = set_span_in_context(NonRecordingSpan(span_context), Context())
             self._newest = _Chunk(self._count, context, span_context, time.monotonic_ns())
