@@ -16,16 +16,20 @@ import pytest
 
 from supply import CannotRunError, CheckError, check
 
+REPOSITORY = Path(__file__).parents[2]
 NOBODY = "http://127.0.0.1:9"
 """Discard: nothing listens there."""
 
 CRATE = "time"
+# The registry's name stands where cargo writes it, and nowhere else.
+SOURCE = next(line for line in (REPOSITORY / "Cargo.lock").read_text().splitlines() if line.startswith("source = "))
+REGISTRY = SOURCE.rpartition("/")[2].strip('"').removesuffix("-index")
 LOCK = f"""version = 4
 
 [[package]]
 name = "{CRATE}"
 version = "0.1.2"
-source = "registry+https://github.com/rust-lang/crates.io-index"
+{SOURCE}
 checksum = "{"0" * 64}"
 """
 ADVISORY = f"""```toml
@@ -87,8 +91,8 @@ SCANNED = """\
         (SCANNED.replace("1277", "0"), 0, CannotRunError, "has loaded no advisory"),
         (SCANNED.partition("\n")[2], 0, CannotRunError, "has loaded no advisory"),
         (SCANNED.partition("\n")[0], 0, CheckError, "looked at no crate"),
-        (f"{SCANNED}warning: couldn't update crates.io index: no route", 0, CannotRunError, "no route"),
-        (f"{SCANNED}warning: couldn't open crates.io index: no file", 0, CannotRunError, "no file"),
+        (f"{SCANNED}warning: couldn't update {REGISTRY} index: no route", 0, CannotRunError, "no route"),
+        (f"{SCANNED}warning: couldn't open {REGISTRY} index: no file", 0, CannotRunError, "no file"),
         (f"{SCANNED}error: couldn't check if the package is yanked: 403", 0, CannotRunError, "yanked: 403"),
         ("error: couldn't fetch advisory database: git operation failed", 1, CannotRunError, "cannot be reached"),
         ("error: error loading advisory database: not TOML", 1, CannotRunError, "not TOML"),
