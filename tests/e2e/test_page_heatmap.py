@@ -57,6 +57,7 @@ def test_the_heatmap_says_what_rest_says_of_a_settled_book(
     wait_for_columns(page, 2)
     # A few levels come first.
     wait_for(page, "all levels", lambda: heatmap(page, "levels") == str(LEVELS))
+    wait_for(page, "columns at the pointer", lambda: all(len(tip) > 2 for tip in pointed(page, NEWEST, 40)))
     book: dict[str, Any] = server.get("/v1/books/SYN0", params={"level": 2, "depth": LEVELS}).raise_for_status().json()
     theirs = {("bid", price): size for price, size, _ in book["bids"]}
     theirs |= {("ask", price): size for price, size, _ in book["asks"]}
