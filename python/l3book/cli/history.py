@@ -42,7 +42,9 @@ def _add_export_arguments(export: argparse.ArgumentParser) -> None:
     export.add_argument("--start", type=_time, metavar="TIME", help=time_help)
     export.add_argument("--end", type=_time, metavar="TIME", help="to the books as of TIME; default: the end")
     export.add_argument("--instrument", metavar="ID", help="this one only: instrument_id, publisher:id or symbol")
-    export.add_argument("--schema", choices=SCHEMAS, default="mbo", metavar="SCHEMA", help=", ".join(SCHEMAS))
+    export.add_argument(
+        "--schema", choices=SCHEMAS, default="mbo", metavar="SCHEMA", help=f"{', '.join(SCHEMAS)} (default: mbo)"
+    )
     export.add_argument(
         "--to", choices=FORMATS, metavar="FORMAT", help=f"{', '.join(FORMATS)} (default: what the name of -o ends in)"
     )
@@ -163,6 +165,8 @@ def _export(arguments: argparse.Namespace) -> None:
     from l3book.history.stretch import rows_of
 
     kind = _format(arguments)
+    if None not in (arguments.start, arguments.end) and arguments.start > arguments.end:
+        raise CommandError(f"--start {arguments.start} is after --end {arguments.end} (ns): expected a time before it")
     log = open_log(arguments.folder)
     past = Past(arguments.folder)
     first = log.first_ordinal if arguments.start is None else past.ordinal_at(arguments.start)

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         nargs="+",
         choices=SCOPES,
-        help="read: books and sockets; control: also replays and exports; admin: everything (default: read)",
+        help="read: books, sockets, replays; control: also exports; admin: everything (default: read)",
     )
     create.add_argument("--expires", type=_duration_s, metavar="TIME", help="such as 12h, 30d or 8w (default: never)")
     listing = actions.add_parser("list", help="list all keys, without their secrets")

@@ -216,9 +216,12 @@ def _trace(settings: "Settings") -> None:
         log.info("traces go to the collector that {wanted_by} names", wanted_by=wanted_by)
 
 
+_WAYS_OUT = "l3book history verify says what is good, serve --history DIR records in another folder"
+
+
 def _begin(settings: "Settings", source: "AnySource") -> "Beginning":
     from l3book import telemetry
-    from l3book._core import HistoryError
+    from l3book._core import HistoryError, HistoryLockedError
     from l3book.history.beginning import begin
 
     try:
@@ -226,8 +229,10 @@ def _begin(settings: "Settings", source: "AnySource") -> "Beginning":
         beginning = begin(settings, source, epoch=time.time_ns() // NS_PER_MS)
     except ValueError as error:
         raise CommandError(str(error)) from None
-    except HistoryError as error:
+    except HistoryLockedError as error:
         raise CommandError(f"history {error}") from None
+    except HistoryError as error:
+        raise CommandError(f"history {error}; {_WAYS_OUT}") from None
     except OSError as error:
         raise cannot_use(f"history {settings.history}", error) from None
     if warning := beginning.recording.warning_in_full:
@@ -245,7 +250,7 @@ def _history(settings: "Settings", recording: "AnyRecording") -> "History | None
     try:
         return History(recording.folder, recording.store, settings)
     except HistoryError as error:
-        raise CommandError(f"history {error}") from None
+        raise CommandError(f"history {error}; {_WAYS_OUT}") from None
 
 
 def _make_room(guard: "Guard", settings: "Settings") -> None:

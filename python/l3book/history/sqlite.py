@@ -203,7 +203,7 @@ class SqliteStore:
         """Have one view of everything, whatever is written meanwhile. Raises StoreError."""
         with self._storing():
             if self._writer is None:
-                raise StoreError(f"{self.path}: closed: expected open() before it is asked")
+                raise StoreError(f"{self.path}: not open yet, or no more: who asks has just started, or ends")
             try:
                 connection = self._readers.pop()
             except IndexError:

@@ -196,6 +196,8 @@ def test_an_export_of_nobody_makes_no_file(history: Path, tmp_path: Path) -> Non
     assert "no format" in bad("history", "export", history, "-o", tmp_path / "nobody", code=2)
     line = bad("history", "export", history, "--start", "2001-01-01", "-o", path)
     assert "the history begins at" in line
+    line = bad("history", "export", history, "--start", "20", "--end", "10", "-o", path, code=2)
+    assert "--start 20 is after --end 10" in line
     assert not path.exists()
 
 
