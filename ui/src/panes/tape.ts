@@ -2,7 +2,7 @@
 
 import "./tape.css";
 import { setData, setHidden, setText, setTitle } from "../dom";
-import { formatInteger } from "../format";
+import { formatInteger, MISSING } from "../format";
 import type { Trade } from "../feed/feed";
 import type { State } from "../state";
 import { MinuteFlow } from "../tape-flow";
@@ -108,17 +108,20 @@ export class TapePane implements Pane {
 
   #noteOf(state: State): string {
     if (state.link.state === "open" && state.link.via === "polling") return "No trades while the page polls: they come by the socket alone";
-    return this.#prints.kept > 0 ? "None so large" : "No trades yet";
+    if (this.#prints.kept > 0) return "None so large";
+    return state.replay === null ? "No trades yet" : "No trades since the page came to this time";
   }
 
   #writeFlow(state: State): void {
     const { volume, delta } = this.#elements;
     const { bought, sold, volume: traded, trades } = this.#flow.upTo(state.book?.tsRecv ?? "0");
-    setText(volume, formatInteger(traded));
-    setTitle(volume, `${formatInteger(trades)} trades, the last minute of the market's time`);
+    // Of a time gone to, the page does not know what was traded just before it.
+    const isUnknown = state.replay !== null && this.#prints.kept === 0;
+    setText(volume, isUnknown ? MISSING : formatInteger(traded));
+    setTitle(volume, `${formatInteger(trades)} trades that the page has seen, in the last minute of the market's time`);
     const difference = bought - sold;
     const sign = difference > 0 ? "+" : difference < 0 ? "−" : "";
-    setText(delta, `${sign}${formatInteger(Math.abs(difference))}`);
+    setText(delta, isUnknown ? MISSING : `${sign}${formatInteger(Math.abs(difference))}`);
     setData(delta, "side", difference > 0 ? "B" : difference < 0 ? "A" : "N");
     setTitle(delta, `${formatInteger(bought)} bought, ${formatInteger(sold)} sold`);
   }
