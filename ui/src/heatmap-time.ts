@@ -12,7 +12,6 @@ export interface TimeScale {
   readonly columnsPerPx: number;
 }
 
-export const WINDOW_SECONDS_MIN = 30;
 export const WINDOW_SECONDS_MAX = 600;
 export const WINDOW_SECONDS_DEFAULT = 60;
 /** What has been seen is shown in full width, from the first second on. */
