@@ -34,7 +34,7 @@ fn apply(criterion: &mut Criterion, stream: &Stream) {
 fn reads(criterion: &mut Criterion, stream: &Stream) {
     let market = engines::market(&stream.bytes);
     let (key, book) = market.books().next().expect("a book");
-    let extent = Extent { depth: 10, with_queues: false };
+    let extent = Extent::levels(10);
     let view = View::of(key, None, book, extent);
     let mut json = Vec::new();
     let mut group = criterion.benchmark_group("reads b");

@@ -18,7 +18,7 @@ use support::{engines, generator::Generator};
 const MESSAGES: usize = 200_000;
 const CHUNK_BYTES: usize = 64 * 1024;
 const READS: usize = 1_000;
-const EXTENT: Extent = Extent { depth: 10, with_queues: false };
+const EXTENT: Extent = Extent::levels(10);
 const CASES: [&str; 6] = ["apply_b", "apply_c", "feed_b", "snapshot_b", "json_b", "checkpoint_b"];
 
 /// Callgrind counts between entering and leaving this function, which it finds by its name.

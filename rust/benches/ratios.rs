@@ -75,7 +75,7 @@ fn read_files(results: &mut Results, stream: &Stream, rounds: usize) {
 fn reads(results: &mut Results, stream: &Stream, rounds: usize) {
     let market = engines::market(&stream.bytes);
     let (key, book) = market.books().next().expect("a book");
-    let extent = Extent { depth: DEPTH, with_queues: false };
+    let extent = Extent::levels(DEPTH);
     let view = || View::of(key, None, std::hint::black_box(book), extent);
     let mut json = Vec::new();
     let mut push = |view: &View| {

@@ -5,6 +5,7 @@ use crate::{
     book::{Level, Order, QueuePosition},
     event::Moment,
     market::{Key, Market},
+    record::Side,
     view::View,
     writer::{Json, MessagePack, Writer, first, next},
 };
@@ -21,29 +22,42 @@ fn write_queue<W: Writer>(writer: &mut W, queue: &[Order]) {
     });
 }
 
-/// Writes a side's levels, with their queues if there are any.
-pub(crate) fn write_side<W: Writer>(writer: &mut W, levels: &[Level], queues: Option<&[Vec<Order>]>) {
-    writer.items(levels.iter().enumerate(), |writer, (i, level)| {
-        writer.array(if queues.is_some() { 4 } else { 3 });
-        writer.price(level.price);
+/// Writes a level, with its queue if it carries one. Inlined, so that where there is never one it is never asked for.
+#[inline(always)]
+pub(crate) fn write_level<W: Writer>(writer: &mut W, level: &Level, queue: Option<&Vec<Order>>) {
+    writer.array(if queue.is_some() { 4 } else { 3 });
+    writer.price(level.price);
+    writer.separate();
+    writer.int(level.size);
+    writer.separate();
+    writer.int(u64::from(level.count));
+    if let Some(queue) = queue {
         writer.separate();
-        writer.int(level.size);
-        writer.separate();
-        writer.int(u64::from(level.count));
-        if let Some(queues) = queues {
-            writer.separate();
-            write_queue(writer, &queues[i]);
-        }
-        writer.end_array();
-    });
+        write_queue(writer, queue);
+    }
+    writer.end_array();
 }
 
-/// Writes the entries of both sides.
-pub(crate) fn write_sides<W: Writer>(writer: &mut W, levels: &[Vec<Level>; 2], queues: Option<&[Vec<Vec<Order>>; 2]>) {
+/// Writes the entries of both sides; `side` writes one, as a list of levels.
+pub(crate) fn write_sides<W: Writer>(writer: &mut W, mut side: impl FnMut(&mut W, Side)) {
     writer.name(next!("bids"));
-    write_side(writer, &levels[0], queues.map(|queues| queues[0].as_slice()));
+    side(writer, Side::Bid);
     writer.name(next!("asks"));
-    write_side(writer, &levels[1], queues.map(|queues| queues[1].as_slice()));
+    side(writer, Side::Ask);
+}
+
+/// Writes the levels of both sides of a view.
+pub(crate) fn write_view_sides<W: Writer>(writer: &mut W, view: &View) {
+    write_sides(writer, |writer, side| {
+        let levels = view.levels[side as usize].iter();
+        match &view.queues {
+            // Apart, so that the many without queues are not asked for them one by one.
+            None => writer.items(levels, |writer, level| write_level(writer, level, None)),
+            Some(queues) => writer.items(levels.enumerate(), |writer, (i, level)| {
+                write_level(writer, level, queues[side as usize].get(i));
+            }),
+        }
+    });
 }
 
 /// Writes the entries that say when: which event, by all its numbers and times.
@@ -82,7 +96,7 @@ fn write_view<W: Writer>(writer: &mut W, view: &View) {
     writer.bool(view.is_crossed);
     writer.name(next!("locked"));
     writer.bool(view.is_locked);
-    write_sides(writer, &view.levels, view.queues.as_ref());
+    write_view_sides(writer, view);
     writer.name(next!("orders"));
     writer.int(view.orders as u64);
     writer.end_map();

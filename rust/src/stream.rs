@@ -105,7 +105,7 @@ impl Stream {
         let is_unique = |symbol: &&str| market.lookup(&Name::Text((*symbol).to_owned())) == Ok(key);
         let instrument = symbol.filter(is_unique).map_or_else(|| key.to_string(), str::to_owned);
         let source = match channel {
-            Channel::Bbo => Source::Levels(Levels::new(Extent { depth: 1, with_queues: false })),
+            Channel::Bbo => Source::Levels(Levels::new(Extent::levels(1))),
             Channel::Depth(extent) => Source::Levels(Levels::new(extent)),
             Channel::Orders => Source::Tapped(Box::new(Tapped::orders(key))),
             Channel::Trades => Source::Tapped(Box::new(Tapped::trades())),

@@ -12,8 +12,22 @@ use crate::{
 pub struct Extent {
     /// Levels per side at most.
     pub depth: usize,
-    /// Whether each level carries its orders.
-    pub with_queues: bool,
+    /// Best levels per side that carry their orders; 0: none does.
+    pub queues: usize,
+}
+
+impl Extent {
+    /// Levels alone.
+    #[must_use]
+    pub const fn levels(depth: usize) -> Self {
+        Self { depth, queues: 0 }
+    }
+
+    /// Levels, each with its orders.
+    #[must_use]
+    pub const fn queued(depth: usize) -> Self {
+        Self { depth, queues: depth }
+    }
 }
 
 /// A book as a whole after its last complete event.
@@ -65,7 +79,8 @@ pub struct View {
     pub orders: usize,
     /// Bid and ask levels, best first.
     pub levels: [Vec<Level>; 2],
-    /// With queues: the orders of each level in priority order, side by side with `levels`.
+    /// With queues: the orders of the best levels in priority order, side by side with `levels`; of as many as were asked
+    /// for.
     pub queues: Option<[Vec<Vec<Order>>; 2]>,
 }
 
@@ -80,8 +95,9 @@ impl View {
     #[inline(always)]
     pub(crate) fn of_parts(key: Key, symbol: Option<&str>, book: &OrderBook, head: &Head, extent: Extent) -> Self {
         let levels = Side::BOTH.map(|side| book.best_levels(side, extent.depth));
-        let queues = extent.with_queues.then(|| {
-            Side::BOTH.map(|side| book.queues(side).take(extent.depth).map(|(_, queue)| queue.collect()).collect())
+        let queues = (extent.queues > 0).then(|| {
+            let count = extent.queues.min(extent.depth);
+            Side::BOTH.map(|side| book.queues(side).take(count).map(|(_, queue)| queue.collect()).collect())
         });
         let Head { moment, epoch, state, is_crossed, is_locked } = *head;
         let symbol = symbol.map(Into::into);

@@ -75,6 +75,9 @@ pub struct Watch {
     is_resumed: bool,
     /// Whether any book began with a snapshot: then all should.
     has_snapshots: bool,
+    /// Whether channels may skip numbers, however long they have skipped none: the stream is a part of its channels, and
+    /// whoever made it tells what is missing.
+    expects_skips: bool,
     /// Whether records were missed since, among them perhaps a book's first.
     has_missed: bool,
     /// Positions of the books that the records about to be applied belong to.
@@ -137,6 +140,12 @@ impl Watch {
                 self.books[at].asked_snapshot = true;
             }
         }
+    }
+
+    /// Whether the stream is a part of what its channels number, and whoever made it tells of gaps: then a number that jumps
+    /// is none.
+    pub fn expect_skips(&mut self, expects_skips: bool) {
+        self.expects_skips = expects_skips;
     }
 
     fn suspicions(&self) -> u64 {

@@ -216,7 +216,8 @@ fn only_one_recorder_writes_and_says_who() {
     let folder = Folder::new();
     let recorder = folder.recorder(Settings::default());
     match Recorder::open(&folder.0, Settings::default()) {
-        Err(HistoryError::Locked { pid, .. }) => assert_eq!(pid, Some(std::process::id())),
+        // On Windows nobody can read what another has locked.
+        Err(HistoryError::Locked { pid, .. }) => assert_eq!(pid, (!cfg!(windows)).then(std::process::id)),
         other => panic!("{:?}, expected a lock", other.err()),
     }
     drop(recorder);
@@ -284,6 +285,7 @@ fn a_full_queue_makes_a_hole_that_a_checkpoint_fills() {
 /// A session that begins while nothing can be written, and is told of only once something can: what is missing before it is
 /// named, also when its own first records are missing with it.
 #[test]
+#[cfg_attr(windows, ignore = "Windows renames no folder in which a file is open, as the recorder's is")]
 fn a_session_that_begins_in_a_hole_names_it() {
     for is_full in [false, true] {
         let folder = Folder::new();

@@ -10,9 +10,9 @@ use std::{
 };
 
 use l3book::{
-    event::Rules,
+    event::{Rules, State},
     history::{
-        Indexer, IndexerSettings, Log, Settings, checkpoint_file,
+        Indexer, IndexerSettings, Log, Past, Settings, checkpoint_file,
         index::{self, ENTRY_BYTES, HEADER_BYTES},
         layout::beside,
         restore,
@@ -335,4 +335,141 @@ fn listing(path: &Path) -> Vec<(PathBuf, u64)> {
     }
     all.sort();
     all
+}
+
+/// Two sessions of the stream in turn, each in several segments, and the last segment of a third.
+fn recorded_in_segments(folder: &Folder, stream: &[u8]) {
+    let settings = Settings { fsync_records: 100, segment_bytes_max: 6_000, ..Settings::default() };
+    for uri in ["first:", "second:", "third:"] {
+        let mut recorder = folder.recorder(settings);
+        let mut market = Market::new(Rules::default());
+        recorder.begin(&mut market, Some(uri)).expect("an empty market");
+        for piece in stream[..RECORDS * MBO_BYTES].chunks(100 * MBO_BYTES) {
+            apply(&mut market, piece);
+            assert!(recorder.flush(PATIENCE));
+        }
+        assert!(recorder.close(PATIENCE));
+    }
+}
+
+fn flip(path: &Path, at: u64) {
+    let mut bytes = fs::read(path).expect("a segment");
+    bytes[at as usize] ^= 4;
+    fs::write(path, bytes).expect("a writable file");
+}
+
+/// What an indexer makes of all of a log: where it ends, its trades, sessions and holes.
+fn indexed(folder: &Folder) -> (u64, usize, Vec<u64>, Vec<(u64, u64)>) {
+    let settings =
+        IndexerSettings { ordinal: 0, checkpoint_records: 1_000_000, keeps_checkpoints: false, keeps_records: false };
+    let mut indexer = Indexer::open(&folder.0, settings).expect("a log");
+    let batches: Vec<_> = std::iter::from_fn(|| indexer.advance(10_000).expect("readable")).collect();
+    let trades = batches.iter().map(|batch| batch.rows.trades.len()).sum();
+    let sessions = batches.iter().flat_map(|batch| &batch.sessions).map(|session| session.ordinal).collect();
+    let holes = batches.iter().flat_map(|batch| &batch.holes).map(|hole| (hole.first, hole.end)).collect();
+    (indexer.next_ordinal(), trades, sessions, holes)
+}
+
+/// A frame that an older segment begins with holds no record: all of them are read, of the session that they were of.
+#[test]
+fn a_damaged_beginning_of_an_older_segment_costs_no_record() {
+    let stream = stream();
+    let whole = Folder::new();
+    recorded_in_segments(&whole, &stream);
+    let log = whole.log();
+    assert!(log.segments().len() >= 6 && log.sessions().len() == 3, "{}", log.segments().len());
+    let (bytes, market) = replayed(&log);
+    let (end, trades, sessions, _) = indexed(&whole);
+    for segment in 0..log.segments().len() - 1 {
+        let opening = log.frames()[log.frames_of(segment).start].entry;
+        for at in [opening.offset / 2, opening.offset + u64::from(opening.frame_bytes) / 2] {
+            let place = format!("segment {segment}, byte {at}");
+            let folder = Folder::new();
+            recorded_in_segments(&folder, &stream);
+            let path = &segment_paths(&folder.0)[segment];
+            flip(path, at);
+            let damaged = fs::read(path).expect("a segment");
+
+            let mut recorder = folder.recorder(Settings::default());
+            let recovered = recorder.recovered();
+            assert_eq!((recovered.end_ordinal, recovered.bytes_cut), (end, 0), "{place}");
+            let [said] = &recovered.damages[..] else { panic!("{place}: {:?}", recovered.damages) };
+            assert!(said.contains(&path.display().to_string()) && said.contains("XXH3"), "{said}");
+
+            let first = log.segments()[segment].first_ordinal;
+            let there = folder.log();
+            let [hole] = there.holes().try_into().expect("one hole");
+            assert_eq!((hole.first, hole.end), (first, first), "{place}");
+            assert!(hole.reason.contains("damaged"), "{}", hole.reason);
+            let places = |log: &Log| log.sessions().iter().map(|s| (s.ordinal, s.end_ordinal)).collect::<Vec<_>>();
+            assert_eq!(places(&there), places(&log), "{place}");
+            let (read, moved) = replayed(&there);
+            assert_eq!((read == bytes, moved.fingerprint()), (true, market.fingerprint()), "{place}");
+            let found = indexed(&folder);
+            assert_eq!((found.0, found.1, &found.2, found.3.len()), (end, trades, &sessions, 0), "{place}");
+            let past = Past::open(&folder.0).expect("what is good can be asked for");
+            assert!(past.range().expect("a log").iter().all(|reach| reach.begin < u64::MAX), "{place}");
+            let verdict = there.verify::<l3book::history::HistoryError>(|_| Ok(())).expect("readable");
+            assert_eq!(&verdict.damage.expect("damage").path, path, "{place}");
+
+            recorder.begin(&mut Market::new(Rules::default()), Some("more:")).expect("an empty market");
+            assert!(recorder.close(PATIENCE));
+            assert_eq!(fs::read(path).expect("a segment"), damaged, "nothing is touched");
+        }
+    }
+}
+
+/// The index of an earlier version does not say whether a session begins with the marks that are damaged, and nothing else
+/// does: then the books go on, in doubt.
+#[test]
+fn where_nothing_says_whose_records_come_the_books_are_in_doubt() {
+    let stream = stream();
+    let folder = Folder::new();
+    recorded_in_segments(&folder, &stream);
+    let log = folder.log();
+    let sessions = log.sessions();
+    let last = (0..log.segments().len()).rfind(|at| log.segments()[*at].first_ordinal < sessions[1].ordinal);
+    let (at, path) = (last.expect("segments"), segment_paths(&folder.0));
+    let path = &path[at];
+    let opening = log.frames()[log.frames_of(at).start].entry;
+    flip(path, opening.offset + 20);
+    let index_path = beside(path, "index");
+    let mut index = fs::read(&index_path).expect("an index");
+    let old = index::Entry { flags: opening.flags & !(index::flags::BEGINS | index::flags::CONTINUES), ..opening };
+    index[HEADER_BYTES + ENTRY_BYTES..][..ENTRY_BYTES].copy_from_slice(&old.to_bytes());
+    fs::write(&index_path, index).expect("a writable file");
+
+    let first = log.segments()[at].first_ordinal;
+    let there = folder.log();
+    assert_eq!(there.sessions(), sessions);
+    let [hole] = there.holes().try_into().expect("one hole");
+    assert_eq!((hole.first, hole.end), (first, first));
+    let books = restore(&there, first + 1, false).expect("recorded").market;
+    assert!(books.books().all(|(_, book)| book.state() == State::Suspect), "not known to be right");
+    let next = sessions[1].ordinal + 300;
+    let [books, expected] = [&there, &log].map(|log| restore(log, next, false).expect("recorded").market.fingerprint());
+    assert_eq!(books, expected, "the next session's are as they were");
+}
+
+/// Records that are damaged are a hole to whoever makes tables, wherever they are; what is behind them is told.
+#[test]
+fn tables_are_made_of_what_is_behind_a_damaged_frame() {
+    let stream = stream();
+    let folder = Folder::new();
+    recorded_in_segments(&folder, &stream);
+    let (end, trades, sessions, holes) = indexed(&folder);
+    assert_eq!(holes, []);
+    let log = folder.log();
+    let second = log.sessions()[1].ordinal;
+    let at = log.find_ordinal(second);
+    let frame = log.frames()[at];
+    flip(&log.segments()[frame.segment].path, frame.entry.offset + 30);
+    let found = indexed(&folder);
+    assert_eq!((found.0, found.2), (end, sessions));
+    assert_eq!(found.3, [(second, second + 100)]);
+    assert!(found.1 > trades * 2 / 3, "{} of {trades} trades, of which as many are in each session", found.1);
+    let past = Past::open(&folder.0).expect("what is good can be asked for");
+    let reaches = past.range().expect("a log");
+    assert_eq!(reaches.iter().map(|reach| reach.session.ordinal).collect::<Vec<_>>(), [0, second, 2 * second]);
+    assert_eq!(reaches[1].begin, frame.entry.ts_recv.min);
 }

@@ -223,9 +223,16 @@ fn levels_add_up_to_the_books() {
     assert!(made.trades.len() > 100);
 }
 
-/// What changed unseen is told behind the hole, again and again until its second is over.
+/// What changed unseen is told behind the hole, again and again until its second is over: at once where a checkpoint stands
+/// at its end, or else as soon as there is one.
 #[test]
 fn levels_add_up_to_the_books_behind_a_hole() {
+    for records_behind in [0, 1, 4_321] {
+        levels_add_up_behind_a_hole(records_behind);
+    }
+}
+
+fn levels_add_up_behind_a_hole(records_behind: u64) {
     let folder = Folder::new();
     let session = simulated_session(60_000, 3);
     record(&folder, Settings { segment_bytes_max: 200 << 10, ..small(2_000) }, std::slice::from_ref(&session));
@@ -233,7 +240,7 @@ fn levels_add_up_to_the_books_behind_a_hole() {
     assert!(log.segments().len() > 4, "{} segments", log.segments().len());
     let [gone, next] = [&log.segments()[1], &log.segments()[2]];
     let end = next.first_ordinal;
-    let there = restore(&log, end, false).expect("recorded");
+    let there = restore(&log, end + records_behind, false).expect("recorded");
     checkpoint_file::save(&folder.0, there.head(), &there.market, None).expect("writable");
     fs::remove_file(&gone.path).expect("there");
     fs::remove_file(layout::beside(&gone.path, "index")).expect("there");
@@ -243,12 +250,23 @@ fn levels_add_up_to_the_books_behind_a_hole() {
     let mut ordinal = 0;
     let mut holes = 0;
     for size in [500, 20_000, 1, 10, 100, 1_000].into_iter().cycle() {
-        let mut indexer = Indexer::open(&folder.0, settings(ordinal)).expect("a log");
+        // Checkpoints of books that are in doubt until a better one would be begun with.
+        let settings = IndexerSettings { checkpoint_records: 1_000, ..settings(ordinal) };
+        let mut indexer = Indexer::open(&folder.0, settings).expect("a log");
         // A second has more records than that: enough to get beyond it.
-        let Some(batch) = indexer.advance(size + 15_000).expect("a good log") else { break };
-        made.add(&batch.rows);
-        assert!(batch.holes.iter().all(|passed| *passed == hole));
-        holes += batch.holes.len();
+        let mut wanted = size + 15_000;
+        let mut last = None;
+        while let Some(batch) = indexer.advance(wanted).expect("a good log") {
+            made.add(&batch.rows);
+            assert!(batch.holes.iter().all(|passed| *passed == hole));
+            holes += batch.holes.len();
+            wanted -= (batch.end_ordinal - batch.first_ordinal).min(wanted as u64) as usize;
+            last = Some(batch);
+            if wanted == 0 {
+                break;
+            }
+        }
+        let Some(batch) = last else { break };
         if batch.end_ordinal == log.end_ordinal() {
             break;
         }
@@ -257,7 +275,7 @@ fn levels_add_up_to_the_books_behind_a_hole() {
     assert!(holes > 0);
     let mut market = Market::new(Rules::default());
     session.iter().for_each(|record| apply(&mut market, mbo_bytes(record)));
-    assert_eq!(levels(&made), levels_of(&market));
+    assert_eq!(levels(&made), levels_of(&market), "with a checkpoint {records_behind} records behind the hole");
 }
 
 /// The synthetic market's times, far enough apart for a second to have few records.

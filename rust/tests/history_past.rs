@@ -341,6 +341,7 @@ fn a_damaged_checkpoint_is_passed_over_and_counted() {
 /// A disk that takes nothing for a while, and a queue that is too short for it: before the hole and from its end on all is
 /// known, and in between nothing.
 #[test]
+#[cfg_attr(windows, ignore = "Windows renames no folder in which a file is open, as the recorder's is")]
 fn what_lies_in_a_hole_is_not_recorded() {
     const RECORDS: usize = 60_000;
     let stream = simulate(3, RECORDS);

@@ -5,14 +5,16 @@
 mod support;
 
 use l3book::{
-    event::Rules,
-    history::{Log, PastError, Replay, restore},
+    event::{Rules, State},
+    history::{Log, PastError, Replay, layout::beside, restore},
     market::{Key, LookupError, Market, Name},
     record::{MBO_BYTES, read_mbo},
     stream::{Channel, Kind, Stream},
     view::View,
 };
-use support::timeline::{ALL, STREAM_RECORDS, checkpoints, record_session, recorded, shown, simulated, until};
+use support::timeline::{
+    ALL, STREAM_RECORDS, checkpoints, record_session, recorded, shown, simulate, simulated, until,
+};
 
 #[test]
 fn a_replay_goes_anywhere_and_its_books_can_be_followed() {
@@ -91,4 +93,76 @@ fn a_replay_goes_anywhere_and_its_books_can_be_followed() {
     assert_eq!(replay.advance(&mut market, u64::MAX, usize::MAX).expect("recorded"), 900);
     same(&market, STREAM_RECORDS as u64 + 900);
     assert!(!epochs.contains(&market.book(key).expect("it stays").epoch()));
+}
+
+/// Behind a hole without a checkpoint books are in doubt, but only up to the next one: then a replay that plays on shows
+/// what a question for that time gets.
+#[test]
+fn a_replay_that_plays_over_a_hole_has_good_books_from_the_next_checkpoint_on() {
+    let stream = simulate(3, 25_000);
+    let folder = recorded(&stream, 700);
+    let log = Log::open(&folder.0).expect("a log");
+    assert!(log.segments().len() > 3, "{} segments", log.segments().len());
+    let [gone, next] = [&log.segments()[1], &log.segments()[2]];
+    let mended = next.first_ordinal + 111;
+    checkpoints(&folder.0, &[mended]);
+    let whole = restore(&log, mended + 50, false).expect("recorded").market;
+    std::fs::remove_file(&gone.path).expect("there");
+    std::fs::remove_file(beside(&gone.path, "index")).expect("there");
+
+    let mut market = Market::new(Rules::default());
+    let begin = read_mbo(&stream[(gone.first_ordinal as usize - 10) * MBO_BYTES..]).hd.ts_event;
+    let mut replay = Replay::open(&folder.0, Some(begin), 0, &mut market).expect("recorded");
+    let key = whole.books().next().expect("a book").0;
+    let mut followed = Stream::open(&market, &Name::Key(key), Channel::Depth(ALL)).expect("a book");
+    let look = followed.look(&mut market);
+    followed.tell(look).expect("a beginning");
+    let mut go_to = |market: &mut Market, ordinal: u64| {
+        while replay.ordinal() < ordinal {
+            assert_eq!(replay.advance(market, u64::MAX, 1).expect("good frames"), 1);
+        }
+        assert_eq!(replay.ordinal(), ordinal);
+    };
+    let states = |market: &Market| market.books().map(|(_, book)| book.state()).collect::<Vec<_>>();
+    go_to(&mut market, mended - 1);
+    assert!(states(&market).iter().all(|state| *state == State::Suspect), "{:?}", states(&market));
+    let in_doubt = market.book(key).expect("it stays").epoch();
+    go_to(&mut market, mended + 50);
+    assert_eq!(states(&market), states(&whole));
+    for (key, _) in whole.books() {
+        let (ours, theirs) = (shown(&market, key).expect("there"), shown(&whole, key).expect("there"));
+        assert_eq!(View { epoch: 0, ..ours }, View { epoch: 0, ..theirs }, "{key}");
+    }
+    assert!(market.book(key).expect("it stays").epoch() > in_doubt);
+    let look = followed.look(&mut market);
+    assert_eq!(followed.tell(look).expect("a new beginning").kind(), Kind::Snapshot);
+
+    // Back over that place, where seq does not lead from one event to the next: by events, to where each was complete.
+    let name = Name::Key(key);
+    let told = |market: &Market| View { epoch: 0, ..shown(market, key).expect("there") };
+    let mut passed = Vec::new();
+    for _ in 0..40 {
+        passed.push(told(&market));
+        assert_eq!(replay.step(&mut market, &name, -1, usize::MAX).expect("recorded"), -1);
+    }
+    assert!(replay.ordinal() < mended);
+    assert_eq!(market.book(key).expect("it stays").state(), State::Suspect);
+    // Many at once are the same way back.
+    let at_once = told(&market);
+    let mut again = Vec::new();
+    while replay.ordinal() < mended + 50 {
+        assert_eq!(replay.step(&mut market, &name, 1, usize::MAX).expect("recorded"), 1);
+        again.push(told(&market));
+    }
+    let live = |views: &[View]| views.iter().filter(|view| view.state == State::Live).cloned().collect::<Vec<_>>();
+    again.reverse();
+    let (there, back) = (live(&passed), live(&again));
+    assert!(there.len() > 3, "{}", there.len());
+    // What the checkpoint made of the book is a step on the way back; on the way there it comes with the next event.
+    assert_eq!(there[..there.len() - 1], back[back.len() + 1 - there.len()..]);
+    while told(&market) != passed[0] {
+        assert_eq!(replay.step(&mut market, &name, -1, usize::MAX).expect("recorded"), -1);
+    }
+    assert_eq!(replay.step(&mut market, &name, -40, usize::MAX).expect("recorded"), -40);
+    assert_eq!(told(&market), at_once);
 }

@@ -361,6 +361,24 @@ fn alerts_are_bounded_and_counted() {
     assert!(feed.take_alerts().is_empty());
 }
 
+/// A stream of some of a channel's books: where one of them had the channel for itself for long, and others follow.
+#[test]
+fn a_part_of_a_channel_skips_what_the_other_parts_have() {
+    for (expects_skips, gaps) in [(false, 1), (true, 0)] {
+        let mut feed = WatchedFeed::new(Rules::default());
+        feed.watch.expect_skips(expects_skips);
+        let last = DENSE_STEPS as u32 + 10;
+        let add = |sequence: u32| {
+            let record = hostile::record(b'A', b'B', hostile::UNIT, 1, u64::from(sequence), flags::LAST);
+            MboMsg { sequence, ..record }
+        };
+        let records: Vec<MboMsg> = (1..=last).chain([last + 7]).map(add).collect();
+        feed.feed(&hostile::to_bytes(&records)).expect("good records");
+        assert_eq!(feed.watch.stats().gaps, gaps);
+        assert_eq!(feed.watch.suspects(&feed.market).len() as u64, gaps);
+    }
+}
+
 #[test]
 fn a_contradiction_needs_a_book_that_began() {
     let unknown = hostile::record(b'C', b'B', hostile::UNIT, 1, 999, flags::LAST);

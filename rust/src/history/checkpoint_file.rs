@@ -16,7 +16,6 @@
 use std::{
     fs::{self, File},
     io::{self, Read, Write},
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{
         OnceLock,
@@ -27,7 +26,11 @@ use std::{
 
 use twox_hash::XxHash3_64;
 
-use super::{ahead::processors, error::HistoryError};
+use super::{
+    ahead::processors,
+    error::HistoryError,
+    platform::{self, FileExt},
+};
 use crate::{
     checkpoint::{self, CheckpointError, Parts},
     event::{EventBook, Rules},
@@ -137,7 +140,7 @@ pub fn write(dir: &Path, ordinal: u64, bytes: &[u8]) -> io::Result<PathBuf> {
         let _ = fs::remove_file(&unfinished);
     }
     written?;
-    File::open(&folder)?.sync_all()?;
+    platform::sync_folder(&folder)?;
     Ok(path)
 }
 
@@ -256,7 +259,12 @@ impl CheckpointFile {
             ts_event: u64_at(32),
             ts_recv: u64_at(40),
         };
-        let mut directory = vec![0; (u32_at(56) as usize + HEAD_AND_WATCH) * ENTRY_BYTES];
+        let directory_bytes = (u64::from(u32_at(56)) + HEAD_AND_WATCH as u64) * ENTRY_BYTES as u64;
+        // Before room is made for it.
+        if directory_bytes > file.metadata().map_err(failed)?.len() {
+            return Err(damaged(format!("it is shorter than its directory of {} books", u32_at(56))));
+        }
+        let mut directory = vec![0; directory_bytes as usize];
         read_or(&mut file, &mut directory, path)?;
         if u32_at(60) != crc32fast::hash(&directory) {
             return Err(damaged("the directory's checksum does not fit it".into()));

@@ -124,10 +124,20 @@ impl Cursor {
     /// # Errors
     /// If a frame cannot be read or is damaged; the next call tries the same again.
     pub fn next<'a>(&'a mut self, log: &Log) -> Result<Option<Item<'a>>, HistoryError> {
-        let mut reader = self.reader.take().unwrap_or_default();
-        let found = self.find(log, &mut *reader);
-        self.reader = Some(reader);
-        self.item(found?)
+        let found = self.find_next(log)?;
+        self.item(found)
+    }
+
+    /// As [`next`](Self::next), but a frame that is damaged is the mark of a hole, and what is behind it comes next.
+    ///
+    /// # Errors
+    /// If a frame cannot be read.
+    pub(super) fn next_or_hole<'a>(&'a mut self, log: &Log) -> Result<Option<Item<'a>>, HistoryError> {
+        let found = match self.find_next(log) {
+            Err(HistoryError::Damaged { what, .. }) => self.pass_damaged(log, &what),
+            found => found?,
+        };
+        self.item(found)
     }
 
     /// As [`next`](Self::next), with frames that somebody else reads.
@@ -143,6 +153,28 @@ impl Cursor {
     /// Position of the next frame that will be read; as many as there are if there is none.
     pub(super) fn next_frame(&self, log: &Log) -> usize {
         log.frames().partition_point(|frame| place_of(log, frame) < self.next)
+    }
+
+    /// When the first record of the next frame was received, ns, by what the index says.
+    pub(super) fn received(&self, log: &Log) -> u64 {
+        log.frames().get(self.next_frame(log)).map_or(u64::MAX, |frame| frame.entry.ts_recv.min)
+    }
+
+    fn find_next(&mut self, log: &Log) -> Result<Option<Found>, HistoryError> {
+        let mut reader = self.reader.take().unwrap_or_default();
+        let found = self.find(log, &mut *reader);
+        self.reader = Some(reader);
+        found
+    }
+
+    /// Goes past the next frame, which is damaged; the mark of the hole that it leaves.
+    fn pass_damaged(&mut self, log: &Log, what: &str) -> Option<Found> {
+        let frame = log.frames().get(self.next_frame(log))?;
+        let (segment, offset) = place_of(log, frame);
+        let (first, end) = (frame.entry.first_ordinal.max(self.start), frame.entry.end_ordinal());
+        self.next = (segment, offset + u64::from(frame.entry.frame_bytes));
+        self.ordinal = end;
+        Some(Found::Mark(Mark::Hole { first, end, reason: format!("a frame is damaged: {what}") }))
     }
 
     fn item(&mut self, found: Option<Found>) -> Result<Option<Item<'_>>, HistoryError> {

@@ -55,6 +55,12 @@ pub enum HistoryError {
 }
 
 impl HistoryError {
+    /// A time (ts_event, ns) of which the records are missing, from an ordinal on.
+    pub(crate) fn in_hole(dir: &Path, at: u64, first: u64) -> Self {
+        let what = format!("time {at}: it lies in a hole of the history that begins at ordinal {first}");
+        Self::NotRecorded { dir: dir.into(), what }
+    }
+
     /// Whether a file is not there, as one is that was removed.
     pub(crate) fn is_gone(&self) -> bool {
         matches!(self, Self::Io { error, .. } if error.kind() == io::ErrorKind::NotFound)

@@ -15,7 +15,7 @@ use crate::{
     symbols::Symbols,
 };
 
-fn metadata_of(dataset: &str, schema: Option<Schema>, start: u64, symbols: &Symbols) -> Metadata {
+pub(super) fn metadata_of(dataset: &str, schema: Option<Schema>, start: u64, symbols: &Symbols) -> Metadata {
     MetadataBuilder::new()
         .dataset(dataset)
         .schema(schema)

@@ -6,11 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::error::HistoryError;
+use super::{error::HistoryError, platform};
 
 /// Makes the entries of a folder durable.
 pub(crate) fn sync_folder(path: &Path) -> Result<(), HistoryError> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(HistoryError::io(path))
+    platform::sync_folder(path).map_err(HistoryError::io(path))
 }
 
 /// Makes a folder and those above it, each durable in its own.

@@ -34,6 +34,13 @@ impl std::ops::Deref for Plain {
 }
 
 impl Plain {
+    /// A copy of whole records.
+    pub(super) fn of(records: &[u8]) -> Self {
+        let mut plain = Self::default();
+        plain.room(records.len()).copy_from_slice(records);
+        plain
+    }
+
     /// Whole MBO records, all of its bytes.
     pub(super) fn records_mut(&mut self) -> &mut [MboMsg] {
         let count = self.len / MBO_BYTES;
@@ -128,7 +135,8 @@ pub(crate) fn describe(plain: &[u8], first_ordinal: u64) -> Result<Entry, String
             }
             Run::Mapping(_) => entry.flags |= flags::MAPPING,
             Run::System(record) => match Mark::of(record) {
-                Some(Mark::Session { .. } | Mark::Continues { .. }) => entry.flags |= flags::SESSION,
+                Some(Mark::Session { .. }) => entry.flags |= flags::SESSION | flags::BEGINS,
+                Some(Mark::Continues { .. }) => entry.flags |= flags::SESSION | flags::CONTINUES,
                 Some(Mark::Hole { .. }) => entry.flags |= flags::HOLE,
                 _ => {}
             },
@@ -182,6 +190,17 @@ impl Unpacker {
         entry: &Entry,
         plain: &mut Plain,
         read: impl FnOnce(&mut [u8]) -> Result<(), E>,
+        damaged: impl Fn(String) -> E,
+    ) -> Result<(), E> {
+        self.check_entry(entry, read, &damaged)?;
+        unpack(&mut self.zstd, &self.packed, entry.plain_bytes as usize, plain).map_err(damaged)
+    }
+
+    /// Reads such a frame, and holds it against the entry's checksum alone.
+    pub(crate) fn check_entry<E>(
+        &mut self,
+        entry: &Entry,
+        read: impl FnOnce(&mut [u8]) -> Result<(), E>,
         damaged: impl FnOnce(String) -> E,
     ) -> Result<(), E> {
         self.packed.resize(entry.frame_bytes as usize, 0);
@@ -190,7 +209,7 @@ impl Unpacker {
         if xxh3 != entry.xxh3 {
             return Err(damaged(format!("the frame's XXH3 is {xxh3:016x}, the index says {:016x}", entry.xxh3)));
         }
-        unpack(&mut self.zstd, &self.packed, entry.plain_bytes as usize, plain).map_err(damaged)
+        Ok(())
     }
 }
 

@@ -37,6 +37,10 @@ pub mod flags {
     pub const TRAILING: u32 = 8;
     /// Holds symbol mappings.
     pub const MAPPING: u32 = 16;
+    /// That mark says that the session begins here …
+    pub const BEGINS: u32 = 32;
+    /// … or that it goes on. Earlier versions wrote neither.
+    pub const CONTINUES: u32 = 64;
 }
 
 /// The times of some records, ns.
@@ -89,7 +93,8 @@ impl Entry {
     /// The ordinal after its last record's.
     #[must_use]
     pub fn end_ordinal(&self) -> u64 {
-        self.first_ordinal + u64::from(self.records)
+        // A file may be named as if its first record had any ordinal.
+        self.first_ordinal.saturating_add(u64::from(self.records))
     }
 
     /// Where the next frame begins.

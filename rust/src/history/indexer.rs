@@ -108,7 +108,7 @@ impl Indexer {
         let mut batch = Batch { first_ordinal: self.next_ordinal(), ..Batch::default() };
         let (mut left, mut has_news, mut has_refreshed) = (records_max, false, false);
         while left > 0 && batch.checkpoint.is_none() {
-            match self.cursor.next(&self.log)? {
+            match self.cursor.next_or_hole(&self.log)? {
                 Some(item) => {
                     has_news = true;
                     let passed = self.makers.take(&self.log, &item, left, &mut batch);
@@ -126,7 +126,11 @@ impl Indexer {
             }
         }
         if !has_news {
-            self.catching.go_on(&self.log, CATCH_UP_RECORDS)?;
+            match self.catching.go_on(&self.log, CATCH_UP_RECORDS) {
+                // The segment does without.
+                Err(error @ HistoryError::Damaged { .. }) => self.makers.note_error(error),
+                caught_up => _ = caught_up?,
+            }
             return Ok(None);
         }
         self.makers.finish(&mut batch);

@@ -135,9 +135,13 @@ fn begin_of(log: &Log, session: &Session, checkpoints: &[(Head, PathBuf)]) -> Re
     }
     let mut latest: HashMap<Key, u64> = HashMap::new();
     let mut cursor = log.cursor(session.ordinal);
-    while cursor.ordinal() < session.end_ordinal
-        && let Some(item) = cursor.next(log)?
-    {
+    while cursor.ordinal() < session.end_ordinal {
+        let item = match cursor.next(log) {
+            // As early as the index says: of what comes then, whoever asks is told of the damage.
+            Err(HistoryError::Damaged { .. }) => return Ok(cursor.received(log).min(session.ts_recv.max)),
+            item => item?,
+        };
+        let Some(item) = item else { break };
         let Item::Records { records, .. } = item else { continue };
         for record in records {
             let latest = latest.entry(Key::of(record)).or_default();

@@ -1,9 +1,8 @@
 //! One writer per history.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Read, Seek, Write},
-    os::fd::AsRawFd,
+    fs::{File, OpenOptions, TryLockError},
+    io::{Read, Seek, Write},
     path::Path,
 };
 
@@ -19,15 +18,15 @@ impl Lock {
         let path = lock_path(dir);
         let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = options.map_err(HistoryError::io(&path))?;
-        // SAFETY: the descriptor is open for as long as `file` lives.
-        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
-            let error = io::Error::last_os_error();
-            if error.kind() != io::ErrorKind::WouldBlock {
-                return Err(HistoryError::io(&path)(error));
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::Error(error)) => return Err(HistoryError::io(&path)(error)),
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                // On Windows nobody else can read what is locked.
+                let pid = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+                return Err(HistoryError::Locked { dir: dir.into(), pid });
             }
-            let mut text = String::new();
-            let pid = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
-            return Err(HistoryError::Locked { dir: dir.into(), pid });
         }
         // For whoever comes later to read; a full disk is no reason not to lock.
         let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));

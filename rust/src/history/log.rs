@@ -7,13 +7,19 @@ use dbn::Metadata;
 use super::{
     cursor::Cursor,
     error::HistoryError,
+    export::metadata_of,
     frame::Plain,
     frame_reader::FrameReader,
     frames::{Frame, Frames},
     index::{Entry, Span, flags},
     mark::Mark,
+    openings,
     segment::Segment,
 };
+use crate::symbols::Symbols;
+
+/// Why something is missing where a segment's metadata cannot be read.
+const HEAD_DAMAGED: &str = "the segment's metadata is damaged: names of instruments may be missing";
 
 /// One uninterrupted history of a market.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +99,10 @@ impl Log {
             let frames = segment.load(at == last)?;
             loaded.push((segment, frames));
         }
+        if loaded.iter().any(|(segment, _)| segment.opening_damage.is_some()) {
+            let before = if kept == 0 { None } else { self.sessions().pop() };
+            openings::stand_in(&self.dir, before.as_ref(), &mut loaded)?;
+        }
         if kept == 0 {
             self.segments.clear();
             self.frames.clear();
@@ -101,7 +111,18 @@ impl Log {
         let segment = self.segments.len().saturating_sub(1);
         more.into_iter().flatten().for_each(|entry| self.frames.push(Frame { segment, entry }));
         for (segment, frames) in loaded {
-            let at = self.segments.len();
+            let (at, end) = (self.segments.len(), self.end_ordinal());
+            // Which of the two is right, nobody knows.
+            if let (Some(first), Some(last)) = (frames.first(), self.segments.last())
+                && first.first_ordinal < end
+            {
+                let (path, before, first) = (segment.path.display(), last.path.display(), first.first_ordinal);
+                let what = format!(
+                    "{path} begins with ordinal {first}, and {before} ends before ordinal {end}: expected one of them, or \
+                     one after the other: move the one that does not belong there out of the folder"
+                );
+                return Err(HistoryError::Refused { dir: self.dir.as_ref().into(), what });
+            }
             frames.into_iter().for_each(|entry| self.frames.push(Frame { segment: at, entry }));
             self.segments.push(Arc::new(segment));
         }
@@ -165,18 +186,13 @@ impl Log {
         for (at, segment) in self.segments.iter().enumerate() {
             let frames = self.frames_of(at);
             let Some(last) = frames.clone().next_back() else { continue };
-            let begun = segment.opening.iter().find_map(|mark| match mark {
-                Mark::Session { uri } => Some((segment.first_ordinal, uri)),
-                Mark::Continues { ordinal, uri } => Some((*ordinal, uri)),
-                _ => None,
-            });
             let known = sessions.last().map(|session| session.ordinal);
-            if let Some((ordinal, uri)) = begun.filter(|(ordinal, _)| known != Some(*ordinal)) {
+            if let Some((ordinal, uri)) = segment.session().filter(|(ordinal, _)| known != Some(*ordinal)) {
                 sessions.push(Session {
                     ordinal,
                     first_ordinal: segment.first_ordinal,
                     end_ordinal: segment.first_ordinal,
-                    uri: uri.clone(),
+                    uri: uri.into(),
                     ts_event: Span::default(),
                     ts_recv: Span::default(),
                     frames: frames.start..frames.start,
@@ -208,7 +224,10 @@ impl Log {
                 end,
                 reason: "the segment is missing or damaged".into(),
             });
-            holes.extend(said.or(found));
+            let marks = |reason: &str| Hole { first: end, end, reason: reason.into() };
+            let opening = segment.opening_damage.as_ref().map(|_| marks(openings::DAMAGED));
+            let head = segment.head_damage.as_ref().map(|_| marks(HEAD_DAMAGED));
+            holes.extend(said.or(found).or(opening).or(head));
             expected = Some(self.frames_of(at).next_back().map_or(end, |last| self.frames[last].entry.end_ordinal()));
         }
         holes
@@ -235,12 +254,27 @@ impl Log {
         start..self.frames.behind_last_due(start..session.frames.end, clock, ts)
     }
 
-    /// The metadata of a segment.
+    /// The metadata of a segment. Where that is damaged, what the next one of the session has, which begins with all symbols
+    /// that were known by then; or else none but the dataset.
     ///
     /// # Errors
-    /// If it cannot be read or is damaged.
+    /// If it cannot be read.
     pub fn metadata(&self, segment: usize) -> Result<Metadata, HistoryError> {
-        self.segments[segment].metadata()
+        let is_continued = |segment: &&Arc<Segment>| segment.session().is_some_and(|s| s.0 < segment.first_ordinal);
+        let (first, more) = self.segments[segment..].split_first().expect("a segment of the log");
+        for segment in std::iter::once(first).chain(more.iter().take_while(is_continued)) {
+            match segment.metadata() {
+                Err(HistoryError::Damaged { .. }) => {}
+                metadata => return metadata,
+            }
+        }
+        Ok(metadata_of(&first.dataset, None, 0, &Symbols::default()))
+    }
+
+    /// What is wrong with the beginnings and ends of segments. The records that are there are read all the same, and damage in
+    /// these is found when they are, or by [`verify`](Self::verify).
+    pub fn damages(&self) -> impl Iterator<Item = HistoryError> + '_ {
+        self.segments.iter().flat_map(|segment| segment.damages())
     }
 
     /// The whole records of a frame.

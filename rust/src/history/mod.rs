@@ -6,6 +6,7 @@
 //! - [`Recorder`]: writing, by a thread of its own; what a restart makes of what it finds
 //! - [`Log`]: reading, also beside the writer and in another process; [`Cursor`]: all of it from an ordinal on
 //! - [`Shadow`]: the market as it was at an ordinal; [`Past`]: one book as of a time; [`Replay`]: a market moved along the log
+//! - [`Telling`]: the MBO records of a part of it, and what books become where records do not lead to it
 //! - [`Indexer`]: follows it, and derives what stores and readers need
 //! - [`orders`]: where in it an order is
 //! - [`rows`]: trades, best quotes and levels by the second, derived from it
@@ -31,8 +32,10 @@ mod lock;
 mod log;
 pub mod mark;
 mod names;
+mod openings;
 pub mod orders;
 mod past;
+mod platform;
 mod queue;
 mod recent;
 mod recorder;
@@ -43,6 +46,7 @@ mod segment;
 mod shadow;
 mod stats;
 mod stretch;
+mod telling;
 mod verdict;
 mod walk;
 mod writer;
@@ -63,4 +67,5 @@ pub use replay::{Lender, Replay};
 pub use segment::Segment;
 pub use shadow::{Shadow, restore};
 pub use stats::Stats;
+pub use telling::{Telling, books_before};
 pub use verdict::{Damage, Verdict};

@@ -14,6 +14,7 @@ use super::{
     files::make_folders,
     lock::Lock,
     mark::{Mark, mark_uri},
+    platform,
     queue::{Queue, head_of},
     recovery::{Recovered, recover},
     stats::Stats,
@@ -28,9 +29,6 @@ pub const FRAME_RECORDS_MAX: u64 = 65_536;
 pub const QUEUE_BYTES_MIN: usize = 1024 * 1024;
 /// How long a recorder that is dropped waits for its writer.
 const DROP_TIMEOUT: Duration = Duration::from_secs(5);
-/// Of the thread that writes: a quarter of the share of others while all processors are busy.
-#[cfg(target_os = "linux")]
-const WRITER_NICENESS: libc::c_int = 6;
 
 /// How a log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +96,9 @@ impl Recorder {
             // what was declared last is dropped first.
             let _over = over;
             let _lock = lock;
-            yield_to_others();
+            // It has a queue of seconds, and packs a frame for tens of milliseconds on end, in which whoever is woken to
+            // apply or to answer would otherwise wait for a processor.
+            platform::give_way();
             writer.run();
         };
         thread::Builder::new().name("history".into()).spawn(run).map_err(HistoryError::io(&dir))?;
@@ -230,17 +230,5 @@ impl Drop for Recorder {
         if !self.is_closed {
             self.close(DROP_TIMEOUT);
         }
-    }
-}
-
-/// Lowers the priority of this thread. It has a queue of seconds, and packs a frame for tens of milliseconds on end, in
-/// which whoever is woken to apply or to answer would otherwise wait for a processor. Where that is not allowed, nothing
-/// is lost but time.
-fn yield_to_others() {
-    // On Linux a niceness is a thread's own, elsewhere the whole process would get it.
-    #[cfg(target_os = "linux")]
-    // SAFETY: it takes numbers only; 0 is the calling thread.
-    unsafe {
-        libc::setpriority(libc::PRIO_PROCESS, 0, WRITER_NICENESS);
     }
 }

@@ -7,7 +7,6 @@
 use std::{
     fs::{self, OpenOptions},
     io,
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -18,6 +17,7 @@ use super::{
     index::{self, Entry},
     layout::beside,
     log::{Log, Session},
+    platform::FileExt,
     segment::Segment,
 };
 
@@ -41,6 +41,8 @@ pub struct Recovered {
     pub segment: Option<PathBuf>,
     /// … and its dataset.
     pub dataset: Option<String>,
+    /// What is wrong with the beginnings and ends of segments, which are left as they are.
+    pub damages: Vec<String>,
     /// Whether nothing was recorded yet.
     pub is_new: bool,
 }
@@ -64,6 +66,7 @@ pub(crate) fn recover(dir: &Path) -> Result<Recovered, HistoryError> {
     recovered.session = log.sessions().pop();
     recovered.segment = log.segments().last().map(|segment| segment.path.clone());
     recovered.dataset = log.segments().last().map(|segment| segment.dataset.clone());
+    recovered.damages = log.damages().map(|error| error.to_string()).collect();
     recovered.is_new = log.frames().is_empty() && recovered.next_ordinal == 0;
     Ok(recovered)
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::{
     Log,
+    checkpoint_file::{CheckpointFile, CheckpointFileError},
     cursor::{Cursor, Item},
     error::HistoryError,
     past::{Past, PastError},
@@ -53,6 +54,7 @@ impl Replay {
         let begin = log.sessions().last().map_or(0, |session| session.first_ordinal);
         let ordinal = at.map_or(Ok(begin), |at| past.ordinal_at(at))?;
         let mut shadow = restore(&log, ordinal, false)?;
+        refuse_in_hole(&log, &shadow, at)?;
         shadow.market.rebase(epoch);
         market.lend(&mut |market| std::mem::swap(market, &mut shadow.market));
         shadow.is_followed = true;
@@ -94,6 +96,7 @@ impl Replay {
         let ordinal = self.past.ordinal_at(at)?;
         self.log = self.past.refresh()?.log.clone();
         let shadow = restore(&self.log, ordinal, false)?;
+        refuse_in_hole(&self.log, &shadow, Some(at))?;
         self.go_to(market, shadow)
     }
 
@@ -179,34 +182,132 @@ impl Replay {
 
     fn step_back(&mut self, market: &mut impl Lender, key: Key, seq: u64, events: u64) -> Result<i64, HistoryError> {
         let target = seq.saturating_sub(events);
-        let (ordinal, session) = (self.ordinal(), self.shadow.head().session);
+        let ordinal = self.ordinal();
         self.log.refresh()?;
-        let mut shadow = Shadow::before_if(&self.log, ordinal, false, |file| {
+        let base = self.before_if(|file| {
             let rules = *file.frame()?.rules();
             let before = file.book(key, &rules)?.map_or(0, |book| book.moment().seq);
             Ok(before < target)
         })?;
-        let mut cursor = self.log.cursor(shadow.head().ordinal);
-        let seq_of = |shadow: &Shadow| shadow.market.book(key).map_or(0, |book| book.moment().seq);
-        while seq_of(&shadow) < target && shadow.head().ordinal < ordinal {
+        let begin = base.head().ordinal;
+        if self.log.holes().iter().any(|hole| begin < hole.end && hole.first < ordinal) {
+            return self.step_back_over_hole(market, key, seq, events);
+        }
+        let (mut shadow, mut cursor) = (base, self.log.cursor(begin));
+        while seq_of(&shadow, key) < target && shadow.head().ordinal < ordinal {
             let Some(item) = cursor.next(&self.log)? else { break };
             let Item::Records { first_ordinal, records } = item else {
                 shadow.apply(&item);
                 continue;
             };
             let mut first = first_ordinal;
-            for run in records.split_inclusive(|record| Key::of(record) == key) {
+            for run in due_before(ordinal, first_ordinal, records).split_inclusive(|record| Key::of(record) == key) {
                 shadow.records(first, run);
                 first += run.len() as u64;
-                if seq_of(&shadow) >= target {
+                if seq_of(&shadow, key) >= target {
                     break;
                 }
             }
         }
-        debug_assert_eq!(shadow.head().session, session);
-        let reached = seq_of(&shadow);
+        let reached = seq_of(&shadow, key);
         self.go_to(market, shadow)?;
-        Ok(-((seq - reached) as i64))
+        Ok(reached as i64 - seq as i64)
+    }
+
+    /// A moment before this one, of the same session: another may have begun where this one ends.
+    fn before_if(
+        &self,
+        is_good: impl FnMut(&CheckpointFile) -> Result<bool, CheckpointFileError>,
+    ) -> Result<Shadow, HistoryError> {
+        let (sessions, begin) = (self.log.sessions(), self.shadow.head().session);
+        let own = sessions.iter().find(|session| session.ordinal == begin);
+        Shadow::before_in(&self.log, own, self.ordinal(), false, is_good)
+    }
+
+    /// Where records are missing seq does not lead from one event to the next: those that are there are counted.
+    fn step_back_over_hole(
+        &mut self,
+        market: &mut impl Lender,
+        key: Key,
+        seq: u64,
+        events: u64,
+    ) -> Result<i64, HistoryError> {
+        let ordinal = self.ordinal();
+        let (mut limit, mut reach, mut states) = (ordinal, 1, Vec::new());
+        // From ever older moments, until there are enough events; each time from twice as far, as all is read again.
+        while states.len() as u64 <= events {
+            let far = limit.min(ordinal.saturating_sub(reach));
+            let base = match self.before_if(|file| Ok(file.head().ordinal <= far)) {
+                // Nothing is so old: perhaps what retention has left is older than what was counted.
+                Err(HistoryError::NotRecorded { .. }) if limit < ordinal => {
+                    match self.before_if(|file| Ok(file.head().ordinal < limit)) {
+                        Err(HistoryError::NotRecorded { .. }) => break,
+                        base => base?,
+                    }
+                }
+                base => base?,
+            };
+            limit = base.head().ordinal;
+            reach = (ordinal - limit).saturating_mul(2);
+            let is_beginning = limit == base.head().session;
+            states = self.states(base, key, seq, ordinal)?;
+            if is_beginning {
+                break;
+            }
+        }
+        let done = events.min((states.len() as u64).saturating_sub(1));
+        if done > 0 {
+            let shadow = restore(&self.log, states[states.len() - 1 - done as usize], false)?;
+            self.go_to(market, shadow)?;
+        }
+        Ok(-(done as i64))
+    }
+
+    /// Ordinals at which a book became what it was, from a moment on; the last is that of now, when it has a seq.
+    fn states(&self, mut shadow: Shadow, key: Key, seq: u64, ordinal: u64) -> Result<Vec<u64>, HistoryError> {
+        let mut cursor = self.log.cursor(shadow.head().ordinal);
+        let (mut states, mut last) = (vec![shadow.head().ordinal], seq_of(&shadow, key));
+        while shadow.head().ordinal < ordinal {
+            let Some(item) = cursor.next(&self.log)? else { break };
+            let Item::Records { first_ordinal, records } = item else {
+                let before = shadow.head().ordinal;
+                shadow.apply(&item);
+                // Nobody stands right before a hole: whoever comes there is at its end at once.
+                let is_passed = shadow.head().ordinal > before && states.pop_if(|state| *state == before).is_some();
+                if is_passed || seq_of(&shadow, key) != last {
+                    last = seq_of(&shadow, key);
+                    states.push(shadow.head().ordinal);
+                }
+                continue;
+            };
+            let due = due_before(ordinal, first_ordinal, records);
+            let mut first = first_ordinal;
+            let mut note = |shadow: &Shadow| {
+                if seq_of(shadow, key) != last {
+                    last = seq_of(shadow, key);
+                    states.push(shadow.head().ordinal);
+                }
+            };
+            for run in due.split_inclusive(|record| Key::of(record) == key) {
+                // What a checkpoint makes of a book that was in doubt is a state of its own.
+                let before = shadow.mends_at().map_or(0, |at| at.saturating_sub(first) as usize).min(run.len());
+                shadow.records(first, &run[..before]);
+                if shadow.mend_if_due() {
+                    note(&shadow);
+                }
+                shadow.records(first + before as u64, &run[before..]);
+                note(&shadow);
+                first += run.len() as u64;
+            }
+            if due.len() < records.len() {
+                break;
+            }
+        }
+        if last != seq {
+            // A checkpoint has made it another since.
+            states.push(ordinal);
+        }
+        Ok(states)
     }
 
     /// Goes on as long as all records at hand are wanted; `wanted` says how many of the next ones are.
@@ -256,6 +357,21 @@ impl Replay {
     }
 }
 
+/// A time inside a hole leads to the hole's end, whose books are of later times.
+fn refuse_in_hole(log: &Log, shadow: &Shadow, at: Option<u64>) -> Result<(), HistoryError> {
+    let head = shadow.head();
+    let Some(at) = at.filter(|at| head.ts_event_max > *at) else { return Ok(()) };
+    match log.holes().iter().find(|hole| hole.end == head.ordinal) {
+        None => Ok(()),
+        Some(hole) => Err(HistoryError::in_hole(log.dir(), at, hole.first)),
+    }
+}
+
+/// Those of some records that lie before an ordinal.
+fn due_before(ordinal: u64, first: u64, records: &[MboMsg]) -> &[MboMsg] {
+    &records[..(ordinal.saturating_sub(first) as usize).min(records.len())]
+}
+
 /// Lets the shadow work on the true market.
 fn lent(market: &mut impl Lender, shadow: &mut Shadow, mut work: impl FnMut(&mut Shadow)) {
     market.lend(&mut |market| {
@@ -263,4 +379,8 @@ fn lent(market: &mut impl Lender, shadow: &mut Shadow, mut work: impl FnMut(&mut
         work(shadow);
         std::mem::swap(market, &mut shadow.market);
     });
+}
+
+fn seq_of(shadow: &Shadow, key: Key) -> u64 {
+    shadow.market.book(key).map_or(0, |book| book.moment().seq)
 }

@@ -3,7 +3,6 @@
 use std::{
     fs::{self, File},
     io,
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -15,6 +14,7 @@ use super::{
     index::{self, Entry, flags},
     layout::{SEGMENT_SUFFIX, beside, log_path, ordinal_of},
     mark::Mark,
+    platform::FileExt,
 };
 use crate::decode::METADATA_BYTES_MAX;
 
@@ -35,6 +35,12 @@ pub struct Segment {
     pub(crate) head: Entry,
     /// Whether there was no good index, and the file itself was read instead.
     pub(crate) is_scanned: bool,
+    /// What is wrong with the frame that holds the metadata: the records behind it are good for all that.
+    pub(crate) head_damage: Option<String>,
+    /// … with that of the marks that it opens with: `opening` is then what else is known of them.
+    pub(crate) opening_damage: Option<String>,
+    /// … with its end, and where that is: frames that its index knows of are not there.
+    end_damage: Option<(u64, String)>,
 }
 
 impl Segment {
@@ -49,6 +55,9 @@ impl Segment {
             opening: Vec::new(),
             head: Entry::default(),
             is_scanned: false,
+            head_damage: None,
+            opening_damage: None,
+            end_damage: None,
             path,
         })
     }
@@ -91,21 +100,18 @@ impl Segment {
     /// except at the end of the last segment, where it may not be durable yet.
     pub(crate) fn load(&mut self, is_last: bool) -> Result<Vec<Entry>, HistoryError> {
         let (mut entries, is_whole) = self.indexed()?;
-        let ends_early = |entries: &[Entry]| {
-            let len = fs::metadata(&self.path).map_err(HistoryError::io(&self.path))?.len();
-            Ok::<_, HistoryError>(!is_whole || entries.last().is_none_or(|entry| entry.end_offset() < len))
-        };
-        if (entries.is_empty() && !is_whole) || (!is_last && ends_early(&entries)?) {
+        let len = fs::metadata(&self.path).map_err(HistoryError::io(&self.path))?.len();
+        let known = entries.last().map_or(0, Entry::end_offset);
+        if (entries.is_empty() && !is_whole) || (!is_last && (!is_whole || known < len)) {
             entries = self.scan(&entries)?;
             self.is_scanned = true;
         }
+        self.end_damage = (known > len).then(|| (len, format!("the file ends here, its index knows of {known} bytes")));
         if entries.is_empty() {
             return Ok(entries);
         }
         self.head = entries.remove(0);
-        if let Some(first) = entries.first() {
-            self.read_opening(first)?;
-        }
+        self.read_beginning(entries.first())?;
         Ok(entries)
     }
 
@@ -140,7 +146,7 @@ impl Segment {
         }
     }
 
-    /// The plain bytes of a frame.
+    /// The plain bytes of a frame; of a damaged one that it opens with, the marks that stand in for those.
     pub(crate) fn read(
         &self,
         file: &File,
@@ -148,13 +154,33 @@ impl Segment {
         unpacker: &mut Unpacker,
         plain: &mut Plain,
     ) -> Result<(), HistoryError> {
-        let read = |frame: &mut [u8]| match file.read_exact_at(frame, entry.offset) {
+        if self.opening_damage.is_some() && entry.offset == self.head.end_offset() {
+            let marks: Vec<u8> = self.opening.iter().flat_map(|mark| mark.to_record(0)).collect();
+            *plain = Plain::of(&marks);
+            return Ok(());
+        }
+        self.read_as_written(file, entry, unpacker, plain)
+    }
+
+    /// The plain bytes of a frame, of which every byte is as it was written.
+    pub(crate) fn read_as_written(
+        &self,
+        file: &File,
+        entry: &Entry,
+        unpacker: &mut Unpacker,
+        plain: &mut Plain,
+    ) -> Result<(), HistoryError> {
+        let read = |frame: &mut [u8]| self.read_packed(file, entry, frame);
+        unpacker.unpack_entry(entry, plain, read, |what| self.damaged(entry, what))
+    }
+
+    fn read_packed(&self, file: &File, entry: &Entry, frame: &mut [u8]) -> Result<(), HistoryError> {
+        match file.read_exact_at(frame, entry.offset) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Err(self.damaged(entry, "the file ends inside this frame"))
             }
             read => read.map_err(HistoryError::io(&self.path)),
-        };
-        unpacker.unpack_entry(entry, plain, read, |what| self.damaged(entry, what))
+        }
     }
 
     pub(crate) fn open(&self) -> Result<File, HistoryError> {
@@ -164,18 +190,47 @@ impl Segment {
     /// Reads the metadata, which is the first frame.
     pub(crate) fn metadata(&self) -> Result<Metadata, HistoryError> {
         let mut plain = Plain::default();
-        self.read(&self.open()?, &self.head, &mut Unpacker::default(), &mut plain)?;
+        self.read_as_written(&self.open()?, &self.head, &mut Unpacker::default(), &mut plain)?;
         crate::decode::decode_metadata(&plain, 0).map_err(|error| self.damaged(&self.head, error.to_string()))
     }
 
-    /// Reads the marks that it opens with from its first frame of records; none if that is damaged.
-    fn read_opening(&mut self, entry: &Entry) -> Result<(), HistoryError> {
-        let mut plain = Plain::default();
-        if entry.has(flags::SESSION | flags::HOLE) {
-            match self.read(&self.open()?, entry, &mut Unpacker::default(), &mut plain) {
-                Err(HistoryError::Damaged { .. }) => return Ok(()),
-                read => read?,
-            }
+    /// The session that its records are of: where it began, and its source.
+    pub(crate) fn session(&self) -> Option<(u64, &str)> {
+        self.opening.iter().find_map(|mark| match mark {
+            Mark::Session { uri } => Some((self.first_ordinal, uri.as_str())),
+            Mark::Continues { ordinal, uri } => Some((*ordinal, uri.as_str())),
+            _ => None,
+        })
+    }
+
+    /// What is wrong with its beginning and its end, each with where that is.
+    pub(crate) fn damages(&self) -> impl Iterator<Item = HistoryError> + '_ {
+        let behind_head = self.head.end_offset();
+        let found = [
+            self.head_damage.as_ref().map(|what| (self.head.offset, what)),
+            self.opening_damage.as_ref().map(|what| (behind_head, what)),
+            self.end_damage.as_ref().map(|(offset, what)| (*offset, what)),
+        ];
+        let damaged = |(offset, what)| self.damaged(&Entry { offset, ..self.head }, what);
+        found.into_iter().flatten().map(damaged)
+    }
+
+    /// Looks whether the metadata is as it was written, and reads the marks that it opens with from its first frame of records.
+    fn read_beginning(&mut self, first: Option<&Entry>) -> Result<(), HistoryError> {
+        let (file, mut unpacker, mut plain) = (self.open()?, Unpacker::default(), Plain::default());
+        let head = self.head;
+        let damage_of = |read| match read {
+            Err(HistoryError::Damaged { what, .. }) => Ok(Some(what)),
+            read => read.map(|()| None),
+        };
+        // Not unpacked: with a venue's symbols these are megabytes, in every segment, of which nothing is used here.
+        let read_head = |frame: &mut [u8]| self.read_packed(&file, &head, frame);
+        self.head_damage = damage_of(unpacker.check_entry(&head, read_head, |what| self.damaged(&head, what)))?;
+        let Some(first) = first.filter(|entry| entry.has(flags::SESSION | flags::HOLE)) else { return Ok(()) };
+        if let Some(what) = damage_of(self.read_as_written(&file, first, &mut unpacker, &mut plain))? {
+            // Nothing stands in for records.
+            self.opening_damage = (first.records == 0).then_some(what);
+            return Ok(());
         }
         let mut rest = &plain[..];
         while let Ok(Run::System(record)) = Run::of(rest) {

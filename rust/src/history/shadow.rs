@@ -1,6 +1,6 @@
 //! A market that is moved along a log, as the live one was.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{
     ahead::{Ahead, ahead},
@@ -11,7 +11,14 @@ use super::{
     log::{Log, Session},
     mark::Mark,
 };
-use crate::{decode::Position, event::Rules, market::Market, record::MboMsg, symbols::Symbols, watch::Watch};
+use crate::{
+    decode::Position,
+    event::{Rules, State},
+    market::{Key, Market},
+    record::MboMsg,
+    symbols::Symbols,
+    watch::Watch,
+};
 
 /// Why books are suspect behind a hole whose checkpoint is not there.
 pub(super) const HOLE: &str = "hole in the history";
@@ -27,6 +34,10 @@ pub struct Shadow {
     symbols: Symbols,
     dir: PathBuf,
     damaged: u64,
+    /// While books are in doubt since a hole: where the next checkpoint is, which may know better.
+    mends_at: Option<u64>,
+    /// Whether books that are not known yet may have begun in a hole: then they are in doubt from their first record on.
+    doubts_unknown: bool,
     /// Whether somebody follows the market's books: then they stay, whatever becomes of them, and each time in another epoch.
     pub(super) is_followed: bool,
 }
@@ -46,10 +57,21 @@ impl Shadow {
         log: &Log,
         ordinal: u64,
         is_watched: bool,
-        mut is_good: impl FnMut(&CheckpointFile) -> Result<bool, CheckpointFileError>,
+        is_good: impl FnMut(&CheckpointFile) -> Result<bool, CheckpointFileError>,
     ) -> Result<Self, HistoryError> {
         let sessions = log.sessions();
         let session = sessions.iter().rev().find(|session| session.ordinal <= ordinal);
+        Self::before_in(log, session, ordinal, is_watched, is_good)
+    }
+
+    /// … of one session, at whose end another may have begun.
+    pub(super) fn before_in(
+        log: &Log,
+        session: Option<&Session>,
+        ordinal: u64,
+        is_watched: bool,
+        mut is_good: impl FnMut(&CheckpointFile) -> Result<bool, CheckpointFileError>,
+    ) -> Result<Self, HistoryError> {
         let (begin, first) = session.map_or((0, 0), |session| (session.ordinal, session.first_ordinal));
         let mut damaged = 0;
         let checkpoints = checkpoint_file::list(log.dir())?;
@@ -94,7 +116,9 @@ impl Shadow {
 
     fn at(log: &Log, head: Head, mut market: Market, watch: Option<Watch>) -> Self {
         market.records_taken = head.ordinal;
-        Self { market, watch, head, symbols: Symbols::default(), dir: log.dir().into(), damaged: 0, is_followed: false }
+        let (symbols, dir) = (Symbols::default(), log.dir().into());
+        let (damaged, mends_at, doubts_unknown, is_followed) = (0, None, false, false);
+        Self { market, watch, head, symbols, dir, damaged, mends_at, doubts_unknown, is_followed }
     }
 
     /// Of which moment it is.
@@ -107,6 +131,17 @@ impl Shadow {
     #[must_use]
     pub fn damaged(&self) -> u64 {
         self.damaged
+    }
+
+    /// Where books that are in doubt since a hole may be known again: they become what the checkpoint there has when what follows the
+    /// record before that ordinal is applied.
+    pub(super) fn mends_at(&self) -> Option<u64> {
+        self.mends_at
+    }
+
+    /// Whether books may yet become others than the records lead to: known again, or in doubt from their first record on.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.mends_at.is_some() || self.doubts_unknown
     }
 
     /// Goes along the log, up to the record of this ordinal and without it, but with all marks before it.
@@ -154,6 +189,12 @@ impl Shadow {
 
     /// Applies the next item of the log.
     pub fn apply(&mut self, item: &Item<'_>) {
+        // What leads to other books needs none that are mended; and a segment's metadata may stand before that.
+        if matches!(item, Item::Records { .. } | Item::Mapping(_))
+            || matches!(item, Item::Mark(mark) if !matches!(mark, Mark::Hole { .. }))
+        {
+            self.mend_if_due();
+        }
         match item {
             Item::Metadata(metadata) => {
                 self.market.symbols.add_metadata(metadata);
@@ -169,19 +210,40 @@ impl Shadow {
             // Also where no record is missing: marks may be, and the checkpoint knows what they did.
             Item::Mark(Mark::Hole { end, .. }) if *end >= self.head.ordinal => self.jump(*end),
             Item::Mark(Mark::Hole { .. }) => {}
-            Item::Mark(mark) => match &mut self.watch {
-                Some(watch) => watch.observe_mark(&mut self.market, mark),
-                None => mark.apply(&mut self.market),
-            },
+            // The session's beginning is lost, and what its books were before.
+            Item::Mark(Mark::Continues { ordinal, .. }) if *ordinal > self.head.session => {
+                self.begin_session(*ordinal);
+                self.doubts_unknown = true;
+            }
+            Item::Mark(mark) => self.observe(mark),
         }
     }
 
     pub(super) fn records(&mut self, first_ordinal: u64, records: &[MboMsg]) {
-        let Some(last) = records.last() else { return };
+        if records.is_empty() {
+            return;
+        }
+        self.pass_missing(first_ordinal);
+        let mut done = 0;
+        while done < records.len() {
+            self.mend_if_due();
+            let left = self.mends_at.map_or(usize::MAX, |at| (at - self.head.ordinal) as usize);
+            let end = records.len().min(done.saturating_add(left));
+            self.take(first_ordinal + done as u64, &records[done..end]);
+            done = end;
+        }
+    }
+
+    /// A segment may be missing that no mark speaks of.
+    fn pass_missing(&mut self, first_ordinal: u64) {
         if first_ordinal > self.head.ordinal {
-            // A segment is missing that no mark speaks of.
             self.jump(first_ordinal);
         }
+    }
+
+    fn take(&mut self, first_ordinal: u64, records: &[MboMsg]) {
+        let Some(last) = records.last() else { return };
+        self.meet(records, |_| {});
         let first = Position { record: first_ordinal, offset: 0 };
         match &mut self.watch {
             Some(watch) => watch.observe(&mut self.market, records, first),
@@ -195,6 +257,40 @@ impl Shadow {
             ts_recv: last.ts_recv,
             ..self.head
         };
+    }
+
+    /// Doubts the books that are not known yet where they may have begun in a hole; `met` is told the first record of each.
+    pub(super) fn meet(&mut self, records: &[MboMsg], mut met: impl FnMut(&MboMsg)) {
+        if !self.doubts_unknown {
+            return;
+        }
+        for record in records {
+            let key = Key::of(record);
+            if self.market.book(key).is_none() {
+                met(record);
+                self.observe(&Mark::Doubt { key, reason: HOLE.into() });
+            }
+        }
+    }
+
+    fn observe(&mut self, mark: &Mark) {
+        match &mut self.watch {
+            Some(watch) => watch.observe_mark(&mut self.market, mark),
+            None => mark.apply(&mut self.market),
+        }
+    }
+
+    /// Whether books became others. Not before something follows: marks that stand there come after the checkpoint, as when
+    /// it is what is begun with.
+    pub(super) fn mend_if_due(&mut self) -> bool {
+        let Some(at) = self.mends_at.take_if(|at| *at <= self.head.ordinal) else { return false };
+        let is_mended = self.load(at);
+        self.doubts_unknown &= !is_mended;
+        // One that was made while books were in doubt knows nothing better; a later one may.
+        if !is_mended || self.market.books().any(|(_, book)| book.state() == State::Suspect) {
+            self.mends_at = checkpoint_after(&self.dir, at, self.head.session);
+        }
+        is_mended
     }
 
     /// Takes another market for its own.
@@ -214,38 +310,63 @@ impl Shadow {
         self.replace(market);
         self.watch = self.watch.as_ref().map(|_| Watch::default());
         self.head = Head { ordinal, session: ordinal, ..Head::default() };
+        self.mends_at = None;
+        self.doubts_unknown = false;
     }
 
-    /// Goes on behind a hole, from the checkpoint at its end. Without one, books are what they were, and suspect.
+    /// Goes on behind a hole, from the checkpoint at its end. Without one, books are what they were, and suspect up to the
+    /// session's next.
     fn jump(&mut self, end: u64) {
-        let path = checkpoint_file::path_of(&self.dir, end);
+        self.mends_at = None;
+        if self.load(end) {
+            self.doubts_unknown = false;
+            return;
+        }
+        let keys: Vec<_> = self.market.books().map(|(key, _)| key).collect();
+        for key in keys {
+            for mark in [Mark::Drop { key, counts: [0; 4] }, Mark::Doubt { key, reason: HOLE.into() }] {
+                self.observe(&mark);
+            }
+        }
+        self.doubts_unknown = true;
+        self.head.ordinal = end;
+        self.market.records_taken = end;
+        self.mends_at = checkpoint_after(&self.dir, end, self.head.session);
+    }
+
+    /// Takes the books of the checkpoint at an ordinal; false if there is none that can be read, which is counted.
+    fn load(&mut self, ordinal: u64) -> bool {
+        let path = checkpoint_file::path_of(&self.dir, ordinal);
         let loaded = CheckpointFile::open(&path).and_then(|file| {
             let market = file.market()?;
             let watch = if self.watch.is_some() { file.watch(&market)? } else { None };
             Ok((*file.head(), market, watch))
         });
-        if let Ok((head, market, watch)) = loaded {
-            self.watch = self.watch.take().map(|_| watch.unwrap_or_else(|| Watch::new(&market)));
-            let symbols = std::mem::take(&mut self.market.symbols);
-            self.replace(market);
-            self.market.symbols.extend(&symbols);
-            // Where only marks are missing, the last record is known better than from the books.
-            let is_behind_record = self.head.ordinal == end && self.head.session < end;
-            let last = if is_behind_record { self.head } else { head };
-            let ts_event_max = self.head.ts_event_max.max(head.ts_event_max);
-            self.head = Head { ordinal: end, session: self.head.session, ts_event_max, ..last };
-        } else {
+        let is_right = |head: &Head| (head.ordinal, head.session) == (ordinal, self.head.session);
+        let Some((head, market, watch)) = loaded.ok().filter(|(head, ..)| is_right(head)) else {
             self.damaged += 1;
-            let keys: Vec<_> = self.market.books().map(|(key, _)| key).collect();
-            for key in keys {
-                for mark in [Mark::Drop { key, counts: [0; 4] }, Mark::Doubt { key, reason: HOLE.into() }] {
-                    self.apply(&Item::Mark(mark));
-                }
-            }
-            self.head.ordinal = end;
-        }
-        self.market.records_taken = end;
+            return false;
+        };
+        self.watch = self.watch.take().map(|_| watch.unwrap_or_else(|| Watch::new(&market)));
+        let symbols = std::mem::take(&mut self.market.symbols);
+        self.replace(market);
+        self.market.symbols.extend(&symbols);
+        // Where only marks are missing, the last record is known better than from the books.
+        let is_behind_record = self.head.ordinal == ordinal && self.head.session < ordinal;
+        let last = if is_behind_record { self.head } else { head };
+        let ts_event_max = self.head.ts_event_max.max(head.ts_event_max);
+        self.head = Head { ordinal, session: self.head.session, ts_event_max, ..last };
+        self.market.records_taken = ordinal;
+        true
     }
+}
+
+/// Where the next checkpoint behind an ordinal is that is of a session.
+pub(super) fn checkpoint_after(dir: &Path, ordinal: u64, session: u64) -> Option<u64> {
+    // Without the list there is none that could be read either.
+    let known = checkpoint_file::list(dir).unwrap_or_default();
+    let is_same = |path: &Path| CheckpointFile::open(path).is_ok_and(|file| file.head().session == session);
+    known.into_iter().find(|(at, path)| *at > ordinal && is_same(path)).map(|(at, _)| at)
 }
 
 /// The market as it was right before the record of an ordinal, with all marks before that.
@@ -256,5 +377,17 @@ pub fn restore(log: &Log, ordinal: u64, is_watched: bool) -> Result<Shadow, Hist
     let mut shadow = Shadow::before(log, ordinal, is_watched)?;
     let mut cursor = log.cursor(shadow.head.ordinal);
     shadow.advance(log, &mut cursor, ordinal)?;
+    Ok(shadow)
+}
+
+/// As [`restore`], right behind records that are missing before an ordinal: a time that leads there lies among them, and has
+/// no books; but whoever goes on from there has these.
+pub(super) fn restore_behind(log: &Log, ordinal: u64) -> Result<Shadow, HistoryError> {
+    let mut shadow = Shadow::before(log, ordinal, false)?;
+    let mut cursor = log.cursor(shadow.head.ordinal);
+    match shadow.advance(log, &mut cursor, ordinal) {
+        Err(HistoryError::NotRecorded { .. }) => shadow.pass_missing(ordinal),
+        advanced => advanced?,
+    }
     Ok(shadow)
 }

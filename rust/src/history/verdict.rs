@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use super::{
     error::HistoryError,
     frame::{Plain, Unpacker, describe},
-    index::{self, Entry},
+    index::{self, Entry, flags},
     log::Log,
     mark::Mark,
     segment::Segment,
@@ -104,12 +104,15 @@ impl Log {
         let (mut unpacker, mut plain) = (Unpacker::default(), Plain::default());
         for frame in self.frames().range(self.frames_of(at)) {
             let entry = &frame.entry;
-            segment.read(&file, entry, &mut unpacker, &mut plain).map_err(Stop::of)?;
+            segment.read_as_written(&file, entry, &mut unpacker, &mut plain).map_err(Stop::of)?;
             let found =
                 describe(&plain, entry.first_ordinal).map_err(|what| Stop::Damage(damage(segment, entry, what))).map(
                     |found| Entry { offset: entry.offset, frame_bytes: entry.frame_bytes, xxh3: entry.xxh3, ..found },
                 )?;
-            if found != *entry {
+            // Earlier versions did not say which.
+            let which = flags::BEGINS | flags::CONTINUES;
+            let flags = if entry.has(which) { found.flags } else { found.flags & !which };
+            if (Entry { flags, ..found }) != *entry {
                 let what = format!("{} records and other facts that the index does not say", found.records);
                 return Err(Stop::Damage(damage(segment, entry, what)));
             }

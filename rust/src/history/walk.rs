@@ -7,7 +7,7 @@ use super::{
     checkpoint_file::{self, CheckpointFile},
     error::HistoryError,
     frame::{Plain, Run, records_of},
-    index::flags,
+    index::{Entry, flags},
     log::{Clock, Log, Session},
     mark::Mark,
     recent::{Moment, ORDERS_MAX},
@@ -81,9 +81,7 @@ impl<'a> Walk<'a> {
         });
         Ok(ended.and_then(|ended| {
             if matches!(ended, Some(End::Hole)) && self.latest <= at {
-                let begin = self.ordinal;
-                let what = format!("time {at}: it lies in a hole of the history that begins at ordinal {begin}");
-                return Err(HistoryError::NotRecorded { dir: self.log.dir().into(), what });
+                return Err(HistoryError::in_hole(self.log.dir(), at, self.ordinal));
             }
             Ok((self.market, self.moment))
         }))
@@ -101,7 +99,7 @@ impl<'a> Walk<'a> {
             if i + 1 == positions.end && i > positions.start && self.latest <= at {
                 self.note_moment(i);
             }
-            let ended = if read.is_own { self.own_frame(i, &read.plain) } else { self.frame(i, &read.plain, at) };
+            let ended = if read.is_own { self.own_frame(i, &read.plain, at) } else { self.frame(i, &read.plain, at) };
             if ended.is_some() {
                 return Ok(ended);
             }
@@ -141,9 +139,9 @@ impl<'a> Walk<'a> {
     }
 
     /// A frame of which nothing but the book's own records is left.
-    fn own_frame(&mut self, i: usize, own: &Plain) -> Option<End> {
+    fn own_frame(&mut self, i: usize, own: &Plain, at: u64) -> Option<End> {
         let entry = &self.log.frames()[i].entry;
-        if entry.first_ordinal > self.ordinal {
+        if !self.pass_missing(i, at) {
             return Some(End::Hole);
         }
         self.market.take_records(records_of(own), Position { record: entry.first_ordinal, offset: 0 });
@@ -157,7 +155,7 @@ impl<'a> Walk<'a> {
 
     fn frame(&mut self, i: usize, plain: &Plain, at: u64) -> Option<End> {
         let entry = &self.log.frames()[i].entry;
-        if entry.first_ordinal > self.ordinal {
+        if !self.pass_missing(i, at) {
             return Some(End::Hole);
         }
         let (mut ordinal, mut begin) = (entry.first_ordinal, 0);
@@ -217,6 +215,25 @@ impl<'a> Walk<'a> {
             }
             _ => {}
         }
+    }
+
+    /// Goes on behind records that are missing before a frame, and of which no mark speaks; false if the time lies among them.
+    fn pass_missing(&mut self, i: usize, at: u64) -> bool {
+        let first_ordinal = self.log.frames()[i].entry.first_ordinal;
+        if first_ordinal <= self.ordinal {
+            return true;
+        }
+        // A segment may begin with a frame of marks. By ts_recv, as a snapshot's orders have old ts_events; but where these
+        // are all later than what came before the hole, there are no such orders, and the first event is over by its own.
+        let mut behind = self.log.frames().range(i..self.session.frames.end).map(|frame| frame.entry);
+        let has_begun =
+            |entry: Entry| entry.ts_recv.min <= at || (self.latest < entry.ts_event.min && entry.ts_event.min <= at);
+        let is_behind = behind.find(|entry| entry.records > 0).is_some_and(has_begun);
+        if is_behind && self.pass_hole(first_ordinal, self.latest <= at, at) {
+            self.ordinal = first_ordinal;
+            return true;
+        }
+        false
     }
 
     /// Goes on at the end of a hole: what its marks did to the book, the checkpoint there knows. False if records of the

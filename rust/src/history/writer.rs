@@ -3,7 +3,6 @@
 use std::{
     fs::{File, OpenOptions},
     io,
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -18,6 +17,7 @@ use super::{
     index::{self, Entry, flags},
     layout::{beside, segment_path},
     mark::Mark,
+    platform::FileExt,
     queue::Queue,
     recorder::Settings,
     stretch::{Begin, SessionStart, Stretch},

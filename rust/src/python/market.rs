@@ -263,8 +263,8 @@ impl Market {
     /// Follows one channel of one book: "bbo", "depth", "orders", "trades" or "dbn". Raises UnknownInstrumentError or
     /// AmbiguousInstrumentError.
     #[pyo3(
-        signature = (channel, instrument, *, depth=None, level=2),
-        text_signature = "($self, channel, instrument, *, depth=None, level=2)"
+        signature = (channel, instrument, *, depth=None, level=2, queues=None),
+        text_signature = "($self, channel, instrument, *, depth=None, level=2, queues=None)"
     )]
     fn stream(
         &self,
@@ -273,8 +273,9 @@ impl Market {
         instrument: &Bound<'_, PyAny>,
         depth: Option<i64>,
         level: u8,
+        queues: Option<i64>,
     ) -> PyResult<Stream> {
-        let (channel, name) = (parse_channel(channel, depth, level)?, parse_name(instrument)?);
+        let (channel, name) = (parse_channel(channel, depth, level, queues)?, parse_name(instrument)?);
         let stream = self.0.glance(py, |market| stream::Stream::open(market, &name, channel))?;
         Ok(Stream::new(self.0.clone(), stream))
     }
@@ -412,6 +413,11 @@ impl Market {
             keys.for_each(|key| watch.expect_snapshot(market, key));
         };
         self.0.watched(py, work).ok_or_else(unwatched)
+    }
+
+    /// Whether the stream is a part of what its channels number.
+    fn expect_skips(&self, py: Python<'_>, expects_skips: bool) -> PyResult<()> {
+        self.0.watched(py, |watch, _| watch.expect_skips(expects_skips)).ok_or_else(unwatched)
     }
 
     /// What happened since the last call, at most 1,024 dicts.

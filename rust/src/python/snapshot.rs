@@ -24,7 +24,8 @@ pub(super) fn extent(depth: Option<i64>, level: u8) -> PyResult<Extent> {
         })?,
     };
     match level {
-        2 | 3 => Ok(Extent { depth, with_queues: level == 3 }),
+        2 => Ok(Extent::levels(depth)),
+        3 => Ok(Extent::queued(depth)),
         _ => Err(PyValueError::new_err(format!("level {level}, expected 2 (levels) or 3 (levels with their orders)"))),
     }
 }

@@ -23,21 +23,26 @@ const DEPTH_DEFAULT: usize = 10;
 /// Levels a side that the channel `depth` follows at most.
 const DEPTH_MAX: usize = 10_000;
 
-pub(super) fn parse_channel(channel: &str, depth: Option<i64>, level: u8) -> PyResult<Channel> {
+/// A number of levels a side, as a user gives it.
+fn parse_levels(name: &str, levels: i64) -> PyResult<usize> {
+    let parsed = usize::try_from(levels).ok().filter(|levels| (1..=DEPTH_MAX).contains(levels));
+    parsed.ok_or_else(|| PyValueError::new_err(format!("{name} {levels}, expected 1 to {DEPTH_MAX}")))
+}
+
+pub(super) fn parse_channel(channel: &str, depth: Option<i64>, level: u8, queues: Option<i64>) -> PyResult<Channel> {
     if !matches!(level, 2 | 3) {
         let text = format!("level {level}, expected 2 (levels) or 3 (levels with their orders)");
         return Err(PyValueError::new_err(text));
     }
     let channel = match channel {
         "depth" => {
-            let depth = match depth {
-                None => DEPTH_DEFAULT,
-                Some(depth) => usize::try_from(depth)
-                    .ok()
-                    .filter(|depth| (1..=DEPTH_MAX).contains(depth))
-                    .ok_or_else(|| PyValueError::new_err(format!("depth {depth}, expected 1 to {DEPTH_MAX}")))?,
+            let depth = depth.map_or(Ok(DEPTH_DEFAULT), |depth| parse_levels("depth", depth))?;
+            let queues = queues.map(|queues| parse_levels("queues", queues)).transpose()?;
+            return match (level, queues) {
+                (2, None) => Ok(Channel::Depth(Extent::levels(depth))),
+                (2, Some(_)) => Err(PyValueError::new_err("queues with level 2, which has none: expected level 3")),
+                (_, queues) => Ok(Channel::Depth(Extent { depth, queues: queues.unwrap_or(depth) })),
             };
-            return Ok(Channel::Depth(Extent { depth, with_queues: level == 3 }));
         }
         "bbo" => Channel::Bbo,
         "orders" => Channel::Orders,
@@ -48,8 +53,8 @@ pub(super) fn parse_channel(channel: &str, depth: Option<i64>, level: u8) -> PyR
             return Err(PyValueError::new_err(text));
         }
     };
-    if depth.is_some() || level != 2 {
-        let text = format!("channel {:?} takes no depth or level, only 'depth' does", channel.name());
+    if depth.is_some() || level != 2 || queues.is_some() {
+        let text = format!("channel {:?} takes no depth, level or queues, only 'depth' does", channel.name());
         return Err(PyValueError::new_err(text));
     }
     Ok(channel)

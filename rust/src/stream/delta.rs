@@ -1,6 +1,6 @@
 //! What differs between two views of a book, and several such differences as one.
 
-use std::collections::BTreeMap;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use crate::{
     book::{Level, Order},
@@ -14,90 +14,71 @@ const CRC_LEVELS: usize = 10;
 
 /// Changed levels, each as it now is; one of size 0 is no longer among the best.
 pub(super) struct Delta {
-    pub(super) levels: [Vec<Level>; 2],
-    /// As in [`View`].
-    pub(super) queues: Option<[Vec<Vec<Order>>; 2]>,
+    pub(super) sides: [Vec<Changed>; 2],
     /// Of the book that it leads to.
     pub(super) crc: u32,
 }
 
+/// A level as it now is, with its orders if it is among those that carry them.
+pub(super) type Changed = (Level, Option<Vec<Order>>);
+
 impl Delta {
     /// What leads from one view to the other, of the same extent.
     pub(super) fn between(old: &View, new: &View) -> Self {
-        let mut delta = Self::none(new.queues.is_some(), crc_of(&new.levels));
-        for side in Side::BOTH {
-            delta.compare(side, old, new);
-        }
-        delta
-    }
-
-    fn none(with_queues: bool, crc: u32) -> Self {
-        Self { levels: Default::default(), queues: with_queues.then(Default::default), crc }
-    }
-
-    /// Goes over the levels of both views together, best first.
-    fn compare(&mut self, side: Side, old: &View, new: &View) {
-        let at = side as usize;
-        let (old_levels, new_levels) = (&old.levels[at], &new.levels[at]);
-        let queue = |view: &View, i: usize| view.queues.as_ref().map(|queues| queues[at][i].clone());
-        let is_equal = |i: usize, j: usize| {
-            let queues = old.queues.as_ref().zip(new.queues.as_ref());
-            old_levels[i] == new_levels[j] && queues.is_none_or(|(old, new)| old[at][i] == new[at][j])
-        };
-        let (mut i, mut j) = (0, 0);
-        while i < old_levels.len() || j < new_levels.len() {
-            let order = match (old_levels.get(i), new_levels.get(j)) {
-                (Some(_), None) => std::cmp::Ordering::Less,
-                (None, _) => std::cmp::Ordering::Greater,
-                (Some(old), Some(new)) if side == Side::Bid => new.price.cmp(&old.price),
-                (Some(old), Some(new)) => old.price.cmp(&new.price),
-            };
-            if order.is_lt() {
-                self.push(side, Level::new(old_levels[i].price, 0, 0), Some(Vec::new()));
-            } else if order.is_gt() || !is_equal(i, j) {
-                self.push(side, new_levels[j], queue(new, j));
-            }
-            i += usize::from(order.is_le());
-            j += usize::from(order.is_ge());
-        }
-    }
-
-    fn push(&mut self, side: Side, level: Level, queue: Option<Vec<Order>>) {
-        self.levels[side as usize].push(level);
-        if let (Some(queues), Some(queue)) = (&mut self.queues, queue) {
-            queues[side as usize].push(queue);
-        }
+        Self { sides: Side::BOTH.map(|side| compare(side, old, new)), crc: crc_of(&new.levels) }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.levels.iter().all(Vec::is_empty)
+        self.sides.iter().all(Vec::is_empty)
     }
 
     /// Deltas that follow each other as one: of each level, what was said last.
     pub(super) fn merged<'a>(deltas: impl Iterator<Item = &'a Delta>) -> Option<Self> {
-        let mut last: [BTreeMap<i64, (&Delta, usize)>; 2] = Default::default();
-        let mut latest = None;
+        let mut last: [BTreeMap<i64, &Changed>; 2] = Default::default();
+        let mut crc = None;
         for delta in deltas {
-            for (last, levels) in last.iter_mut().zip(&delta.levels) {
-                last.extend(levels.iter().enumerate().map(|(i, level)| (level.price, (delta, i))));
+            for (last, changed) in last.iter_mut().zip(&delta.sides) {
+                last.extend(changed.iter().map(|changed| (changed.0.price, changed)));
             }
-            latest = Some(delta);
+            crc = Some(delta.crc);
         }
-        let latest = latest?;
-        let mut merged = Self::none(latest.queues.is_some(), latest.crc);
-        for side in Side::BOTH {
-            let at = side as usize;
-            let mut add = |(delta, i): &(&Delta, usize)| {
-                let queue = delta.queues.as_ref().map(|queues| queues[at][*i].clone());
-                merged.push(side, delta.levels[at][*i], queue);
-            };
-            match side {
-                Side::Bid => last[at].values().rev().for_each(&mut add),
-                Side::Ask => last[at].values().for_each(&mut add),
-            }
-        }
-        Some(merged)
+        let sides = Side::BOTH.map(|side| {
+            let last = last[side as usize].values().copied().cloned();
+            if side == Side::Bid { last.rev().collect() } else { last.collect() }
+        });
+        Some(Self { sides, crc: crc? })
     }
+}
+
+/// Goes over a side's levels in both views together, best first.
+fn compare(side: Side, old: &View, new: &View) -> Vec<Changed> {
+    let at = side as usize;
+    let (old_levels, new_levels) = (&old.levels[at], &new.levels[at]);
+    let (old_queues, new_queues) =
+        (old.queues.as_ref().map(|both| &both[at]), new.queues.as_ref().map(|both| &both[at]));
+    let mut changed = Vec::new();
+    let (mut i, mut j) = (0, 0);
+    while i < old_levels.len() || j < new_levels.len() {
+        let order = match (old_levels.get(i), new_levels.get(j)) {
+            (Some(_), None) => Ordering::Less,
+            (None, _) => Ordering::Greater,
+            (Some(old), Some(new)) if side == Side::Bid => new.price.cmp(&old.price),
+            (Some(old), Some(new)) => old.price.cmp(&new.price),
+        };
+        if order.is_lt() {
+            changed.push((Level::new(old_levels[i].price, 0, 0), new_queues.map(|_| Vec::new())));
+        } else {
+            let queue = new_queues.and_then(|queues| queues.get(j));
+            let is_told =
+                order.is_eq() && old_levels[i] == new_levels[j] && old_queues.and_then(|queues| queues.get(i)) == queue;
+            if !is_told {
+                changed.push((new_levels[j], queue.cloned()));
+            }
+        }
+        i += usize::from(order.is_le());
+        j += usize::from(order.is_ge());
+    }
+    changed
 }
 
 /// CRC-32 (IEEE) of `price:size` of the best ten levels as they stand on the wire, asks first, joined by commas.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Channel, delta::Delta, effect::Effect};
 use crate::{
-    encode::{write_moment, write_sides},
+    encode::{write_level, write_moment, write_sides, write_view_sides},
     market::Key,
     record::{MboMsg, UNDEF_PRICE},
     view::{Head, View},
@@ -213,11 +213,15 @@ impl Message {
         self.write_head(writer);
         match &self.body {
             Body::View { view, crc } => {
-                write_sides(writer, &view.levels, view.queues.as_ref());
+                write_view_sides(writer, view);
                 write_crc(writer, *crc);
             }
             Body::Delta(delta) => {
-                write_sides(writer, &delta.levels, delta.queues.as_ref());
+                write_sides(writer, |writer, side| {
+                    writer.items(delta.sides[side as usize].iter(), |writer, (level, queue)| {
+                        write_level(writer, level, queue.as_ref());
+                    });
+                });
                 write_crc(writer, delta.crc);
             }
             Body::Effects { effects, crc } => {

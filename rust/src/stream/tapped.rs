@@ -146,7 +146,7 @@ impl Tapped {
     pub(super) fn snapshot(&self, head: &Head) -> Body {
         match &self.teller {
             Teller::Orders { key, mirror } => {
-                let extent = Extent { depth: usize::MAX, with_queues: true };
+                let extent = Extent::queued(usize::MAX);
                 Body::View {
                     view: Arc::new(View::of_parts(*key, None, mirror, head, extent)),
                     crc: crc_of_book(mirror),

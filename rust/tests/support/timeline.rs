@@ -15,7 +15,7 @@ use l3book::{
 
 use super::recorded::{Folder, PATIENCE};
 
-pub const ALL: Extent = Extent { depth: usize::MAX, with_queues: true };
+pub const ALL: Extent = Extent::queued(usize::MAX);
 pub const STREAM_RECORDS: usize = 5_000;
 
 pub fn recorder(dir: &Path, frame_records: u64) -> Recorder {

@@ -16,7 +16,7 @@ pub(super) fn at(log: &Log, ordinal: u64) -> Result<(Shadow, Cursor), HistoryErr
     };
     let mut cursor = log.cursor(shadow.head().ordinal);
     while shadow.head().ordinal < start {
-        match cursor.next(log)? {
+        match cursor.next_or_hole(log)? {
             None => break,
             Some(Item::Records { first_ordinal, records }) => {
                 let due = start.saturating_sub(first_ordinal).min(records.len() as u64) as usize;

@@ -37,7 +37,8 @@ impl Checkpoints {
     pub(super) fn save_if_due(&mut self, shadow: &Shadow) -> Result<Option<CheckpointSaved>, HistoryError> {
         let ordinal = shadow.head().ordinal;
         let Some(records) = self.records else { return Ok(None) };
-        if ordinal < self.last.saturating_add(records) {
+        // Books that are in doubt up to a checkpoint that is known: who begins with them would not know that.
+        if ordinal < self.last.saturating_add(records) || shadow.mends_at().is_some() {
             return Ok(None);
         }
         // Whoever goes over the log once more finds those that were written the first time.

@@ -62,6 +62,10 @@ impl Makers {
         self.shadow.head().ordinal
     }
 
+    pub(super) fn note_error(&mut self, error: HistoryError) {
+        self.error = Some(error);
+    }
+
     pub(super) fn take_error(&mut self) -> Option<HistoryError> {
         self.error.take().or_else(|| self.orders.take_error())
     }
@@ -70,7 +74,13 @@ impl Makers {
     pub(super) fn take(&mut self, log: &Log, item: &Item<'_>, records_max: usize, batch: &mut Batch) -> Passed {
         match item {
             Item::Records { first_ordinal, records } => {
-                let taken = records.len().min(records_max);
+                self.mend_if_due();
+                if *first_ordinal > self.next_ordinal() {
+                    note_hole(batch, self.next_ordinal(), *first_ordinal, MISSING);
+                    self.pass_hole(*first_ordinal);
+                }
+                let left = self.shadow.mends_at().map_or(u64::MAX, |at| at - *first_ordinal);
+                let taken = records.len().min(records_max).min(usize::try_from(left).unwrap_or(usize::MAX));
                 self.records(log, *first_ordinal, &records[..taken], batch);
                 return Passed { taken, given_back: records.len() - taken };
             }
@@ -80,18 +90,14 @@ impl Makers {
                 self.is_new_segment = true;
             }
             Item::Mapping(_) => {
+                self.mend_if_due();
                 self.instruments.expect_news();
                 self.shadow.apply(item);
             }
-            Item::Session { ordinal, uri } => {
-                self.maker.end_session(&self.shadow.market);
-                // With the session its books go, and what they were called.
-                self.tell_instruments(batch);
-                if *ordinal > self.next_ordinal() {
-                    note_hole(batch, self.next_ordinal(), *ordinal, MISSING);
-                }
-                batch.sessions.extend(self.sessions.begin(*ordinal, uri));
-                self.shadow.apply(item);
+            Item::Session { ordinal, uri } => self.begin_session(*ordinal, uri, item, batch),
+            // Its beginning is lost.
+            Item::Mark(Mark::Continues { ordinal, uri }) if *ordinal > self.shadow.head().session => {
+                self.begin_session(*ordinal, uri, item, batch);
             }
             Item::Mark(Mark::Hole { first, end, reason }) => {
                 note_hole(batch, *first, *end, reason);
@@ -100,6 +106,7 @@ impl Makers {
                 }
             }
             Item::Mark(mark) => {
+                self.mend_if_due();
                 self.maker.note_mark(&mut self.shadow.market, mark);
                 self.shadow.apply(item);
             }
@@ -107,11 +114,18 @@ impl Makers {
         Passed::default()
     }
 
-    fn records(&mut self, log: &Log, first_ordinal: u64, records: &[MboMsg], batch: &mut Batch) {
-        if first_ordinal > self.next_ordinal() {
-            note_hole(batch, self.next_ordinal(), first_ordinal, MISSING);
-            self.pass_hole(first_ordinal);
+    fn begin_session(&mut self, ordinal: u64, uri: &str, item: &Item<'_>, batch: &mut Batch) {
+        self.maker.end_session(&self.shadow.market);
+        // With the session its books go, and what they were called.
+        self.tell_instruments(batch);
+        if ordinal > self.next_ordinal() {
+            note_hole(batch, self.next_ordinal(), ordinal, MISSING);
         }
+        batch.sessions.extend(self.sessions.begin(ordinal, uri));
+        self.shadow.apply(item);
+    }
+
+    fn records(&mut self, log: &Log, first_ordinal: u64, records: &[MboMsg], batch: &mut Batch) {
         if std::mem::take(&mut self.is_new_segment) {
             self.begin_segment(log);
         }
@@ -124,6 +138,8 @@ impl Makers {
         for piece in records.chunks(PIECE_RECORDS) {
             self.orders.add(ordinal, piece);
             let mut rest = piece;
+            // Before the rows' maker knows them.
+            self.shadow.meet(piece, |_| {});
             while !rest.is_empty() {
                 let noted = self.maker.note(&mut self.shadow.market, rest, ordinal);
                 self.shadow.records(ordinal, &rest[..noted]);
@@ -133,14 +149,27 @@ impl Makers {
         }
     }
 
+    /// Books that were in doubt may be known again from a checkpoint on: what they differ by is told.
+    fn mend_if_due(&mut self) {
+        if self.shadow.mends_at() == Some(self.next_ordinal()) {
+            self.pass(self.next_ordinal(), |shadow| _ = shadow.mend_if_due());
+        }
+    }
+
     /// Goes on behind a hole that ends there.
     fn pass_hole(&mut self, end: u64) {
         let first = self.next_ordinal();
+        self.pass(end, |shadow| shadow.apply(&Item::Mark(Mark::Hole { first, end, reason: String::new() })));
+    }
+
+    /// Has the books become others without a record.
+    fn pass(&mut self, end: u64, change: impl FnOnce(&mut Shadow)) {
+        let first = self.next_ordinal();
         let resume_ordinal = self.maker.resume_ordinal().unwrap_or(first);
-        let all = Extent { depth: usize::MAX, with_queues: false };
+        let all = Extent::levels(usize::MAX);
         let before: Vec<View> = self.shadow.market.books().map(|(key, book)| View::of(key, None, book, all)).collect();
         self.maker.end_session(&self.shadow.market);
-        self.shadow.apply(&Item::Mark(Mark::Hole { first, end, reason: String::new() }));
+        change(&mut self.shadow);
         let (market, ts_recv) = (&self.shadow.market, self.shadow.head().ts_recv);
         self.maker.pass_hole(&before, market, first..end, resume_ordinal, ts_recv);
     }

@@ -12,10 +12,10 @@
 //!
 //! The upper 32 bits of a hash choose the block, the lowest 27 are in the entry. A group without blocks says nothing.
 
-use std::{fs::File, io, ops::Range, os::unix::fs::FileExt};
+use std::{fs::File, io, ops::Range};
 
 use super::{UNITS_MAX, hash_of};
-use crate::market::Key;
+use crate::{history::platform::FileExt, market::Key};
 
 pub(super) const PAGE_BYTES: usize = 4_096;
 const MAGIC: [u8; 4] = *b"L3OR";

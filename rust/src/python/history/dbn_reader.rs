@@ -4,27 +4,26 @@ use parking_lot::Mutex;
 use pyo3::{prelude::*, types::PyBytes};
 
 use crate::{
-    history::{Cursor, HistoryError, Item, Log},
+    history::{HistoryError, Log, Telling},
     metadata,
-    record::mbo_slice_bytes,
 };
 
-/// A DBN stream in pieces: metadata that names all symbols, then the MBO records and nothing else.
+/// A DBN stream in pieces: metadata that names all symbols, then MBO records and nothing else.
 #[pyclass(frozen, module = "l3book")]
 pub(super) struct DbnReader(Mutex<State>);
 
 struct State {
     log: Log,
-    cursor: Cursor,
+    telling: Telling,
     start_ordinal: u64,
     end_ordinal: u64,
     has_metadata: bool,
 }
 
 impl DbnReader {
-    pub(super) fn new(log: Log, start_ordinal: u64, end_ordinal: u64) -> Self {
-        let cursor = log.cursor(start_ordinal);
-        Self(Mutex::new(State { log, cursor, start_ordinal, end_ordinal, has_metadata: false }))
+    pub(super) fn new(log: Log, start_ordinal: u64, end_ordinal: u64, tells_books: bool) -> Self {
+        let telling = Telling::new(log.clone(), start_ordinal, end_ordinal, tells_books);
+        Self(Mutex::new(State { log, telling, start_ordinal, end_ordinal, has_metadata: false }))
     }
 }
 
@@ -47,13 +46,7 @@ impl State {
                 out = metadata::bytes(&head).map_err(refuse)?;
             }
         }
-        while out.len() < bytes_max.max(1) && self.cursor.ordinal() < self.end_ordinal {
-            let Some(item) = self.cursor.next(&self.log)? else { break };
-            if let Item::Records { first_ordinal, records } = item {
-                let wanted = (self.end_ordinal.saturating_sub(first_ordinal) as usize).min(records.len());
-                out.extend_from_slice(mbo_slice_bytes(&records[..wanted]));
-            }
-        }
+        while out.len() < bytes_max.max(1) && self.telling.read(&mut out)? {}
         Ok(out)
     }
 }

@@ -78,6 +78,11 @@ impl Log {
         Ok(list)
     }
 
+    /// What is wrong with the beginnings and ends of segments, in words.
+    fn damages(&self, py: Python<'_>) -> Vec<String> {
+        with_lock(py, &self.0, |log| log.damages().map(|damage| damage.to_string()).collect())
+    }
+
     /// Ordinal of the first record.
     #[getter]
     fn first_ordinal(&self, py: Python<'_>) -> u64 {
@@ -136,10 +141,20 @@ impl Log {
         Ok((first, PyBytes::new(py, &bytes)))
     }
 
-    /// A DBN stream of the MBO records from an ordinal on to another (which is not in it), with their symbols.
-    fn dbn(&self, py: Python<'_>, start_ordinal: u64, end_ordinal: u64) -> PyResult<DbnReader> {
+    /// A DBN stream of the MBO records from an ordinal on to another (which is not in it), with their symbols. With `books`,
+    /// whoever has the books before the first record has those before the last one, too: see `Telling`.
+    #[pyo3(signature = (start_ordinal, end_ordinal, *, books=false))]
+    fn dbn(&self, py: Python<'_>, start_ordinal: u64, end_ordinal: u64, books: bool) -> DbnReader {
         let log = with_lock(py, &self.0, |log| log.clone());
-        Ok(DbnReader::new(log, start_ordinal, end_ordinal))
+        DbnReader::new(log, start_ordinal, end_ordinal, books)
+    }
+
+    /// All books as they were right before the record of an ordinal, as MBO records: a snapshot of each, with MAYBE_BAD_BOOK
+    /// if it is suspect, and behind it what was told of an unfinished event. Raises NotRecordedError.
+    fn books<'py>(&self, py: Python<'py>, ordinal: u64) -> PyResult<Bound<'py, PyBytes>> {
+        let log = with_lock(py, &self.0, |log| log.clone());
+        let bytes = py.detach(|| history::books_before(&log, ordinal))?;
+        Ok(PyBytes::new(py, &bytes))
     }
 
     /// The market as it was right before the record of an ordinal (None: the log's end), with all marks before that; its

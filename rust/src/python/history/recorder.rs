@@ -53,11 +53,12 @@ impl Recorder {
         Ok(Self { recorder: Mutex::new(recorder), market: Mutex::new(None) })
     }
 
-    /// What opening found and did: next_ordinal, end_ordinal, bytes_cut, frames_cut, indexes_rebuilt, session, is_new.
+    /// What opening found and did: next_ordinal, end_ordinal, bytes_cut, frames_cut, indexes_rebuilt, session, damages,
+    /// is_new.
     #[getter]
     fn recovered<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let Recovered { next_ordinal, end_ordinal, bytes_cut, frames_cut, indexes_rebuilt, session, is_new, .. } =
-            self.recorder.lock().recovered().clone();
+        let recovered = self.recorder.lock().recovered().clone();
+        let Recovered { next_ordinal, end_ordinal, bytes_cut, frames_cut, indexes_rebuilt, .. } = recovered;
         let dict = PyDict::new(py);
         for (name, value) in [
             ("next_ordinal", next_ordinal),
@@ -68,8 +69,9 @@ impl Recorder {
         ] {
             dict.set_item(name, value)?;
         }
-        dict.set_item("session", session.map(|session| session.uri))?;
-        dict.set_item("is_new", is_new)?;
+        dict.set_item("session", recovered.session.map(|session| session.uri))?;
+        dict.set_item("damages", recovered.damages)?;
+        dict.set_item("is_new", recovered.is_new)?;
         Ok(dict)
     }
 
