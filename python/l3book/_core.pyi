@@ -326,12 +326,19 @@ class Market:
         "size", "ts_event", "orders_ahead", "size_ahead", "orders_behind", "size_behind"}.
         """
     def stream(
-        self, channel: _Channel, instrument: _InstrumentRef, *, depth: int | None = None, level: Literal[2, 3] = 2
+        self,
+        channel: _Channel,
+        instrument: _InstrumentRef,
+        *,
+        depth: int | None = None,
+        level: Literal[2, 3] = 2,
+        queues: int | None = None,
     ) -> Stream:
         """Follow one channel of one book, for any number of clients.
 
-        `depth` (1 to 10,000 levels a side, 10 by default) and `level` (3: levels carry their queues) are for the
-        channel "depth" only; ValueError otherwise. Raises UnknownInstrumentError or AmbiguousInstrumentError.
+        `depth` (1 to 10,000 levels a side, 10 by default), `level` (3: levels carry their queues) and `queues` (with
+        level 3: only the best so many levels a side do, 1 to 10,000; all by default) are for the channel "depth" only;
+        ValueError otherwise. Raises UnknownInstrumentError or AmbiguousInstrumentError.
         """
     def latency(self, *, reset: bool = False) -> dict[str, dict[str, int]]:
         """{"apply": {count, p50_ns, p90_ns, p99_ns, max_ns}, "snapshot": {the same}}.
@@ -376,6 +383,8 @@ class Market:
         """Make one book suspect (None: all) until its next snapshot or Clear; -> how many became so."""
     def expect_snapshots(self, keys: list[tuple[int, int]]) -> None:
         """Say that snapshots of these books were asked for: the next of each is whole, also on a resumed stream."""
+    def expect_skips(self, expects_skips: bool) -> None:
+        """Say whether the stream is a part of what its channels number, and gaps are told: then jumps prove none."""
     def take_alerts(self) -> list[dict[str, Any]]:
         """What happened since the last call: at most 1,024, older ones dropped and counted.
 
@@ -493,6 +502,7 @@ class Recorder:
 
         next_ordinal, end_ordinal (what a market is to be restored to; less than next_ordinal if records that somebody
         may have read are lost), bytes_cut, frames_cut, indexes_rebuilt, session (the URI of the last one, or None),
+        damages (what is wrong with the beginnings and ends of segments; what is whole of them is read all the same),
         is_new.
         """
     @property
@@ -534,6 +544,8 @@ class Log:
         """
     def holes(self) -> list[dict[str, Any]]:
         """What is missing in between: first, end, reason. Where both are the same, only marks are missing."""
+    def damages(self) -> list[str]:
+        """What is wrong with the beginnings and ends of segments, in words; other damage is found where it is read."""
     @property
     def first_ordinal(self) -> int:
         """Of the first record."""
@@ -548,8 +560,19 @@ class Log:
         """
     def read(self, ordinal: int, records_max: int) -> tuple[int, bytes]:
         """MBO records of 56 bytes from an ordinal on, up to so many or the next hole; and the ordinal of the first."""
-    def dbn(self, start_ordinal: int, end_ordinal: int) -> DbnReader:
-        """A DBN stream of the MBO records from an ordinal on to another (which is not in it), with their symbols."""
+    def dbn(self, start_ordinal: int, end_ordinal: int, *, books: bool = False) -> DbnReader:
+        """A DBN stream of the MBO records from an ordinal on to another (which is not in it), with their symbols.
+
+        With `books`, who has the books before the first record and replays it has those before the last one, also over
+        a hole: behind it each book comes as a snapshot, with MAYBE_BAD_BOOK if it is suspect, and so it does where a
+        checkpoint knows better.
+        """
+    def books(self, ordinal: int) -> bytes:
+        """All books as they were right before the record of an ordinal, as MBO records of 56 bytes.
+
+        A snapshot of each, with MAYBE_BAD_BOOK if it is suspect, and behind it what was told of an unfinished
+        event. Raises NotRecordedError.
+        """
     def restore(self, ordinal: int | None = None, *, watch: bool = False, epoch: int = 0) -> Market:
         """The market as it was right before the record of an ordinal (None: the log's end), with all marks before that.
 

@@ -10,6 +10,7 @@ from l3book._core import Market, UnknownInstrumentError, __version__
 from l3book.buckets import Buckets
 from l3book.engine import Engine
 from l3book.etags import etag_of_json, etag_of_msgpack
+from l3book.feed.status import PUBLISHER_LOST
 from l3book.history.recording import OFF, AnyRecording
 from l3book.logs import Logger
 from l3book.loop_lag import LoopLag
@@ -164,7 +165,10 @@ class Hub:
     def _feed_not_ready(self) -> str | None:
         """Why books that are there should not be relied on: the line is lost, or what it brings is old."""
         if self._engine.state == "reconnecting":
-            lost = self._engine.feed.status.last_disconnect if self._engine.feed else None
+            status = self._engine.feed.status if self._engine.feed else None
+            if status is not None and status.publisher in PUBLISHER_LOST:
+                return f"the source is reconnecting: {PUBLISHER_LOST[status.publisher]}"
+            lost = status.last_disconnect if status is not None else None
             return "the source is reconnecting" + (f": {lost['reason']}: {lost['text']}" if lost else "")
         return self._behind()
 

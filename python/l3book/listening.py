@@ -2,8 +2,8 @@
 
 import errno
 import ipaddress
-import os
 import socket
+import sys
 from collections.abc import Callable
 
 LISTEN_BACKLOG = 2048
@@ -35,8 +35,10 @@ def listen(host: str, port: int, *, public_refusal: Callable[[], str | None]) ->
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         # Otherwise a restart would have to wait for the connections of the last run to be forgotten. On
-        # Windows the option means something else: it would let two servers share the port.
-        if os.name != "nt":
+        # Windows the option means something else, to share the port, which this one there forbids all others.
+        if sys.platform == "win32":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(LISTEN_BACKLOG)

@@ -1,6 +1,6 @@
 """How many files the process may have open, sockets among them."""
 
-import os
+import sys
 
 RESERVED = 256
 """For everything that is no client's connection: listeners, logs, state, recordings."""
@@ -8,7 +8,7 @@ RESERVED = 256
 
 def make_room(connections: int) -> int | None:
     """Raise the process's limit so that so many connections fit, as far as it may; -> how many do, None: any number."""
-    if os.name == "nt":
+    if sys.platform == "win32":
         return None
     import resource
 

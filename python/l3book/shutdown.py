@@ -8,7 +8,7 @@ from types import FrameType
 
 
 class Shutdown:
-    """SIGINT and SIGTERM: the first ends the server in order, a second one at once."""
+    """SIGINT and SIGTERM (Windows: Ctrl+C, Ctrl+Break): the first ends the server in order, a second one at once."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -16,7 +16,11 @@ class Shutdown:
 
     def install(self) -> None:
         """Take over the signals, for the rest of the process."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if sys.platform == "win32":
+            # Ctrl+Break, and a console that is closed. SIGTERM only comes from within the process there.
+            numbers.append(signal.SIGBREAK)
+        for number in numbers:
             signal.signal(number, self._on_signal)
 
     def call(self, callback: Callable[[], None]) -> None:

@@ -4,6 +4,7 @@ import errno
 import os
 import select
 import stat
+import sys
 import time
 from pathlib import Path
 
@@ -14,8 +15,11 @@ PIPE_TIMEOUT_S = 5.0
 def read_small_file(path: Path, bytes_max: int) -> bytes:
     """Read it, whatever it is; a pipe will do. Raises OSError, and ValueError where there is more than `bytes_max`."""
     with open(path, "rb", opener=_open_at_once) as stream:
-        is_pipe = stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
-        content = _from_pipe(stream.fileno(), path, bytes_max) if is_pipe else stream.read(bytes_max + 1)
+        # Windows has none among its files.
+        if sys.platform != "win32" and stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode):
+            content = _from_pipe(stream.fileno(), path, bytes_max)
+        else:
+            content = stream.read(bytes_max + 1)
     if len(content) > bytes_max:
         raise ValueError(f"more than {bytes_max} bytes")
     return content
@@ -26,21 +30,23 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _from_pipe(descriptor: int, path: Path, bytes_max: int) -> bytes:
-    content = b""
-    deadline_s = time.monotonic() + PIPE_TIMEOUT_S
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    while len(content) <= bytes_max:
-        left_s = deadline_s - time.monotonic()
-        if left_s <= 0 or not poll.poll(left_s * 1000):
-            text = f"a pipe that nobody has written to and closed within {PIPE_TIMEOUT_S:g} s"
-            raise TimeoutError(errno.ETIMEDOUT, text, str(path))
-        try:
-            part = os.read(descriptor, bytes_max + 1 - len(content))
-        except BlockingIOError:
-            continue
-        if not part:
-            break
-        content += part
-    return content
+if sys.platform != "win32":
+
+    def _from_pipe(descriptor: int, path: Path, bytes_max: int) -> bytes:
+        content = b""
+        deadline_s = time.monotonic() + PIPE_TIMEOUT_S
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        while len(content) <= bytes_max:
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0 or not poll.poll(left_s * 1000):
+                text = f"a pipe that nobody has written to and closed within {PIPE_TIMEOUT_S:g} s"
+                raise TimeoutError(errno.ETIMEDOUT, text, str(path))
+            try:
+                part = os.read(descriptor, bytes_max + 1 - len(content))
+            except BlockingIOError:
+                continue
+            if not part:
+                break
+            content += part
+        return content

@@ -52,7 +52,8 @@ AnyLevel: TypeAlias = Annotated[
     Meta(
         min_length=3,
         max_length=4,
-        description="[price, size, order count], and at level 3 its whole queue; size 0: no longer among the best",
+        description="[price, size, order count], and at level 3 its whole queue, unless it is beyond `queues`; "
+        "size 0: no longer among the best",
     ),
 ]
 Crc: TypeAlias = Annotated[
@@ -72,6 +73,13 @@ Depth: TypeAlias = Annotated[
     # Told, not checked here: what is out of range may be so by a setting, and both are the same error.
     Meta(
         description="levels a side, of `depth` only; null: the default",
+        extra_json_schema={"minimum": 1, "maximum": DEPTH_LIMIT},
+    ),
+]
+Queues: TypeAlias = Annotated[
+    int,
+    Meta(
+        description="with level 3: the best levels a side that carry their queues; null: all do",
         extra_json_schema={"minimum": 1, "maximum": DEPTH_LIMIT},
     ),
 ]
@@ -115,6 +123,7 @@ class Subscribe(Command, tag="subscribe", kw_only=True):
     instrument: InstrumentName
     depth: Depth | None = None
     level: Annotated[Literal[2, 3], Meta(description="3: levels carry their queues, of `depth` only")] = 2
+    queues: Queues | None = None
     interval_ms: Interval = 100
 
 
@@ -226,6 +235,11 @@ class ReplayAck(Message, tag="ack", kw_only=True):
     state: ReplayState = "live"
     ts: RecordedTime | None = None
     speed: float | None = None
+    events: Annotated[int | None, Meta(description="of a step: how many events it went; negative: back")] = None
+    stopped_at: Annotated[
+        Literal["end", "beginning"] | None,
+        Meta(description="of a step that went fewer events than asked: of what is recorded, or of its session"),
+    ] = None
 
 
 class Error(Message, tag="error", kw_only=True):
@@ -265,6 +279,19 @@ class Gap(Message, tag="gap", kw_only=True):
     reason: Literal["slow_consumer", "overflow"]
 
 
+class Moment(Message, tag="moment", kw_only=True):
+    """A replay stands still, and this is where its book does; of the levels all has been told."""
+
+    channel: Channel
+    instrument: str
+    epoch: Epoch
+    seq: Annotated[int, Meta(ge=0, description="that of the last message, or more: events that changed nothing shown")]
+    sequence: Sequence
+    ts_event: Nanoseconds
+    ts_recv: Nanoseconds
+    orders: Annotated[int, Meta(ge=0, description="orders that rest in the whole book")]
+
+
 class _BookHead(Message, kw_only=True):
     """What every picture of a book begins with."""
 
@@ -294,7 +321,7 @@ class LevelsDelta(_BookHead, tag="delta", kw_only=True):
     """Levels that have changed since `prev`, absolute."""
 
     channel: Literal["bbo", "depth"]
-    prev: Annotated[int, Meta(ge=0, description="the seq this continues: that of the last message received")]
+    prev: Annotated[int, Meta(ge=0, description="the seq this continues: that of the last snapshot or delta")]
     bids: list[AnyLevel]
     asks: list[AnyLevel]
     crc: Crc
@@ -304,7 +331,7 @@ class OrdersDelta(_BookHead, tag="delta", kw_only=True):
     """What happened to orders since `prev`, one after the other."""
 
     channel: Literal["orders"]
-    prev: Annotated[int, Meta(ge=0, description="the seq this continues: that of the last message received")]
+    prev: Annotated[int, Meta(ge=0, description="the seq this continues: that of the last snapshot or delta")]
     ops: Annotated[
         list[list[Any]],
         Meta(
@@ -346,7 +373,7 @@ class TradesDelta(_BookHead, tag="delta", kw_only=True):
 
 AnyCommand: TypeAlias = Subscribe | Unsubscribe | Ping | Replay | Pause | Resume | Play | Step | Seek | Live
 """What the server tells apart by `op`."""
-Answer: TypeAlias = Ack | ReplayAck | Error | Pong | Heartbeat | Gap
+Answer: TypeAlias = Ack | ReplayAck | Error | Pong | Heartbeat | Gap | Moment
 """What it says beside the messages of the channels, which the core encodes."""
 
 COMMANDS: tuple[type[Command], ...] = get_args(AnyCommand)
@@ -357,6 +384,7 @@ MESSAGES: tuple[type[Message], ...] = (
     Pong,
     Heartbeat,
     Gap,
+    Moment,
     BookSnapshotMessage,
     LevelsDelta,
     OrdersDelta,

@@ -20,7 +20,8 @@ The subprotocol says how messages are encoded: `l3book.v1.json` as text, `l3book
 On channel `dbn` binary messages carry whole DBN records.
 
 The commands from `replay` to `live` need a history: a server that keeps none answers `history_unavailable`. A socket in
-a replay is told the past by the same messages; each op is acknowledged before what it brings.
+a replay is told the past by the same messages; each op is acknowledged before what it brings. Where a replay stands
+still, a `moment` says where.
 
 A key is sent as `Authorization: Bearer`, or, by browsers, a ticket of POST /v1/tickets as subprotocol
 `l3book.ticket.TICKET`. A refused handshake is an HTTP problem."""

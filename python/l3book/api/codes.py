@@ -83,10 +83,15 @@ _OF_BOOKS = (
         "bad_parameter",
         422,
         "A parameter has a value that it cannot have",
-        "a parameter is no number, out of its range, or none of its values",
+        "a parameter is no number, out of its range, none of its values, or a start after its end",
     ),
     _code("no_instruments", 503, "No book yet", "the source has not delivered a book yet"),
-    _code("not_ready", 503, "Not ready", "there is no book, the source failed, or the server is shutting down"),
+    _code(
+        "not_ready",
+        503,
+        "Not ready",
+        "the server is shutting down, and what was asked was not done in time; of `/readyz`: that, no book, no feed",
+    ),
 )
 _OF_HISTORY = (
     _code("bad_body", (400, 422), "The body is not what is expected", "400: no JSON or MessagePack; 422: its fields"),

@@ -8,11 +8,11 @@ from starlette.responses import FileResponse, Response
 
 from l3book.access.middleware import owner_of
 from l3book.api.departures import while_there
-from l3book.api.history_params import body_of
+from l3book.api.history_params import body_of, check_order
 from l3book.api.history_schemas import Exported, ExportedFiles, MakeExport
-from l3book.api.negotiation import MEDIA_TYPES
+from l3book.api.negotiation import HAS_ARROW, MEDIA_TYPES
 from l3book.api.params import check_known, parsed_time
-from l3book.api.past import key_of
+from l3book.api.past import key_of, told_hole
 from l3book.api.past_problems import asked, known
 from l3book.api.problems import Problem
 from l3book.history.exports import ExportTooLargeError, media_type_of
@@ -42,13 +42,20 @@ class ExportResources:
     async def make_export(self, request: Request) -> Response:
         """Write a file."""
         check_known(request)
-        exports = known(self._hub.history).exports
+        exports = known(self._hub).exports
         body = await body_of(request, MakeExport)
+        start, end = parsed_time("start", body.start), parsed_time("end", body.end)
+        check_order(start, end)
+        if body.to == "parquet" and not HAS_ARROW:
+            text = (
+                "to is 'parquet', and this server has no pyarrow: expected dbn or csv, or l3book[arrow] installed there"
+            )
+            raise Problem(422, "bad_parameter", text)
         key = None if body.instrument is None else await key_of(self._hub, body.instrument)
         wanted = ExportRequest(
             None if key is None else f"{key[0]}:{key[1]}",
-            parsed_time("start", body.start),
-            parsed_time("end", body.end),
+            start,
+            end,
             body.schema,
             body.to,
             with_snapshot=body.snapshot,
@@ -63,7 +70,7 @@ class ExportResources:
     async def exports(self, request: Request) -> Response:
         """List them."""
         check_known(request)
-        found = await known(self._hub.history).exports.of(owner_of(request))
+        found = await known(self._hub).exports.of(owner_of(request))
         answer = ExportedFiles(exports=[_told(export) for export in found])
         return Response(_encode(answer), headers=_NO_STORE, media_type=MEDIA_TYPES["json"])
 
@@ -71,7 +78,7 @@ class ExportResources:
         """Remove a file."""
         check_known(request)
         export_id: str = request.path_params["export"]
-        if not await known(self._hub.history).exports.remove(owner_of(request), export_id):
+        if not await known(self._hub).exports.remove(owner_of(request), export_id):
             raise _unknown(export_id, "there is no export {!r} of yours: see GET /v1/exports")
         return Response(status_code=204, headers=_NO_STORE)
 
@@ -79,7 +86,7 @@ class ExportResources:
         """Send a file."""
         check_known(request)
         export_id: str = request.path_params["export"]
-        path = known(self._hub.history).exports.find(export_id)
+        path = known(self._hub).exports.find(export_id)
         if path is None:
             raise _unknown(export_id, "there is no export {!r}, or no more: expected a new one")
         return FileResponse(path, headers=dict(_NO_STORE), media_type=media_type_of(path), filename=path.name)
@@ -116,4 +123,5 @@ def _told(export: "Export") -> Exported:
         to=request.to,
         instrument=request.instrument,
         snapshot=request.with_snapshot,
+        holes=[told_hole(hole) for hole in export.about.holes],
     )

@@ -9,6 +9,7 @@ from l3book.api.history_params import INTERVAL_PATTERN, PRICE_PATTERN, ROWS_PER_
 from l3book.api.history_schemas import (
     BboEntry,
     BboHistory,
+    ChangedReplay,
     ChangeReplay,
     Exported,
     ExportedFiles,
@@ -51,7 +52,7 @@ AT = Parameter(
     needs_history=True,
 )
 _START = Parameter("start", "query", TimeText, "rows from this time on, by ts_recv; from the first unless told")
-_END = Parameter("end", "query", TimeText, "rows before this time, by ts_recv; to the last unless told")
+_END = Parameter("end", "query", TimeText, "rows before this time (ts_recv), not before start; to the last unless told")
 _Interval: TypeAlias = Annotated[str, Meta(pattern=INTERVAL_PATTERN, examples=["10s"])]
 _INTERVAL = Parameter(
     "interval",
@@ -212,7 +213,7 @@ def _replays() -> tuple[Operation, ...]:
             "/v1/replays/{replay}",
             "change_replay",
             "Change its speed, hold it, step, or go elsewhere",
-            (Replay,),
+            (ChangedReplay,),
             "What is given is done in the order `speed`, `at`, `step`, `paused`.",
             method="PATCH",
             body=ChangeReplay,

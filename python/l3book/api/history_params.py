@@ -7,7 +7,7 @@ from typing import TypeVar, get_args
 import msgspec
 from starlette.requests import Request
 
-from l3book.api.faults import sentence
+from l3book.api.faults import fields_of, sentence
 from l3book.api.params import check_known, time_of
 from l3book.api.problems import Problem
 from l3book.digits import whole_number
@@ -15,7 +15,7 @@ from l3book.history.exports import ExportFormat, ExportSchema
 from l3book.prices import parse_price
 from l3book.times import NS_PER_S
 
-Body = TypeVar("Body")
+Body = TypeVar("Body", bound=msgspec.Struct)
 
 ROWS_PER_PAGE_DEFAULT = 1000
 ROWS_PER_PAGE_MAX = 10_000
@@ -51,9 +51,16 @@ def rows_query(request: Request, *known: str) -> RowsQuery:
     if limit is None or not 1 <= limit <= ROWS_PER_PAGE_MAX:
         expected = f"a whole number from 1 to {ROWS_PER_PAGE_MAX}"
         raise Problem(422, "bad_parameter", f"limit is {text!r}: expected {expected}")
+    check_order(start, end)
     return RowsQuery(
         min(start or 0, TS_MAX), min(TS_MAX if end is None else end, TS_MAX), limit, request.query_params.get("cursor")
     )
+
+
+def check_order(start: int | None, end: int | None) -> None:
+    """Raise a 422 Problem where a range ends before it begins."""
+    if start is not None and end is not None and start > end:
+        raise Problem(422, "bad_parameter", f"start {start} is after end {end} (ns): expected a time before it")
 
 
 def interval_ns(request: Request) -> int | None:
@@ -104,7 +111,7 @@ async def body_of(request: Request, kind: type[Body]) -> Body:
     try:
         return msgspec.json.decode(data, type=kind) if is_json else msgspec.msgpack.decode(data, type=kind)
     except msgspec.ValidationError as error:
-        raise Problem(422, "bad_body", sentence(str(error), "the body", CHOICES)) from None
+        raise Problem(422, "bad_body", sentence(str(error), "the body", CHOICES, fields_of(kind, "the body"))) from None
     except (msgspec.DecodeError, RecursionError):
         said = "JSON" if is_json else "MessagePack"
         raise Problem(400, "bad_body", f"the body is no {said}: expected what Content-Type says") from None

@@ -181,7 +181,7 @@ class RecordedHole(Answer):
 
 
 class Recorded(Answer):
-    """What is recorded, all that is durable: `start` to `end`, by ts_recv, null while nothing is."""
+    """What is recorded, all that is durable, and in force from `start` to `end`, by ts_recv; null while nothing is."""
 
     state: RecordingState
     start: MaybeTime
@@ -231,6 +231,22 @@ class Replay(Answer):
     error: str | None
 
 
+class StepTaken(Answer):
+    """How far a step has led."""
+
+    events: Annotated[int, Meta(description="of the book; negative: back")]
+    stopped_at: Annotated[
+        Literal["end", "beginning"] | None,
+        Meta(description="where they are fewer than asked for: of what is recorded, or of its session"),
+    ]
+
+
+class ChangedReplay(Replay):
+    """The replay after what was asked for."""
+
+    stepped: Annotated[StepTaken | None, Meta(description="null: no step was asked for")]
+
+
 class Replays(Answer):
     """Oldest first."""
 
@@ -241,7 +257,7 @@ class MakeExport(Struct, forbid_unknown_fields=True, kw_only=True):
     """What the file is to hold."""
 
     start: Annotated[TimeText, Meta(description="by ts_event: from the book as of this time")]
-    end: Annotated[TimeText, Meta(description="by ts_event: to the book as of this time")]
+    end: Annotated[TimeText, Meta(description="by ts_event: to the book as of this time, not before start")]
     schema: ExportSchema
     to: ExportFormat
     instrument: Annotated[InstrumentName | None, Meta(description="null: all")] = None
@@ -261,6 +277,7 @@ class Exported(Answer):
     to: ExportFormat
     instrument: Annotated[str | None, Meta(description="publisher_id:instrument_id; null: all")]
     snapshot: bool
+    holes: Annotated[list[RecordedHole], Meta(description="of the recording that the file leads over; the newest 200")]
 
 
 class ExportedFiles(Answer):

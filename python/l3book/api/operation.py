@@ -86,6 +86,7 @@ COMMON_PROBLEMS = (
     "headers_too_large",
     "too_many_connections",
     "internal_error",
+    "not_ready",
 )
 """What any request can be answered with."""
 

@@ -176,7 +176,7 @@ def _server() -> tuple[Operation, ...]:
             (Ready,),
             "With `feed=any` books that are there are enough: that the source reconnects or lags is a `warning` then.",
             parameters=(Parameter("feed", "query", Literal["any"], "ready also while the source reconnects or lags"),),
-            problems=("bad_parameter", "not_ready"),
+            problems=("bad_parameter",),
             needs_key=False,
         ),
     )

@@ -9,6 +9,7 @@ from l3book.api.cursors import key_of_cursor
 from l3book.api.problems import Problem
 from l3book.config import DEPTH_LIMIT, Settings
 from l3book.digits import whole_number
+from l3book.spelling import meant
 from l3book.times import parse_time_ns
 
 Level = Literal[1, 2, 3]
@@ -26,7 +27,10 @@ def check_known(request: HTTPConnection, *known: str) -> None:
     for name in names:
         if name not in known:
             expected = " or ".join(known) if known else "no parameter"
-            raise Problem(400, "unknown_parameter", f"parameter {name!r} is not known here: expected {expected}")
+            near = meant(name, known)
+            perhaps = f": did you mean {near}?" if near else ""
+            detail = f"parameter {name!r} is not known here: expected {expected}{perhaps}"
+            raise Problem(400, "unknown_parameter", detail)
         if names.count(name) > 1:
             detail = f"parameter {name!r} is given {names.count(name)} times: expected once"
             raise Problem(400, "repeated_parameter", detail)

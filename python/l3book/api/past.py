@@ -47,6 +47,7 @@ from l3book.hub import Hub
 from l3book.prices import price_text
 
 if TYPE_CHECKING:
+    from l3book.history.holes import Hole
     from l3book.history.life import Life
     from l3book.history.past import History
     from l3book.history.store import BboRow, Book, LevelRow, LifeRow, Store, TradeRow
@@ -76,7 +77,7 @@ class Past:
     async def history(self, request: Request) -> Response:
         """Tell what is recorded, from when to when."""
         check_known(request)
-        history = known(self._hub.history)
+        history = known(self._hub)
         form, content_type = negotiated(request, RECORDED_FORMS)
         found = await asked(history.overviews.newest())
         state, _ = self._hub.recording.condition()
@@ -96,16 +97,7 @@ class Past:
                 for session in found.sessions
             ],
             sessions_in_all=found.sessions_in_all,
-            holes=[
-                RecordedHole(
-                    ordinal=hole.ordinal,
-                    records=hole.records,
-                    start=_time_or_none(hole.start),
-                    end=_time_or_none(hole.end),
-                    reason=hole.reason,
-                )
-                for hole in found.holes
-            ],
+            holes=[told_hole(hole) for hole in found.holes],
             holes_in_all=found.holes_in_all,
         )
         return Response(encoded(answer, form), headers=_VARIES, media_type=content_type)
@@ -118,7 +110,7 @@ class Past:
         instrument: str = request.path_params["instrument"]
         answer: bytes | Order | GoneOrder | None
         if at is not None:
-            history = known(self._hub.history)
+            history = known(self._hub)
             answer = await asked(history.run(self._order_at, history, instrument, number, at, with_life), instrument)
         else:
             answer = await self._order_now(instrument, number, with_life=with_life)
@@ -207,7 +199,7 @@ class Past:
     async def _rows(
         self, request: Request, page: Callable[["Store", "Book"], Page], answer: type[Any], name: str
     ) -> Response:
-        history = known(self._hub.history)
+        history = known(self._hub)
         if (store := history.store) is None:
             raise Problem(501, "history_unavailable", "this server keeps no rows of the past")
         form, content_type = negotiated(request, ROWS_FORMS)
@@ -262,6 +254,17 @@ def _page(
 def _next_page(request: Request, cursor: str) -> str:
     given = {name: value for name, value in request.query_params.items() if name != "cursor"}
     return f"{quote(request.url.path)}?{urlencode({**given, 'cursor': cursor})}"
+
+
+def told_hole(hole: "Hole") -> RecordedHole:
+    """Tell of what is missing as every answer does."""
+    return RecordedHole(
+        ordinal=hole.ordinal,
+        records=hole.records,
+        start=_time_or_none(hole.start),
+        end=_time_or_none(hole.end),
+        reason=hole.reason,
+    )
 
 
 def _time_or_none(ts: int | None) -> str | None:

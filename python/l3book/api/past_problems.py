@@ -15,6 +15,7 @@ from l3book.workers import BusyError
 
 if TYPE_CHECKING:
     from l3book.history.past import History
+    from l3book.hub import Hub
 
 Result = TypeVar("Result")
 
@@ -25,11 +26,12 @@ _SEE_LOG = "the server's log says why"
 log = Logger(__name__)
 
 
-def known(history: "History | None") -> "History":
-    """Return the history. Raises a 501 Problem where there is none."""
-    if history is None:
-        raise Problem(501, "history_unavailable", "this server keeps no history: expected no question about the past")
-    return history
+def known(hub: "Hub") -> "History":
+    """Return the history. Raises a 501 Problem where there is none, with the reason."""
+    if hub.history is None:
+        reason = hub.recording.condition()[1] or "it was started without (no_history)"
+        raise Problem(501, "history_unavailable", f"this server keeps no history: {reason}")
+    return hub.history
 
 
 async def asked(answer: Awaitable[Result], instrument: str | tuple[int, int] | None = None) -> Result:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from l3book.access.middleware import owner_of
 from l3book.api.departures import departure
 from l3book.api.history_params import body_of
-from l3book.api.history_schemas import ChangeReplay, MakeReplay, Replay, Replays
+from l3book.api.history_schemas import ChangedReplay, ChangeReplay, MakeReplay, Replay, Replays, StepTaken
 from l3book.api.negotiation import MEDIA_TYPES
 from l3book.api.params import check_known, parsed_time
 from l3book.api.past_problems import asked, known
@@ -17,7 +17,7 @@ from l3book.api.problems import Problem
 from l3book.hub import Hub
 
 if TYPE_CHECKING:
-    from l3book.history.playback import Playback
+    from l3book.history.playback import Playback, Stepped
 
 PATH = "/v1/replays"
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -34,7 +34,7 @@ class ReplayResources:
     async def make_replay(self, request: Request) -> Response:
         """Begin one."""
         check_known(request)
-        history = known(self._hub.history)
+        history = known(self._hub)
         body = await body_of(request, MakeReplay)
         begun = history.replays.begin(
             owner_of(request),
@@ -51,7 +51,7 @@ class ReplayResources:
     async def replays(self, request: Request) -> Response:
         """List them."""
         check_known(request)
-        playbacks = known(self._hub.history).replays.of(owner_of(request))
+        playbacks = known(self._hub).replays.of(owner_of(request))
         return _answer(Replays(replays=[_told(playback) for playback in playbacks]))
 
     async def replay(self, request: Request) -> Response:
@@ -69,26 +69,32 @@ class ReplayResources:
             playback.set_speed(change.speed)
         if at is not None:
             await asked(playback.seek(at))
+        stepped: StepTaken | None = None
+
+        def step_taken(taken: "Stepped") -> None:
+            nonlocal stepped
+            stepped = StepTaken(events=taken.events, stopped_at=taken.stopped_at)
+
         if (step := change.step) is not None:
             async with departure(request) as gone:
-                stepping = playback.step(step.instrument, step.events, is_wanted=lambda: not gone.done())
+                stepping = playback.step(step.instrument, step.events, step_taken, lambda: not gone.done())
                 await asked(stepping, step.instrument)
         if change.paused:
             await playback.pause()
         elif change.paused is not None:
             playback.play()
-        return _answer(_told(playback))
+        return _answer(ChangedReplay(**msgspec.structs.asdict(_told(playback)), stepped=stepped))
 
     async def end_replay(self, request: Request) -> Response:
         """End one."""
         check_known(request)
         playback = self._found(request)
-        await known(self._hub.history).replays.end(playback)
+        await known(self._hub).replays.end(playback)
         return Response(status_code=204, headers=_NO_STORE)
 
     def _found(self, request: Request) -> "Playback":
         playback_id: str = request.path_params["replay"]
-        playback = known(self._hub.history).replays.find(owner_of(request), playback_id)
+        playback = known(self._hub).replays.find(owner_of(request), playback_id)
         if playback is None:
             raise Problem(404, "unknown_replay", f"no replay {playback_id!r} of yours runs: see {PATH}")
         return playback

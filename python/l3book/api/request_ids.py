@@ -1,16 +1,19 @@
 """Ids by which an answer, a log line and a caller's own trace are found again."""
 
+import asyncio
 import re
 from collections.abc import Iterable
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from l3book.api.problems import instance, log_failure, new_id, on_failure
-from l3book.logs import CAUSE, REQUEST_ID, TRACE_ID
+from l3book.api.problems import Problem, answer, instance, log_failure, new_id, on_failure
+from l3book.logs import CAUSE, REQUEST_ID, TRACE_ID, Logger
 from l3book.masking import masked
 
 REQUEST_ID_CHARS_MAX = 128
+RETRY_AFTER_S = 1
 
 # What any log, header and shell can carry.
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,%d}" % REQUEST_ID_CHARS_MAX)
@@ -18,6 +21,8 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,%d}" % REQUEST_ID_CHARS_MAX)
 _TRACEPARENT = re.compile(rb"(?:00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}|(?!00|ff)[0-9a-f]{2}-([0-9a-f]{32})-.*)")
 _NO_TRACE = b"0" * 32
 _NO_PARENT = b"0" * 16
+
+log = Logger(__name__)
 
 _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 
@@ -47,7 +52,8 @@ class RequestIds:
     Log lines have both, whoever writes them.
 
     What the application did not catch becomes a 500 here, and not in Starlette's outermost layer: its answer would
-    have no id. An answer that has begun is broken off instead, which the caller notices.
+    have no id. An answer that has begun is broken off instead, which the caller notices. So is what takes longer than
+    the server that is to end waits for it: that is no fault, and a 503.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -74,6 +80,13 @@ class RequestIds:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except asyncio.CancelledError:
+            if scope["type"] != "http":
+                raise
+            # By the server alone, which ends: whoever goes away himself is told by a message.
+            log.warning("{what}: given up, the server is shutting down", what=f"{scope['method']} {instance(scope)}")
+            if not has_started:
+                await _given_up(Request(scope))(scope, receive, send_with_id)
         except Exception as error:
             if scope["type"] == "http" and not has_started:
                 await on_failure(Request(scope), error)(scope, receive, send_with_id)
@@ -82,3 +95,8 @@ class RequestIds:
             raise
         finally:
             CAUSE.reset(token)
+
+
+def _given_up(request: Request) -> Response:
+    detail = "the server is shutting down, and this was not done in time"
+    return answer(request, Problem(503, "not_ready", detail, headers={"Retry-After": str(RETRY_AFTER_S)}))

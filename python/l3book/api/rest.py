@@ -128,7 +128,7 @@ class Rest:
         form, content_type = negotiated(request, BOOK_FORMS)
         caching = "no-cache"
         if query.at is not None:
-            history = known(self._hub.history)
+            history = known(self._hub)
             past = history.book_msgpack if form == "msgpack" else history.book_json
             body, etag, is_final = await asked(history.run(past, instrument, query.at, level, depth), instrument)
             caching = PAST_CACHING if is_final else caching

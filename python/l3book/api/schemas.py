@@ -118,6 +118,13 @@ class Source(Answer):
     snapshot_requests: Count | UnsetType = UNSET
     snapshots_asked: Count | UnsetType = UNSET
     refused_messages: Count | UnsetType = UNSET
+    publisher: (
+        Annotated[
+            Literal["there", "away", "silent", "ended"] | None,
+            Meta(description="of a source in NATS: how whoever writes the stream is doing (docs/nats.md)"),
+        ]
+        | UnsetType
+    ) = UNSET
     lag_ns: Annotated[int | None, Meta(description="now less the last ts_recv")] | UnsetType = UNSET
 
 

@@ -7,19 +7,22 @@ import contextlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 
 from l3book._core import DecodeError, FileReader, HistoryError, Market, Recorder
 from l3book.backfill.task import Progress, Result, Task
-from l3book.history.folder import identity_of
+from l3book.disk import lock, sync_folder
+from l3book.history.folder import identity_of, what_else_it_is
 from l3book.history.indexing import Indexing
 from l3book.history.uri import store_of
 from l3book.sources.pacing import CHUNK_RECORDS_MAX
 
 MARKER = "backfill.json"
 PARTIAL = ".partial"
+LOCK_SUFFIX = ".lock"
 STORE = "sqlite:"
 ROOM_WAIT_S = 60.0
 """The recorder gets so long to make room; a disk that fails is said before that."""
@@ -45,7 +48,7 @@ def record(task: Task, progress: Progress) -> Result:
                 records = _record(task.file, partial, progress)
                 _write_durably(partial / MARKER, json.dumps({**identity, "records": records}) + "\n")
                 partial.rename(folder)
-                _sync(folder.parent)
+                sync_folder(folder.parent)
             except BaseException:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise
@@ -61,27 +64,35 @@ def record(task: Task, progress: Progress) -> Result:
 def _alone(partial: Path) -> Iterator[bool]:
     """Make an empty folder, and hold it against all others for as long as the block lasts; -> whether it is ours."""
     partial.mkdir(parents=True, exist_ok=True)
-    held = os.open(partial, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        is_alone = _is_locked(held)
-        # Whoever had it may just have moved it to its place.
-        is_alone = is_alone and partial.exists() and os.path.samestat(os.fstat(held), partial.stat())
+    with _locked(partial) as is_alone:
         if is_alone:
+            partial.mkdir(exist_ok=True)
+            if what := what_else_it_is(partial):
+                raise HistoryError(f"{partial}: has {what}")
             for entry in partial.iterdir():
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         yield is_alone
-    finally:
-        os.close(held)
 
 
-def _is_locked(opened: int) -> bool:
-    import fcntl
-
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+@contextlib.contextmanager
+def _locked(partial: Path) -> Iterator[bool]:
+    if sys.platform == "win32":
+        # Where folders are no files that could be locked, and none is moved with a file in it that is open: by one
+        # beside it. It is not removed while another has it open, so whoever locks it has the one that others find.
+        path = partial.with_name(partial.name + LOCK_SUFFIX)
+        try:
+            with path.open("wb") as beside:
+                yield lock(beside.fileno())
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink()
+    else:
+        held = os.open(partial, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            # Whoever had it may just have moved it to its place.
+            yield lock(held) and partial.exists() and os.path.samestat(os.fstat(held), partial.stat())
+        finally:
+            os.close(held)
 
 
 def _write_durably(path: Path, text: str) -> None:
@@ -89,15 +100,7 @@ def _write_durably(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+    sync_folder(path.parent)
 
 
 def _found(task: Task, folder: Path, identity: dict[str, str | int]) -> Result:

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from l3book._core import __version__
 from l3book.cli import (
@@ -25,6 +25,7 @@ from l3book.cli import (
 )
 from l3book.cli.errors import EXIT_MISUSE, CommandError
 from l3book.cli.output import write_standard_output
+from l3book.spelling import meant
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -50,11 +51,28 @@ _VERBS = (
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, like all others."""
+    """An argument parser whose errors are one line, like all others; options are written out."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{"allow_abbrev": False, **options})
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where to read on."""
         raise CommandError(f"{message} (see `{self.prog} --help`)", EXIT_MISUSE)
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # as argparse has it
+        """Refuse what is unknown here, where it is known which verb was meant, and what it may have been."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._meant(unknown)}")
+        return found, unknown
+
+    def _meant(self, unknown: list[str]) -> str:
+        options = [option for option in self._option_string_actions if option.startswith("--")]
+        for text in unknown:
+            if text.startswith("-") and (near := meant(text.partition("=")[0], options)):
+                return f": did you mean {near}?"
+        return ""
 
     def _print_message(self, message: str, file: "SupportsWrite[str] | None" = None) -> None:  # noqa: ARG002
         """Print the help or the version. argparse's own way would pass over a failure without a word."""
@@ -66,14 +84,13 @@ def _parser() -> argparse.ArgumentParser:
         prog="l3book",
         description="Full-depth (L3, market-by-order) order books from Databento DBN data.",
         epilog="Exit codes: 0 good, 1 the input is not whole and good DBN MBO data, 2 misuse.",
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"l3book {__version__}")
     verbs = parser.add_subparsers(title="verbs", dest="verb", metavar="VERB", required=True)
     for verb in _VERBS:
         name = verb.__name__.rpartition(".")[2]
         summary = (verb.__doc__ or "").splitlines()[0]
-        sub = verbs.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        sub = verbs.add_parser(name, help=summary, description=summary)
         verb.add_arguments(sub)
         sub.set_defaults(run=verb.run)
     return parser

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError, check_input_file
-from l3book.cli.numbers import WholeNumber
+from l3book.cli.numbers import WholeNumber, counted
 from l3book.cli.progress import bytes_progress
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     counts: Counter[str] = Counter()
     records = 0
     size = sum(task.size for task in tasks)
-    with bytes_progress(f"{len(tasks)} files", size) as progress:
+    with bytes_progress(counted(len(tasks), "file"), size) as progress:
         show = (lambda read: progress(read, size)) if progress is not None else (lambda _: None)
         for result in pool.run(tasks, work, arguments.workers, show):
             counts[result.outcome] += 1
@@ -59,7 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
                 print(f"l3book: {result.task.file}: {result.error}", file=sys.stderr, flush=True)
     done, there, failed = counts["done"], counts["there"], counts["failed"]
     print(
-        f"{len(tasks):,} files: {done:,} done, {there:,} were there already, {failed:,} failed; {records:,} records",
+        f"{counted(len(tasks), 'file')}: {done:,} done, {there:,} there already, {failed:,} failed; "
+        f"{counted(records, 'record')}",
         file=sys.stderr,
     )
     return EXIT_ANSWER_IS_NO if failed else 0

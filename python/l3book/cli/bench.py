@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING
 
 from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError, cannot_use, check_input_file
@@ -88,6 +87,8 @@ def _from_file(path: Path, messages: int) -> list[bytes]:
 
 
 def _measure(chunks: list[bytes], source: str) -> dict[str, int | float | str]:
+    from statistics import median
+
     from l3book import DecodeError, Market, __version__
 
     took_ns: list[int] = []

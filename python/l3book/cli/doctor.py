@@ -1,7 +1,6 @@
 """Look at this machine and say what l3book would find missing."""
 
 import argparse
-import importlib.metadata
 import os
 import platform
 import re
@@ -72,16 +71,20 @@ def _page() -> Iterator[Finding]:
 
 
 def _installed(package: str) -> str | None:
+    from importlib import metadata
+
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
         return None
 
 
 def _packages() -> Iterator[Finding]:
+    from importlib import metadata
+
     try:
-        requirements = importlib.metadata.requires("l3book") or []
-    except importlib.metadata.PackageNotFoundError:
+        requirements = metadata.requires("l3book") or []
+    except metadata.PackageNotFoundError:
         yield "fail", "l3book is not installed as a package: expected `pip install` of a wheel, or `make setup`"
         return
     for package in _needed(requirements):

@@ -1,15 +1,15 @@
 """Serve DBN files as a live feed, for live clients to be tested against: Databento's protocol, or bare DBN over TCP."""
 
 import argparse
-import select
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError, cannot_use, check_input_file
+from l3book.cli.logging_options import add_log_arguments, log_arguments
 from l3book.cli.numbers import WholeNumber
 from l3book.gateway.faults import LASTING_KINDS, ONE_OFF_KINDS, FaultError, FaultRule, parse_fault
 from l3book.gateway.keys import BUCKET_LENGTH, KeyFormatError, KeyRing, check_key, make_key
-from l3book.logs import LOG_FORMATS, LOG_LEVELS, Logger
+from l3book.logs import Logger
 from l3book.secret import SecretError, read_secret
 from l3book.sources.pacing import RATE_MAX
 
@@ -90,14 +90,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=WholeNumber(0, SEED_MAX), default=1, metavar="S", help="same seed, same faults (default: 1)"
     )
-    parser.add_argument("--log-level", default="info", metavar="LEVEL", help="debug, info, warning or error")
-    parser.add_argument("--log-format", default="auto", metavar="FORM", help="auto, text or json (default: auto)")
+    add_log_arguments(parser, level="info")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal; -> 0 after an orderly end."""
-    if not hasattr(select, "poll"):
-        raise CommandError("gateway: this system has no poll(): expected Linux, macOS or another Unix")
     _check(arguments)
     keys, generated = _keys(arguments)
     for path in arguments.files:
@@ -125,12 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    for option, choices in (("log_level", LOG_LEVELS), ("log_format", LOG_FORMATS)):
-        given = getattr(arguments, option)
-        if given.lower() not in choices:
-            expected = f"{', '.join(choices[:-1])} or {choices[-1]}"
-            raise CommandError(f"--{option.replace('_', '-')} is {given!r}: expected {expected}")
-        setattr(arguments, option, given.lower())
+    arguments.log_level, arguments.log_format = log_arguments(arguments)
     if arguments.shared_clock and not (arguments.rate or arguments.speed):
         raise CommandError("--shared-clock without a pace: expected --rate or --speed with it")
     if arguments.shared_clock and arguments.loop and not (arguments.rate or arguments.as_if_now):

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError, cannot_use
+from l3book.cli.numbers import counted
 from l3book.cli.output import write_standard_output
 from l3book.times import parse_time_ns
 
 if TYPE_CHECKING:
     from l3book import Deriver
     from l3book.formats import Writer
+    from l3book.history.holes import Hole
 
 FORMATS = ("dbn", "csv", "parquet")
 _NAME_WIDTH = 12
@@ -80,6 +82,9 @@ def _info(arguments: argparse.Namespace) -> None:
     found = describe(arguments.folder)
     text = json.dumps(found, indent=2) if arguments.json else "\n".join(_info_lines(found))
     write_standard_output(text.encode() + b"\n")
+    damages = [*found["damages"], *filter(None, [found["tables_damage"]])]
+    if damages:
+        raise CommandError("; ".join(damages), EXIT_ANSWER_IS_NO)
 
 
 def _info_lines(found: dict[str, Any]) -> Iterator[str]:
@@ -88,7 +93,8 @@ def _info_lines(found: dict[str, Any]) -> Iterator[str]:
     if records:
         yield _line("captured", f"{_iso(found['ts_recv_min'])} to {_iso(found['ts_recv_max'])}")
     each = f", {log['bytes_per_record']:.1f} bytes a record" if records else ""
-    files = f"{log['bytes']:,} bytes in {log['segments']:,} segments of {log['frames']:,} frames"
+    segments, frames = counted(log["segments"], "segment"), counted(log["frames"], "frame")
+    files = f"{log['bytes']:,} bytes in {segments} of {frames}"
     yield _line("log", f"{files}{each}; {', '.join(log['datasets']) or 'no dataset'}")
     for number, session in enumerate(found["sessions"]):
         times = (
@@ -99,18 +105,22 @@ def _info_lines(found: dict[str, Any]) -> Iterator[str]:
         span = f"records {session['ordinal']:,} to {session['end_ordinal']:,}"
         yield _line("sessions" if number == 0 else "", f"{span}, {times}, {session['uri']}")
     for number, hole in enumerate(found["holes"]):
-        missing = f"{hole['end'] - hole['first']:,} records from {hole['first']:,} on are missing: {hole['reason']}"
+        missing = _missing(hole["first"], hole["end"] - hole["first"], hole["reason"])
         yield _line("holes" if number == 0 else "", missing)
     if not found["holes"]:
         yield _line("holes", "none")
     newest = f", the newest of record {saved['newest']:,}" if saved["count"] else ""
     yield _line("checkpoints", f"{saved['count']:,}, {saved['bytes']:,} bytes{newest}")
     if tables is None:
-        yield _line("tables", "none in history.sqlite")
+        yield _line("tables", "damaged" if found["tables_damage"] else "none in history.sqlite")
         return
-    yield _line("tables", f"{tables['books']:,} books, final up to record {tables['position']:,}")
-    compacted = f", and {tables['compacted_bytes']:,} in {tables['compacted_days']:,} compacted days"
+    yield _line("tables", f"{counted(tables['books'], 'book')}, final up to record {tables['position']:,}")
+    compacted = f", and {tables['compacted_bytes']:,} in {counted(tables['compacted_days'], 'compacted day')}"
     yield _line("", f"{tables['bytes']:,} bytes in SQLite{compacted if tables['compacted_days'] else ''}")
+
+
+def _missing(first: int, count: int, reason: str) -> str:
+    return f"{counted(count, 'record')} from {first:,} on {'is' if count == 1 else 'are'} missing: {reason}"
 
 
 def _verify(arguments: argparse.Namespace) -> None:
@@ -121,8 +131,8 @@ def _verify(arguments: argparse.Namespace) -> None:
     with bytes_progress(str(arguments.folder), size) as progress:
         found = find_damage(arguments.folder, progress)
     good = (
-        f"{found['records']:,} records in {found['segments']:,} segments, {found['checkpoints']:,} checkpoints, "
-        f"{found['days']:,} compacted days"
+        f"{counted(found['records'], 'record')} in {counted(found['segments'], 'segment')}, "
+        f"{counted(found['checkpoints'], 'checkpoint')}, {counted(found['days'], 'compacted day')}"
     )
     text = (
         json.dumps(found, indent=2) if arguments.json else f"{'all good' if found['good'] else 'good so far'}: {good}"
@@ -161,12 +171,14 @@ def _export(arguments: argparse.Namespace) -> None:
     from l3book import AmbiguousInstrumentError, Deriver, UnknownInstrumentError
     from l3book._core import Past
     from l3book.cli.output import output_file
+    from l3book.history.holes import holes_in
     from l3book.history.inspection import open_log
     from l3book.history.stretch import rows_of
 
     kind = _format(arguments)
     if None not in (arguments.start, arguments.end) and arguments.start > arguments.end:
-        raise CommandError(f"--start {arguments.start} is after --end {arguments.end} (ns): expected a time before it")
+        begin, until = (f"{_iso(time)} ({time} ns)" for time in (arguments.start, arguments.end))
+        raise CommandError(f"--start {begin} is after --end {until}: expected a time before it")
     log = open_log(arguments.folder)
     past = Past(arguments.folder)
     first = log.first_ordinal if arguments.start is None else past.ordinal_at(arguments.start)
@@ -196,6 +208,14 @@ def _export(arguments: argparse.Namespace) -> None:
             writer.abandon()
             raise
     print(f"{arguments.output}: {count:,} {arguments.schema} rows", file=sys.stderr)
+    for hole in holes_in(log, first, max(first, end)):
+        missing = _missing(hole.ordinal, hole.records, hole.reason)
+        print(f"{arguments.output}: a hole in the history, {_between(hole)}: {missing}", file=sys.stderr)
+
+
+def _between(hole: "Hole") -> str:
+    start, end = ("?" if ts is None else _iso(ts) for ts in (hole.start, hole.end))
+    return f"{start} to {end}"
 
 
 def _format(arguments: argparse.Namespace) -> str:

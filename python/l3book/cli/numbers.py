@@ -18,3 +18,8 @@ class WholeNumber:
         if number is not None and self._low <= number <= self._high:
             return number
         raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from {self._low} to {self._high}")
+
+
+def counted(count: int, noun: str) -> str:
+    """Say how many: 1 record, 2 records."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

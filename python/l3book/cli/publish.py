@@ -5,7 +5,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError
-from l3book.cli.numbers import WholeNumber
+from l3book.cli.logging_options import add_log_arguments, log_arguments
+from l3book.cli.numbers import WholeNumber, counted
 from l3book.cli.progress import count_progress
 from l3book.cli.sources_help import SOURCES
 from l3book.feed.options import FeedOptions
@@ -20,6 +21,8 @@ BUDGET_S_MAX = 7 * 86_400
 BYTES_MAX = 2**50
 BYTES_MIN = 1 << 20
 AGE_S_MAX = 10 * 366 * 86_400
+SNAPSHOT_S_MAX = 86_400
+SNAPSHOT_S_DEFAULT = 60
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="make the stream keep messages for so long (default: for ever)",
     )
+    parser.add_argument(
+        "--snapshot-every-s",
+        type=WholeNumber(0, SNAPSHOT_S_MAX),
+        default=SNAPSHOT_S_DEFAULT,
+        metavar="S",
+        help="write all books into the stream so often, for readers that begin later; 0: never "
+        f"(default: {SNAPSHOT_S_DEFAULT})",
+    )
     parser.add_argument("--gateway", metavar="HOST:PORT", help="where a live source connects to")
     parser.add_argument(
         "--reconnect-budget-s",
@@ -57,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="give up when nothing has succeeded for so long; 0: never (default: 300)",
     )
+    add_log_arguments(parser, level="warning")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -70,13 +82,15 @@ def run(arguments: argparse.Namespace) -> int:
     from l3book.shutdown import Shutdown
     from l3book.sources.connection import ConnectionLost, Refused
 
-    telemetry.setup("warning")
+    log_level, log_format = log_arguments(arguments)
+    telemetry.setup(log_level, form=log_format)
     address = address_of(arguments.to)
     source = open_as_said(arguments.source, arguments.gateway)
     shutdown = Shutdown()
     shutdown.install()
     limits = Limits(arguments.max_bytes, arguments.max_age_s)
-    publishing = Publishing(address, source, arguments.shards, arguments.reconnect_budget_s, limits)
+    budget_s, every_s = arguments.reconnect_budget_s, arguments.snapshot_every_s
+    publishing = Publishing(address, source, arguments.shards, budget_s, limits, every_s)
     published = publishing.published
 
     def begin(feeding: "Feeding") -> None:
@@ -103,13 +117,16 @@ def run(arguments: argparse.Namespace) -> int:
 def address_of(uri: str) -> "NatsAddress":
     """Read where to publish to; what is wrong with it ends the command."""
     from l3book.sources.nats import NatsConnector
-    from l3book.sources.uri import SourceError, parse_uri
+    from l3book.sources.uri import NoSchemeError, SourceError, parse_uri
 
     try:
         parsed = parse_uri(uri)
         if parsed.scheme == "nats":
             parsed.only("tls")
             return NatsConnector(parsed).address
+    except NoSchemeError:
+        # What is wrong with it is that it is no target, whatever sources there are.
+        pass
     except SourceError as error:
         raise CommandError(f"--to: {str(error).removeprefix('source ')}") from None
     raise CommandError(f"--to: {uri!r}: expected nats://HOST:PORT/STREAM")
@@ -117,9 +134,11 @@ def address_of(uri: str) -> "NatsAddress":
 
 def _say(address: "NatsAddress", counts: "Counts") -> None:
     losses = sum(counts.losses.values())
-    again = f"; {losses} connections lost, {counts.sent_again} messages sent again" if losses else ""
+    sent_again = counted(counts.sent_again, "message")
+    again = f"; {counted(losses, 'connection')} lost, {sent_again} sent again" if losses else ""
     print(
-        f"{address}: {counts.records:,} records in {counts.messages:,} messages, {counts.bytes:,} bytes, "
+        f"{address}: {counted(counts.records, 'record')} in {counted(counts.messages, 'message')}, "
+        f"{counted(counts.bytes, 'byte')}, "
         f"all acknowledged{again}",
         file=sys.stderr,
     )

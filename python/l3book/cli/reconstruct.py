@@ -146,9 +146,13 @@ def _past_books_json(folder: Path, log: "Log", arguments: argparse.Namespace) ->
     from l3book._core import Past
 
     past = Past(folder)
-    ordinal = past.ordinal_at(arguments.at)
-    session = next(one for one in reversed(log.sessions()) if one["ordinal"] <= ordinal)
-    market = log.restore(session["end_ordinal"])
+    past.ordinal_at(arguments.at)  # raises where nothing is known of that time
+    # At the ordinal after a session's last record the next one begins, with other books.
+    begun = (one for one in past.range() if one["ts_begin"] is not None and one["ts_begin"] <= arguments.at)
+    *_, session = begun
+    last = session["end_ordinal"] - 1
+    market = log.restore(last)
+    market.feed(log.read(last, 1)[1])
 
     def book(instrument: str | tuple[int, int]) -> bytes:
         return past.book_json(instrument, arguments.at, level=arguments.level, depth=arguments.depth)

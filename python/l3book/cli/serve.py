@@ -50,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     shutdown.install()
     reloading = Reloading(loaded, lambda: _load(arguments))
     reloading.install()
+    _check_folder(settings)
     source = open_as_said(settings.source, settings.gateway or None)
     with contextlib.closing(_guard(settings)) as guard:
         try:
@@ -103,6 +104,16 @@ def _load(arguments: argparse.Namespace) -> "Loaded":
         except TlsError as error:
             raise CommandError(str(error)) from None
     return loaded
+
+
+def _check_folder(settings: "Settings") -> None:
+    """Refuse to record among somebody's files, before anything is created."""
+    from l3book.history.folder import what_else_it_is
+
+    if settings.no_history or settings.history is None:
+        return
+    if what := what_else_it_is(settings.history):
+        raise CommandError(f"history {settings.history}: has {what}")
 
 
 def _guard(settings: "Settings") -> "Guard":

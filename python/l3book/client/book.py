@@ -45,14 +45,16 @@ class Order(NamedTuple):
 class _Place:
     """One level: `text` is the price as the wire writes it, `quote` the size that no order accounts for."""
 
-    __slots__ = ("count", "queue", "quote", "size", "text")
+    __slots__ = ("count", "has_queue", "queue", "quote", "size", "text")
 
-    def __init__(self, text: str, size: int, count: int, queue: dict[int, Order]) -> None:
+    def __init__(self, text: str, size: int, count: int, queue: dict[int, Order] | None) -> None:
+        """`queue` None: it was not told."""
         self.text = text
         self.size = size
         self.count = count
-        self.queue = queue
-        self.quote = size - sum(order.size for order in queue.values())
+        self.has_queue = queue is not None
+        self.queue = queue or {}
+        self.quote = size - sum(order.size for order in self.queue.values())
 
 
 class _Half:
@@ -120,7 +122,10 @@ class Book:
         return bid, ask
 
     def orders(self, side: Side, price: int) -> list[Order]:
-        """Return the queue at a price, first to be filled first. Known for `orders`, and for `depth` with level=3."""
+        """Return the queue at a price, first to be filled first. Empty where it is not known.
+
+        Known for `orders`, and for `depth` with level=3: of its best `queues` levels a side, of all unless told.
+        """
         place = self._halves[side].places.get(price)
         return list(place.queue.values()) if place else []
 
@@ -187,8 +192,10 @@ class Book:
         if level.size == 0:
             self._halves[side].drop(price)
             return
-        orders = (Order(int(entry.order_id), entry.size, int(entry.ts_event)) for entry in level.queue)
-        queue = {order.order_id: order for order in orders}
+        queue = None
+        if level.queue is not None:
+            orders = (Order(int(entry.order_id), entry.size, int(entry.ts_event)) for entry in level.queue)
+            queue = {order.order_id: order for order in orders}
         self._halves[side].put(price, _Place(level.price, level.size, level.count, queue))
 
     def _apply(self, op: Add | Modify | Cancel | Quote) -> None:
@@ -263,6 +270,7 @@ class Book:
 
 
 def _wire(place: _Place) -> list[Any]:
-    queue = [[str(order.order_id), order.size, str(order.ts_event)] for order in place.queue.values()]
     level = [place.text, place.size, place.count]
-    return [*level, queue] if queue else level
+    if not place.has_queue:
+        return level
+    return [*level, [[str(order.order_id), order.size, str(order.ts_event)] for order in place.queue.values()]]

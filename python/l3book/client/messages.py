@@ -23,7 +23,7 @@ class WireLevel(Struct, array_like=True, frozen=True):
     price: str
     size: int
     count: int
-    queue: list[WireOrder] = field(default_factory=list)
+    queue: list[WireOrder] | None = None
 
 
 class Add(Struct, array_like=True, tag="A", frozen=True):
@@ -113,6 +113,20 @@ class Delta(Struct, tag_field="type", tag="delta", frozen=True):
     crc: int | None = None
 
 
+class Moment(Struct, tag_field="type", tag="moment", frozen=True):
+    """A replay stands still, and this is where its book does; of the levels all has been told."""
+
+    channel: Channel
+    instrument: str
+    epoch: str
+    seq: int
+    sequence: int = 0
+    ts_event: str = "0"
+    ts_recv: str = "0"
+    orders: int = 0
+    """Resting in the whole book."""
+
+
 class Gap(Struct, tag_field="type", tag="gap", frozen=True):
     """Messages are lost; a snapshot follows."""
 
@@ -136,6 +150,9 @@ class Ack(Struct, tag_field="type", tag="ack", frozen=True):
     state: str = "live"
     ts: str = "0"
     speed: float = 1.0
+    events: int | None = None
+    """Of a step: how many events it went; negative: back."""
+    stopped_at: str | None = None
 
 
 class Error(Struct, tag_field="type", tag="error", frozen=True):
@@ -170,5 +187,5 @@ class Pong(Struct, tag_field="type", tag="pong", frozen=True):
     id: int | None = None
 
 
-BookMessage: TypeAlias = Snapshot | Delta | Gap
-Message: TypeAlias = Snapshot | Delta | Gap | Ack | Error | Heartbeat | Pong
+BookMessage: TypeAlias = Snapshot | Delta | Moment | Gap
+Message: TypeAlias = Snapshot | Delta | Moment | Gap | Ack | Error | Heartbeat | Pong

@@ -9,8 +9,13 @@ def instrument_name(instrument: str | int | tuple[int, int]) -> str:
 
 
 def subscribe_options(
-    instrument: str | int | tuple[int, int], depth: int | None, level: Literal[2, 3] | None, interval_ms: int | None
+    instrument: str | int | tuple[int, int],
+    *,
+    depth: int | None,
+    level: Literal[2, 3] | None,
+    queues: int | None,
+    interval_ms: int | None,
 ) -> tuple[str, dict[str, Any]]:
     """Name the instrument as the wire does, and list the options that are given; the server has the defaults."""
-    options = {"depth": depth, "level": level, "interval_ms": interval_ms}
+    options = {"depth": depth, "level": level, "queues": queues, "interval_ms": interval_ms}
     return instrument_name(instrument), {option: value for option, value in options.items() if value is not None}

@@ -9,7 +9,19 @@ import msgspec
 
 from l3book.client.book import OutOfStep
 from l3book.client.errors import ClientError, SubscriptionError
-from l3book.client.messages import Ack, Channel, Delta, Encoding, Error, Gap, Heartbeat, Message, Snapshot
+from l3book.client.messages import (
+    Ack,
+    BookMessage,
+    Channel,
+    Delta,
+    Encoding,
+    Error,
+    Gap,
+    Heartbeat,
+    Message,
+    Moment,
+    Snapshot,
+)
 from l3book.client.records import key_of_records
 from l3book.client.subscription import State
 from l3book.client.travel import Travel
@@ -103,7 +115,7 @@ class Session:
                 self._acknowledge(message)
             case Error():
                 self._refuse(message)
-            case Snapshot() | Delta() | Gap():
+            case Snapshot() | Delta() | Moment() | Gap():
                 for state in self.states:
                     if state.phase == "live" and (state.channel, state.name) == (message.channel, message.instrument):
                         self.counters.gaps += isinstance(message, Gap)
@@ -116,7 +128,7 @@ class Session:
             if key is None or key == state.key:
                 self._push(state, frame)
 
-    def _push(self, state: State, message: Snapshot | Delta | Gap | bytes) -> None:
+    def _push(self, state: State, message: BookMessage | bytes) -> None:
         if not state.push(message):
             state.dropped = True
             self.counters.gaps += 1

@@ -8,12 +8,13 @@ from typing import Any, Literal, TypeAlias
 from l3book._core import UNDEF_PRICE
 from l3book.client.book import CRC_LEVELS_MAX, Book, OutOfStep
 from l3book.client.errors import ClientError
-from l3book.client.messages import BookMessage, Channel, Delta, Gap, Side, Snapshot, WireTrade
+from l3book.client.messages import BookMessage, Channel, Delta, Gap, Moment, Side, Snapshot, WireTrade
 from l3book.prices import parse_price
 
 PENDING_MESSAGES_MAX = 4096
 """Messages that wait here to be read, while another subscription is read; beyond it they make way for a snapshot."""
 
+Kind: TypeAlias = Literal["snapshot", "delta", "moment", "gap", "records"]
 Phase: TypeAlias = Literal["asked", "live", "waiting", "ended"]
 
 
@@ -35,10 +36,11 @@ class Update:
     """What a message brought.
 
     `snapshot`: the state anew, at the beginning, and after a gap, a reconnection or a new epoch. `delta`: it went on.
-    `gap`: messages are lost, `reason` says where, and a snapshot follows. `records`: DBN bytes.
+    `gap`: messages are lost, `reason` says where, and a snapshot follows. `records`: DBN bytes. `moment`: a replay
+    stands still, and its book at this `seq` and time, which may be later than those of the last delta.
     """
 
-    kind: Literal["snapshot", "delta", "gap", "records"]
+    kind: Kind
     channel: Channel
     instrument: str
     epoch: str
@@ -51,6 +53,8 @@ class Update:
     """As of this update: the subscription's book, which moves on with the next one."""
     trades: tuple[Trade, ...] = ()
     reason: str = ""
+    orders: int | None = None
+    """Of a moment: how many rest in the whole book."""
     records: bytes = b""
     """Channel dbn: whole DBN records; those of a snapshot begin with DBN metadata."""
 
@@ -117,6 +121,8 @@ class State:
             return self._update("records", records=message)
         if isinstance(message, Gap):
             return self._update("gap", reason=message.reason)
+        if isinstance(message, Moment):
+            return self._stands_at(message)
         try:
             return self._apply(message)
         except OutOfStep as fault:
@@ -139,9 +145,18 @@ class State:
         ts_event, ts_recv = int(message.ts_event), int(message.ts_recv)
         return self._update(kind, ts_event, ts_recv, trades=tuple(map(_trade, message.trades)))
 
+    def _stands_at(self, moment: Moment) -> Update | None:
+        """Tell where the book stands; it goes on from its last message all the same. None: of an epoch that is over."""
+        if moment.epoch != self.epoch:
+            return None
+        times = int(moment.ts_event), int(moment.ts_recv)
+        return Update(
+            "moment", self.channel, self.name, moment.epoch, moment.seq, *times, self.book, orders=moment.orders
+        )
+
     def _update(
         self,
-        kind: Literal["snapshot", "delta", "gap", "records"],
+        kind: Kind,
         ts_event: int | None = None,
         ts_recv: int | None = None,
         **facts: Any,

@@ -128,13 +128,17 @@ class Client:
         *,
         depth: int | None = None,
         level: Literal[2, 3] | None = None,
+        queues: int | None = None,
         interval_ms: int | None = None,
     ) -> Subscription:
         """Ask for a channel of an instrument: symbol, instrument_id or (publisher_id, instrument_id).
 
+        `depth`, `level` and `queues` are for the channel "depth": levels a side, 3 for levels with their queues, and
+        how many of the best of them carry those.
+
         Raises SubscriptionError if the server refuses, ClientError if the client is closed, also meanwhile.
         """
-        name, options = subscribe_options(instrument, depth, level, interval_ms)
+        name, options = subscribe_options(instrument, depth=depth, level=level, queues=queues, interval_ms=interval_ms)
         state = self._session.add(channel, name, options)
         self._flush()
         while state.phase == "asked":
@@ -172,7 +176,10 @@ class Client:
         return self._travel("resume", speed=speed)
 
     def step(self, events: int = 1, instrument: str | int | tuple[int, int] | None = None) -> ReplayState | None:
-        """Pause, and go on by so many events of the instrument, or of the only one subscribed to."""
+        """Pause, and go on by so many events of the instrument, or of the only one subscribed to.
+
+        The answer says in `events` how many it went, and in `stopped_at` where, if they are fewer.
+        """
         name = None if instrument is None else instrument_name(instrument)
         return self._travel("step", events=events, instrument=name)
 
@@ -217,7 +224,7 @@ class Client:
             self._read()
         if request.error is not None:
             raise request.error
-        return self.replayed
+        return request.state
 
     def _unsubscribe(self, state: State) -> None:
         self._session.remove(state)

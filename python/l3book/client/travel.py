@@ -1,7 +1,7 @@
 """What a client asks of the past: requests about its replay, and where that is. Knows no socket."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from msgspec import UNSET
@@ -20,6 +20,10 @@ class ReplayState:
     ts: int
     """The recorded time that it shows, by ts_recv, in ns."""
     speed: float
+    events: int | None = None
+    """As the answer to a step: how many events it went; negative: back. 0: nothing has moved."""
+    stopped_at: str | None = None
+    """… and where, if they are fewer than asked for: at the `end` of what is recorded, or the `beginning`."""
 
 
 class Request:
@@ -29,6 +33,8 @@ class Request:
         self.request_id = request_id
         self.op = op
         self.is_answered = False
+        self.state: ReplayState | None = None
+        """Where the replay was when it was answered."""
         self.error: ClientError | None = None
 
 
@@ -65,6 +71,8 @@ class Travel:
         is_elsewhere = (before and before.replay_id) != (self.state and self.state.replay_id)
         if is_elsewhere or (asked is not None and asked.op == "seek"):
             self._leave()
+        if asked is not None and self.state is not None:
+            asked.state = replace(self.state, events=ack.events, stopped_at=ack.stopped_at)
         self._answer(ack.id, None)
         return True
 

@@ -3,13 +3,13 @@
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from l3book.config.settings import SETTING_NAMES
 from l3book.secret import FILE_SUFFIX, SECRET_VARIABLES
 from l3book.small_file import read_small_file
+from l3book.spelling import meant
 
 ENV_PREFIX = "L3BOOK_"
 FILE_BYTES_MAX = 1024 * 1024
@@ -83,6 +83,6 @@ def _suggestion(name: str, known: Iterable[str], prefix: str = "") -> str:
     for secret in SECRET_VARIABLES:
         if "key" in name.lower() and name.lower() in secret.lower():
             return f"expected it as {secret} or {secret}{FILE_SUFFIX}, in the environment only"
-    names = {candidate.removeprefix(prefix).lower(): candidate for candidate in known}
-    close = get_close_matches(name.removeprefix(prefix).lower(), names, n=1)
-    return f"did you mean {names[close[0]]}?" if close else f"expected one of {', '.join(names.values())}"
+    names = {candidate.removeprefix(prefix): candidate for candidate in known}
+    near = meant(name.removeprefix(prefix), names)
+    return f"did you mean {names[near]}?" if near else f"expected one of {', '.join(names.values())}"

@@ -5,8 +5,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from l3book.sources.connection import PublisherState
+
 OVERLOAD_BYTES = 1024 * 1024
 """More than this waiting in the kernel: we are slower than the line. It is over when half of it waits."""
+
+PUBLISHER_LOST: dict[PublisherState | None, str] = {
+    "away": "the publisher has lost its feed",
+    "silent": "nothing is heard of the publisher: is it running?",
+}
+"""What is said of a line that is there while its publisher is so."""
 
 
 @dataclass(slots=True)
@@ -22,6 +30,8 @@ class FeedStatus:
     snapshot_requests: int = 0
     snapshots_asked: int = 0
     refused_messages: int = 0
+    publisher: PublisherState | None = None
+    """Of whoever feeds the line; None where there is nobody in between, or nothing is known."""
     _overloaded: bool = False
 
     def lost(self, kind: str, text: str) -> None:
@@ -51,4 +61,5 @@ class FeedStatus:
             "snapshot_requests": self.snapshot_requests,
             "snapshots_asked": self.snapshots_asked,
             "refused_messages": self.refused_messages,
+            "publisher": self.publisher,
         }

@@ -25,10 +25,10 @@ from tenacity import (
 from l3book._core import DecodeError, Market, UnknownInstrumentError
 from l3book.feed.options import FeedOptions
 from l3book.feed.snapshots import Snapshots
-from l3book.feed.status import FeedStatus
+from l3book.feed.status import PUBLISHER_LOST, FeedStatus
 from l3book.feed.transitions import Transitions
 from l3book.logs import Logger
-from l3book.sources.connection import Ask, Connection, ConnectionLost, Connector, Key, Refused
+from l3book.sources.connection import Ask, Connection, ConnectionLost, Connector, Key, PublisherState, Refused
 
 log = Logger(__name__)
 
@@ -52,7 +52,7 @@ ERRORS_PERMANENT = frozenset({1, 2})
 ERRORS_PASSING = frozenset({6})
 SYSTEM_SLOW_READER = 2
 DAMAGE = "damage"
-AWAY = "publisher"
+PUBLISHER = "publisher"
 
 
 class _Interrupted(Exception):  # noqa: N818  # no error: an outage begins, and with it a new budget
@@ -132,15 +132,28 @@ class Feed:
         """List the books that there are, also those of before a restart."""
         return [(book.publisher_id, book.instrument_id) for book in self._market.instruments()]
 
-    def away(self, *, is_away: bool) -> None:
-        """Have the source count as lost while the other side has nothing to pass on."""
-        if is_away:
-            text = "the publisher has lost its feed"
+    def suspects(self) -> list[Key]:
+        """List those that may be wrong."""
+        return self._market.suspects()
+
+    def expect_snapshot(self, key: Key) -> None:
+        """Have the snapshot of this book that comes now be taken for a whole one."""
+        self._market.expect_snapshots([key])
+
+    def expect_skips(self, *, expects_skips: bool) -> None:
+        """Take no number that jumps for a gap, or do so again."""
+        self._market.expect_skips(expects_skips)
+
+    def publisher(self, state: PublisherState) -> None:
+        """Have the source count as lost while whoever feeds the line has nothing to pass on, or is gone."""
+        before, self.status.publisher = self.status.publisher, state
+        was_lost, text = before in PUBLISHER_LOST, PUBLISHER_LOST.get(state)
+        if text is not None and state != before:
             log.warning("source {source}: {error}", source=self._connector.uri, error=text)
-            self.transitions.add("lost", AWAY, text=text)
+            self.transitions.add("lost", PUBLISHER, text=text)
             self._tell("reconnecting")
-        else:
-            self.transitions.add("connected", AWAY, uri=self._connector.uri)
+        elif text is None and was_lost:
+            self.transitions.add("connected", PUBLISHER, uri=self._connector.uri)
             self._tell("running")
 
     def refused(self, text: str) -> None:
@@ -302,6 +315,8 @@ class Feed:
         if isinstance(self._verdict, Refused):
             raise self._verdict from None
         self.status.lost(loss.kind, str(loss))
+        # Whatever was said of it was of this line.
+        self.status.publisher = None
         self.status.bytes_waiting = 0
         if was_connected:
             self._lost_ts_recv = self._market.watch_stats()["last_ts_recv"]

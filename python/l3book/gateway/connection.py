@@ -1,21 +1,20 @@
 """One client's socket: non-blocking, woken by the client, by time, or by the end of the gateway."""
 
 import contextlib
-import os
 import select
 import socket
 import struct
+import sys
 import time
 from typing import NamedTuple
 
+from l3book.gateway.polling import POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, Poll
 from l3book.sources.pacing import NS_PER_S
 
 RECEIVE_BYTES_MAX = 64 * 1024
 WAIT_NS_MAX = 60 * NS_PER_S
 NS_PER_MS = 1_000_000
-# Not on every system; without it a peer that is gone shows when something is sent to it.
-POLLRDHUP = getattr(select, "POLLRDHUP", 0)
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+RESET_ON_CLOSE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 
 class Ready(NamedTuple):
@@ -30,27 +29,28 @@ class StopSignal:
     """Wakes everybody who polls its file descriptor, for good."""
 
     def __init__(self) -> None:
-        self._read_fd, self._write_fd = os.pipe()
+        # Not a pipe: Windows waits for sockets only.
+        self._reading, self._writing = socket.socketpair()
         self.is_set = False
 
     def set(self) -> None:
         """Wake all; also from a signal handler, and twice."""
         if not self.is_set:
             self.is_set = True
-            os.write(self._write_fd, b"\0")
+            self._writing.send(b"\0")
 
     def wait(self, timeout_s: float) -> None:
         """Wait until it is set, or for the time."""
-        select.select([self._read_fd], [], [], timeout_s)
+        select.select([self._reading], [], [], timeout_s)
 
     def fileno(self) -> int:
         """Readable once it is set."""
-        return self._read_fd
+        return self._reading.fileno()
 
     def close(self) -> None:
         """Give the descriptors back; nobody may poll any more."""
-        os.close(self._read_fd)
-        os.close(self._write_fd)
+        self._reading.close()
+        self._writing.close()
 
 
 class Connection:
@@ -62,14 +62,14 @@ class Connection:
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._poll = select.poll()
-        self._poll.register(stop.fileno(), select.POLLIN)
+        self._poll = Poll()
+        self._poll.register(stop.fileno(), POLLIN)
         self._mask = -1
         self.outlasts_stop = False
 
     def wait(self, *, read: bool, write: bool, timeout_ns: int | None, peer_end: bool = False) -> Ready:
         """Wait for the client, the end of the gateway or the time; `peer_end`: also for the client to be gone."""
-        mask = select.POLLIN * read | select.POLLOUT * write | POLLRDHUP * peer_end
+        mask = POLLIN * read | POLLOUT * write | POLLRDHUP * peer_end
         if mask != self._mask:
             self._poll.register(self.socket, mask)
             self._mask = mask
@@ -77,9 +77,9 @@ class Connection:
         # Rounded up: a wait that ends too early would be repeated until the millisecond is over.
         events = dict(self._poll.poll(-(-timeout_ns // NS_PER_MS)))
         seen = events.get(self.socket.fileno(), 0)
-        gone = bool(seen & (select.POLLHUP | select.POLLERR | POLLRDHUP))
+        gone = bool(seen & (POLLHUP | POLLERR | POLLRDHUP))
         # Whoever reads then meets the error itself.
-        return Ready(bool(seen & select.POLLIN) or gone, gone)
+        return Ready(bool(seen & POLLIN) or gone, gone)
 
     @property
     def is_stopping(self) -> bool:
@@ -128,8 +128,8 @@ class Connection:
 
     def _drain(self, drain_s: float) -> None:
         deadline_ns = time.monotonic_ns() + int(drain_s * NS_PER_S)
-        poll = select.poll()
-        poll.register(self.socket, select.POLLIN)
+        poll = Poll()
+        poll.register(self.socket, POLLIN)
         while (left_ns := deadline_ns - time.monotonic_ns()) > 0:
             # In short turns: the gateway may come to its end meanwhile, and that waits for nobody for long.
             if poll.poll(min(left_ns // NS_PER_MS + 1, 200)) and not self.socket.recv(RECEIVE_BYTES_MAX):

@@ -1,7 +1,6 @@
 """The gateway: a listening socket, and a thread for every client."""
 
 import logging
-import select
 import socket
 import time
 from collections import Counter
@@ -19,6 +18,7 @@ from l3book.gateway.lines import refusal
 from l3book.gateway.lsg import LsgSession
 from l3book.gateway.options import Options
 from l3book.gateway.place import Place
+from l3book.gateway.polling import POLLIN, Poll
 from l3book.gateway.raw import RawSession
 from l3book.gateway.session import Session
 from l3book.listening import bracketed
@@ -96,9 +96,9 @@ class Gateway:
 
     def serve(self) -> None:
         """Accept clients until `stop`; returns when all sessions are over."""
-        poll = select.poll()
-        poll.register(self._listener, select.POLLIN)
-        poll.register(self.stop_signal.fileno(), select.POLLIN)
+        poll = Poll()
+        poll.register(self._listener, POLLIN)
+        poll.register(self.stop_signal.fileno(), POLLIN)
         self._listener.setblocking(False)
         while not self.stop_signal.is_set:
             poll.poll()

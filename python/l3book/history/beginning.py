@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from l3book._core import HistoryError, HistoryLockedError, Log, Market, Recorder
 from l3book.history.folder import default_folder, identity_of
-from l3book.history.indexing import Indexing
-from l3book.history.indexing_process import IndexingProcess
 from l3book.history.recording import OFF, AnyIndexing, AnyRecording, Recording, Unrecorded, without_folder
 from l3book.history.uri import store_of
 from l3book.logs import Logger
@@ -76,7 +74,11 @@ def _indexing(folder: Path, settings: "Settings") -> AnyIndexing:
     }
     # An interpreter inside of another program need not have one that can be started.
     if store.is_of_one_process or not sys.executable:
+        from l3book.history.indexing import Indexing
+
         return Indexing(folder, store, **limits)
+    from l3book.history.indexing_process import IndexingProcess
+
     return IndexingProcess(folder, settings.history_store, store, **limits)
 
 
@@ -126,6 +128,9 @@ def _say_what_was_found(folder: Path, recovered: dict[str, Any]) -> None:
         "; {indexes_rebuilt} indexes are made anew" if rebuilt else "",
     )
     counts = {"bytes_cut": cut, "records_lost": lost, "indexes_rebuilt": rebuilt}
+    for damage in recovered["damages"]:
+        text = "history {folder}: a segment is damaged, what is whole of it is read all the same: {damage}"
+        log.warning(text, folder=folder, damage=damage)
     level = logging.WARNING if cut or lost else logging.INFO
     log.log(
         level,

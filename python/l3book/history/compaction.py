@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from l3book.disk import sync_folder
 from l3book.history import sqlite_write
 from l3book.history.archive import DAY_NS, DAY_S, INSTALL, TABLES, Archive, compacted_days, compacted_until
 from l3book.history.rows import BBO, LEVEL, STATES, TRADE
@@ -121,7 +122,7 @@ def _compact_day(store: "SqliteStore", day: int, progress: Callable[[int, int], 
             path = store.archive.path(table, day)
             _check_rows(_part(path), rows)
             _part(path).replace(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
             size += path.stat().st_size
         connection.execute("INSERT INTO compacted_days VALUES (?, ?, ?, ?)", (day, *seen.rows))
     return CompactedDay._make((day, *seen.rows, size))
@@ -219,14 +220,6 @@ def _check_rows(path: Path, rows: int) -> None:
     found = pq.ParquetFile(path).metadata.num_rows
     if found != rows:
         raise StoreError(f"{path}: {found} rows: expected {rows}, as in history.sqlite")
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _delete_compacted_rows(store: "SqliteStore") -> None:

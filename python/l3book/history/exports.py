@@ -14,6 +14,7 @@ from l3book import tracing
 from l3book._core import Deriver, Log, NotRecordedError, Past
 from l3book.config import Settings
 from l3book.formats import BytesWriter, CsvWriter, ParquetWriter, Writer
+from l3book.history.holes import Hole, holes_in
 from l3book.history.stretch import rows_of
 from l3book.workers import Patience, Pool, in_worker
 
@@ -75,6 +76,8 @@ class About:
     """Whose it is: he sees it among his, and may remove it."""
     rows: int
     request: Request
+    holes: tuple[Hole, ...] = ()
+    """Holes of the history that it leads over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +161,8 @@ class Exports:
         try:
             with part.open("wb") as stream:
                 bounded = _Bounded(stream, self._settings.export_bytes_max)
-                about = About(owner, _write(self._directory, request, bounded, patience), request)
+                rows, holes = _write(self._directory, request, bounded, patience)
+                about = About(owner, rows, request, holes)
             # Not before: a request that fails must not cost a good file.
             self._make_room()
             path.with_name(path.name + _ABOUT).write_bytes(msgspec.json.encode(asdict(about)))
@@ -227,8 +231,8 @@ class _Bounded:
         return self._stream.tell()
 
 
-def _write(directory: Path, request: Request, stream: _Bounded, patience: Patience) -> int:
-    """Write everything; -> how many rows."""
+def _write(directory: Path, request: Request, stream: _Bounded, patience: Patience) -> tuple[int, tuple[Hole, ...]]:
+    """Write everything; -> how many rows, and what is missing in between."""
     past, log = Past(directory), Log(directory)
     first = _first_ordinal(past, log, request.start)
     end = max(first, past.ordinal_at(request.end))
@@ -250,7 +254,7 @@ def _write(directory: Path, request: Request, stream: _Bounded, patience: Patien
     except BaseException:
         writer.abandon()
         raise
-    return count
+    return count, tuple(holes_in(log, first, end))
 
 
 def _first_ordinal(past: Past, log: Log, at: int) -> int:

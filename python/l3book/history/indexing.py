@@ -4,6 +4,7 @@ It holds nothing that the log does not have. Whatever fails, it begins anew wher
 server has it in another process (`indexing_process`), except where the store can only be used in one.
 """
 
+import logging
 import time
 from pathlib import Path
 from threading import Event, Thread
@@ -164,6 +165,7 @@ class Indexing:
             batch = indexer.advance(BATCH_RECORDS_MAX)
             if batch is not None:
                 self._write(batch)
+                self._tell_of_batch(batch, history)
             self.lag.wrote(indexer.next_ordinal)
             is_behind = indexer.next_ordinal < history.end_ordinal
             self._recover()
@@ -188,6 +190,29 @@ class Indexing:
             history.refresh()
         if catalogue is not None:
             catalogue.follow(history)
+
+    def _tell_of_batch(self, batch: "Batch", history: Log) -> None:
+        """Log what somebody may look for in vain: records that are missing, and those of a time that is told anew."""
+        for first, end, reason in batch.holes:
+            text = "history {folder}: {records} records from {ordinal} on are missing in its tables: {reason}"
+            if end > first:
+                log.warning(text, folder=self._folder, records=end - first, ordinal=first, reason=reason)
+        for ordinal, source, begin in batch.sessions:
+            earlier = [session for session in history.sessions() if session["ordinal"] < ordinal]
+            hidden = [session for session in earlier if (session["ts_recv_max"] or 0) >= begin]
+            if not hidden:
+                continue
+            # The same once more is what a demonstration does at each start.
+            is_same = all(session["uri"] == source for session in hidden)
+            log.log(
+                logging.INFO if is_same else logging.WARNING,
+                "history {folder}: {source} begins at {begin} (ns): what was recorded before of that time and "
+                "later, up to {end}, is out of force, of books as of tables; expected a folder for each recording",
+                folder=self._folder,
+                source=source,
+                begin=begin,
+                end=max(session["ts_recv_max"] for session in hidden),
+            )
 
     def _tell_of(self, indexer: Indexer) -> None:
         """Log what went wrong without any row being wrong for it."""

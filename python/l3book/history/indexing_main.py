@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from l3book.disk import lock
 from l3book.history.indexing import Indexing
 from l3book.history.uri import store_of
 from l3book.logs import Logger
@@ -52,11 +53,11 @@ def main(told: dict[str, Any]) -> NoReturn:
             days_max=told["days_max"],
             bytes_max=told["bytes_max"],
         )
-        lock = _only_one(folder, parent.stopping)
+        held = _only_one(folder, parent.stopping)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         _end(EXIT_UNUSABLE)
-    if lock is None:
+    if held is None:
         _end(EXIT_UNFINISHED)
     _end(_follow(indexing, parent))
 
@@ -133,12 +134,13 @@ def _give_way() -> None:
     process. One that is only nicer has a smaller share: a thread that is woken to answer may still wait until its turn
     is over. What is idle is interrupted at once, where the system knows such processes.
     """
-    if hasattr(os, "SCHED_IDLE"):
-        # Some systems only have the name: musl, and sandboxes.
+    if sys.platform == "linux" and hasattr(os, "SCHED_IDLE"):
+        # Some only have the name: musl, and sandboxes.
         with contextlib.suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
             return
-    if hasattr(os, "nice"):
+    # On Windows it has been started so.
+    if sys.platform != "win32":
         os.nice(NICENESS)
 
 
@@ -155,22 +157,16 @@ def _only_one(folder: Path, stopping: Event) -> "TextIOWrapper | None":
     The parent has locked the log, but one before it may have been killed a moment ago, and its process still be at
     a last batch: rows that a session has put out of force since then would come back with it.
     """
-    import fcntl
-
-    lock = (folder / LOCK_NAME).open("w")
+    file = (folder / LOCK_NAME).open("w")
     waiting_s = 0.0
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting_s += LOCK_POLL_S
-            if waiting_s - LOCK_POLL_S < LOCK_QUIET_S <= waiting_s:
-                text = "history {folder}: waiting for the process that wrote its tables before"
-                log.warning(text, folder=folder)
-        else:
-            return lock
+    while not lock(file.fileno()):
+        waiting_s += LOCK_POLL_S
+        if waiting_s - LOCK_POLL_S < LOCK_QUIET_S <= waiting_s:
+            text = "history {folder}: waiting for the process that wrote its tables before"
+            log.warning(text, folder=folder)
         if stopping.wait(LOCK_POLL_S):
             return None
+    return file
 
 
 def _end(code: int) -> NoReturn:

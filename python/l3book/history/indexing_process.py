@@ -41,6 +41,12 @@ _PROGRAM: Final = (
     " from l3book.history.indexing_main import main; main(told)"
 )
 
+if sys.platform == "win32":
+    # There the group is one of these, and so is its place behind all others, which `indexing_main` takes elsewhere.
+    _CREATION_FLAGS = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.IDLE_PRIORITY_CLASS
+else:
+    _CREATION_FLAGS = 0
+
 log = Logger(__name__)
 
 
@@ -155,6 +161,7 @@ class IndexingProcess:
                 env=_environment(),
                 # Out of the group that a terminal sends signals to: when it ends is said by its standard input.
                 process_group=0,
+                creationflags=_CREATION_FLAGS,
             )
             self._words, self._before = "", self._stats
             self._say({**self._told, "path": sys.path})

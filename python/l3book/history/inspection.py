@@ -32,13 +32,16 @@ def describe(folder: Path) -> dict[str, Any]:
 
     {"folder", "first_ordinal", "end_ordinal", "records", "ts_recv_min", "ts_recv_max", "ts_event_min", "ts_event_max",
     "log": {"segments", "frames", "bytes", "bytes_per_record", "datasets"}, "sessions": […], "holes": […],
-    "checkpoints": {"count", "bytes", "newest"}, "tables": {…} or None}
+    "damages": what is wrong with the beginnings and ends of the log's files, in words,
+    "checkpoints": {"count", "bytes", "newest"}, "tables": {…} or None,
+    "tables_damage": why they cannot be read, or None}
     """
     history = open_log(folder)
     segments = history.segments()
     saved = checkpoints(folder)
     size = sum(segment["bytes"] for segment in segments)
     records = sum(segment["end_ordinal"] - segment["first_ordinal"] for segment in segments)
+    tables, tables_damage = _tables(folder)
     return {
         "folder": str(folder),
         "first_ordinal": history.first_ordinal,
@@ -54,12 +57,14 @@ def describe(folder: Path) -> dict[str, Any]:
         },
         "sessions": history.sessions(),
         "holes": history.holes(),
+        "damages": history.damages(),
         "checkpoints": {
             "count": len(saved),
             "bytes": sum(one["bytes"] for one in saved),
             "newest": saved[-1]["ordinal"] if saved else None,
         },
-        "tables": _tables(folder),
+        "tables": tables,
+        "tables_damage": tables_damage,
     }
 
 
@@ -97,6 +102,11 @@ def _other_damage(folder: Path, history: Log, report: dict[str, Any]) -> Iterato
         else:
             if found["ordinal"] != saved["ordinal"]:
                 yield _damage(saved["path"], f"books as of record {found['ordinal']}", ordinal=saved["ordinal"])
+            first = history.first_ordinal
+            if saved["ordinal"] < first:
+                # Retention removes checkpoints first.
+                what = f"books as of record {saved['ordinal']}, the log begins at {first}: a segment is missing"
+                yield _damage(saved["path"], what, ordinal=saved["ordinal"])
         report["checkpoints"] += 1
     path = folder / FILE_NAME
     if path.exists():
@@ -150,24 +160,37 @@ def _damage_in_file(path: Path, rows: int) -> str | None:
     return None if found == rows else f"{found} rows, expected {rows}"
 
 
-def _tables(folder: Path) -> dict[str, Any] | None:
+def _tables(folder: Path) -> tuple[dict[str, Any] | None, str | None]:
+    """-> what the tables hold, and what is wrong with them: it costs nothing of what the log has."""
     path = folder / FILE_NAME
     if not path.exists():
-        return None
+        return None, None
+    # Before it is opened, which may make some of them. While a server writes, the newest rows are in the log beside it.
+    size = sum(_size(path.with_name(path.name + ending)) for ending in ("", "-wal", "-shm"))
     try:
         with _reading(path) as connection:
-            (position,) = connection.execute("SELECT ordinal FROM position").fetchone()
+            (position,) = connection.execute("SELECT ordinal FROM position").fetchone() or (None,)
+            if position is None:
+                raise sqlite3.DatabaseError("it does not say how far it is")
             (books,) = connection.execute("SELECT count(*) FROM books").fetchone()
             days = len(compacted_days(connection))
     except sqlite3.Error as error:
-        raise HistoryError(f"{path}: {error}: expected to be deleted, it is made anew from the log") from None
-    return {
+        return None, f"{path}: {error}: expected to be deleted, it is made anew from the log"
+    found = {
         "position": position,
         "books": books,
-        "bytes": path.stat().st_size,
+        "bytes": size,
         "compacted_days": days,
         "compacted_bytes": Archive(folder).bytes_used(),
     }
+    return found, None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 @contextlib.contextmanager

@@ -1,4 +1,6 @@
-"""What is recorded, in short: from when to when, by which sessions, with which holes; from the log's index alone.
+"""What is recorded, in short: from when to when, by which sessions, with which holes; from the log's index.
+
+Records are read only of the beginning of a session that may put earlier ones out of force, and once.
 
 Every open page asks for this every few seconds. So it is read in a thread of its own, which waits for nobody who asks
 for a long way back, and what was read a moment ago is told to whoever asks next.
@@ -6,7 +8,7 @@ for a long way back, and what was read a moment ago is told to whoever asks next
 
 import asyncio
 import time
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
@@ -14,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from l3book._core import Log
-from l3book.history.sqlite_rows import SIGNED_MAX
+from l3book.history.holes import Hole, hole_of, known_time
+from l3book.history.stretch import begin_of
 from l3book.workers import Pool
 
 FRESH_S = 0.25
@@ -35,19 +38,12 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class Hole:
-    """Records that are missing, between two times of ts_recv."""
-
-    ordinal: int
-    records: int
-    start: int | None
-    end: int | None
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Overview:
-    """All of it; sessions and holes newest last, at most ENTRIES_MAX of each."""
+    """All of it; sessions and holes newest last, at most ENTRIES_MAX of each.
+
+    `start` and `end` are of what is in force: what a session told of the time of a later one, and of all that comes
+    after its beginning, is asked for no more.
+    """
 
     start: int | None
     end: int | None
@@ -58,8 +54,24 @@ class Overview:
     holes_in_all: int
 
 
-def overview_of(log: Log) -> Overview:
-    """Tell what a log held when it was last refreshed."""
+class Begins:
+    """When sessions began (ts_recv, ns), as books and tables have it: what has been read is known the next time."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, bool], tuple[int, int | None]] = {}
+
+    def of(self, log: Log, session: dict[str, Any], *, is_newest: bool) -> int | None:
+        """Find it; None: the newest session has told nothing yet but of the books that it begins with."""
+        key, end = (session["first_ordinal"], is_newest), session["end_ordinal"]
+        looked_to, begin = self._known.get(key, (None, None))
+        if begin is None and looked_to != end:
+            begin = begin_of(log, session, lambda: None, is_newest=is_newest)
+            self._known[key] = end, begin
+        return begin
+
+
+def overview_of(log: Log, begins: Begins | None = None) -> Overview:
+    """Tell what a log held when it was last refreshed; `begins`: of the same log, from earlier times."""
     listed, missing = log.sessions(), log.holes()
     lost_before = _lost_before(missing)
     # What is asked for costs as much as there are files, and is of no use without a hole.
@@ -68,8 +80,8 @@ def overview_of(log: Log) -> Overview:
         Session(
             session["ordinal"],
             session["uri"],
-            _known(session["ts_recv_min"]),
-            _known(session["ts_recv_max"]),
+            known_time(session["ts_recv_min"]),
+            known_time(session["ts_recv_max"]),
             # A session goes on behind a hole.
             session["end_ordinal"]
             - lost_before(session["end_ordinal"])
@@ -77,13 +89,14 @@ def overview_of(log: Log) -> Overview:
         )
         for session in listed
     ]
+    spans = _in_force(log, listed, begins or Begins())
     return Overview(
-        min((session.start for session in sessions if session.start is not None), default=None),
-        max((session.end for session in sessions if session.end is not None), default=None),
+        min((start for start, _ in spans), default=None),
+        max((end for _, end in spans), default=None),
         sum(session.records for session in sessions),
         sessions[-ENTRIES_MAX:],
         len(sessions),
-        [_hole(hole, segments) for hole in missing[-ENTRIES_MAX:]],
+        [hole_of(hole, segments) for hole in missing[-ENTRIES_MAX:]],
         len(missing),
     )
 
@@ -95,6 +108,7 @@ class Overviews:
         self._directory = directory
         self._pool = Pool("l3book-overview", 1, 1)
         self._log: Log | None = None
+        self._begins = Begins()
         self._newest: Overview | None = None
         self._read_s = float("-inf")
         self._reading: asyncio.Task[Overview] | None = None
@@ -119,11 +133,31 @@ class Overviews:
             self._log = Log(self._directory)
         else:
             self._log.refresh()
-        return overview_of(self._log)
+        return overview_of(self._log, self._begins)
 
     def close(self) -> None:
         """Wait for the thread."""
         self._pool.close()
+
+
+def _in_force(log: Log, sessions: list[dict[str, Any]], begins: Begins) -> list[tuple[int, int]]:
+    """Cut what each session told where a later one begins."""
+    times = [(known_time(session["ts_recv_min"]), known_time(session["ts_recv_max"])) for session in sessions]
+    latest_before = [-1, *accumulate((-1 if end is None else end for _, end in times), max)]
+    spans: list[tuple[int, int]] = []
+    begun: int | None = None
+    for at in reversed(range(len(sessions))):
+        start, end = times[at]
+        if start is None or end is None or (begun is not None and start >= begun):
+            continue
+        spans.append((start, end if begun is None else min(end, begun)))
+        # The books that a live session begins with are as old as when they last changed: they put nothing out of force.
+        begin: int | None = start
+        if start <= latest_before[at]:
+            begin = begins.of(log, sessions[at], is_newest=at == len(sessions) - 1)
+        if begin is not None:
+            begun = begin if begun is None else min(begun, begin)
+    return spans
 
 
 def _lost_before(holes: list[dict[str, Any]]) -> Callable[[int], int]:
@@ -137,20 +171,3 @@ def _lost_before(holes: list[dict[str, Any]]) -> Callable[[int], int]:
         return lost[whole] + within
 
     return before
-
-
-def _hole(hole: dict[str, Any], segments: list[dict[str, Any]]) -> Hole:
-    before = bisect_right(segments, hole["first"], key=lambda segment: segment["end_ordinal"]) - 1
-    after = bisect_left(segments, hole["end"], key=lambda segment: segment["first_ordinal"])
-    return Hole(
-        hole["first"],
-        hole["end"] - hole["first"],
-        _known(segments[before]["ts_recv_max"]) if before >= 0 else None,
-        _known(segments[after]["ts_recv_min"]) if after < len(segments) else None,
-        hole["reason"],
-    )
-
-
-def _known(ts: int | None) -> int | None:
-    """Leave out the mark of records that have no time."""
-    return None if ts is None or ts > SIGNED_MAX else ts

@@ -1,5 +1,7 @@
 """What the API offers of the past: books as they were, lives of orders, rows, replays and exports over one folder."""
 
+import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, TypeVar
@@ -14,6 +16,7 @@ from l3book.history.life import Life, life_of
 from l3book.history.overview import Overviews
 from l3book.history.replays import Replays
 from l3book.history.sqlite import SqliteStore
+from l3book.history.store import NotOpenYetError
 from l3book.workers import WORKERS, Pool
 
 if TYPE_CHECKING:
@@ -23,6 +26,9 @@ Result = TypeVar("Result")
 Level: TypeAlias = Literal[1, 2, 3]
 InstrumentRef: TypeAlias = str | tuple[int, int]
 
+OPENING_S_MAX = 15.0
+"""After the start, whoever asks for rows waits for their store; beyond, it is told at once that there are none now."""
+_OPENING_POLL_S = 0.05
 PENDING_MAX = 64
 """Questions about the past that are being answered or wait for it; beyond, callers are told to come again."""
 
@@ -48,11 +54,19 @@ class History:
         """What is recorded, in short."""
         self._past = store.past if isinstance(store, SqliteStore) else Past(directory)
         self._pool = Pool("l3book-past", WORKERS, PENDING_MAX)
+        self._opening_until_s = time.monotonic() + OPENING_S_MAX
 
     async def run(self, work: Callable[..., Result], *arguments: object) -> Result:
         """Ask in a thread for the past, in turn. Raises what the work raises, and BusyError."""
         with tracing.span("history question", **{"l3book.question": getattr(work, "__qualname__", "")}):
-            return await self._pool.run(work, *arguments)
+            while True:
+                try:
+                    return await self._pool.run(work, *arguments)
+                except NotOpenYetError:
+                    # A server is ready as soon as there are books, while another process still looks for the tables.
+                    if time.monotonic() > self._opening_until_s:
+                        raise
+                await asyncio.sleep(_OPENING_POLL_S)
 
     def book_json(self, instrument: InstrumentRef, at: int, level: Level, depth: int | None) -> PastBook:
         """One book after all events complete at or before `at` (ts_event, ns), as Hub.book_json writes it.

@@ -48,6 +48,16 @@ class Position:
     """ts_recv of the next one; None: nothing is recorded after this."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """How far a step has led."""
+
+    events: int
+    """Of the book; negative: back."""
+    stopped_at: Literal["end", "beginning"] | None
+    """Where they are fewer than asked for: at the end of what is recorded, or the beginning of its session."""
+
+
 class Playback:
     """Plays, stands still, goes elsewhere. For the event loop's thread; the records are applied in the pool's."""
 
@@ -83,6 +93,8 @@ class Playback:
         self._pacer: ReplayPacer | None = None
         self._turn = asyncio.Lock()
         self._is_playing = asyncio.Event()
+        self._telling: asyncio.Task[None] | None = None
+        """Telling of a move that failed on its way, behind the error."""
         self._task = asyncio.create_task(self._run(), name="l3book-replay")
 
     @property
@@ -106,6 +118,12 @@ class Playback:
             self._reached_ts = self._pacer.reached_ts_ns(time.monotonic_ns())
         next_ts = self._position.next_ts
         return self._reached_ts if next_ts is not None and next_ts > self._reached_ts else self._position.ts_recv
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it stands still, and everybody has been told all that was played."""
+        is_told = self._telling is None or self._telling.done()
+        return self.state in {"paused", "ended"} and is_told and not self._turn.locked()
 
     def play(self, speed: float | None = None) -> None:
         """Go on, `speed` times as fast as it was recorded; None: as before."""
@@ -150,7 +168,7 @@ class Playback:
         self,
         instrument: str | tuple[int, int],
         events: int,
-        then: Callable[[], None] | None = None,
+        then: Callable[[Stepped], None] = lambda _: None,
         is_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         """Pause, and go on until that book has completed so many more events; a negative number goes back.
@@ -170,15 +188,22 @@ class Playback:
             left -= self._replay.step(key, left, STEP_RECORDS_MAX)
             return events <= 0 or left == 0 or self._replay.next_ts is None
 
+        def stopped_at() -> Literal["end", "beginning"] | None:
+            if events < 0:
+                return "beginning" if left else None
+            return "end" if left and self._position.next_ts is None else None
+
         # Piece by piece: in between other replays have their turns, and it is seen whether to go on.
-        async with self._moved(step, then, is_wanted):
+        async with self._moved(step, lambda: then(Stepped(events - left, stopped_at())), is_wanted):
             self._pacer, self._reached_ts = None, self._position.ts_recv
             self._stand_still()
 
     async def end(self) -> None:
         """Stop playing, and say so to who is still in it."""
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        tasks = [task for task in (self._task, self._telling) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
         for tell in tuple(self.followers):
             tell()
 
@@ -192,7 +217,7 @@ class Playback:
         """Move it in a thread, again and again until `move` says that it is there, or nobody wants it to be.
 
         The block is for what depends on where it is then, and comes before `then`; also where moving it failed on the
-        way, which is raised behind it in place of `then`.
+        way, which is raised behind it in place of `then`, and before anybody is told.
         """
 
         def moved() -> tuple[bool, Position]:
@@ -213,9 +238,16 @@ class Playback:
             self.error = None
             yield
             if failed is not None:
+                # Before anybody is told of the way there: it is the answer.
+                self._telling = asyncio.create_task(self._tell_rest(), name="l3book-replay-telling")
                 raise failed
             if then is not None:
                 then()
+            await self.streams.tell_now()
+
+    async def _tell_rest(self) -> None:
+        async with self._turn:
+            await self.streams.tell_now()
 
     def _stand_still(self) -> None:
         self._stop_clock()
@@ -251,9 +283,11 @@ class Playback:
             due_ts, next_ts = self._pacer.reached_ts_ns(time.monotonic_ns()), self._position.next_ts
             if next_ts is None or next_ts <= due_ts:
                 applied = await self._pool.run(self._advance, due_ts)
-                if applied == TURN_RECORDS_MAX:
-                    return 0.0
                 next_ts = self._position.next_ts
+                if next_ts is not None and applied == TURN_RECORDS_MAX:
+                    return 0.0
+                if next_ts is None and applied:
+                    await self.streams.tell_now()
             if next_ts is None:
                 return END_TURN_S
             return min(max((next_ts - due_ts) / self.speed / 1e9, TURN_S_MIN), TURN_S_MAX)

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from l3book._core import Recorder
-from l3book.history.indexing import Indexing, Stats
-from l3book.history.indexing_process import IndexingProcess
 from l3book.logs import Logger
 
 if TYPE_CHECKING:
     from l3book.config import Settings
+    from l3book.history.indexing import Indexing, Stats
+    from l3book.history.indexing_process import IndexingProcess
 
 log = Logger(__name__)
 
-AnyIndexing: TypeAlias = Indexing | IndexingProcess
+AnyIndexing: TypeAlias = "Indexing | IndexingProcess"
 RecordingState: TypeAlias = Literal["off", "taken", "unavailable", "recording", "failing", "closed"]
 
 MS_PER_S = 1000
@@ -134,7 +134,7 @@ class Recording:
         warning = _warning_of(recorder, indexing)
         return {"state": recorder.pop("state"), "warning": warning, "recorder": recorder, "indexing": indexing}
 
-    def _stats(self) -> tuple[dict[str, Any], Stats]:
+    def _stats(self) -> tuple[dict[str, Any], "Stats"]:
         """Of the recorder and the tables, as clients may see them."""
         recorder, indexing = self._recorder.stats(), self._indexing.stats()
         if recorder["error"] is not None:
@@ -176,7 +176,7 @@ AnyRecording: TypeAlias = Recording | Unrecorded
 OFF = Unrecorded("off")
 
 
-def _warning_of(recorder: dict[str, Any], indexing: Stats) -> str | None:
+def _warning_of(recorder: dict[str, Any], indexing: "Stats") -> str | None:
     """Say what is wrong: records that are lost first, since tables can be made again from the log."""
     if recorder["state"] == "failing":
         return f"not recorded at the moment: {recorder['error']}"

@@ -16,7 +16,18 @@ from l3book.history.intervals import in_force
 from l3book.history.order_rows import life_rows
 from l3book.history.sqlite_rows import SIGNED_MAX, SqliteRows
 from l3book.history.sqlite_schema import BUSY_TIMEOUT_S, NewerFileError, prepare
-from l3book.history.store import Batch, BboRow, Book, InstrumentRow, LevelRow, LifeRow, StoreError, TradeRow, VolumeRow
+from l3book.history.store import (
+    Batch,
+    BboRow,
+    Book,
+    InstrumentRow,
+    LevelRow,
+    LifeRow,
+    NotOpenYetError,
+    StoreError,
+    TradeRow,
+    VolumeRow,
+)
 from l3book.times import NS_PER_S
 
 if TYPE_CHECKING:
@@ -39,6 +50,7 @@ class SqliteStore:
         self.folder = folder
         self.path = folder / FILE_NAME
         self._writer: sqlite3.Connection | None = None
+        self._is_closed = False
         self._writer_lock = threading.Lock()
         self._progress = sqlite_write.Progress()
         # Connections that no query uses now. A query takes one and puts it back: threads come and go.
@@ -58,7 +70,7 @@ class SqliteStore:
             except BaseException:
                 connection.close()
                 raise
-            self._writer = connection
+            self._writer, self._is_closed = connection, False
 
     def position(self) -> int:
         """As Store.position."""
@@ -174,6 +186,7 @@ class SqliteStore:
 
     def close(self) -> None:
         """As Store.close."""
+        self._is_closed = True
         with self._writer_lock:
             if self._writer is not None:
                 self._writer.close()
@@ -203,7 +216,9 @@ class SqliteStore:
         """Have one view of everything, whatever is written meanwhile. Raises StoreError."""
         with self._storing():
             if self._writer is None:
-                raise StoreError(f"{self.path}: not open yet, or no more: who asks has just started, or ends")
+                if self._is_closed:
+                    raise StoreError(f"{self.path}: closed: who asks is about to end")
+                raise NotOpenYetError(f"{self.path}: not open yet: who asks has just started")
             try:
                 connection = self._readers.pop()
             except IndexError:

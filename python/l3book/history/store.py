@@ -157,6 +157,10 @@ class StoreError(L3BookError):
     """A store cannot be read or written; the text says which, and why. Whether to try again is the caller's to say."""
 
 
+class NotOpenYetError(StoreError):
+    """Its tables are still being looked for, as they are for a moment after the start."""
+
+
 class Store(Protocol):
     """One thread writes, any number may ask meanwhile. Every method raises StoreError."""
 

@@ -1,15 +1,16 @@
 """Rows of a stretch of the log: of any schema, with the books that they need as they were at its beginning.
 
-Of several sessions only what is in force: a time of which a later session tells anew is told once.
+Of several sessions only what is in force: a time of which a later session tells anew is told once. With a session all
+books begin anew, and records alone do not say so: where the next one begins, each book told of is cleared by a record.
+So it is behind a hole, where the log tells each book anew.
 """
 
+import struct
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import Any
 
-import numpy as np
-
-from l3book._core import Deriver, HistoryError, Log
+from l3book._core import UNDEF_PRICE, Deriver, HistoryError, Log
 from l3book.rows import CHUNK_BYTES
 
 BOOKLESS = frozenset({"mbo", "trades", "ohlcv-1s", "ohlcv-1m", "ohlcv-1h", "ohlcv-1d"})
@@ -22,6 +23,10 @@ _FLAGS_AT, _TS_RECV_AT = 36, 40
 """Of an MBO record."""
 _SNAPSHOT = 0x20
 """The flag of an MBO snapshot's records, whose ts_recv tells when it was made, and not when it came."""
+_LAST = 0x80
+_MBO = struct.Struct("<QQQqIBBccQiI")
+"""Whose record it is (length, type, publisher and instrument in one number), ts_event, order_id, price, size, flags,
+channel_id, action, side, ts_recv, ts_in_delta, sequence."""
 _LOOK_RECORDS = 65_536
 """Of the beginning of a session, read in one go behind its first record: most begin with one that came live."""
 
@@ -43,18 +48,25 @@ def rows_of(
 
     `with_snapshot`: begin with the records of an MBO snapshot of each book, which schema mbo has rows of. The first
     piece comes when a deriver of one instrument has found it, or at the end; afterwards its header is known, too.
+    Rows of schema mbo, and those that need books, have them also behind a hole: see `Log.dbn`.
     `check` is called for each piece that is read, and may raise. Raises SeveralSessionsError where books are needed,
     and HistoryError.
     """
     metadata, _ = _split(log.dbn(first, end).read(0))
     begun = [deriver.feed(metadata)]
-    if with_snapshot or deriver.schema not in BOOKLESS:
+    needs_books, is_mbo = deriver.schema not in BOOKLESS, deriver.schema == "mbo"
+    if with_snapshot or needs_books:
         _check_one_session(log, first, end)
-        begun += [deriver.feed(snapshot) for snapshot in _snapshots(log, first)]
+        begun.append(deriver.feed(log.books(first)))
+    told = _Told()
     for part_first, part_end, before_ts in _parts(log, first, end, check):
-        for records in _records(log, part_first, part_end):
+        told.end_session()
+        for piece in _records(log, part_first, part_end, books=needs_books or is_mbo):
             check()
-            begun.append(deriver.feed(records if before_ts is None else _received_before(records, before_ts)))
+            records = piece if before_ts is None else _received_before(piece, before_ts)
+            if is_mbo and records:
+                begun.append(deriver.feed(told.note(records)))
+            begun.append(deriver.feed(records))
             if deriver.stats()["instruments"]:
                 yield b"".join(begun)
                 begun.clear()
@@ -78,7 +90,7 @@ def _parts(log: Log, first: int, end: int, check: Callable[[], object]) -> Itera
             parts.append((part_first, part_end, before_ts))
         # Frames are read only of what can put anything out of force: the others need not even be readable.
         if earliest is not None and earliest <= earlier[at] and (before_ts is None or earliest < before_ts):
-            begin = _begin_of(log, session, check, is_newest=at == len(sessions) - 1)
+            begin = begin_of(log, session, check, is_newest=at == len(sessions) - 1)
             if begin is not None:
                 before_ts = begin if before_ts is None else min(before_ts, begin)
     return iter(parts[::-1])
@@ -99,12 +111,14 @@ def _latest_of(log: Log, session: dict[str, Any], first: int, end: int) -> int:
     return max((entry["ts_recv_max"] for entry in told if entry["ts_recv_max"] is not None), default=-1)
 
 
-def _begin_of(log: Log, session: dict[str, Any], check: Callable[[], object], *, is_newest: bool) -> int | None:
+def begin_of(log: Log, session: dict[str, Any], check: Callable[[], object], *, is_newest: bool) -> int | None:
     """When (ts_recv, ns) a session began, as tables have it: its first record that is no snapshot's was received.
 
     Where there is none, the first of all; but not yet in the newest session, which may still have one. Where a frame is
     damaged, as early as the index says.
     """
+    import numpy as np  # here: a server without a history does without
+
     ordinal, end = session["first_ordinal"], session["end_ordinal"]
     first: int | None = None
     while ordinal < end:
@@ -126,8 +140,8 @@ def _begin_of(log: Log, session: dict[str, Any], check: Callable[[], object], *,
     return None if is_newest else first
 
 
-def _records(log: Log, first: int, end: int) -> Iterator[bytes]:
-    reader = log.dbn(first, end)
+def _records(log: Log, first: int, end: int, *, books: bool) -> Iterator[bytes]:
+    reader = log.dbn(first, end, books=books)
     _, records = _split(reader.read(CHUNK_BYTES))
     while records:
         yield records
@@ -135,9 +149,38 @@ def _records(log: Log, first: int, end: int) -> Iterator[bytes]:
 
 
 def _received_before(records: bytes, ts: int) -> bytes:
+    import numpy as np
+
     whole = np.frombuffer(records, f"V{_RECORD_BYTES}")
     times = np.frombuffer(records, "<u8").reshape(-1, _RECORD_BYTES // 8)[:, _TS_RECV_AT // 8]
     return whole[times < ts].tobytes()
+
+
+class _Told:
+    """The books that a file tells of."""
+
+    def __init__(self) -> None:
+        self._books: set[int] = set()
+        self._ended: set[int] = set()
+
+    def end_session(self) -> None:
+        """Take note that what they were is over."""
+        self._ended |= self._books
+        self._books.clear()
+
+    def note(self, records: bytes) -> bytes:
+        """Take note of records; -> those to be told before: a Clear of each book whose session has ended."""
+        import numpy as np
+
+        words = np.frombuffer(records, "<u8").reshape(-1, _RECORD_BYTES // 8)
+        self._books.update(np.unique(words[:, 0]).tolist())
+        ts_event, ts_recv = int(words[0, 1]), int(words[0, _TS_RECV_AT // 8])
+        clears = [
+            _MBO.pack(book, ts_event, 0, UNDEF_PRICE, 0, _LAST, 0, b"R", b"N", ts_recv, 0, 0)
+            for book in sorted(self._ended)
+        ]
+        self._ended.clear()
+        return b"".join(clears)
 
 
 def _check_one_session(log: Log, first: int, end: int) -> None:
@@ -147,15 +190,6 @@ def _check_one_session(log: Log, first: int, end: int) -> None:
                 f"another session begins within, at {session['ts_event_min']} (ts_event, ns; record "
                 f"{session['ordinal']}): expected a range inside of one, since books begin anew there"
             )
-
-
-def _snapshots(log: Log, ordinal: int) -> Iterator[bytes]:
-    """Write each book of that moment as the records of an MBO snapshot."""
-    market = log.restore(ordinal)
-    for entry in market.instruments():
-        stream = market.stream("dbn", (entry.publisher_id, entry.instrument_id))
-        _, records = _split(stream.snapshot().binary or b"")
-        yield records
 
 
 def _split(stream: bytes) -> tuple[bytes, bytes]:

@@ -19,8 +19,9 @@ import numpy as np
 from l3book._core import DecodeError, Market
 from l3book.feed.options import FeedOptions
 from l3book.jetstream.messages import Outgoing
+from l3book.jetstream.mirror import Mirror
 from l3book.jetstream.records import BOOK, F_LAST, FLAGS, Cutter, Item, Judge, RecordError
-from l3book.jetstream.windows import Doubt, Windows
+from l3book.jetstream.windows import Doubt, Pictured, Windows
 from l3book.logs import Logger
 from l3book.sources import AnySource, Connector, Source, is_connector
 from l3book.sources.connection import ConnectionLost, Refused
@@ -55,7 +56,12 @@ class _Away:
     is_away: bool
 
 
-_Brought: TypeAlias = "bytes | _Doubts | _Away | None"
+@dataclass(frozen=True, slots=True)
+class _Books:
+    books: list[Pictured]
+
+
+_Brought: TypeAlias = "bytes | _Doubts | _Away | _Books | None"
 
 
 def identity_of(source: AnySource) -> str:
@@ -82,9 +88,18 @@ def _digest(data: bytes) -> str:
 class Feeding:
     """Runs a source, and gives what it brings as batches of messages."""
 
-    def __init__(self, source: AnySource, windows: Windows, options: FeedOptions, *, goes_on: bool) -> None:
+    def __init__(
+        self,
+        source: AnySource,
+        windows: Windows,
+        options: FeedOptions,
+        mirror: Mirror | None = None,
+        *,
+        goes_on: bool,
+    ) -> None:
         """`goes_on`: the stream had records already, and nobody knows what was missed since."""
         self._source = source
+        self._mirror = mirror
         self._windows = windows
         self._options = options
         self._goes_on = goes_on
@@ -107,6 +122,8 @@ class Feeding:
                     yield list(self._windows.doubt(brought.doubts))
                 elif isinstance(brought, _Away):
                     yield list(self._windows.away(is_away=brought.is_away))
+                elif isinstance(brought, _Books):
+                    yield list(self._windows.snapshot(brought.books))
                 else:
                     yield list(self._windows.take(brought))
             if self.error is None and not self._closing.is_set():
@@ -148,7 +165,7 @@ class Feeding:
                     good.append(item.data)
             finally:
                 # Also what came before the damage.
-                self._put(b"".join(good))
+                self._pass(b"".join(good))
             if self._closing.is_set():
                 return
         if not whole.is_whole and not self._closing.is_set():
@@ -157,7 +174,7 @@ class Feeding:
     def _connect(self, connector: Connector) -> None:
         from l3book.feed.supervisor import Feed
 
-        passing = _Passing(self._put, repeats=connector.can_resume, is_away=self._goes_on)
+        passing = _Passing(self._pass, repeats=connector.can_resume, is_away=self._goes_on)
         feed = Feed(connector, passing.market, passing.take, passing.on_state, self._options)
         passing.feed = self._feed = feed
         if self._closing.is_set():
@@ -168,6 +185,18 @@ class Feeding:
             is_over = not self._closing.is_set()
         finally:
             passing.finish(is_over=is_over)
+
+    def _pass(self, brought: _Brought) -> None:
+        """Hand over what is news to the readers, and the books that it makes when it is time to."""
+        self._put(brought)
+        if self._mirror is None:
+            return
+        if isinstance(brought, _Doubts):
+            self._mirror.doubt(brought.doubts)
+        elif isinstance(brought, bytes) and brought:
+            self._mirror.feed(brought)
+            if books := self._mirror.due():
+                self._put(_Books(books))
 
     def _put(self, brought: _Brought) -> None:
         """Hand it over; wait while the publisher is behind, which holds up the source."""

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import nats.errors
 import nats.js.errors
 from nats.js import api
 from tenacity import (
@@ -27,10 +28,12 @@ from tenacity import (
 from l3book.jetstream.address import NatsAddress
 from l3book.jetstream.connecting import Opened, connected
 from l3book.jetstream.messages import (
+    ALIVE_EVERY_S,
     MESSAGE_ID,
     PAYLOAD_BYTES_MAX,
     Label,
     Outgoing,
+    alive_subject_of,
     filter_of,
     shards_of,
     subjects_of,
@@ -84,6 +87,8 @@ class Standing:
     ts_event: int
     progress: Progress | None
     """Of the source that was published last; None if there was none."""
+    beginning: str | None = None
+    """The source that the stream begins with; None if its first message is gone."""
 
 
 @dataclass(slots=True)
@@ -152,9 +157,11 @@ class Publisher:
             async with connected(self._address, "l3book publish", ACKS_MAX + 1) as opened:
                 await self._resume(opened)
                 resumed_at_s = time.monotonic()
+                saying = asyncio.ensure_future(self._say_alive(opened))
                 try:
                     await self._pump(opened, batches)
                 finally:
+                    saying.cancel()
                     self._take_back()
         except ConnectionLost as loss:
             self.counts.losses[loss.kind] += 1
@@ -163,6 +170,18 @@ class Publisher:
                 log.warning("{stream}: {error}", stream=self._address, error=loss)
                 raise _Interrupted from None
             raise
+
+    async def _say_alive(self, opened: Opened) -> None:
+        """Say that there is a publisher, to whoever reads the stream at the moment."""
+        subject = alive_subject_of(self._address.stream)
+        while not opened.closed.done():
+            try:
+                await opened.client.publish(subject)
+            except nats.errors.Error as error:
+                # The connection is over, which ends the session with its own reason.
+                log.debug("{stream}: {error}", stream=self._address, error=error)
+                return
+            await asyncio.sleep(ALIVE_EVERY_S)
 
     def _before_wait(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
@@ -195,7 +214,8 @@ class Publisher:
                 f"for {subjects_of(stream, self._shards)}, or none, to make it"
             )
         if shards != self._shards:
-            raise Refused(f"{self._address}: the stream has {shards} shards: expected --shards {shards}")
+            parts = "1 shard" if shards == 1 else f"{shards} shards"
+            raise Refused(f"{self._address}: the stream has {parts}: expected --shards {shards}")
         return info
 
     def _compare(self, config: api.StreamConfig) -> None:
@@ -226,7 +246,9 @@ class Publisher:
             return Standing(shards, sequence, 0, None)
         label = self._label(newest)
         progress = Progress.after(label, int((newest.subject or "").rpartition(".")[2]))
-        return Standing(shards, sequence, label.ts_event, progress)
+        first = await self._message(opened, 1)
+        beginning = Label.of(first.headers) if first is not None else None
+        return Standing(shards, sequence, label.ts_event, progress, beginning.source if beginning else None)
 
     async def _message(self, opened: Opened, sequence: int | None = None, **by: Any) -> api.RawStreamMsg | None:
         try:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from l3book.feed.options import FeedOptions
 from l3book.jetstream.feeding import Feeding, identity_of
+from l3book.jetstream.mirror import Mirror
 from l3book.jetstream.publisher import Counts, Limits, Publisher
 from l3book.jetstream.windows import Progress, Windows
 from l3book.sources import AnySource, is_connector
@@ -37,11 +38,14 @@ class Publishing:
         shards: int = 1,
         budget_s: float = 300.0,
         limits: Limits = Limits(),  # noqa: B008  # frozen
+        snapshot_every_s: float = 0.0,
     ) -> None:
+        """`snapshot_every_s`: how often all books are written into the stream; 0: never."""
         self._address = address
         self._source = source
         self._shards = shards
         self._budget_s = budget_s
+        self._snapshot_every_s = snapshot_every_s
         self._publisher = Publisher(address, shards, budget_s, limits)
         self.published = Published(self._publisher.counts)
 
@@ -62,7 +66,10 @@ class Publishing:
         options = FeedOptions(reconnect_budget_s=self._budget_s)
         # Also of a file, if nothing is left that would tell how far it had come.
         goes_on = standing.sequence > 0 and (known is None or is_connector(self._source))
-        feeding = Feeding(self._source, windows, options, goes_on=goes_on)
+        # A stream that begins with this source is what the source makes of the books.
+        is_whole = standing.sequence == 0 or standing.beginning == identity
+        mirror = Mirror(self._snapshot_every_s, is_whole=is_whole) if self._snapshot_every_s else None
+        feeding = Feeding(self._source, windows, options, mirror, goes_on=goes_on)
         if not is_connector(self._source):
             self._source.hurry(progress.first)
         on_begin(feeding)

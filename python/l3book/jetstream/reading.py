@@ -13,9 +13,12 @@ from nats.aio.msg import Msg
 from nats.js import api
 
 from l3book._core import DecodeError, Market
+from l3book.feed.status import PUBLISHER_LOST
 from l3book.jetstream.connecting import Opened, connected
-from l3book.jetstream.messages import Label, filter_of, shards_of
-from l3book.jetstream.records import are_whole, is_head
+from l3book.jetstream.hearing import Hearing
+from l3book.jetstream.messages import Label, alive_subject_of, filter_of, shards_of
+from l3book.jetstream.picture import books_at, by_book
+from l3book.jetstream.records import MBO_BYTES_MIN, are_whole, is_head
 from l3book.logs import Logger
 from l3book.sources.connection import Aside, Ask, ConnectionLost, Key, Receive, Refused
 
@@ -69,6 +72,7 @@ class Reading:
         """Of the last head what was fed; the same again is not told again."""
         self._parts: list[bytes] = []
         self._is_overlap = False
+        self._hearing = Hearing(connector, aside, self._tell_idle)
 
     @classmethod
     async def open(cls, connector: "NatsConnector", ask: Ask, receive: Receive, aside: Aside) -> "Reading":
@@ -103,7 +107,11 @@ class Reading:
                 await self._begin(opened, ask)
                 if not self._began.done():
                     self._began.set_result(None)
-                await self._follow(opened)
+                listening = asyncio.ensure_future(self._hearing.miss())
+                try:
+                    await self._follow(opened)
+                finally:
+                    listening.cancel()
         except asyncio.CancelledError:
             self._end(ConnectionLost("closed", "the connection was closed"))
             raise
@@ -137,11 +145,14 @@ class Reading:
             raise Refused(f"{address}: the stream has {shards} shards: expected one of them, ?shard=0 to {shards - 1}")
         if connector.shard is not None and connector.shard >= shards:
             raise Refused(f"{address}: shard {connector.shard} of {shards}: expected 0 to {shards - 1}")
+        # Of several shards, the publisher has seen all of a channel's numbers, and tells what is missing.
+        self._aside.expect_skips(expects_skips=shards > 1)
         subject = filter_of(address.stream, shards, connector.shard or 0)
         start = await self._start(opened, ask, subject, info.state)
         if connector.next_sequence is None and start > 1 and info.state.last_seq:
             await self._tell_head(opened, subject, start)
         connector.next_sequence = start
+        await opened.client.subscribe(alive_subject_of(address.stream), cb=self._hearing.hear)
         await self._subscribe(opened, subject, start)
 
     def _check_created(self, info: api.StreamInfo) -> None:
@@ -241,8 +252,20 @@ class Reading:
         self._subscription = await opened.client.subscribe(self._inbox)
         self._next_subject = f"$JS.API.CONSUMER.MSG.NEXT.{address.stream}.{consumer.name}"
         await self._pull(opened)
-        if not consumer.num_pending:
+        self._hearing.has_all = not consumer.num_pending
+        if self._hearing.has_all:
+            if self._connector.number is None:
+                await self._tell_last(opened, subject)
+            else:
+                self._hearing.tell()
             self._tell_idle()
+
+    async def _tell_last(self, opened: Opened, subject: str) -> None:
+        """Hear of a publisher that has ended, or has lost its feed, before anything was read."""
+        with contextlib.suppress(nats.js.errors.NotFoundError):
+            last = await opened.jetstream.get_msg(self._connector.address.stream, subject=subject)
+            if (label := Label.of(last.headers)) is not None:
+                self._hearing.learn(label)
 
     async def _pull(self, opened: Opened) -> None:
         if self._wanted > PULL_MESSAGES // 2:
@@ -274,7 +297,7 @@ class Reading:
             self.received_at_s = self._loop.time()
             if message.headers and "Status" in message.headers and not message.data:
                 self._take_status(message.headers)
-            elif self._take(message):
+            elif await self._take(opened, message):
                 return
             await self._pull(opened)
 
@@ -293,34 +316,37 @@ class Reading:
             self._wanted -= int(headers.get(PENDING_MESSAGES, str(self._wanted)))
         self._wanted = max(0, self._wanted)
 
-    def _take(self, message: Msg) -> bool:
+    async def _take(self, opened: Opened, message: Msg) -> bool:
         """Take one message of the stream; -> whether it was the end."""
         place = message.metadata
         self._wanted = max(0, self._wanted - 1)
         if place.sequence.consumer != self._delivered + 1:
             raise ConnectionLost("lost messages", f"message {self._delivered + 1} was lost on the way: asking again")
         self._delivered = place.sequence.consumer
+        self._hearing.has_all = not place.num_pending
+        # Also behind one that cannot be decoded: read again, it could not either.
+        self._connector.next_sequence = place.sequence.stream + 1
         try:
-            is_end = self._take_content(message, place.sequence.stream)
+            label = self._take_content(message, place.sequence.stream)
+            if label is not None and label.kind == "snapshot":
+                await self._take_snapshot(opened, label, place.sequence.stream)
         except DecodeError as error:
             self._aside.refused(f"message {place.sequence.stream}: {error}")
             self._doubt(DAMAGED)
             raise
-        finally:
-            # Also behind one that cannot be decoded: read again, it could not either.
-            self._connector.next_sequence = place.sequence.stream + 1
         if self._is_overlap and not place.num_pending:
             # A server that was restarted has now had all that it had before: no later record need tell it so.
             self._is_overlap = False
             self._tell_idle()
+        is_end = label is not None and label.kind == "end"
         return is_end and not place.num_pending and self._connector.stops_at_end
 
-    def _take_content(self, message: Msg, sequence: int) -> bool:
+    def _take_content(self, message: Msg, sequence: int) -> Label | None:
         label = Label.of(message.headers)
         shard = message.subject.rpartition(".")[2]
         if label is None or not shard.isdigit():
             self._aside.refused(f"message {sequence} ({message.subject}, {len(message.data)} bytes) is not of l3book")
-            return False
+            return None
         self._check_number(label, sequence)
         if label.kind == "records":
             self._take_records(message.data, sequence)
@@ -328,18 +354,8 @@ class Reading:
             self._take_head(message.data, label, sequence)
         elif label.kind == "doubt":
             self._take_doubts(message.data, sequence)
-        if label.kind != "doubt":
-            self._take_away(is_away=label.kind == "away")
-        return label.kind == "end"
-
-    def _take_away(self, *, is_away: bool) -> None:
-        """Hear whether the publisher has its feed: without it, books are what they were, and nothing more comes."""
-        if is_away == self._connector.is_away:
-            return
-        self._connector.is_away = is_away
-        self._aside.away(is_away=is_away)
-        if not is_away:
-            self._tell_idle()
+        self._hearing.take(label)
+        return label
 
     def _check_number(self, label: Label, sequence: int) -> None:
         """Every message of a shard has the number after the last one's, or some between them were removed."""
@@ -370,6 +386,35 @@ class Reading:
             self._doubt(DAMAGED)
             return
         self._connector.unseen.feed(payload, self._receive, self._aside.doubt)
+
+    async def _take_snapshot(self, opened: Opened, label: Label, sequence: int) -> None:
+        """Take those books that are in doubt from the snapshot that the stream has of this place; no other is touched.
+
+        Not while records come again that were applied before: the books are those of a later place than this.
+        Where they cannot be had for the moment, the next connection begins with this message again.
+        """
+        unseen, suspects = self._connector.unseen, set(self._aside.suspects())
+        if self._is_overlap or not (suspects or unseen.is_doubting):
+            return
+        try:
+            rows = await books_at(opened, self._connector.address.stream, label)
+        except nats.js.errors.NotFoundError:
+            log.info("{source}: a snapshot was removed before it was read", source=self._connector.uri)
+            return
+        except ValueError as error:
+            self._aside.refused(str(error))
+            return
+        except BaseException:
+            self._connector.next_sequence, self._connector.number = sequence, label.number - 1
+            raise
+        known = set(self._aside.books())
+        for key, book in by_book(rows):
+            if key in suspects or (key not in known and unseen.lacks(key)):
+                # The book is there with its Clear; that what follows is whole has to be said in between.
+                unseen.feed(book[:MBO_BYTES_MIN], self._receive, self._aside.doubt)
+                if rest := book[MBO_BYTES_MIN:]:
+                    self._aside.expect_snapshot(key)
+                    unseen.feed(rest, self._receive, self._aside.doubt)
 
     def _take_head(self, payload: bytes, label: Label, sequence: int) -> None:
         if label.part == 1:
@@ -407,5 +452,5 @@ class Reading:
 
     def _tell_idle(self) -> None:
         """Say as a gateway does that the line is there and idle; not to one that was told nothing yet."""
-        if (self._connector.number is not None or self._head) and not self._connector.is_away:
+        if (self._connector.number is not None or self._head) and self._connector.publisher not in PUBLISHER_LOST:
             self._receive(memoryview(_HEARTBEAT))

@@ -28,6 +28,8 @@ INSTRUMENT = slice(4, 8)
 TS_EVENT = slice(8, 16)
 BOOK = slice(2, 8)
 FLAGS = 36
+ACTION = 38
+CLEAR = ord("R")
 F_LAST = 128
 UNDEF_TS = np.uint64(2**64 - 1)
 

@@ -4,11 +4,9 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from l3book.jetstream.records import INSTRUMENT, PUBLISHER, Cutter, Rows, column
+from l3book.jetstream.records import ACTION, CLEAR, INSTRUMENT, PUBLISHER, Cutter, Rows, column
 from l3book.sources.connection import Key
 
-ACTION = 38
-CLEAR = ord("R")
 _SHIFT = np.uint64(32)
 
 
@@ -28,10 +26,22 @@ class Unseen:
         else:
             self._some[_packed(key)] = reason
 
-    def feed(self, payload: bytes, receive: Callable[[memoryview], None], doubt: Callable[[str, Key], object]) -> None:
+    @property
+    def is_doubting(self) -> bool:
+        """Whether any book would be doubted at its first record."""
+        return self._every is not None or bool(self._some)
+
+    def lacks(self, key: Key) -> bool:
+        """Tell whether this book would be."""
+        packed = _packed(key)
+        return packed in self._some or (self._every is not None and packed not in self._seen)
+
+    def feed(
+        self, payload: bytes, receive: Callable[[memoryview], object], doubt: Callable[[str, Key], object]
+    ) -> None:
         """Feed whole records, and put each book in doubt directly behind its first one."""
         view, begin, at = memoryview(payload), 0, 0
-        if self._every is not None or self._some:
+        if self.is_doubting:
             for item in Cutter().feed(payload):
                 for row, packed, is_clear in self._firsts(item.rows()) if item.kind == "mbo" else ():
                     reason = self._reason(packed)

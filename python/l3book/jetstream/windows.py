@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from l3book.jetstream.messages import PAYLOAD_BYTES_MAX, Kind, Label, Outgoing, subject_of
+from l3book.jetstream.messages import PAYLOAD_BYTES_MAX, Kind, Label, Outgoing, books_subject_of, subject_of
 from l3book.jetstream.records import (
     HEADER_BYTES,
     INSTRUMENT,
+    MBO_BYTES_MIN,
     Cutter,
     Item,
     Rows,
@@ -22,8 +23,12 @@ HEAD_EVERY_MESSAGES = 1024
 HEAD_EVERY_SIZES = 8
 """But not before so many times its own size was published: one with every symbol of a venue is large."""
 NO_METADATA = "none"
+BOOKS_BYTES_MAX = PAYLOAD_BYTES_MAX // MBO_BYTES_MIN * MBO_BYTES_MIN
+"""Of a part of a shard's books: whole records."""
 Doubt = tuple[int, int, str]
 """publisher_id, instrument_id, the reason; 0 and 0: of every book."""
+Pictured = tuple[tuple[int, int], bytes]
+"""publisher_id and instrument_id, and the book as the records of an MBO snapshot."""
 
 
 @dataclass(slots=True)
@@ -124,6 +129,27 @@ class Windows:
         """Tell every shard that the publisher has lost its feed, or has it again."""
         for shard in range(len(self._shards)):
             yield self._message("away" if is_away else "back", shard, b"")
+
+    def snapshot(self, books: list[Pictured]) -> Iterator[Outgoing]:
+        """Write each shard's books beside its messages, and among these, where they are so.
+
+        Not where the stream goes on already: its books are those of a later place. And not where it ends: it may have
+        these, or a part of them.
+        """
+        if self.position <= self._progress.end:
+            return
+        shards = len(self._shards)
+        for shard in range(shards):
+            payload = b"".join(records for key, records in books if shard_of(*key, shards) == shard)
+            if payload:
+                yield from self._snapshot(shard, payload)
+
+    def _snapshot(self, shard: int, payload: bytes) -> Iterator[Outgoing]:
+        pieces = [payload[at : at + BOOKS_BYTES_MAX] for at in range(0, len(payload), BOOKS_BYTES_MAX)]
+        first = self._sequence + 1
+        for part, piece in enumerate(pieces, start=1):
+            yield self._message("books", shard, piece, place=(part, len(pieces)))
+        yield self._message("snapshot", shard, b"", books=first)
 
     def end(self) -> Iterator[Outgoing]:
         """Tell every shard that the source is over."""
@@ -243,16 +269,19 @@ class Windows:
         payload: bytes,
         span: tuple[int, int] | None = None,
         place: tuple[int, int] = (1, 1),
+        books: int = 0,
     ) -> Outgoing:
         state = self._shards[shard]
-        state.number += 1
+        state.number += kind != "books"
         if kind == "records":
             state.since_head += 1
             state.since_head_bytes += len(payload)
         self._sequence += 1
         first, end = span or (self.position, self.position)
-        label = Label(kind, state.number, self._progress.source, first, end, state.head, self._ts_event, *place)
-        subject = subject_of(self._stream, self._dataset, len(self._shards), shard)
+        source, ts_event = self._progress.source, self._ts_event
+        label = Label(kind, state.number, source, first, end, state.head, ts_event, *place, books, says_alive=True)
+        subject_for = books_subject_of if kind == "books" else subject_of
+        subject = subject_for(self._stream, self._dataset, len(self._shards), shard)
         return Outgoing(self._sequence, subject, shard, label, payload)
 
     def _new_window(self, first: int) -> _Window:

@@ -21,6 +21,7 @@ NS_PER_S = 1_000_000_000
 MS_PER_S = 1_000
 
 SOURCE_STATES = ("starting", "connecting", "running", "reconnecting", "ended", "failed")
+PUBLISHER_STATES = ("there", "away", "silent", "ended")
 BOOK_STATES = ("empty", "snapshot", "live", "suspect")
 RECORDING_STATES = ("off", "taken", "unavailable", "recording", "failing", "closed")
 INDEXING_STATES = ("indexing", "failing", "stopped")
@@ -220,6 +221,13 @@ _SOURCE = (
         "counter",
         "messages in a stream that were not of l3book, and passed over",
         _at("source", "refused_messages"),
+    ),
+    Family(
+        "l3book_source_publisher",
+        "gauge",
+        "1 of how the publisher of a stream is doing; nats sources only",
+        _state(PUBLISHER_STATES, "source", "publisher"),
+        ("state",),
     ),
     Family("l3book_feed_gaps_total", "counter", "proven losses of messages", _at("feed", "gaps")),
     Family("l3book_feed_missing_messages_total", "counter", "messages lost in gaps", _at("feed", "missing_messages")),

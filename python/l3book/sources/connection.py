@@ -10,6 +10,9 @@ Receive: TypeAlias = Callable[[memoryview], None]
 Key: TypeAlias = tuple[int, int]
 """publisher_id and instrument_id of a book."""
 
+PublisherState: TypeAlias = Literal["there", "away", "silent", "ended"]
+"""`away`: it has lost its own feed. `silent`: nothing is heard of it. `ended`: its source is over."""
+
 How: TypeAlias = Literal["first", "resume", "snapshot", "unknown"]
 
 
@@ -34,8 +37,17 @@ class Aside(Protocol):
     def books(self) -> list[Key]:
         """List the books that there are."""
 
-    def away(self, *, is_away: bool) -> None:
-        """Say that the line is there, but that whoever feeds it has lost his own; or has it again."""
+    def suspects(self) -> list[Key]:
+        """List those that may be wrong."""
+
+    def expect_snapshot(self, key: Key) -> None:
+        """Say that the snapshot of this book that comes now is whole."""
+
+    def expect_skips(self, *, expects_skips: bool) -> None:
+        """Say whether the stream has only a part of its channels' numbers, and gaps are told by `doubt`."""
+
+    def publisher(self, state: PublisherState) -> None:
+        """Say how whoever feeds the line is doing, while the line itself is there."""
 
     def refused(self, text: str) -> None:
         """Something came that is none of ours, and was passed over."""

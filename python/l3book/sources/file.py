@@ -1,6 +1,8 @@
 """`file:PATH[?speed=X or rate=N]`: a recorded .dbn or .dbn.zst, as fast as it is read unless paced."""
 
+import re
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,8 @@ HEAD_BYTES_MAX = 1024 * 1024
 """The first record of a file is looked for within these; behind longer metadata, it is left to the engine."""
 SPEED_MAX = 1e9
 """A second of the clock for 31 years of the recording; beyond it, leave the pace away."""
+
+_DRIVE = re.compile("[A-Za-z]:/")
 
 
 class FileSource:
@@ -128,7 +132,8 @@ def _local_path(uri: SourceUri) -> str:
         host, slash, rest = path[2:].partition("/")
         if host not in ("", "localhost") or not slash:
             raise SourceError(f"source {uri.text!r}: the file is on host {host!r}: expected file:PATH on this machine")
-        path = "/" + rest
+        # On Windows, file:///C:/books.dbn is C:/books.dbn.
+        path = rest if _DRIVE.match(rest) and sys.platform == "win32" else "/" + rest
     if not path:
         raise SourceError(f"source {uri.text!r}: no path: expected file:PATH")
     if "\0" in path:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from l3book.jetstream.address import NatsAddress, credentials
 from l3book.jetstream.unseen import Unseen
-from l3book.sources.connection import Aside, Ask, Connection, Receive
+from l3book.sources.connection import Aside, Ask, Connection, PublisherState, Receive
 from l3book.sources.uri import SourceError, SourceUri
 from l3book.times import parse_time_ns
 
@@ -42,8 +42,12 @@ class NatsConnector:
         self.created: datetime | None = None
         """When the stream was made: another of its name is another stream."""
         self.unseen = Unseen()
-        self.is_away = False
-        """The publisher has said that it has lost its own feed."""
+        self.told: PublisherState = "there"
+        """What the publisher has said of itself, in the stream."""
+        self.is_silent = False
+        """Nothing is heard of the publisher any more."""
+        self.says_alive = False
+        """Whether anything would be heard of it."""
         try:
             import nats  # noqa: F401  # whether it is there
         except ImportError as error:
@@ -52,6 +56,11 @@ class NatsConnector:
                 "pip install 'l3book[nats]'"
             ) from None
         credentials()
+
+    @property
+    def publisher(self) -> PublisherState:
+        """How the publisher is doing. Of one that has ended, nothing has to be heard."""
+        return "silent" if self.is_silent and self.told != "ended" else self.told
 
     async def connect(self, ask: Ask, receive: Receive, aside: Aside) -> Connection:
         """Connect, find the place, and have messages come. Raises ConnectionLost or Refused."""

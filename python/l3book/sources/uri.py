@@ -21,6 +21,10 @@ class SourceError(ValueError):
     """A source URI that cannot be followed; the text says what was expected."""
 
 
+class NoSchemeError(SourceError):
+    """One that does not say what it is a source of."""
+
+
 def _unquote(text: str, uri: str) -> str:
     try:
         return unquote_to_bytes(text).decode()
@@ -103,8 +107,9 @@ def parse_uri(uri: str) -> SourceUri:
         raise SourceError(f"source {shown!r}: a user in the URI: expected it in the environment only (docs/nats.md)")
     scheme, colon, rest = uri.partition(":")
     if not colon or not _SCHEME.fullmatch(scheme):
-        raise SourceError(
-            f"source {uri!r}: no scheme: expected synthetic: or file:PATH, tcp://HOST:PORT, live://DATASET"
+        raise NoSchemeError(
+            f"source {uri!r}: no scheme: expected synthetic: or file:PATH, tcp://HOST:PORT, live://DATASET, "
+            "nats://HOST:PORT/STREAM"
         )
     path, _, query_text = rest.partition("?")
     query: dict[str, str] = {}

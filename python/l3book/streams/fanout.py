@@ -76,7 +76,7 @@ class Fanout:
 
     def _open(self, key: GroupKey) -> Group:
         book_key = (key.publisher_id, key.instrument_id)
-        stream = self._market.stream(key.channel, book_key, depth=key.depth, level=key.level)
+        stream = self._market.stream(key.channel, book_key, depth=key.depth, level=key.level, queues=key.queues)
         return Group(key, stream, self._market.book(book_key), self.counters)
 
     def _ticker(self, group: Group) -> Ticker:

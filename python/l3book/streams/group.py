@@ -25,6 +25,8 @@ class GroupKey(NamedTuple):
     instrument_id: int
     depth: int | None
     level: Literal[2, 3]
+    queues: int | None
+    """At level 3, how many levels a side carry their queues; None: all."""
     interval_ms: int
 
     @property

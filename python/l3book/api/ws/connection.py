@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import sys
 from asyncio.transports import BaseTransport
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
@@ -127,8 +128,9 @@ class Connection(WebSocketsSansIOProtocol):
         self.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES_MAX)
         # Not on every platform, and of no use for others than TCP.
         with contextlib.suppress(OSError, AttributeError):
-            raw = transport.get_extra_info("socket")
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)
+            if sys.platform != "win32":
+                raw = transport.get_extra_info("socket")
+                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the peer."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import msgspec
 
-from l3book.api.faults import sentence
+from l3book.api.faults import fields_of, sentence
 from l3book.streams.update import Update
 from l3book.wire import Answer, AnyCommand, Channel, CommandId, IntervalMs
 
@@ -25,6 +25,9 @@ _CHOICES = {
     "level": (2, 3),
 }
 """The fields that have few values; msgspec names the field and what came, but not these."""
+_WHOLE = "the message"
+_FIELDS = {op.__struct_config__.tag: ("op", *fields_of(op, _WHOLE)[_WHOLE]) for op in get_args(AnyCommand)}
+"""What each op may hold."""
 
 
 class MalformedError(ValueError):
@@ -45,6 +48,12 @@ class Numbered(msgspec.Struct):
     id: CommandId | None = None
 
 
+class Named(msgspec.Struct):
+    """Any op that says which it is."""
+
+    op: str
+
+
 class Format:
     """How messages are written on one socket."""
 
@@ -54,6 +63,7 @@ class Format:
         encode: Callable[[Answer], bytes],
         decode: Callable[[bytes], AnyCommand],
         decode_id: Callable[[bytes], Numbered],
+        decode_name: Callable[[bytes], Named],
     ) -> None:
         self.name = name
         self.subprotocol = f"l3book.v1.{name}"
@@ -62,6 +72,7 @@ class Format:
         self._encode = encode
         self._decode = decode
         self._decode_id = decode_id
+        self._decode_name = decode_name
 
     def op(self, data: bytes | str) -> AnyCommand:
         """Read what a client said. Raises MalformedError or BadOpError."""
@@ -72,7 +83,8 @@ class Format:
         try:
             return self._decode(message)
         except msgspec.ValidationError as error:
-            raise BadOpError(sentence(str(error), "the message", _CHOICES), self._id_of(message)) from None
+            told = sentence(str(error), _WHOLE, _CHOICES, {_WHOLE: self._fields_of(message)})
+            raise BadOpError(told, self._id_of(message)) from None
         except msgspec.DecodeError:
             expected = "JSON" if self.is_text else "MessagePack"
             raise MalformedError(f"no {expected}: the subprotocol is {self.subprotocol}") from None
@@ -94,6 +106,12 @@ class Format:
         if (records := message.binary) is not None:
             return framed(_BINARY, records)
         return framed(self._opcode, message.text.encode() if self.is_text else message.msgpack)
+
+    def _fields_of(self, data: bytes) -> tuple[str, ...]:
+        try:
+            return _FIELDS.get(self._decode_name(data).op, ())
+        except (msgspec.MsgspecError, RecursionError):
+            return ()
 
     def _id_of(self, data: bytes) -> int | None:
         try:
@@ -119,12 +137,14 @@ JSON = Format(
     msgspec.json.Encoder().encode,
     msgspec.json.Decoder(AnyCommand).decode,
     msgspec.json.Decoder(Numbered).decode,
+    msgspec.json.Decoder(Named).decode,
 )
 MSGPACK = Format(
     "msgpack",
     msgspec.msgpack.Encoder().encode,
     msgspec.msgpack.Decoder(AnyCommand).decode,
     msgspec.msgpack.Decoder(Numbered).decode,
+    msgspec.msgpack.Decoder(Named).decode,
 )
 
 BY_SUBPROTOCOL = {form.subprotocol: form for form in (JSON, MSGPACK)}

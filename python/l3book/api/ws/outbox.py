@@ -46,7 +46,10 @@ class Outbox:
         in_force: InForce,
         counters: Counters,
         now_s: Callable[[], float] = monotonic,
+        caught_up: Callable[[Subscription], None] = lambda _subscription: None,
     ) -> None:
+        """`caught_up` is called when a subscription that had been behind has got all there is."""
+        self._caught_up = caught_up
         self._outlet = outlet
         self._form = form
         self._in_force = in_force
@@ -183,6 +186,7 @@ class Outbox:
         subscription.is_behind = False
         for later in held:
             self.deliver(subscription, later)
+        self._caught_up(subscription)
 
     async def _latest(self, subscription: Subscription) -> Update:
         group = subscription.group

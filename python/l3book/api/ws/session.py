@@ -23,6 +23,7 @@ from l3book.wire import (
     Error,
     ErrorCode,
     Live,
+    Moment,
     Pause,
     Ping,
     Pong,
@@ -37,7 +38,9 @@ from l3book.wire import (
 if TYPE_CHECKING:
     from starlette.types import Receive
 
+    from l3book._core import BookSnapshot
     from l3book.history.past import History
+    from l3book.history.playback import Stepped
 
 POLICY_VIOLATION = 1008
 INVALID_DATA = 1007
@@ -61,7 +64,7 @@ class Session:
         ops: Ops,
     ) -> None:
         """Count subscriptions into `subscribed`, beside those of its other sockets, and operations into `ops`."""
-        self.outbox = Outbox(outlet, form, in_force, streams.counters)
+        self.outbox = Outbox(outlet, form, in_force, streams.counters, caught_up=self._tell_moment)
         self._live = streams
         self._streams = streams
         """Those of the replay that the socket is in, or the live ones."""
@@ -108,6 +111,7 @@ class Session:
             self._outlet.end(POLICY_VIOLATION, f"too slow for {timeout_s} s")
         for key in tuple(self._absent):
             self._join(key)
+        self._tell_moments()
 
     async def _take_ops(self, receive: "Receive") -> None:
         taken = 0
@@ -173,7 +177,8 @@ class Session:
         key = (op.channel, *book_key)
         if key in self._subscriptions:
             raise Refusal("already_subscribed", f"{op.channel} of {op.instrument!r}: expected unsubscribe before")
-        group_key = GroupKey(op.channel, *book_key, self._depth(op), op.level, op.interval_ms)
+        depth = self._depth(op)
+        group_key = GroupKey(op.channel, *book_key, depth, op.level, self._queues(op, depth), op.interval_ms)
         self._admit(group_key)
         subscription = Subscription(self.outbox, op.instrument, group_key, op.instrument)
         self._subscriptions[key] = subscription
@@ -246,8 +251,8 @@ class Session:
         """Carry out an op on the past. What it is answered with comes before what it brings."""
         traveller = self._traveller
 
-        def acknowledge() -> None:
-            self.outbox.answer(traveller.ack(op.id))
+        def acknowledge(stepped: "Stepped | None" = None) -> None:
+            self.outbox.answer(traveller.ack(op.id, stepped))
 
         match op:
             case Replay():
@@ -263,6 +268,22 @@ class Session:
             case Resume():
                 traveller.known_playback().play(op.speed)
                 acknowledge()
+        self._tell_moments()
+
+    def _tell_moments(self) -> None:
+        for subscription in self._subscriptions.values():
+            self._tell_moment(subscription)
+
+    def _tell_moment(self, subscription: Subscription) -> None:
+        """Say where the book of a replay that stands still is, once: messages tell only what has changed."""
+        if not self._traveller.is_settled or subscription.is_behind or not subscription.has_book:
+            return
+        at = subscription.group.book.snapshot(depth=1)
+        # In another epoch, a snapshot is on its way.
+        if at.epoch != subscription.epoch or (at.epoch, at.seq) == subscription.moment:
+            return
+        subscription.moment = at.epoch, at.seq
+        self.outbox.answer(_moment(subscription, at))
 
     def _book_of(self, op: Step) -> str | tuple[int, int]:
         """Choose whose events are counted."""
@@ -295,9 +316,9 @@ class Session:
 
     def _depth(self, op: Subscribe) -> int | None:
         if op.channel != "depth":
-            if op.depth is not None or op.level != 2:
+            if op.depth is not None or op.level != 2 or op.queues is not None:
                 raise Refusal(
-                    "bad_parameter", f"channel {op.channel} takes no depth and no level: expected channel depth"
+                    "bad_parameter", f"channel {op.channel} takes no depth, level or queues: expected channel depth"
                 )
             return None
         settings = self._in_force.settings
@@ -305,6 +326,17 @@ class Session:
         if not 1 <= depth <= settings.depth_max:
             raise Refusal("bad_parameter", f"depth is {depth}: expected a whole number from 1 to {settings.depth_max}")
         return depth
+
+    def _queues(self, op: Subscribe, depth: int | None) -> int | None:
+        if op.queues is None or depth is None:
+            return None
+        if op.level != 3:
+            raise Refusal("bad_parameter", "queues with level 2, whose levels have none: expected level 3")
+        at_most = self._in_force.settings.depth_max
+        if not 1 <= op.queues <= at_most:
+            raise Refusal("bad_parameter", f"queues is {op.queues}: expected a whole number from 1 to {at_most}")
+        # All, said in another way: one group.
+        return op.queues if op.queues < depth else None
 
     def _resolve(self, instrument: str) -> tuple[int, int]:
         try:
@@ -318,6 +350,19 @@ class Session:
         except AmbiguousInstrumentError as error:
             choices = " or ".join(f"{publisher_id}:{instrument_id}" for publisher_id, instrument_id in error.choices)
             raise Refusal("ambiguous_instrument", f"{instrument!r} is several books: expected {choices}") from None
+
+
+def _moment(subscription: Subscription, at: "BookSnapshot") -> Moment:
+    return Moment(
+        channel=subscription.key.channel,
+        instrument=subscription.instrument,
+        epoch=at.epoch,
+        seq=at.seq,
+        sequence=at.sequence,
+        ts_event=str(at.ts_event),
+        ts_recv=str(at.ts_recv),
+        orders=at.orders,
+    )
 
 
 def _short(reason: str) -> str:

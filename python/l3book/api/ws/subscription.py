@@ -12,7 +12,19 @@ if TYPE_CHECKING:
 class Subscription:
     """A subscriber of its group, which passes everything on to the outbox of its socket."""
 
-    __slots__ = ("_outbox", "epoch", "group", "held", "instrument", "is_behind", "key", "requested", "seq", "waiting")
+    __slots__ = (
+        "_outbox",
+        "epoch",
+        "group",
+        "held",
+        "instrument",
+        "is_behind",
+        "key",
+        "moment",
+        "requested",
+        "seq",
+        "waiting",
+    )
 
     group: Group
     """Its group, once it has joined one."""
@@ -34,6 +46,8 @@ class Subscription:
         """What came while that was being made."""
         self.waiting = 0
         """Messages in the outbox."""
+        self.moment: tuple[str, int] | None = None
+        """epoch and seq of the last moment told."""
 
     def deliver(self, update: Update) -> None:
         """Take the next update of the group."""
@@ -47,6 +61,11 @@ class Subscription:
     def encoding(self) -> Literal["text", "msgpack"]:
         """What its socket needs of a message."""
         return self._outbox.encoding
+
+    @property
+    def has_book(self) -> bool:
+        """Whether its client keeps a book: trades and records are told as they are, and of none."""
+        return self.key.channel in {"bbo", "depth", "orders"}
 
     def has(self, update: Update) -> bool:
         """Tell whether what was sent holds this already: a snapshot may be ahead of the updates under way."""

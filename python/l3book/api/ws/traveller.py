@@ -13,7 +13,7 @@ from l3book.workers import BusyError
 
 if TYPE_CHECKING:
     from l3book.history.past import History
-    from l3book.history.playback import Playback
+    from l3book.history.playback import Playback, Stepped
     from l3book.streams.counters import Counters
 
 Result = TypeVar("Result")
@@ -64,7 +64,7 @@ class Traveller:
         self,
         instrument: str | tuple[int, int],
         events: int,
-        then: Callable[[], None],
+        then: Callable[["Stepped"], None],
         is_wanted: Callable[[], bool],
     ) -> None:
         """Go on by so many events, as long as that is wanted; `then` is called before anything is told of it.
@@ -73,6 +73,11 @@ class Traveller:
         """
         await self._asked(self.known_playback().step(instrument, events, then, is_wanted))
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the socket is in a replay that stands still, and has been told all of it."""
+        return self._playback is not None and self._playback.is_settled
+
     def known_playback(self) -> "Playback":
         """Return the replay. Raises Refusal where the socket is in none."""
         self._known_history()
@@ -80,14 +85,17 @@ class Traveller:
             raise Refusal("no_replay", "this socket is in no replay: expected op replay before")
         return self._playback
 
-    def ack(self, op_id: CommandId | None) -> ReplayAck:
-        """Say where the socket is."""
+    def ack(self, op_id: CommandId | None, stepped: "Stepped | None" = None) -> ReplayAck:
+        """Say where the socket is, and how far a step has led."""
         playback = self._playback
         if playback is None:
             return ReplayAck(id=op_id, replay=None)
-        return ReplayAck(
+        ack = ReplayAck(
             id=op_id, replay=playback.playback_id, state=playback.state, ts=str(playback.ts), speed=playback.speed
         )
+        if stepped is not None:
+            ack.events, ack.stopped_at = stepped.events, stepped.stopped_at
+        return ack
 
     def mark(self, heartbeat: Heartbeat) -> None:
         """Say in the heartbeat where the socket is."""

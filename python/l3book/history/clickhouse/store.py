@@ -22,6 +22,7 @@ from l3book.history.store import (
     InstrumentRow,
     LevelRow,
     LifeRow,
+    NotOpenYetError,
     SessionStart,
     StoreError,
     TradeRow,
@@ -96,6 +97,7 @@ class ClickHouseStore:
         self._retries_s_max = retries_s_max
         self._names = Names(target.database, target.cluster)
         self._opened: Connection | None = None
+        self._is_closed = False
         self._sessions: list[tuple[int, int]] | None = None
 
     def open(self) -> None:
@@ -108,7 +110,7 @@ class ClickHouseStore:
         except BaseException:
             connection.close()
             raise
-        self._opened = connection
+        self._opened, self._is_closed = connection, False
 
     def _make_tables(self, connection: Connection) -> None:
         known = connection.read(
@@ -129,6 +131,7 @@ class ClickHouseStore:
 
     def close(self) -> None:
         """Let go of the connection. A write on another thread that waits for another try gives up."""
+        self._is_closed = True
         connection, self._opened = self._opened, None
         if connection is not None:
             connection.close()
@@ -295,9 +298,11 @@ class ClickHouseStore:
 
     @property
     def _connection(self) -> Connection:
-        if self._opened is None:
-            raise StoreError(f"{self._target}: not open")
-        return self._opened
+        if (opened := self._opened) is not None:
+            return opened
+        if self._is_closed:
+            raise StoreError(f"{self._target}: closed: who asks is about to end")
+        raise NotOpenYetError(f"{self._target}: not open yet: who asks has just started")
 
     def _delete(self, table: Table, condition: str) -> None:
         name = self._names.all_of(table.name)

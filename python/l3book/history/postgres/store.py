@@ -37,6 +37,7 @@ from l3book.history.store import (
     InstrumentRow,
     LevelRow,
     LifeRow,
+    NotOpenYetError,
     StoreError,
     TradeRow,
     VolumeRow,
@@ -76,6 +77,7 @@ class PostgresStore:
         self._place = place
         self._retries_s_max = retries_s_max
         self._opened: Connections | None = None
+        self._is_closed = False
         self._is_hyper = False
         self._books: dict[Book, int] = {}
         self._days: set[tuple[str, int]] = set()
@@ -90,10 +92,11 @@ class PostgresStore:
         except BaseException:
             connections.close()
             raise
-        self._opened = connections
+        self._opened, self._is_closed = connections, False
 
     def close(self) -> None:
         """Let go of the connections. A write on another thread that waits for another try gives up."""
+        self._is_closed = True
         connections, self._opened = self._opened, None
         if connections is not None:
             connections.close()
@@ -195,9 +198,11 @@ class PostgresStore:
 
     @property
     def _connections(self) -> Connections:
-        if self._opened is None:
-            raise StoreError(f"{self._place}: not open")
-        return self._opened
+        if (opened := self._opened) is not None:
+            return opened
+        if self._is_closed:
+            raise StoreError(f"{self._place}: closed: who asks is about to end")
+        raise NotOpenYetError(f"{self._place}: not open yet: who asks has just started")
 
     def _make_tables(self, writer: "Writer") -> None:
         writer.execute("SELECT pg_advisory_xact_lock(%s)", (_SCHEMA_LOCK,))
