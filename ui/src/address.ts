@@ -54,6 +54,14 @@ export function isoTime(ns: string): string {
   return `${seconds}${fraction === "" ? "" : `.${fraction}`}Z`;
 }
 
+/** What the server says of a time, in words for a reader: times as times, and none of the names that programs know. */
+export function timesWritten(detail: string): string {
+  return detail
+    .replace(/^(?:from|at): /, "")
+    .replace(/\btime (\d{1,20})(?!\d)|\bat (\d{16,20})(?!\d)/g, (_, time?: string, at?: string) => `${at === undefined ? "time" : "at"} ${isoTime(time ?? at ?? "0")}`)
+    .replace(/(begins at \S+) \(ts_event, ns\)/, "$1; expected a time from then on");
+}
+
 /** A hand-typed address may hold a percent sign that encodes nothing; it is then taken as it stands. */
 function decoded(text: string): string {
   try {

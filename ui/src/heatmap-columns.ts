@@ -214,12 +214,16 @@ export class Columns {
     return this.#levelsMax[this.#slot(column)] ?? 0;
   }
 
-  /** Whether all that rests at these ticks is told: beyond the last of a full side nothing is known, or of a recorded one. */
+  /** Whether all that rests at these ticks is told. */
   isKnown(column: number, ticks: number): boolean {
+    const [lowest, highest] = this.known(column);
+    return ticks >= lowest && ticks <= highest;
+  }
+
+  /** The lowest and the highest ticks of which all is told: beyond the last of a full side nothing is known, or of a recorded one. */
+  known(column: number): readonly [lowest: number, highest: number] {
     const last = (side: Side): number => (this.kind(column) === "recorded" ? this.count(column, side) : this.levelsMax(column)) - 1;
-    const lowest = this.level(column, "B", last("B"));
-    const highest = this.level(column, "A", last("A"));
-    return (lowest === null || ticks >= lowest.ticks) && (highest === null || ticks <= highest.ticks);
+    return [this.level(column, "B", last("B"))?.ticks ?? -Infinity, this.level(column, "A", last("A"))?.ticks ?? Infinity];
   }
 
   /** The first column with an event at this time or later; `end` when there is none. */

@@ -1,7 +1,9 @@
-/** Fills the heatmap with what was recorded before its first column: asked for once, newest first, within bounds. */
+/** Fills the heatmap with what was recorded before its first column: newest first, within bounds, and again where the server could not. */
 
+import { retryDelayMs } from "./feed/backoff";
 import type { Answer } from "./feed/request";
 import { parseBook } from "./feed/wire";
+import { COLUMNS_MAX } from "./heatmap-columns";
 import type { HeatmapRecord } from "./heatmap-record";
 import { NS_PER_S, parseLevelRows, RECORDED_LEVELS, stepsOf, type Stretch } from "./heatmap-recorded";
 import type { RecordedLine } from "./replay-line";
@@ -19,10 +21,25 @@ const STRETCHES = [
 export const ROWS_MAX = 4_000;
 /** Where more levels change in a second, the stretch behind is told by coarser steps. */
 const BUSY_ROWS_PER_S = 60;
-/** On a line that needs longer for a stretch, no more is asked for. */
+/** A line or a server that needs longer for a stretch has so long to itself before the next one is asked for. */
 const SLOW_MS = 2_000;
+const SLOW_PAUSE_MS = 8_000;
 /** Tables are written a little behind the market: what is asked for then is there. */
 const BEHIND_MS = 1_000;
+
+/** What the server could not answer now; of all other refusals, another try would be answered alike. */
+const WORTH_ANOTHER_TRY = new Set([408, 429, 502, 503, 504]);
+
+/** Nothing was told, and it may be later. */
+class ComeAgain extends Error {
+  /** As far as the server says. */
+  readonly afterMs: number;
+
+  constructor(why: string, afterMs: number) {
+    super(why);
+    this.afterMs = afterMs;
+  }
+}
 
 type Request = (path: string) => Promise<Answer>;
 
@@ -38,12 +55,17 @@ export class HeatmapPast {
   #before = 0;
   #isBusy = false;
   #isAsking = false;
+  /** Tries of this stretch that came to nothing, and when the next one may be made. */
+  #failures = 0;
+  #notBeforeMs = 0;
+  readonly #random: () => number;
 
-  /** `changed`: there is more to be shown. */
-  constructor(record: HeatmapRecord, request: Request, changed: () => void) {
+  /** `changed`: there is more to be shown; `random` is uniform in [0, 1). */
+  constructor(record: HeatmapRecord, request: Request, changed: () => void, random: () => number = Math.random) {
     this.#record = record;
     this.#request = request;
     this.#changed = changed;
+    this.#random = random;
   }
 
   /** To be called often: asks when there is something to ask for. */
@@ -55,12 +77,15 @@ export class HeatmapPast {
       this.#sinceMs = nowMs;
       this.#next = 0;
       this.#isBusy = false;
+      this.#failures = 0;
+      this.#notBeforeMs = 0;
       this.#before = Number(columns.tsRecv(columns.first) / NS_PER_S);
     }
-    if (this.#isAsking || line === null || !this.#isTold(state, line, nowMs)) return;
-    const stretch = this.#stretch(line);
+    if (this.#isAsking || nowMs < this.#notBeforeMs || line === null || !this.#isTold(state, line, nowMs)) return;
+    // Where all room is taken, the first column is no more the one that it was to stand in front of.
+    const stretch = columns.length < COLUMNS_MAX ? this.#stretch(line) : null;
     if (stretch === null) this.#next = STRETCHES.length;
-    else void this.#fill(stretch);
+    else void this.#fill(stretch, nowMs);
   }
 
   /** Whether the tables have come to the first column. */
@@ -86,27 +111,35 @@ export class HeatmapPast {
     return this.#before - from < stepS ? null : { from, to: this.#before, stepS };
   }
 
-  async #fill(stretch: Stretch): Promise<void> {
+  async #fill(stretch: Stretch, nowMs: number): Promise<void> {
     const beginning = this.#beginning;
-    const number = this.#next;
     const beganMs = performance.now();
     this.#isAsking = true;
-    // Whatever becomes of it, it is asked for once.
-    this.#next = STRETCHES.length;
     const rows = await this.#asked(stretch).catch((error: unknown) => {
+      if (error instanceof ComeAgain) return error;
       console.warn("what was recorded before is not shown:", error);
       return null;
     });
     this.#isAsking = false;
     // Meanwhile it may have begun anew, and the next call asks for what is before that.
-    if (rows === null || beginning !== this.#record.beginning) return;
-    this.#isBusy = rows > BUSY_ROWS_PER_S * (stretch.to - stretch.from);
-    this.#before = stretch.from;
-    if (performance.now() - beganMs <= SLOW_MS) this.#next = number + 1;
-    this.#changed();
+    if (beginning !== this.#record.beginning) return;
+    const tookMs = performance.now() - beganMs;
+    if (rows instanceof ComeAgain) {
+      this.#failures += 1;
+      this.#notBeforeMs = nowMs + tookMs + Math.max(rows.afterMs, retryDelayMs(this.#failures, this.#random));
+    } else if (rows === null) {
+      this.#next = STRETCHES.length;
+    } else {
+      this.#isBusy = rows > BUSY_ROWS_PER_S * (stretch.to - stretch.from);
+      this.#before = stretch.from;
+      this.#failures = 0;
+      if (tookMs > SLOW_MS) this.#notBeforeMs = nowMs + tookMs + SLOW_PAUSE_MS;
+      this.#next += 1;
+      this.#changed();
+    }
   }
 
-  /** -> of how many rows it was made; null where it cannot be told. */
+  /** -> of how many rows it was made; null where it cannot be told. Throws ComeAgain where it may be later. */
   async #asked(stretch: Stretch): Promise<number | null> {
     const beginning = this.#beginning;
     const book = `/v1/books/${encodeURIComponent(this.#record.key)}`;
@@ -116,6 +149,8 @@ export class HeatmapPast {
       this.#request(`${book}?level=2&depth=${RECORDED_LEVELS}&at=${from}`),
       this.#request(`${book}/history/levels?start=${from}&end=${to}&limit=${ROWS_MAX}${interval}`),
     ]);
+    const again = [base, levels].flatMap(comeAgain);
+    if (again[0] !== undefined) throw new ComeAgain(again[0].message, Math.max(...again.map(({ afterMs }) => afterMs)));
     const isNew = base.kind === "refused" && base.problem.status === 404;
     if ((base.kind !== "ok" && !isNew) || levels.kind !== "ok" || beginning !== this.#record.beginning) return null;
     const rows = parseLevelRows(levels.body);
@@ -123,4 +158,11 @@ export class HeatmapPast {
     this.#record.prepend(stepsOf(base.kind === "ok" ? parseBook(base.body, RECORDED_LEVELS) : null, rows, stretch), stretch.stepS);
     return rows.length;
   }
+}
+
+function comeAgain(answer: Answer): readonly ComeAgain[] {
+  if (answer.kind === "failed") return [new ComeAgain(answer.reason, 0)];
+  if (answer.kind === "aborted") return [new ComeAgain("given up", 0)];
+  if (answer.kind !== "refused" || !WORTH_ANOTHER_TRY.has(answer.problem.status)) return [];
+  return [new ComeAgain(answer.problem.detail, answer.retryAfterMs ?? 0)];
 }

@@ -46,6 +46,12 @@ export class Keys {
   }
 
   listen(): void {
+    // What was pressed with a pointer is done with: Space is the page's again, and not that button's once more.
+    document.addEventListener("click", ({ target, detail }) => {
+      const button = target instanceof Element ? target.closest("button") : null;
+      const isIts = button !== null && button === document.activeElement && button.closest("dialog") === null;
+      if (detail > 0 && isIts) button.blur();
+    });
     document.addEventListener("keydown", (event) => {
       const isForAnother = event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey;
       if (isForAnother || !isFree(event) || document.querySelector("dialog[open]") !== null) return;

@@ -25,6 +25,9 @@ import { ReplayCommands } from "./replay-commands";
 import { get } from "./feed/request";
 import { nameOf, State } from "./state";
 
+/** The panes that are loaded later wait no longer for the first ladder than this. */
+const LATER_PANES_DELAY_MAX_MS = 1_000;
+
 const LINK_WORDS: Readonly<Record<Link["state"], string>> = {
   connecting: "connecting",
   open: "connected",
@@ -92,6 +95,8 @@ const repaint = (): void => {
 
 const feed: Feed = new StreamingFeed(watched(state), { key: loadKey });
 feed.setDepth(state.preferences.depth);
+// The answers come while the page is being built, and are taken when it is.
+feed.start();
 
 const viewButton = byTestId("view-button", HTMLButtonElement);
 // One for the page: who asks for the past elsewhere would race with what is asked for here.
@@ -136,8 +141,12 @@ function watched(target: State): FeedHandlers {
       repaint();
     },
     onBook: (book) => {
+      const isFirst = target.book === null;
       target.onBook(book);
       loop.changed();
+      if (!isFirst) return;
+      repaint();
+      addLaterPanes();
     },
     onDepth: (book, isSnapshot) => {
       target.onDepth(book);
@@ -161,6 +170,10 @@ function watched(target: State): FeedHandlers {
     },
     onNews: () => {
       target.onNews();
+    },
+    onDelay: (delayMs) => {
+      target.onDelay(delayMs);
+      loop.changed();
     },
     onReplay: (replay) => {
       target.onReplay(replay);
@@ -213,8 +226,16 @@ function select(instrument: string | null): void {
   repaint();
 }
 
-async function addLaterPanes(): Promise<void> {
-  for (const [name, load] of LATER_PANES) await addPane(name, load);
+let areLaterPanesAsked = false;
+
+/** Behind the next frame, so that nothing of them comes before the first ladder. */
+function addLaterPanes(): void {
+  if (areLaterPanesAsked) return;
+  areLaterPanesAsked = true;
+  const add = async (): Promise<void> => {
+    for (const [name, load] of LATER_PANES) await addPane(name, load);
+  };
+  requestAnimationFrame(() => setTimeout(() => void add()));
 }
 
 /** One part that cannot be fetched, after an update of the server or a lost line, takes no other with it, and is told; whether it is there. */
@@ -237,10 +258,9 @@ document.addEventListener("visibilitychange", () => {
 });
 
 navigation.follow();
-feed.start();
 if (document.hidden) feed.pause();
 keys.listen();
 state.meter.watch();
 loop.start();
-// Behind the first frame, so that nothing of it comes before the first ladder.
-requestAnimationFrame(() => setTimeout(() => void addLaterPanes()));
+// They follow the first ladder; where none comes, they have things to say all the same.
+setTimeout(addLaterPanes, LATER_PANES_DELAY_MAX_MS);

@@ -1,6 +1,6 @@
 /** Keeps the page and its address the same: the instrument, the moment, the view. */
 
-import { formatAddress, isoTime, parseAddress, type Address, type View } from "./address";
+import { formatAddress, isoTime, parseAddress, timesWritten, type Address, type View } from "./address";
 import type { ReplayCommands } from "./replay-commands";
 import { failureOf } from "./replay-commands";
 import type { State } from "./state";
@@ -91,7 +91,7 @@ export class Navigation {
         return;
       }
       const title = "That moment cannot be shown";
-      const problem = { status: 0, title, detail: detail ?? failureOf(error).text, code: code ?? "", traceId: "", choices: [] };
+      const problem = { status: 0, title, detail: detail === undefined ? failureOf(error).text : timesWritten(detail), code: code ?? "", traceId: "", choices: [] };
       this.#state.onProblem("replay", problem);
     };
     this.#commands.ask({ do: "open", at, onRefused });

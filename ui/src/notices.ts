@@ -157,8 +157,11 @@ function endedText({ book, metrics, problems }: State, uri: string): string {
 
 function bookNotices(state: State, nowMs: number): (Notice | null)[] {
   const { book, restart } = state;
-  const staleMs = state.staleForMs();
+  const [staleMs, lateMs] = [state.staleForMs(), state.lateForMs()];
   return [
+    lateMs === null
+      ? null
+      : { id: "late", tone: "bad", text: `Late: what is shown may be ${formatUptime(lateMs / 1000)} old, as the line to the server is too slow.` },
     staleMs === null
       ? null
       : { id: "stale", tone: "warn", text: `Stale: nothing new for ${formatUptime(staleMs / 1000)} although the source runs.` },

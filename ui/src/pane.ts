@@ -28,7 +28,7 @@ export interface Actions {
   selectOrder(orderId: string | null): void;
   choose(instrument: string): void;
   /** What is known of its state; who wants to go elsewhere in time asks `replay`. */
-  readonly feed: Pick<Feed, "resyncs" | "check" | "verified">;
+  readonly feed: Pick<Feed, "resyncs" | "check" | "verified" | "showQueues">;
   readonly replay: ReplayCommands;
   /** A GET of the HTTP contract with the reader's key, for a path like /v1/history. */
   request(path: string): Promise<Exclude<Answer, { readonly kind: "aborted" | "unchanged" }>>;

@@ -4,7 +4,8 @@
  * key that is held, never builds up a queue, and no wish is lost to one of another kind.
  */
 
-import { isoTime } from "./address";
+import { isoTime, timesWritten } from "./address";
+import type { Stepped } from "./client/messages";
 import type { Feed } from "./feed/feed";
 import type { RecordedLine } from "./replay-line";
 import { NS_PER_MS, NS_PER_S } from "./replay-time";
@@ -86,13 +87,24 @@ const FAILURES: Readonly<Record<string, string>> = {
 export interface Failure {
   readonly text: string;
   readonly detail: string;
+  /** It was done, and there is something to say of it. */
+  readonly isNote?: boolean;
+}
+
+const STOPPED = { end: "This is the end of what is recorded.", beginning: "This is the beginning of what can be gone back to." } as const;
+
+/** What is to be said of a step that did not lead as far as it was to; null: nothing. */
+function stopOf(asked: number, stepped: Stepped | null): Failure | null {
+  const stoppedAt = stepped?.stoppedAt ?? null;
+  if (stepped === null || stoppedAt === null) return null;
+  return { text: STOPPED[stoppedAt], detail: `${Math.abs(stepped.events)} of ${Math.abs(asked)} events ${asked < 0 ? "back" : "on"}`, isNote: true };
 }
 
 export function failureOf(error: unknown): Failure {
   const { code, detail } = error as { code?: unknown; detail?: unknown };
   const said = typeof detail === "string" ? detail : error instanceof Error ? error.message : String(error);
   const known = typeof code === "string" ? FAILURES[code] : undefined;
-  return { text: known ?? `That did not work: ${said}`, detail: typeof code === "string" ? `${code}: ${said}` : said };
+  return { text: known ?? `That did not work: ${said}`, detail: typeof code === "string" ? `${code}: ${timesWritten(said)}` : said };
 }
 
 export class ReplayCommands {
@@ -233,7 +245,7 @@ export class ReplayCommands {
       case "step":
         if (wish.events === 0) return;
         if (replay === null) await this.#go(this.#liveNs);
-        await this.#player.step(wish.events);
+        this.#aside = stopOf(wish.events, await this.#player.step(wish.events)) ?? this.#aside;
         this.askedFor = null;
     }
   }
@@ -254,7 +266,7 @@ export class ReplayCommands {
       const hole = this.line?.holes.findLast(({ start }) => start - NS_PER_MS <= at);
       if (hole === undefined || !isNotRecorded(error)) throw error;
       await this.#goBefore(hole.start, BEFORE_HOLE_NS);
-      this.#aside = { text: "Records are missing there: this is before them.", detail: hole.reason };
+      this.#aside = { text: "Records are missing there: this is before them.", detail: hole.reason, isNote: true };
     }
   }
 

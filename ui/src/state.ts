@@ -9,6 +9,8 @@ import { Telemetry } from "./telemetry";
 
 /** A source that runs and brings nothing new for this long is called stale. */
 export const STALE_AFTER_MS = 3_000;
+/** What comes by a line that is so slow is called late. */
+export const LATE_FROM_MS = 2_500;
 /** How long the page says that an epoch has changed. */
 export const RESTART_NOTICE_MS = 8_000;
 /** Answers take their time on the way; a start later by more than this is the start of another process. */
@@ -55,6 +57,7 @@ export class State implements FeedHandlers {
 
   readonly #now: () => number;
   #metricsAtMs = 0;
+  #delayMs = 0;
 
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
@@ -75,6 +78,7 @@ export class State implements FeedHandlers {
   onLink(link: Link): void {
     // Time without a connection says nothing about the source, so the wait for news begins anew.
     if (link.state === "open") this.changedAtMs = this.#now();
+    else this.#delayMs = 0;
     this.link = link;
     this.revision += 1;
   }
@@ -134,6 +138,11 @@ export class State implements FeedHandlers {
     this.changedAtMs = this.#now();
   }
 
+  onDelay(delayMs: number): void {
+    this.#delayMs = delayMs;
+    this.revision += 1;
+  }
+
   onProblem(channel: Channel, problem: Problem | null): void {
     if (problem === null) this.problems.delete(channel);
     else this.problems.set(channel, problem);
@@ -152,8 +161,9 @@ export class State implements FeedHandlers {
     if (this.book === null) return this.replay === null ? "current" : "past";
     const isCut = this.link.state === "down" || this.link.state === "locked";
     if (isCut || this.problems.has("book")) return "last-known";
-    // What becomes of the source does not change what has been.
+    // What becomes of the source, or how late it is told, does not change what has been.
     if (this.replay !== null) return "past";
+    if (this.lateForMs() !== null) return "last-known";
     if (source === "failed" || source === "reconnecting") return "last-known";
     return source === "ended" ? "ended" : "current";
   }
@@ -164,6 +174,11 @@ export class State implements FeedHandlers {
     if (!running || this.book === null || this.problems.has("book")) return null;
     const waited = this.#now() - this.changedAtMs;
     return waited >= STALE_AFTER_MS ? waited : null;
+  }
+
+  /** How far behind what is shown may be, on a line that is too slow; null where that is no news. */
+  lateForMs(): number | null {
+    return this.link.state === "open" && this.replay === null && this.#delayMs >= LATE_FROM_MS ? this.#delayMs : null;
   }
 
   #serverRestarted(metrics: Metrics, nowMs: number): boolean {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatAddress, isoTime, parseAddress } from "../src/address";
+import { formatAddress, isoTime, parseAddress, timesWritten } from "../src/address";
 
 describe("the address", () => {
   it.each([
@@ -27,5 +27,14 @@ describe("the address", () => {
     expect(isoTime("1758750420000193260")).toBe("2025-09-24T21:47:00.00019326Z");
     expect(isoTime("1758750420000000000")).toBe("2025-09-24T21:47:00Z");
     expect(formatAddress({ instrument: "SYN0", at: "2025-09-24T21:47:00Z", view: "book" })).toBe("instrument=SYN0&at=2025-09-24T21:47:00Z");
+  });
+
+  it("has what a server says of times in words for a reader", () => {
+    const before = "time 1: the history begins at 1758750420000193260 (ts_event, ns)";
+    expect(timesWritten(before)).toBe("time 1970-01-01T00:00:00.000000001Z: the history begins at 2025-09-24T21:47:00.00019326Z; expected a time from then on");
+    const nonsense = "from: time 'soon': expected nanoseconds since 1970 or ISO 8601 such as 2025-09-24T21:47:00.123456789Z";
+    expect(timesWritten(nonsense)).toBe(nonsense.slice(6));
+    expect(timesWritten("no order 5 rests at 1758750420000193260, or is known to have")).toBe("no order 5 rests at 2025-09-24T21:47:00.00019326Z, or is known to have");
+    expect(timesWritten("2 records of 2025 are missing")).toBe("2 records of 2025 are missing");
   });
 });

@@ -57,10 +57,10 @@ function acknowledging(then: (socket: ServerSocket, request: Record<string, unkn
   };
 }
 
-function open(settings: Partial<ClientSettings> = {}): void {
+function open(settings: Partial<ClientSettings> = {}, onDelay: (delayMs: number) => void = () => undefined): void {
   const url = peer.base.replace("http", "ws") + "/v1/ws";
   const onLost = (reason: string, isFinal: boolean): void => { losses.push([reason, isFinal]); };
-  client = new Client({ url, reconnectDelayMinMs: 1, reconnectDelayMaxMs: 5, ...settings }, { onLost });
+  client = new Client({ url, reconnectDelayMinMs: 1, reconnectDelayMaxMs: 5, ...settings }, { onLost, onDelay });
   client.connect();
 }
 
@@ -236,6 +236,26 @@ describe("the client", () => {
     await until("the loss", () => losses.length === 1);
     expect(losses[0]).toEqual([`the socket was closed (${code}: so it is)`, isFinal]);
     if (!isFinal) await until("another socket", () => peer.sockets.length === 2);
+  });
+
+  it("tells how late the line is, by pings that go through it, one at a time", async () => {
+    const delays: number[] = [];
+    const answers: (() => void)[] = [];
+    peer.onSocket = (socket) => {
+      socket.onMessage = ({ op, id }) => {
+        if (op === "ping") answers.push(() => { socket.send({ type: "pong", id }); });
+      };
+    };
+    open({ pingIntervalMs: 20 }, (delayMs) => { delays.push(delayMs); });
+    await until("growing while it is not answered", () => delays.length >= 3);
+    expect(answers).toHaveLength(1);
+    expect(delays).toEqual([...delays].sort((a, b) => a - b));
+    const before = delays.length;
+    answers[0]?.();
+    await until("an answer", () => delays.length > before);
+    await until("the next one", () => answers.length === 2);
+    socketAt(0).destroy();
+    await until("unknown once the line is lost", () => delays.at(-1) === 0);
   });
 
   it("hands over a refusal, and asks again where it came too soon only", async () => {

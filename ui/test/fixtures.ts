@@ -115,6 +115,12 @@ export function wireSnapshot(seq: number, changes: object = {}): object {
   return wireMessage({ type: "snapshot", publisher_id: 1, instrument_id: 1, seq }, BIDS, ASKS, changes);
 }
 
+/** Where a replay stands still: behind the last message, where events since changed nothing shown. */
+export function wireMoment(seq: number, orders: number, changes: object = {}): object {
+  const times = { ts_event: "1758751200999999999", ts_recv: "1758751201000000000" };
+  return { type: "moment", channel: "depth", instrument: "CLX5", epoch: "9f2", seq, sequence: 88_299, ...times, orders, ...changes };
+}
+
 /** A delta that says all levels of the snapshot again: it fits any book of just those prices. */
 export function wireDelta(prev: number, seq: number, changes: object = {}): object {
   return wireMessage({ type: "delta", prev, seq }, BIDS, ASKS, changes);

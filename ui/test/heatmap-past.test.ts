@@ -1,5 +1,5 @@
-import { describe, expect, it } from "vitest";
-import type { Answer } from "../src/feed/request";
+import { describe, expect, it, vi } from "vitest";
+import { get, type Answer } from "../src/feed/request";
 import { HeatmapPast, ROWS_MAX } from "../src/heatmap-past";
 import { HeatmapRecord } from "../src/heatmap-record";
 import { parseLevelRows, RECORDED_LEVELS, stepsOf } from "../src/heatmap-recorded";
@@ -18,6 +18,16 @@ const row = (second: number, side: "B" | "A", price: string, size: number) => ({
 function sizesOf(record: HeatmapRecord, from: number, to: number): (number | null)[] {
   return Array.from({ length: to - from }, (_, at) => record.columns.level(from + at, "B", 0)?.size ?? null);
 }
+
+describe("a refusal", () => {
+  it.each([["3", 3_000], [null, null], ["Wed, 21 Oct 2026 07:28:00 GMT", null]])("with Retry-After %j is worth another try after %j ms", async (told, expected) => {
+    const headers: Record<string, string> = told === null ? {} : { "Retry-After": told };
+    vi.stubGlobal("fetch", () => Promise.resolve(new Response('{"code":"history_busy"}', { status: 503, headers })));
+    const answer = await get("/v1/history", null);
+    vi.unstubAllGlobals();
+    expect(answer).toMatchObject({ kind: "refused", problem: { status: 503 }, retryAfterMs: expected });
+  });
+});
 
 describe("levels by the second", () => {
   it("are a book for each step, from one at the beginning on", () => {
@@ -55,14 +65,18 @@ describe("what was recorded before the heatmap began to look", () => {
   function made(line: Partial<ConstructorParameters<typeof RecordedLine>[0]> = {}) {
     const asked: string[] = [];
     const answers: ((path: string) => unknown)[] = [];
+    /** For the next requests, before they are answered. */
+    const refusals: Answer[] = [];
     const record = new HeatmapRecord(() => undefined);
     const request = async (path: string): Promise<Answer> => {
       asked.push(path);
       await Promise.resolve();
+      const refused = refusals.shift();
+      if (refused !== undefined) return refused;
       const body = answers.at(-1)?.(path) ?? (path.includes("/history/") ? { levels: [row(0, "B", "64.77", 4)] } : WIRE_BOOK);
       return { kind: "ok", body, etag: null };
     };
-    const past = new HeatmapPast(record, request, () => undefined);
+    const past = new HeatmapPast(record, request, () => undefined, () => 0.5);
     const state = new State();
     state.onMetrics(metrics());
     const sessions = [{ source: "file:a", start: BigInt(NOW_S - 3_600) * S, end: BigInt(NOW_S - 1) * S, records: 1 }];
@@ -73,7 +87,7 @@ describe("what was recorded before the heatmap began to look", () => {
       past.refresh(state, recorded, nowMs);
       await new Promise((resolve) => setTimeout(resolve, 0));
     };
-    return { asked, answers, record, state, look };
+    return { asked, answers, refusals, record, state, look };
   }
 
   it("is asked for once the tables have it, from the newest back, and stands in front of what was seen", async () => {
@@ -100,6 +114,47 @@ describe("what was recorded before the heatmap began to look", () => {
     expect(restingLines(columns, first - 1, tick, tick + 1)).toContain("recorded each second: as it was at the end");
     expect(restingLines(columns, columns.first, tick, tick + 1)).toContain("recorded every 10 s: as it was at the end");
     expect(restingLines(columns, first - 1, tick - 500, tick - 499)[0]).toContain("beyond the");
+  });
+
+  it("is asked for again where the server could not answer, later each time, and not before the server says so", async () => {
+    const { asked, refusals, record, look } = made();
+    const refused = (status: number, code: string, retryAfterMs: number | null): Answer => ({
+      kind: "refused",
+      problem: { status, code, title: code, detail: code, traceId: "", choices: [] },
+      retryAfterMs,
+    });
+    const times: number[] = [];
+    const lookUntil = async (fromMs: number, toMs: number): Promise<void> => {
+      for (let nowMs = fromMs; nowMs < toMs; nowMs += 100) {
+        const before = asked.length;
+        await look(nowMs);
+        if (asked.length > before) times.push(nowMs);
+      }
+    };
+    await look(0);
+    // Two requests for each try: the book before, and its levels.
+    refusals.push(refused(503, "history_busy", 1_000), refused(503, "history_busy", 3_000));
+    refusals.push({ kind: "failed", reason: "no answer within 5 s" }, { kind: "failed", reason: "no answer within 5 s" });
+    refusals.push(refused(404, "not_recorded", null), refused(429, "too_many_requests", null));
+    await lookUntil(2_000, 5_900);
+    expect(times).toHaveLength(2);
+    expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThanOrEqual(3_000);
+    expect(record.recordedTo).toBeNull();
+    await lookUntil(5_900, 20_000);
+    expect(times).toHaveLength(6);
+    expect((times[2] ?? 0) - (times[1] ?? 0)).toBeGreaterThanOrEqual(1_000);
+    expect((times[3] ?? 0) - (times[2] ?? 0)).toBeGreaterThanOrEqual(2_000);
+    const spans = asked.filter((path) => path.includes("/history/")).map((path) => /start=(\d+)0{9}/.exec(path)?.[1]);
+    expect(spans).toEqual(["999990", "999990", "999990", "999990", "999940", "999700"]);
+    expect(record.recordedTo).toBe(record.columns.first + 20 * (NOW_S - 999_700));
+  });
+
+  it("is asked for no more where the server says that there is none", async () => {
+    const { asked, refusals, record, look } = made();
+    const problem = { status: 500, code: "history_damaged", title: "", detail: "", traceId: "", choices: [] };
+    refusals.push({ kind: "refused", problem, retryAfterMs: null }, { kind: "refused", problem, retryAfterMs: null });
+    for (let nowMs = 0; nowMs < 60_000; nowMs += 500) await look(nowMs);
+    expect([asked.length, record.recordedTo]).toEqual([2, null]);
   });
 
   it("is coarser where more happens, and goes no further where there is too much", async () => {

@@ -91,6 +91,7 @@ describe("columns", () => {
     expect(columns.isKnown(0, 101)).toBe(true);
     expect(columns.isKnown(0, 100)).toBe(false);
     expect(columns.isKnown(0, 900)).toBe(true);
+    expect(columns.known(0)).toEqual([101, Infinity]);
     expect(restingLines(columns, 0, 100, 101)[0]).toBe("100 · beyond the 100 levels received");
     expect(restingLines(columns, 0, 900, 901)[0]).toBe("900 · nothing rests");
     columns.push(bookAt(1, { bids: bids.slice(0, 20), asks: [level("201")], levelsMax: 20 }));

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Level, QueueEntry } from "../src/feed/wire";
-import { AskTimes, locate, pastDelayMs } from "../src/panes/inspector-model";
+import { AskTimes, locate } from "../src/panes/inspector-model";
 
 function queued(price: string, ...orders: (readonly [string, number])[]): Level {
   const queue = orders.map(([id, size], place): QueueEntry => [id, size, String(place)]);
@@ -33,6 +33,14 @@ describe("where an order stands", () => {
     expect(locate({ bids: [], asks: [queued("10.01", ["2", 3])] }, "2", before)).toMatchObject({ side: "A" });
     expect(locate({ bids: [bids[1] ?? queued("9.99")], asks }, "2", before)).toBeNull();
   });
+
+  it("is where it was while its level carries no queue, and not when that is gone", () => {
+    const before = locate({ bids, asks }, "2", null);
+    const bare = bids.map((level) => ({ ...level, queue: [] }));
+    expect(locate({ bids: bare, asks }, "2", before)).toBe(before);
+    expect(locate({ bids: bare.slice(1), asks }, "2", before)).toBeNull();
+    expect(locate({ bids: bare, asks }, "2", null)).toBeNull();
+  });
 });
 
 describe("when the server is asked about an order", () => {
@@ -42,7 +50,7 @@ describe("when the server is asked about an order", () => {
     times.begin(0);
     expect(times.take(0)).toBe(true);
     expect(times.take(10_000)).toBe(false);
-    times.answered(10_000, { failed: false, again: false });
+    times.answered(10_000, { failed: false, again: false, missed: false });
     expect(times.take(99_000)).toBe(false);
   });
 
@@ -52,7 +60,7 @@ describe("when the server is asked about an order", () => {
     times.take(0);
     times.changed(100);
     expect(times.take(100)).toBe(false);
-    times.answered(200, { failed: false, again: false });
+    times.answered(200, { failed: false, again: false, missed: false });
     expect(times.take(1_000)).toBe(false);
     expect(times.take(1_300)).toBe(true);
   });
@@ -62,9 +70,9 @@ describe("when the server is asked about an order", () => {
     let asked = 0;
     const watch = (fromMs: number, toMs: number, state: "playing" | "paused"): void => {
       for (let nowMs = fromMs; nowMs < toMs; nowMs += 100) {
-        times.changed(nowMs, pastDelayMs({ state }));
+        times.moved(nowMs, { state });
         if (!times.take(nowMs)) continue;
-        times.answered(nowMs, { failed: false, again: false });
+        times.answered(nowMs, { failed: false, again: false, missed: false });
         asked += 1;
       }
     };
@@ -78,13 +86,48 @@ describe("when the server is asked about an order", () => {
     const times = new AskTimes();
     times.begin(0);
     times.take(0);
-    times.answered(0, { failed: false, again: true });
+    times.answered(0, { failed: false, again: true, missed: false });
     expect(times.take(1_999)).toBe(false);
     expect(times.take(2_000)).toBe(true);
-    times.answered(2_000, { failed: true, again: false });
+    times.answered(2_000, { failed: true, again: false, missed: false });
     expect(times.take(4_999)).toBe(false);
     expect(times.take(5_000)).toBe(true);
     times.stop();
     expect(times.take(99_000)).toBe(false);
+  });
+
+  it("is ever more rarely of one that the server does not know, until the time stands still or it is asked for anew", () => {
+    const times = new AskTimes();
+    const asked: number[] = [];
+    const watch = (fromMs: number, toMs: number, state: "playing" | "paused", missed: boolean): void => {
+      for (let nowMs = fromMs; nowMs < toMs; nowMs += 100) {
+        times.moved(nowMs, { state });
+        if (!times.take(nowMs)) continue;
+        asked.push(nowMs);
+        times.answered(nowMs, { failed: false, again: false, missed });
+      }
+    };
+    times.begin(0);
+    watch(0, 40_000, "playing", true);
+    expect(asked).toEqual([0, 4_100, 12_200, 28_300]);
+    expect(times.isMissing).toBe(true);
+    watch(40_000, 40_400, "paused", true);
+    expect(asked.at(-1)).toBe(40_300);
+    times.begin(50_000);
+    expect(times.isMissing).toBe(false);
+    watch(50_000, 52_500, "playing", false);
+    expect(asked.slice(5)).toEqual([50_000, 52_100]);
+  });
+
+  it("is once of one that the server does not know now", () => {
+    const times = new AskTimes();
+    times.begin(0);
+    times.take(0);
+    times.answered(100, { failed: false, again: false, missed: true });
+    expect([times.take(999_000), times.isMissing]).toEqual([false, true]);
+    times.changed(999_000);
+    times.take(1_001_000);
+    times.answered(1_001_000, { failed: true, again: false, missed: false });
+    expect([times.isMissing, times.take(1_004_000)]).toEqual([true, true]);
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { parseDecimal } from "../src/decimal";
 import type { Level } from "../src/feed/wire";
 import { Flow } from "../src/flow";
-import { buildGrid, middleOf, rangeOf } from "../src/panes/ladder-grid";
+import { buildGrid, rangeOf } from "../src/panes/ladder-grid";
 import { ordersOf, type Ladder, type PriceRow } from "../src/panes/ladder-rows";
 import { isPrice } from "../src/panes/ladder-table";
 import { book, level } from "./fixtures";
@@ -117,16 +117,32 @@ describe("the rows of a static ladder", () => {
     expect(at(grouped, "64.80").flow).toEqual({ sold: 0, bought: 2, unknown: 0, bidNet: 0, askNet: 4 });
     expect(grouped.tradedMax).toBe(3);
   });
+
+  it("tells the prices that the levels do not reach from empty ones, and a group that they cut from a whole one", () => {
+    const bids = [level("64.77"), level("64.76"), level("64.74")];
+    const asks = [level("64.78"), level("64.80"), level("64.81")];
+    const marks = (levelsMax: number, ticks: number): string[] =>
+      buildGrid({ bids, asks, levelsMax }, grid("64.90", ticks === 1 ? 20 : 6, ticks), null).rows.flatMap((row) =>
+        isPrice(row) && row.cut + row.beyond !== "" ? [`${row.price} cut ${row.cut} beyond ${row.beyond}`] : [],
+      );
+    expect(marks(100, 5)).toEqual([]);
+    expect(marks(3, 5)).toEqual(["64.90 cut  beyond A", "64.85 cut A beyond ", "64.70 cut B beyond ", "64.65 cut  beyond B"]);
+    const single = marks(3, 1);
+    expect(single.filter((mark) => mark.includes("cut B") || mark.includes("cut A"))).toEqual([]);
+    expect([single[8], single[9]]).toEqual(["64.82 cut  beyond A", "64.73 cut  beyond B"]);
+  });
+
+  it("says nothing of what was pulled beyond the levels", () => {
+    const flow = new Flow();
+    flow.takeDepth(book({ bids: [level("64.77", 9), level("64.76", 4)], tsRecv: "1000000000" }), true);
+    flow.takeDepth(book({ bids: [level("64.77", 9), level("64.76", 1)], tsRecv: "2000000000" }), false);
+    const rows = (levelsMax: number) => buildGrid(book({ bids: [level("64.77", 9)], levelsMax }), grid("64.80", 8), flow);
+    expect(at(rows(100), "64.76").flow).toMatchObject({ bidNet: -3 });
+    expect(at(rows(1), "64.76").flow).toMatchObject({ bidNet: 0 });
+  });
 });
 
 describe("the market of a book", () => {
-  it("is the middle of the best prices, or the best of its only side", () => {
-    expect(middleOf({ bids: [level("1.00")], asks: [level("3.00")] })).toBe(parseDecimal("2"));
-    expect(middleOf({ bids: [], asks: [level("3.00")] })).toBe(parseDecimal("3"));
-    expect(middleOf({ bids: [level("1.00")], asks: [] })).toBe(parseDecimal("1"));
-    expect(middleOf({ bids: [], asks: [] })).toBeNull();
-  });
-
   it("reaches from the lowest price to the highest, crossed or not", () => {
     expect(rangeOf({ bids: [level("5.00"), level("1.00")], asks: [level("2.00"), level("3.00")] })).toEqual([
       parseDecimal("1"),

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { buildLadder, spreadOf } from "../src/panes/ladder-model";
 import type { LadderRow, QueuedOrder } from "../src/panes/ladder-rows";
 import { fitBlocks } from "../src/panes/ladder-canvas";
+import { withDecimals } from "../src/panes/ladder-table";
 import { level } from "./fixtures";
 
 /** "A 64.78", "spread 0.01", "B 64.77", "": one word per row. */
@@ -107,5 +108,17 @@ describe("the blocks of a queue", () => {
 
   it("draws nothing of an empty queue", () => {
     expect(fitBlocks([], 0, 0, 200, 16)).toEqual([]);
+  });
+});
+
+describe("a price among others", () => {
+  it.each([
+    ["24.78", 3, "24.780"],
+    ["24.775", 3, "24.775"],
+    ["-3", 2, "-3.00"],
+    ["3", 0, "3"],
+    ["24.775", 2, "24.775"],
+  ])("%s with %d decimals is %s", (price, decimals, text) => {
+    expect(withDecimals(price, decimals)).toBe(text);
   });
 });

@@ -33,6 +33,15 @@ describe("the prices in view", () => {
     expect(view.moving).toBe(false);
   });
 
+  it("goes back to the centre when what is to be in view with the market is not", () => {
+    view.follow(1_004n, { ...CALM, within: [998n, 1_010n] });
+    expect([view.top, view.moving]).toEqual([1_010n, false]);
+    view.follow(1_004n, { held: false, atOnce: true, within: [997n, 1_011n] });
+    expect(view.top).toBe(1_014n);
+    view.follow(1_000n, { held: false, atOnce: true, within: [993n, 1_007n] });
+    expect(view.top).toBe(1_010n);
+  });
+
   it("goes back to the centre step by step when the market has left the band, and not to its edge", () => {
     const tops = settle(1_008n);
     expect(tops.length).toBeGreaterThan(2);

@@ -4,7 +4,7 @@ import { crc32 } from "../src/client/crc";
 import { parseMessage } from "../src/client/messages";
 import { Mirror, OutOfStep } from "../src/client/mirror";
 import type { Level } from "../src/feed/wire";
-import { wireDelta, wireSnapshot } from "./fixtures";
+import { wireDelta, wireMoment, wireSnapshot } from "./fixtures";
 
 interface Vector {
   readonly name: string;
@@ -59,6 +59,33 @@ describe("the mirror", () => {
     expect(mirror.facts).toBeNull();
     take(mirror, wireSnapshot(9));
     expect(mirror.facts?.seq).toBe(9);
+  });
+});
+
+describe("a moment", () => {
+  const standAt = (mirror: Mirror, wire: object): boolean => {
+    const { body } = parseMessage(JSON.stringify(wire));
+    if (body.type !== "moment") throw new Error(`unexpected ${body.type}`);
+    return mirror.standAt(body);
+  };
+
+  it("says where the mirror stands, and what continues it is as before", () => {
+    const mirror = new Mirror(10);
+    take(mirror, wireSnapshot(7));
+    expect(mirror.orders).toBeNull();
+    expect(standAt(mirror, wireMoment(12, 147))).toBe(true);
+    expect(mirror.facts).toMatchObject({ seq: 12, sequence: 88_299, tsEvent: "1758751200999999999", tsRecv: "1758751201000000000", state: "live" });
+    expect(mirror.orders).toBe(147);
+    take(mirror, wireDelta(7, 13));
+    expect([mirror.facts?.seq, mirror.facts?.tsEvent, mirror.orders]).toEqual([13, "1758751200123456789", null]);
+  });
+
+  it("of another epoch is not about these levels", () => {
+    const mirror = new Mirror(10);
+    expect(standAt(mirror, wireMoment(12, 147))).toBe(false);
+    take(mirror, wireSnapshot(7));
+    expect(standAt(mirror, wireMoment(12, 147, { epoch: "9f3" }))).toBe(false);
+    expect([mirror.facts?.seq, mirror.orders]).toEqual([7, null]);
   });
 });
 

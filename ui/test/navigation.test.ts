@@ -116,9 +116,10 @@ describe("the address of a moment", () => {
     state.onLink({ state: "open", via: "stream" });
     frames();
     expect(player.asked).toHaveLength(2);
-    await player.answer(refusal("not_recorded", "nothing of that time"));
+    await player.answer(refusal("not_recorded", "time 1000000000: the history begins at 1758750420000193260 (ts_event, ns)"));
     frames();
-    expect(state.problems.get("replay")).toMatchObject({ title: "That moment cannot be shown", detail: "nothing of that time" });
+    const detail = "time 1970-01-01T00:00:01Z: the history begins at 2025-09-24T21:47:00.00019326Z; expected a time from then on";
+    expect(state.problems.get("replay")).toMatchObject({ title: "That moment cannot be shown", detail });
     expect(address.hash).toBe("#");
   });
 

@@ -154,6 +154,19 @@ describe("what the page asks of the past", () => {
     expect(failureOf(refusal("bad_op", "of an older server")).text).toBe("That did not work: of an older server");
   });
 
+  it("says that a step has come to the end, as a note, until the next command", async () => {
+    const { player, commands } = made(replay());
+    commands.ask(step(3));
+    await player.answer({ events: 1, stoppedAt: "end" });
+    expect(commands.failure).toEqual({ text: "This is the end of what is recorded.", detail: "1 of 3 events on", isNote: true });
+    commands.ask(step(-2));
+    await player.answer({ events: 0, stoppedAt: "beginning" });
+    expect(commands.failure).toEqual({ text: "This is the beginning of what can be gone back to.", detail: "0 of 2 events back", isNote: true });
+    commands.ask(step(1));
+    await player.answer({ events: 1, stoppedAt: null });
+    expect(commands.failure).toBeNull();
+  });
+
   it("goes before a hole where its edge cannot be shown, and says so", async () => {
     const { player, commands } = made(replay());
     const [start, end] = [5_000_000_000n, 6_000_000_000n];

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { Problem } from "../src/feed/wire";
 import { notices } from "../src/notices";
 import { spokenSummary, statePill } from "../src/panes/summary";
-import { RESTART_NOTICE_MS, STALE_AFTER_MS, State } from "../src/state";
+import { LATE_FROM_MS, RESTART_NOTICE_MS, STALE_AFTER_MS, State } from "../src/state";
 import { book, level, metrics } from "./fixtures";
 
 let nowMs = 0;
@@ -41,6 +41,20 @@ describe("what the page says", () => {
     fresh.onMetrics(metrics());
     fresh.onInstruments([]);
     expect(notices(fresh, nowMs).map(({ id }) => id)).toEqual(["no-data"]);
+  });
+
+  it("is late, and nothing to rely on, while the line is too slow", () => {
+    state.onDelay(LATE_FROM_MS - 1);
+    expect([ids(), state.standing()]).toEqual([["live"], "current"]);
+    state.onDelay(11_000);
+    expect([ids(), state.standing()]).toEqual([["late"], "last-known"]);
+    expect(text("late")).toContain("11 s old");
+    state.onDelay(40);
+    expect(ids()).toEqual(["live"]);
+    state.onDelay(11_000);
+    state.onLink({ state: "down", reason: "gone", attempt: 1, retryAtMs: null });
+    state.onLink({ state: "open", via: "stream" });
+    expect(ids()).toEqual(["live"]);
   });
 
   it("is stale when the source runs but seq stands still for three seconds", () => {

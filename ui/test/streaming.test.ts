@@ -4,7 +4,7 @@ import type { Link } from "../src/feed/feed";
 import { StreamingFeed, type StreamingSettings } from "../src/feed/streaming";
 import { notices } from "../src/notices";
 import { State } from "../src/state";
-import { WIRE_BOOK, WIRE_INSTRUMENTS, WIRE_METRICS, wireDelta, wireMessage, wireSnapshot } from "./fixtures";
+import { WIRE_BOOK, WIRE_INSTRUMENTS, WIRE_METRICS, wireDelta, wireMessage, wireMoment, wireSnapshot } from "./fixtures";
 import { json, Peer, problem, until, type ServerSocket } from "./peer";
 
 const ACK = { type: "ack", channel: "depth", instrument: "CLX5", publisher_id: 1, instrument_id: 1 };
@@ -28,8 +28,7 @@ function open(settings: Partial<StreamingSettings> = {}): void {
   };
   const rest = { base: peer.base, bookIntervalMs: 5, depthIntervalMs: 10, slowIntervalMs: 20, retryDelayMs: () => 20 };
   const stream = { reconnectDelayMinMs: 20, reconnectDelayMaxMs: 20, ...settings.stream };
-  // Most tests are of a book whose levels come all at once.
-  feed = new StreamingFeed(state, { rest, book: { firstLevels: 100 }, ...settings, stream });
+  feed = new StreamingFeed(state, { rest, ...settings, stream });
 }
 
 /** A server that acknowledges, and sends a snapshot of this seq. */
@@ -76,7 +75,7 @@ describe("the feed over WebSocket", () => {
     const socket = await streaming();
     expect(socket.protocols).toEqual(["l3book.v1.json"]);
     expect(socket.received).toEqual([
-      { op: "subscribe", id: 1, channel: "depth", instrument: "1:1", depth: 100, level: 3, interval_ms: 50 },
+      { op: "subscribe", id: 1, channel: "depth", instrument: "1:1", depth: 100, level: 3, queues: 30, interval_ms: 50 },
       { op: "subscribe", id: 2, channel: "trades", instrument: "1:1", interval_ms: 50 },
     ]);
     expect(state.book?.asks.map(({ price, size, count }) => [price, size, count])).toEqual([["64.22", 75, 2], ["64.23", 1, 1]]);
@@ -178,6 +177,13 @@ describe("the feed over WebSocket", () => {
     socket.send(wireSnapshot(3, { epoch: "past" }));
     await until("the past", () => state.book?.seq === 3);
     expect([state.standing(), state.replay?.ts, state.restart, state.book?.orders]).toEqual(["past", "5", null, null]);
+    // Events that change nothing shown bring no delta: it is the moment that tells of them.
+    socket.send(wireMoment(5, 147, { epoch: "past" }));
+    await until("the moment", () => state.book?.seq === 5);
+    expect([state.book?.tsEvent, state.book?.orders, state.book?.bids.length]).toEqual(["1758751200999999999", 147, 1]);
+    socket.send(wireDelta(3, 6, { epoch: "past" }));
+    await until("what follows", () => state.book?.seq === 6);
+    expect([feed.resyncs, state.book?.orders]).toEqual([0, null]);
     await feed.step(-1);
     expect([state.book, socket.received.at(-1)]).toEqual([null, { op: "step", id: 4, events: -1, instrument: "1:1" }]);
     await feed.live();
@@ -260,61 +266,86 @@ function asked(socket: ServerSocket): Record<string, unknown>[] {
   return socket.received.filter(({ channel }) => channel === "depth");
 }
 
-describe("a book of which a few levels come first", () => {
-  const depths = (socket: ServerSocket): unknown[] => asked(socket).map(({ op, depth }) => (op === "subscribe" ? depth : op));
+describe("the queues of a book", () => {
+  const queues = (socket: ServerSocket): unknown[] => asked(socket).map(({ op, queues }) => (op === "subscribe" ? queues : op));
 
-  /** `wide`: the seq at which all levels are answered, as long as it is told; the few are answered at 7. */
+  /** `wide`: the seq at which more than the first queues are answered, as long as it is told; those are answered at 7. */
   async function first(wide: () => number | null, settings: Partial<BookStreamSettings> = {}): Promise<ServerSocket> {
     peer.onSocket = (socket) => {
       socket.onMessage = (message) => {
-        const seq = message["depth"] === 100 ? wide() : 7;
+        const seq = message["queues"] === 2 || message["channel"] !== "depth" ? 7 : wide();
         if (seq !== null) answeringWith(socket, seq)(message);
       };
     };
-    open({ book: { firstLevels: 2, widenDelayMs: 5, ...settings } });
+    open({ book: { firstQueues: 2, widenDelayMs: 5, unseenMaxMs: 30, ...settings } });
     feed.select("1:1");
     feed.start();
     await until("the first book", () => state.book !== null);
     return socketAt(0);
   }
 
-  it("is followed with all of them when the first have come", async () => {
+  /** As the ladder does, with every frame. */
+  async function showingUntil(levels: number, what: string, condition: () => boolean): Promise<void> {
+    await until(what, () => {
+      feed.showQueues("ladder", levels);
+      return condition();
+    });
+  }
+
+  it("are those of the best levels as long as no more are shown", async () => {
     const socket = await first(() => 9);
-    await until("all levels", () => state.depth?.levelsMax === 100);
-    expect([depths(socket), state.depth?.seq]).toEqual([[2, "unsubscribe", 100], 9]);
-    socket.send(wireDelta(9, 12));
-    await until("the next delta", () => state.book?.seq === 12);
-    expect([state.depth?.levelsMax, feed.verified, feed.resyncs]).toEqual([100, 3, 0]);
+    await showingUntil(2, "another message", () => socket.received.some(({ channel }) => channel === "trades"));
+    socket.send(wireDelta(7, 12));
+    await showingUntil(2, "the next delta", () => state.book?.seq === 12);
+    expect(queues(socket)).toEqual([2]);
   });
 
-  it("stays on view until all of them have come", async () => {
+  it("are asked for where more are shown, by tens, and no more of them than there are levels", async () => {
+    const socket = await first(() => 9);
+    await showingUntil(3, "ten", () => state.depth?.seq === 9);
+    expect(queues(socket)).toEqual([2, "unsubscribe", 10]);
+    await showingUntil(Infinity, "all", () => queues(socket).length === 5);
+    expect(queues(socket).at(-1)).toBe(100);
+    socket.send(wireDelta(9, 12));
+    await until("the next delta", () => state.book?.seq === 12);
+    expect(feed.resyncs).toBe(0);
+  });
+
+  it("are as few as before when more are shown no longer", async () => {
+    const socket = await first(() => 9);
+    await showingUntil(8, "ten", () => state.depth?.seq === 9);
+    await showingUntil(1, "two again", () => queues(socket).length === 5);
+    expect(queues(socket)).toEqual([2, "unsubscribe", 10, "unsubscribe", 2]);
+    await until("the book", () => state.depth?.seq === 7);
+  });
+
+  it("leave the book on view until more of them have come", async () => {
     const socket = await first(() => null);
-    await until("the request", () => depths(socket).length === 3);
+    await showingUntil(50, "the request", () => queues(socket).length === 3);
     // Of the subscription before: it is not to be believed.
     socket.send(wireDelta(7, 8));
     const polled = peer.asked.length;
     await until("metrics twice", () => peer.asked.slice(polled).filter((line) => line.startsWith("/v1/metrics")).length >= 2);
-    expect([state.book?.seq, state.depth?.levelsMax, state.link]).toEqual([7, 2, { state: "open", via: "stream" }]);
+    expect([state.book?.seq, state.link]).toEqual([7, { state: "open", via: "stream" }]);
   });
 
-  it("goes on with the few where the others do not come, and tries again later", async () => {
+  it("stay few where more do not come, and are asked for again later", async () => {
     let wide: number | null = null;
-    const socket = await first(() => wide, { wideMaxMs: 40, narrowRetryMs: 100 });
-    await until("the few again", () => depths(socket).length >= 5);
-    expect(depths(socket).slice(0, 5)).toEqual([2, "unsubscribe", 100, "unsubscribe", 2]);
-    expect([state.book?.seq, state.depth?.levelsMax, state.link]).toEqual([7, 2, { state: "open", via: "stream" }]);
+    const socket = await first(() => wide, { wideMaxMs: 40, narrowRetryMs: 100, unseenMaxMs: 10_000 });
+    await showingUntil(50, "the few again", () => queues(socket).length >= 5);
+    expect(queues(socket).slice(0, 5)).toEqual([2, "unsubscribe", 50, "unsubscribe", 2]);
+    expect([state.book?.seq, state.link]).toEqual([7, { state: "open", via: "stream" }]);
     wide = 20;
-    await until("all levels", () => state.depth?.levelsMax === 100);
-    expect(state.depth?.seq).toBe(20);
+    await showingUntil(50, "more", () => state.depth?.seq === 20);
   });
 
-  it("begins with the few again on another socket", async () => {
+  it("are the first ones again on another socket", async () => {
     const socket = await first(() => 9);
-    await until("all levels", () => state.depth?.levelsMax === 100);
+    await showingUntil(50, "more", () => state.depth?.seq === 9);
     socket.destroy();
     await until("another socket", () => peer.sockets.length === 2);
-    await until("all levels again", () => depths(socketAt(1)).length === 3 && state.link.state === "open");
-    expect(depths(socketAt(1))).toEqual([2, "unsubscribe", 100]);
+    await showingUntil(50, "more again", () => queues(socketAt(1)).length === 3 && state.link.state === "open");
+    expect(queues(socketAt(1))).toEqual([2, "unsubscribe", 50]);
   });
 });
 
@@ -427,13 +458,15 @@ describe("a server that wants a key", () => {
     const asked = peer.asked.length;
     await new Promise((resolve) => setTimeout(resolve, 60));
     expect(peer.asked).toHaveLength(asked);
+    // One was asked for before it was known that a key is wanted.
+    expect(peer.sockets.length).toBeLessThanOrEqual(1);
     key = "l3b_bad";
     feed.rekeyed();
     await until("the second refusal", () => links.filter((link) => link.state === "locked").length === 2);
     key = "l3b_good";
     feed.rekeyed();
     await until("the book", () => state.book?.seq === 7);
-    expect(socketAt(0).protocols).toEqual(["l3book.v1.json", "l3book.ticket.once"]);
+    expect(peer.sockets.at(-1)?.protocols).toEqual(["l3book.v1.json", "l3book.ticket.once"]);
     expect(peer.asked.join()).not.toContain("l3b_");
   });
 });

@@ -91,6 +91,16 @@ describe("a client in the past", () => {
     expect(client.place).toEqual({ id: "r1", state: "paused", ts: "1758750420000193260", speed: 10 });
   });
 
+  it("is told how far a step has led, by a server that says so", async () => {
+    await open();
+    await client.travel({ op: "replay", from: "2025-09-24T21:47:00Z", paused: true });
+    expect(await client.travel({ op: "step", events: 1 })).toBeNull();
+    answer(socketAt(0), ({ id }) => { socketAt(0).send({ type: "ack", id, ...PLACE, events: 0, stopped_at: "end" }); });
+    expect(await client.travel({ op: "step", events: 1 })).toEqual({ events: 0, stoppedAt: "end" });
+    answer(socketAt(0), ({ id }) => { socketAt(0).send({ type: "ack", id, ...PLACE, events: -2 }); });
+    expect(await client.travel({ op: "step", events: -2 })).toEqual({ events: -2, stoppedAt: null });
+  });
+
   it("tells what was sent before the answer before it, and what it brings after", async () => {
     await open();
     answer(socketAt(0), ({ id }) => {

@@ -5,7 +5,7 @@
  */
 
 import { WireError } from "../feed/fields";
-import { parseMessage, type Ack, type Channel, type ClientMessage, type Heartbeat, type Place, type Travelled } from "./messages";
+import { parseMessage, type Ack, type Channel, type ClientMessage, type Heartbeat, type Place, type Stepped, type Travelled } from "./messages";
 import { OutOfStep } from "./mirror";
 import { originOf } from "./records";
 import { Following, type SubscribeOptions, type SubscriptionHandlers } from "./subscription";
@@ -28,6 +28,8 @@ export interface ClientSettings {
   readonly ticket: () => Promise<string | null>;
   /** A server says something every second. */
   readonly silenceMaxMs: number;
+  /** So often a ping is sent, where the last one was answered. */
+  readonly pingIntervalMs: number;
   readonly reconnectDelayMinMs: number;
   readonly reconnectDelayMaxMs: number;
   /** A subscription that was live, and is refused so often after a reconnection, is refused for good. */
@@ -41,6 +43,8 @@ export interface ClientHandlers {
   /** It is tried again unless `isFinal`. */
   onLost?(reason: string, isFinal: boolean): void;
   onHeartbeat?(heartbeat: Heartbeat): void;
+  /** How old what comes now is, at most: how long a ping took through the same line, or has taken so far. 0 where that is not known. */
+  onDelay?(delayMs: number): void;
   /** Null: the books are those of now. `isJump`: no update that follows continues one of before. */
   onTravel?(place: Place | null, isJump: boolean): void;
   /** After a reconnection the server would not go back to where the replay was: the books are those of now. */
@@ -50,6 +54,7 @@ export interface ClientHandlers {
 const DEFAULTS: Omit<ClientSettings, "url"> = {
   ticket: () => Promise.resolve(null),
   silenceMaxMs: 5_000,
+  pingIntervalMs: 2_000,
   reconnectDelayMinMs: 250,
   reconnectDelayMaxMs: 30_000,
   refusalsMax: 10,
@@ -72,6 +77,9 @@ export class Client {
   #attempts = 0;
   #nextId = 1;
   #watch: Timer | undefined;
+  #pinging: Timer | undefined;
+  /** The ping that is under way. */
+  #ping: { readonly id: number; readonly sentAtMs: number } | null = null;
   #reconnectTimer: Timer | undefined;
   #returnTimer: Timer | undefined;
   /** How often a snapshot was asked for because something did not fit. */
@@ -119,10 +127,10 @@ export class Client {
   }
 
   /** Resolves when the server has done it, and rejects with a Refusal. `onTravel` is told between the updates of before and after. */
-  travel(request: TravelOp): Promise<void> {
+  travel(request: TravelOp): Promise<Stepped | null> {
     if (request.op === "live" && this.#isAway) {
       this.#stay();
-      return Promise.resolve();
+      return Promise.resolve(null);
     }
     // Who wants to leave while the way back is being asked for leaves when it is answered.
     const isReady = this.#isOpen && (!this.#isReturning || request.op === "live");
@@ -170,6 +178,7 @@ export class Client {
     this.#isOpen = true;
     this.#heard();
     this.#isReturning = this.place !== null;
+    this.#pinging = setInterval(() => { this.#askDelay(); }, this.#settings.pingIntervalMs);
     this.#handlers.onOpen?.();
     if (this.#isReturning) this.#return(0);
     else this.#askAll();
@@ -221,6 +230,9 @@ export class Client {
   #drop(): void {
     this.#turn += 1;
     for (const timer of [this.#watch, this.#reconnectTimer, this.#returnTimer]) clearTimeout(timer);
+    clearInterval(this.#pinging);
+    if (this.#ping !== null) this.#handlers.onDelay?.(0);
+    this.#ping = null;
     this.#isOpen = this.#isReturning = false;
     const socket = this.#socket;
     this.#socket = null;
@@ -233,6 +245,19 @@ export class Client {
       following.phase = "idle";
     }
     if (this.#travel.lose()) this.#handlers.onTravel?.(null, true);
+  }
+
+  /** Behind megabytes that a slow line still holds a ping is answered late: so late is everything else. */
+  #askDelay(): void {
+    const nowMs = performance.now();
+    if (this.#ping !== null) this.#handlers.onDelay?.(nowMs - this.#ping.sentAtMs);
+    else this.#ping = { id: this.#send({ op: "ping" }), sentAtMs: nowMs };
+  }
+
+  #answered(id: number | null): void {
+    if (this.#ping === null || this.#ping.id !== id) return;
+    this.#handlers.onDelay?.(performance.now() - this.#ping.sentAtMs);
+    this.#ping = null;
   }
 
   #heard(): void {
@@ -294,7 +319,8 @@ export class Client {
     else if (body.type === "travelled") this.#travelled(body);
     else if (body.type === "error") this.#refuse(body.id, body.code, body.detail);
     else if (body.type === "heartbeat") this.#beat(body);
-    else if (body.type !== "pong" && body.type !== "unknown") {
+    else if (body.type === "pong") this.#answered(body.id);
+    else if (body.type !== "unknown") {
       if ("tsEvent" in body && this.place !== null && !this.#isReturning) this.#travel.saw(body);
       for (const following of [...this.#followings]) {
         if (following.channel !== channel || following.ack?.instrument !== body.instrument) continue;

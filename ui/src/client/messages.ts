@@ -31,14 +31,18 @@ export interface Origin {
   readonly instrumentId: number;
 }
 
-/** Facts that snapshots and deltas of every channel share. */
-export interface Heading {
+/** Which event of which book. */
+export interface Point {
   readonly instrument: string;
   readonly epoch: string;
   readonly seq: number;
   readonly sequence: number;
   readonly tsEvent: string;
   readonly tsRecv: string;
+}
+
+/** Facts that snapshots and deltas of every channel share. */
+export interface Heading extends Point {
   readonly state: BookState;
   readonly crossed: boolean;
   readonly locked: boolean;
@@ -107,6 +111,18 @@ export interface Travelled {
   readonly id: number | null;
   /** Null: the books are those of now. */
   readonly place: Place | null;
+  /** Of a step only. */
+  readonly stepped: Stepped | null;
+}
+
+export const STOPS = ["end", "beginning"] as const;
+
+/** How far a step has led. */
+export interface Stepped {
+  /** Of the book; negative: back. */
+  readonly events: number;
+  /** Where they are fewer than asked for: at the end of what is recorded, or the beginning. */
+  readonly stoppedAt: (typeof STOPS)[number] | null;
 }
 
 export interface Heartbeat {
@@ -114,6 +130,13 @@ export interface Heartbeat {
   /** Complete events of all books subscribed to. */
   readonly seq: number;
   readonly place: Place | null;
+}
+
+/** A replay stands still, and this is where its book does: later than its last message where events since changed nothing shown. */
+export interface Moment extends Point {
+  readonly type: "moment";
+  /** Resting in the whole book. */
+  readonly orders: number;
 }
 
 export interface Gap {
@@ -137,9 +160,10 @@ export interface ClientMessage {
     | Ack
     | Travelled
     | Heartbeat
+    | Moment
     | Gap
     | { readonly type: "error"; readonly id: number | null; readonly code: string; readonly detail: string }
-    | { readonly type: "pong" }
+    | { readonly type: "pong"; readonly id: number | null }
     /** Of a newer server: not for this client. */
     | { readonly type: "unknown" };
 }
@@ -162,15 +186,17 @@ function parseBody(message: Fields, channel: Channel | null): ClientMessage["bod
       if (channel === "orders") return orders(message, type);
       return channel === "trades" ? trades(message) : book(message, type);
     case "ack":
-      return message["replay"] === undefined ? ack(message) : { type: "travelled", id: id(message), place: place(message) };
+      return message["replay"] === undefined ? ack(message) : travelled(message);
     case "error":
       return { type, id: id(message), code: text(message["code"], "error.code"), detail: text(message["detail"], "error.detail") };
     case "heartbeat":
       return { type, seq: number(message["seq"], "heartbeat.seq"), place: place(message) };
+    case "moment":
+      return moment(message);
     case "gap":
       return gap(message);
     case "pong":
-      return { type };
+      return { type, id: id(message) };
     default:
       return { type: "unknown" };
   }
@@ -200,11 +226,21 @@ function place(message: Fields): Place | null {
   };
 }
 
+function travelled(message: Fields): Travelled {
+  const events = nullable(message["events"], "events", number);
+  const stepped = events === null ? null : { events, stoppedAt: nullable(message["stopped_at"], "stopped_at", stop) };
+  return { type: "travelled", id: id(message), place: place(message), stepped };
+}
+
+function stop(value: unknown, path: string): (typeof STOPS)[number] {
+  return oneOf(value, path, STOPS);
+}
+
 function levels(message: Fields, side: "bids" | "asks"): Level[] {
   return list(message[side], side).map((level, index) => parseLevel(level, `${side}[${index}]`));
 }
 
-function heading(message: Fields): Heading {
+function point(message: Fields): Point {
   return {
     instrument: text(message["instrument"], "instrument"),
     epoch: text(message["epoch"], "epoch"),
@@ -212,6 +248,12 @@ function heading(message: Fields): Heading {
     sequence: number(message["sequence"], "sequence"),
     tsEvent: text(message["ts_event"], "ts_event"),
     tsRecv: text(message["ts_recv"], "ts_recv"),
+  };
+}
+
+function heading(message: Fields): Heading {
+  return {
+    ...point(message),
     state: oneOf(message["state"], "state", BOOK_STATES),
     crossed: flag(message["crossed"], "crossed"),
     locked: flag(message["locked"], "locked"),
@@ -235,6 +277,10 @@ function origin(message: Fields): Origin {
 function ack(message: Fields): Ack {
   const [id, instrument] = [nullable(message["id"], "ack.id", number), text(message["instrument"], "ack.instrument")];
   return { type: "acknowledged", id, instrument, ...origin(message) };
+}
+
+function moment(message: Fields): Moment {
+  return { type: "moment", ...point(message), orders: number(message["orders"], "orders") };
 }
 
 function gap(message: Fields): Gap {

@@ -2,7 +2,7 @@
 
 import { unitsOf } from "../decimal";
 import { crc32 } from "./crc";
-import type { BookFacts, DeltaMessage, SnapshotMessage } from "./messages";
+import type { BookFacts, DeltaMessage, Heading, Moment, SnapshotMessage } from "./messages";
 import type { Level } from "../feed/wire";
 
 /** The checksum covers so many levels of each side. */
@@ -48,10 +48,18 @@ export class Half {
   }
 }
 
+/** Facts of a message, as of a moment behind it that has changed none of them but where it is. */
+export function standing<T extends Heading>(facts: T | null, moment: Moment | null): T | null {
+  if (facts === null || moment === null) return facts;
+  const { seq, sequence, tsEvent, tsRecv } = moment;
+  return { ...facts, seq, sequence, tsEvent, tsRecv };
+}
+
 export class Mirror {
   #bids = new Half(-1n);
   #asks = new Half(1n);
   #facts: BookFacts | null = null;
+  #moment: Moment | null = null;
   /** The number of levels subscribed to. */
   readonly levelsMax: number;
   publisherId = 0;
@@ -61,9 +69,21 @@ export class Mirror {
     this.levelsMax = levelsMax;
   }
 
-  /** Of the last message; null before the first, and while the levels do not fit. */
+  /** As of the last message or moment; null before the first, and while the levels do not fit. */
   get facts(): BookFacts | null {
-    return this.#facts;
+    return standing(this.#facts, this.#moment);
+  }
+
+  /** Resting in the whole book; null where no moment tells it. */
+  get orders(): number | null {
+    return this.#moment?.orders ?? null;
+  }
+
+  /** Whether it stands there: what is told of another epoch is not about these levels. The next delta continues the last message all the same. */
+  standAt(moment: Moment): boolean {
+    if (this.#facts?.epoch !== moment.epoch) return false;
+    this.#moment = moment;
+    return true;
   }
 
   /** Best first; a copy, as the mirror goes on changing. */
@@ -93,7 +113,7 @@ export class Mirror {
       throw new OutOfStep(`a delta from ${message.epoch}-${message.prev} cannot continue ${at}`);
     }
     // Nobody may read levels that are not known to be right.
-    this.#facts = null;
+    this.#facts = this.#moment = null;
     for (const level of message.bids) this.#bids.put(level);
     for (const level of message.asks) this.#asks.put(level);
     const checksum = this.checksum();

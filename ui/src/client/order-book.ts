@@ -2,9 +2,9 @@
 
 import { parseDecimal } from "../decimal";
 import { crc32 } from "./crc";
-import { CRC_LEVELS_MAX, OutOfStep } from "./mirror";
+import { CRC_LEVELS_MAX, OutOfStep, standing } from "./mirror";
 import type { Level, QueueEntry } from "../feed/wire";
-import type { Heading, Operation, OrdersDelta, OrdersSnapshot, Side } from "./messages";
+import type { Heading, Moment, Operation, OrdersDelta, OrdersSnapshot, Side } from "./messages";
 
 /** Where `ts_event` is not told: operations tell no times. */
 const NO_TIME = "0";
@@ -76,12 +76,20 @@ export class OrderBook {
   #halves: Readonly<Record<Side, Half>> = emptyHalves();
   #resting = new Map<string, { readonly half: Half; readonly place: Place }>();
   #facts: Heading | null = null;
+  #moment: Moment | null = null;
   publisherId = 0;
   instrumentId = 0;
 
-  /** Of the last message; null before the first, and while the orders do not fit. */
+  /** As of the last message or moment; null before the first, and while the orders do not fit. */
   get facts(): Heading | null {
-    return this.#facts;
+    return standing(this.#facts, this.#moment);
+  }
+
+  /** Whether it stands there. The next delta continues the last message all the same. */
+  standAt(moment: Moment): boolean {
+    if (this.#facts?.epoch !== moment.epoch) return false;
+    this.#moment = moment;
+    return true;
   }
 
   /** Best first; a copy, as the book goes on changing. */
@@ -107,7 +115,7 @@ export class OrderBook {
       }
     }
     // Nobody may read orders that are not known to be right.
-    this.#facts = null;
+    this.#facts = this.#moment = null;
     if (message.type === "orders snapshot") this.#begin(message);
     else for (const operation of message.ops) this.#carryOut(operation);
     const checksum = this.checksum();

@@ -10,6 +10,8 @@ const LEVELS_UNLESS_TOLD = 10;
 export interface SubscribeOptions {
   readonly depth?: number;
   readonly level?: 2 | 3;
+  /** With level 3: only the best so many levels a side carry their queues. */
+  readonly queues?: number;
   readonly interval_ms?: 10 | 50 | 100 | 250 | 1000;
 }
 
@@ -102,6 +104,9 @@ export class Following {
         this.handlers.onUpdate({ kind: "trades", isSnapshot: prev === null, epoch, trades });
         break;
       }
+      case "moment":
+        if (this.#book?.standAt(body) === true) this.handlers.onUpdate({ kind: "book", isSnapshot: false, book: this.#book });
+        break;
       case "gap":
         this.handlers.onUpdate({ kind: "gap", gap: body });
         break;

@@ -1,6 +1,6 @@
 /** What a client asks of the past, and where it stands there. Knows no socket. */
 
-import type { Heading, Place, Travelled } from "./messages";
+import type { Place, Point, Stepped, Travelled } from "./messages";
 
 export type TravelOp =
   | { readonly op: "replay"; readonly from: string; readonly speed?: number; readonly paused?: boolean }
@@ -24,7 +24,7 @@ export class Refusal extends Error {
 
 interface Asked {
   readonly request: TravelOp;
-  readonly resolve: () => void;
+  readonly resolve: (stepped: Stepped | null) => void;
   readonly reject: (refusal: Refusal) => void;
 }
 
@@ -52,19 +52,19 @@ export class Travel {
     return this.#asked.size > 0;
   }
 
-  /** Under the id that the request has been sent with. */
-  ask(id: number, request: TravelOp): Promise<void> {
+  /** Under the id that the request has been sent with; -> how far it has led, if it is a step. */
+  ask(id: number, request: TravelOp): Promise<Stepped | null> {
     return new Promise((resolve, reject) => {
       this.#asked.set(id, { request, resolve, reject });
     });
   }
 
   /** -> whether what follows does not continue what was. */
-  take({ id, place }: Travelled): boolean {
+  take({ id, place, stepped }: Travelled): boolean {
     this.place = place;
     const asked = id === null ? undefined : this.#asked.get(id);
     if (id !== null) this.#asked.delete(id);
-    asked?.resolve();
+    asked?.resolve(stepped);
     const hasJumped = asked === undefined || isJump(asked.request);
     if (hasJumped) this.#seenNs = 0n;
     if (place?.state !== "paused" || asked?.request.op !== "pause") this.#question = place === null ? null : timeOf(asked?.request, place);
@@ -72,7 +72,7 @@ export class Travel {
   }
 
   /** A book of the past was told as of then. From one recorded session into the next, time may go back. */
-  saw({ epoch, tsEvent }: Heading): void {
+  saw({ epoch, tsEvent }: Point): void {
     const ns = BigInt(tsEvent);
     if (ns > this.#seenNs || epoch !== this.#seenEpoch) this.#seenNs = ns;
     this.#seenEpoch = epoch;
@@ -101,7 +101,7 @@ export class Travel {
     const hasLeft = this.place !== null && lost.at(-1)?.request.op === "live";
     if (hasLeft) this.place = null;
     for (const { request, resolve, reject } of lost) {
-      if (hasLeft && request.op === "live") resolve();
+      if (hasLeft && request.op === "live") resolve(null);
       else reject(new Refusal("connection_lost", "the connection was lost before the answer"));
     }
     return hasLeft;

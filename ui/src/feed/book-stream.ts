@@ -1,6 +1,7 @@
 /**
- * One book over the socket: first a few levels, which a ladder is made of and a slow line brings soon too, then all that
- * the page shows. A line on which those do not come goes on with the few, and is tried again later.
+ * One book over the socket: all levels that the page shows, and the queues of the best of them, which are nearly all of its
+ * bytes. The first few queues make a ladder of usual height, and a slow line brings them soon too; those of more levels are
+ * asked for where the ladder shows more. A line on which they do not come goes on with the few, and is tried again later.
  */
 
 import type { Client } from "../client/client";
@@ -9,30 +10,39 @@ import { DEPTH_CHART_LEVELS } from "./polling";
 
 /** Twenty updates a second. */
 export const STREAM_INTERVAL_MS = 50;
-/** Levels of each side that come first: more than a ladder of usual height has rows for. */
-export const FIRST_LEVELS = 20;
-/** The first ladder is painted before all levels come, which are some hundred kilobytes. */
+/** Levels of each side whose queues come first: as many as a ladder of usual height has rows for, and never fewer. */
+const FIRST_QUEUES = 30;
+/** More of them are asked for by so many, so that not every line that a window grows by asks anew. */
+const QUEUES_STEP = 10;
+/** The first ladder is painted before more is asked for. */
 const WIDEN_DELAY_MS = 250;
-/** Where all levels have not come after this, the line is too slow for them. */
+/** Where more has not come after this, the line is too slow for it. */
 const WIDE_MAX_MS = 10_000;
 /** A socket that is lost sooner than this says nothing of the line. */
 const SLOW_MS = 3_000;
-/** And they are asked for again after this; after twice as long each next time. */
-export const NARROW_RETRY_MS = 60_000;
+/** And it is asked for again after this; after twice as long each next time. */
+const NARROW_RETRY_MS = 60_000;
 const NARROW_RETRIES_MAX = 6;
+/**
+ * Queues that nobody has looked at for so long are asked for no more: not sooner, as each other subscription begins with a
+ * snapshot, across which nothing is counted, and a book that crosses now and then would ask again and again.
+ */
+const UNSEEN_MAX_MS = 60_000;
 
 export interface BookStreamSettings {
-  readonly firstLevels: number;
+  readonly firstQueues: number;
   readonly widenDelayMs: number;
   readonly wideMaxMs: number;
   readonly narrowRetryMs: number;
+  readonly unseenMaxMs: number;
 }
 
 const DEFAULTS: BookStreamSettings = {
-  firstLevels: FIRST_LEVELS,
+  firstQueues: FIRST_QUEUES,
   widenDelayMs: WIDEN_DELAY_MS,
   wideMaxMs: WIDE_MAX_MS,
   narrowRetryMs: NARROW_RETRY_MS,
+  unseenMaxMs: UNSEEN_MAX_MS,
 };
 
 export interface BookStreamHandlers {
@@ -42,7 +52,7 @@ export interface BookStreamHandlers {
   onFault(): void;
 }
 
-/** first: the few levels; widening: all are asked for; wide: they came; slow: they did not. */
+/** first: the few queues; widening: more are asked for; wide: they came; slow: they did not. */
 type Phase = "first" | "widening" | "wide" | "slow";
 
 export class BookStream {
@@ -51,9 +61,15 @@ export class BookStream {
   readonly #settings: BookStreamSettings;
   #instrument: string | null = null;
   #phase: Phase = "first";
-  /** How often in a row all levels were asked for, and did not come. */
+  /** Whether the first book of those that were asked for is there. */
+  #isCome = false;
+  /** How often in a row more queues were asked for, and did not come. */
   #failures = 0;
   #askedAtMs = 0;
+  /** Levels of each side whose queues are shown, those that are asked for, and since when fewer would do. */
+  #shown = 0;
+  #queues = 0;
+  #fewerSinceMs: number | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #end: () => void = () => undefined;
 
@@ -72,6 +88,7 @@ export class BookStream {
 
   stop(): void {
     clearTimeout(this.#timer);
+    this.#timer = undefined;
     this.#end();
     this.#end = () => undefined;
     this.#instrument = null;
@@ -84,27 +101,49 @@ export class BookStream {
     this.stop();
   }
 
+  /** So many of the best levels of each side are looked at. */
+  show(levels: number): void {
+    this.#shown = levels;
+    const wanted = this.#wanted;
+    if (wanted >= this.#queues) this.#fewerSinceMs = null;
+    else this.#fewerSinceMs ??= performance.now();
+    if (this.#instrument === null || !this.#isCome || this.#phase === "slow") return;
+    if (wanted > this.#queues) {
+      if (this.#phase === "wide") this.#ask("widening");
+      else this.#widenSoon(this.#settings.widenDelayMs);
+    } else if (this.#fewerSinceMs !== null && performance.now() - this.#fewerSinceMs > this.#settings.unseenMaxMs) {
+      this.#ask(wanted > this.#settings.firstQueues ? "widening" : "first");
+    }
+  }
+
   get #isNarrow(): boolean {
     return this.#phase === "first" || this.#phase === "slow";
+  }
+
+  /** Queues to ask for, by what is shown. */
+  get #wanted(): number {
+    if (this.#shown <= this.#settings.firstQueues) return this.#settings.firstQueues;
+    return Math.min(Math.ceil(this.#shown / QUEUES_STEP) * QUEUES_STEP, DEPTH_CHART_LEVELS);
   }
 
   #ask(phase: Phase): void {
     if (this.#instrument === null) return;
     clearTimeout(this.#timer);
+    this.#timer = undefined;
     this.#end();
     this.#askedAtMs = performance.now();
-    this.#phase = this.#settings.firstLevels >= DEPTH_CHART_LEVELS ? "wide" : phase;
-    let isCome = false;
-    const depth = this.#isNarrow ? this.#settings.firstLevels : DEPTH_CHART_LEVELS;
-    const options = { depth, level: 3, interval_ms: STREAM_INTERVAL_MS } as const;
+    this.#phase = phase;
+    this.#queues = this.#isNarrow ? this.#settings.firstQueues : this.#wanted;
+    this.#fewerSinceMs = null;
+    this.#isCome = false;
+    const options = { depth: DEPTH_CHART_LEVELS, level: 3, queues: this.#queues, interval_ms: STREAM_INTERVAL_MS } as const;
     this.#end = this.#client.subscribe(
       "depth",
       this.#instrument,
       {
         onUpdate: (update) => {
           if (update.kind !== "book" || !(update.book instanceof Mirror)) return;
-          if (!isCome) this.#came();
-          isCome = true;
+          if (!this.#isCome) this.#came();
           this.#handlers.onBook(update.book, update.isSnapshot);
         },
         onRefused: (code, detail) => {
@@ -123,13 +162,25 @@ export class BookStream {
   /** The first book of those that were asked for is there. */
   #came(): void {
     clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#isCome = true;
     if (this.#phase === "widening") {
       this.#phase = "wide";
       this.#failures = 0;
-    } else if (this.#isNarrow) {
-      const retryMs = this.#settings.narrowRetryMs * 2 ** Math.min(this.#failures - 1, NARROW_RETRIES_MAX);
-      this.#after(this.#phase === "first" ? this.#settings.widenDelayMs : retryMs, () => { this.#ask("widening"); });
+    } else if (this.#phase === "slow") {
+      this.#widenSoon(this.#settings.narrowRetryMs * 2 ** Math.min(this.#failures - 1, NARROW_RETRIES_MAX));
+    } else if (this.#wanted > this.#queues) {
+      this.#widenSoon(this.#settings.widenDelayMs);
     }
+  }
+
+  /** Once, however often it is said. */
+  #widenSoon(delayMs: number): void {
+    if (this.#timer !== undefined) return;
+    this.#after(delayMs, () => {
+      if (this.#wanted > this.#queues) this.#ask("widening");
+      else this.#phase = "first";
+    });
   }
 
   #giveUp(): void {
@@ -138,6 +189,9 @@ export class BookStream {
   }
 
   #after(delayMs: number, act: () => void): void {
-    this.#timer = setTimeout(act, delayMs);
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      act();
+    }, delayMs);
   }
 }

@@ -1,6 +1,6 @@
 /** What the page needs from a transport: polling alone, or a WebSocket for the books. */
 
-import type { Place, Trade } from "../client/messages";
+import type { Place, Stepped, Trade } from "../client/messages";
 import type { Book, Instrument, Metrics, Problem } from "./wire";
 
 export { Refusal as FeedRefusal } from "../client/travel";
@@ -45,6 +45,8 @@ export interface FeedHandlers extends RestHandlers {
   onTrades(trades: readonly Trade[], isSnapshot: boolean): void;
   /** The book has moved, though perhaps not within the levels that are carried. */
   onNews(): void;
+  /** How old what comes by the socket is, at most; 0 where that is not known. */
+  onDelay(delayMs: number): void;
   /** Told with each answer about a replay, and every second of one; null: the books are those of now. */
   onReplay(replay: Replay | null): void;
   /** What follows does not continue what was. */
@@ -57,8 +59,8 @@ export interface Travel {
   replay(from: string, options?: { readonly speed?: number; readonly paused?: boolean }): Promise<void>;
   pausePlay(): Promise<void>;
   resumePlay(speed?: number): Promise<void>;
-  /** By so many events of the selected instrument; negative: back. */
-  step(events: number): Promise<void>;
+  /** By so many events of the selected instrument; negative: back. -> how far that led, from a server that says so. */
+  step(events: number): Promise<Stepped | null>;
   seek(at: string): Promise<void>;
   live(): Promise<void>;
 }
@@ -80,6 +82,8 @@ export interface RestFeed {
 }
 
 export interface Feed extends RestFeed, Travel {
+  /** Of how many of the best levels of a side the pane `by` shows the queues. */
+  showQueues(by: string, levels: number): void;
   /** How often a book was asked for anew, because a message did not continue it or its checksum was another. */
   readonly resyncs: number;
   /** What the last message of the selected book said of it. */

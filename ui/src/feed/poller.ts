@@ -29,6 +29,11 @@ export class Poller {
     void this.#run(new AbortController());
   }
 
+  /** Asks at once, unless it has been asked or told already since it stopped. */
+  resume(): void {
+    if (this.#abort === null) this.restart();
+  }
+
   stop(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;

@@ -34,7 +34,7 @@ export interface PollingSettings {
   readonly key: () => string | null;
   /** Whether books are polled from the start; false where something else brings them. */
   readonly polledBooks: boolean;
-  /** How many orders rest in the selected book, which no message of the stream tells; where books are not polled. */
+  /** How many orders rest in the selected live book, which no message of the stream tells; where books are not polled. */
   readonly onOrders: ((orders: number) => void) | null;
 }
 
@@ -105,8 +105,11 @@ export class PollingFeed implements RestFeed {
     };
   }
 
+  /** The list, which the first book is chosen from, is asked for besides the probe. */
   start(): void {
-    if (this.#phase === "idle") this.#probe("connecting");
+    if (this.#phase !== "idle") return;
+    this.#probe("connecting");
+    this.#pollers.instruments.restart();
   }
 
   select(instrument: string | null): void {
@@ -135,7 +138,7 @@ export class PollingFeed implements RestFeed {
     this.#askForOrders();
   }
 
-  /** Whether the number of resting orders is of interest: of the past nothing tells it. */
+  /** Whether the number of resting orders is to be asked for: not in the past, where moments of the stream tell it. */
   countOrders(isWanted: boolean): void {
     if (this.#isCounting === isWanted) return;
     this.#isCounting = isWanted;
@@ -250,7 +253,7 @@ export class PollingFeed implements RestFeed {
     this.#phase = "open";
     this.#attempt = 0;
     this.#handlers.onLink({ state: "open", via: "polling" });
-    this.#pollers.instruments.restart();
+    this.#pollers.instruments.resume();
     if (this.#polledBooks) for (const channel of BOOK_CHANNELS) this.#pollers[channel].restart();
     this.#askForOrders();
   }

@@ -9,7 +9,12 @@ export type Answer =
   | { readonly kind: "ok"; readonly body: unknown; readonly etag: string | null }
   | { readonly kind: "unchanged" }
   /** The server answered, and said no. */
-  | { readonly kind: "refused"; readonly problem: Problem }
+  | {
+      readonly kind: "refused";
+      readonly problem: Problem;
+      /** When it is worth another try, as far as the server says. */
+      readonly retryAfterMs: number | null;
+    }
   /** No answer. */
   | { readonly kind: "failed"; readonly reason: string }
   /** We gave it up ourselves. */
@@ -41,7 +46,10 @@ export async function request(url: string, options: RequestOptions): Promise<Ans
     });
     if (response.status === 304) return { kind: "unchanged" };
     const text = await response.text();
-    if (!response.ok) return { kind: "refused", problem: parseProblem(response.status, tryJson(text)) };
+    if (!response.ok) {
+      const retryAfterMs = secondsToMs(response.headers.get("Retry-After"));
+      return { kind: "refused", problem: parseProblem(response.status, tryJson(text)), retryAfterMs };
+    }
     return { kind: "ok", body: JSON.parse(text) as unknown, etag: response.headers.get("ETag") };
   } catch (error) {
     if (abort.aborted) return { kind: "aborted" };
@@ -49,6 +57,11 @@ export async function request(url: string, options: RequestOptions): Promise<Ans
     if (error instanceof SyntaxError) return { kind: "failed", reason: `the answer is not JSON: ${error.message}` };
     return { kind: "failed", reason: "the server cannot be reached" };
   }
+}
+
+/** `Retry-After` as our server has it; a date, as a proxy may send, says nothing here. */
+function secondsToMs(seconds: string | null): number | null {
+  return seconds !== null && /^\d{1,6}$/.test(seconds) ? Number(seconds) * 1_000 : null;
 }
 
 /** A proxy's error page is no JSON, and its status says enough. */

@@ -4,9 +4,10 @@
  */
 
 import { Client, type ClientHandlers, type ClientSettings } from "../client/client";
-import type { Place } from "../client/messages";
+import type { Place, Stepped } from "../client/messages";
 import type { Mirror } from "../client/mirror";
 import type { Update } from "../client/subscription";
+import type { TravelOp } from "../client/travel";
 import { BookStream, STREAM_INTERVAL_MS, type BookStreamHandlers, type BookStreamSettings } from "./book-stream";
 import type { Check, Feed, FeedHandlers, Link, RestHandlers } from "./feed";
 import { PollingFeed, type PollingSettings } from "./polling";
@@ -38,6 +39,7 @@ export class StreamingFeed implements Feed {
   readonly #rest: PollingFeed;
   readonly #client: Client;
   readonly #bookStream: BookStream;
+  readonly #queuesShown = new Map<string, number>();
   /** The server answers by HTTP. */
   #isUp = false;
   /** The socket is open; before that it is being opened, or has failed. */
@@ -90,8 +92,10 @@ export class StreamingFeed implements Feed {
     return this.#verified;
   }
 
+  /** Both at once: where HTTP then tells that the server is gone, or wants a key, the socket is given up. */
   start(): void {
     this.#rest.start();
+    this.#client.connect();
   }
 
   select(instrument: string | null): void {
@@ -108,6 +112,11 @@ export class StreamingFeed implements Feed {
     this.#levels = levels;
     this.#rest.setDepth(levels);
     this.#deliver(null);
+  }
+
+  showQueues(by: string, levels: number): void {
+    this.#queuesShown.set(by, levels);
+    this.#bookStream.show(Math.max(...this.#queuesShown.values()));
   }
 
   watchList(isWatched: boolean): void {
@@ -138,27 +147,31 @@ export class StreamingFeed implements Feed {
   }
 
   replay(from: string, options: { readonly speed?: number; readonly paused?: boolean } = {}): Promise<void> {
-    return this.#client.travel({ op: "replay", from, ...options });
+    return this.#go({ op: "replay", from, ...options });
   }
 
   pausePlay(): Promise<void> {
-    return this.#client.travel({ op: "pause" });
+    return this.#go({ op: "pause" });
   }
 
   resumePlay(speed?: number): Promise<void> {
-    return this.#client.travel({ op: "resume", ...(speed === undefined ? {} : { speed }) });
+    return this.#go({ op: "resume", ...(speed === undefined ? {} : { speed }) });
   }
 
-  step(events: number): Promise<void> {
+  step(events: number): Promise<Stepped | null> {
     return this.#client.travel({ op: "step", events, ...(this.#instrument === null ? {} : { instrument: this.#instrument }) });
   }
 
   seek(at: string): Promise<void> {
-    return this.#client.travel({ op: "seek", at });
+    return this.#go({ op: "seek", at });
   }
 
   live(): Promise<void> {
-    return this.#client.travel({ op: "live" });
+    return this.#go({ op: "live" });
+  }
+
+  async #go(request: TravelOp): Promise<void> {
+    await this.#client.travel(request);
   }
 
   #restHandlers(): RestHandlers {
@@ -219,6 +232,9 @@ export class StreamingFeed implements Feed {
         if (seq > this.#eventsSeen && this.#mirror !== null) this.#handlers.onNews();
         this.#eventsSeen = seq;
       },
+      onDelay: (delayMs) => {
+        this.#handlers.onDelay(delayMs);
+      },
       onTravel: (place, isJump) => {
         this.#onTravel(place, isJump);
       },
@@ -256,6 +272,8 @@ export class StreamingFeed implements Feed {
     this.#bookStream.lost();
     this.#isStreaming = false;
     this.#mirror = null;
+    // HTTP tells what is the matter with a server that has not answered yet.
+    if (!this.#isUp) return;
     if (!wasStreaming || isFinal) {
       this.#pollIfLive();
       this.#handlers.onLink({ state: "open", via: "polling" });
@@ -365,8 +383,7 @@ export class StreamingFeed implements Feed {
     const key = keyOf(mirror);
     const listed = this.#instruments.find((instrument) => keyOf(instrument) === key);
     const symbol = listed === undefined ? (name === key ? null : name) : listed.symbol;
-    // Of the past nothing tells how many orders rested.
-    const orders = this.#client.place === null ? (this.#orders ?? listed?.orders ?? null) : null;
+    const orders = this.#client.place === null ? (this.#orders ?? listed?.orders ?? null) : mirror.orders;
     const facts = { epoch, seq, sequence, tsEvent, tsRecv, state, crossed, locked };
     return { publisherId, instrumentId, symbol, ...facts, bids, asks, orders, levelsMax: mirror.levelsMax };
   }

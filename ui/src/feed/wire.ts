@@ -18,7 +18,7 @@ export interface Level {
   readonly price: string;
   readonly size: number;
   readonly count: number;
-  /** In priority order; empty unless level 3 was asked for. */
+  /** In priority order; empty where it was not asked for. */
   readonly queue: readonly QueueEntry[];
 }
 

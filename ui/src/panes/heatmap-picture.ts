@@ -31,6 +31,9 @@ export interface PictureView {
 /** A gap is hatched: it looks like nothing that a book can look like. */
 const HATCH_PERIOD_PX = 7;
 const HATCH_WIDTH_PX = 1.2;
+/** Wider where only the far levels are missing: the picture is whole between them. */
+const BEYOND_PERIOD_PX = 12;
+const BEYOND_FAINTNESS = 0.5;
 const LINE_PX = 1.7;
 /** Half of a line's edge is the background, so that it stands out on any heat. */
 const CASING = 0.55;
@@ -125,10 +128,13 @@ export class Picture {
     const [from, to] = [Math.max(span[0], columns.first), Math.min(span[1], columns.end)];
     let books = 0;
     let isDoubtful = false;
+    let [lowest, highest] = [Infinity, -Infinity];
     for (let column = from; column < to; column += 1) {
       const kind = columns.kind(column);
       if (kind === "gap") continue;
       isDoubtful ||= kind === "suspect";
+      const known = columns.known(column);
+      [lowest, highest] = [Math.min(lowest, known[0]), Math.max(highest, known[1])];
       this.#addColumn(column, view, books === 0);
       books += 1;
     }
@@ -137,6 +143,7 @@ export class Picture {
       return;
     }
     this.#fillRows(x, view);
+    this.#hatchBeyond(px, x, view, [lowest, highest]);
     if (isDoubtful) this.#fillDoubt(x, view.ratio);
     this.#line(x, px, to - 1, "B", view);
     this.#line(x, px, to - 1, "A", view);
@@ -160,6 +167,21 @@ export class Picture {
       const top = Math.round((this.#rows.length - 1 - row) * rowPx);
       const bottom = Math.min(height, Math.round((this.#rows.length - row) * rowPx));
       for (let at = top * width + x; at < bottom * width; at += width) this.#pixels[at] = colour;
+    }
+  }
+
+  /** Beyond the levels that were asked for nobody knows what rested: it must not look as if nothing did. */
+  #hatchBeyond(px: number, x: number, { range, ratio }: PictureView, [lowest, highest]: readonly [number, number]): void {
+    const { width, height } = this.canvas;
+    const yOf = (row: number): number => Math.min(height, Math.max(0, Math.round((this.#rows.length - row) * range.rowPx * ratio)));
+    const [above, below] = [Math.floor(highest / range.rowTicks) - range.bottom + 1, Math.floor(lowest / range.rowTicks) - range.bottom];
+    if (this.#colours === null) return;
+    const hatch = pack(mix(this.#colours.hatch, this.#colours.background, BEYOND_FAINTNESS));
+    const period = BEYOND_PERIOD_PX * ratio;
+    for (const [from, to] of [[0, yOf(above)], [yOf(below), height]] as const) {
+      for (let y = from; y < to; y += 1) {
+        if (modulo(px + y, period) < HATCH_WIDTH_PX * ratio) this.#pixels[y * width + x] = hatch;
+      }
     }
   }
 

@@ -20,6 +20,7 @@ import { Pointer, Surface, type Palette } from "./canvas";
 import * as draw from "./heatmap-canvas";
 import { BubbleLayer } from "./heatmap-bubbles";
 import { buildHeatmap } from "./heatmap-dom";
+import { drawBeyond } from "./heatmap-beyond-mark";
 import { drawRecorded } from "./heatmap-recorded-mark";
 import { Gestures } from "./heatmap-gestures";
 import { Picture, type PictureColours } from "./heatmap-picture";
@@ -150,6 +151,7 @@ export class HeatmapPane implements Pane {
     this.#measureSizes(nowMs);
     this.#paintPicture(layout);
     drawRecorded(scene, this.#record.recordedTo);
+    drawBeyond(scene);
     draw.drawGrid(scene);
     draw.drawBars(scene);
     this.#marks.draw(scene, this.#bubbles, this.#bubbleMax.value);

@@ -20,6 +20,8 @@ export function locate(book: Pick<Book, "bids" | "asks">, orderId: string, befor
   if (before !== null) {
     const same = levelsOf(book, before.side).find((level) => level.price === before.price);
     if (same === before.level) return before;
+    // Its level has fallen behind those that carry their queues, and is asked for with it: until then nothing better is known.
+    if (same !== undefined && same.count > 0 && same.queue.length === 0) return before;
     const found = same === undefined ? null : within(same, before.side, orderId);
     if (found !== null) return found;
   }
@@ -65,20 +67,26 @@ const RETRY_MS = 3_000;
 /** All that is recorded is there already: an answer about a past that stands still has not to wait for it. */
 const PAST_DELAY_MS = 250;
 
-/** How long after a change of the time on view the server is asked about that time. */
-export function pastDelayMs(replay: Pick<Replay, "state"> | null): number {
-  return replay?.state === "playing" ? WATCH_MS : PAST_DELAY_MS;
-}
+/** Of an order that is not told of, a past that plays asks ever more rarely: after twice as long each time, so often doubled. */
+const DOUBLINGS_MAX = 5;
 
 /** When to ask: at once, once more when the records have followed, and again and again where nothing else tells. */
 export class AskTimes {
   #dueAtMs: number | null = null;
   #isAsking = false;
+  /** Answers in a row that told nothing of the order. */
+  #missed = 0;
+
+  /** Whether the last answer told nothing of it: no more is asked by itself where the time stands still. */
+  get isMissing(): boolean {
+    return this.#missed > 0;
+  }
 
   /** Of another order, or of another time. */
   begin(nowMs: number): void {
     this.#dueAtMs = nowMs;
     this.#isAsking = false;
+    this.#missed = 0;
   }
 
   stop(): void {
@@ -91,6 +99,12 @@ export class AskTimes {
     this.#dueAtMs = Math.min(this.#dueAtMs ?? Infinity, nowMs + delayMs);
   }
 
+  /** The time on view is another: at once where it stands still, as all that is recorded of it is there already. */
+  moved(nowMs: number, replay: Pick<Replay, "state"> | null): void {
+    const isPlaying = replay?.state === "playing";
+    this.changed(nowMs, isPlaying ? WATCH_MS * 2 ** Math.min(this.#missed, DOUBLINGS_MAX) : PAST_DELAY_MS);
+  }
+
   /** Whether to ask now; then the answer is waited for. */
   take(nowMs: number): boolean {
     if (this.#isAsking || this.#dueAtMs === null || nowMs < this.#dueAtMs) return false;
@@ -99,9 +113,10 @@ export class AskTimes {
     return true;
   }
 
-  /** `again`: nothing but another answer will tell what becomes of it. */
-  answered(nowMs: number, { failed, again }: { failed: boolean; again: boolean }): void {
+  /** `again`: nothing but another answer will tell what becomes of it; `missed`: the server told nothing of it. */
+  answered(nowMs: number, { failed, again, missed }: { failed: boolean; again: boolean; missed: boolean }): void {
     this.#isAsking = false;
+    this.#missed = missed ? this.#missed + 1 : failed ? this.#missed : 0;
     if (failed || again) this.#dueAtMs ??= nowMs + (failed ? RETRY_MS : WATCH_MS);
   }
 }

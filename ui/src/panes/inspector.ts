@@ -4,6 +4,7 @@
  */
 
 import "./inspector.css";
+import { timesWritten } from "../address";
 import { setData, setHidden, setText, setTitle } from "../dom";
 import { formatInteger, formatTime, MISSING, plural } from "../format";
 import { keyOf, type Book, type Problem } from "../feed/wire";
@@ -12,12 +13,14 @@ import type { Actions, Pane, PaneContext } from "../pane";
 import type { State } from "../state";
 import { Surface, type Palette } from "./canvas";
 import { buildInspector, type Fact, type InspectorFrame } from "./inspector-frame";
-import { AskTimes, locate, pastDelayMs, type Located } from "./inspector-model";
+import { AskTimes, locate, type Located } from "./inspector-model";
 import { LifeTable } from "./life-table";
 import { paintLife } from "./life-canvas";
 import { OrderButtons } from "./order-buttons";
 
 const AHEAD_MAX = 30;
+/** An order that is gone may be asked for before the record of its end can be told: so often more. */
+const ENDS_ASKED_MAX = 5;
 
 export class InspectorPane implements Pane {
   readonly #frame: InspectorFrame;
@@ -33,6 +36,8 @@ export class InspectorPane implements Pane {
   /** Where it was seen last, after it has gone. */
   #lastSeen: Located | null = null;
   #isGone = false;
+  /** How often it was told that it is gone, and not how. */
+  #endsUnknown = 0;
   #answer: OrderAnswer | null = null;
   #steps: readonly LifeStep[] = [];
   #message = "";
@@ -88,13 +93,16 @@ export class InspectorPane implements Pane {
     }
     this.#isGone = false;
     const isAsBefore = before?.size === found.size && before.price === found.price && before.place.tsEvent === found.place.tsEvent;
-    if (!isAsBefore && before !== null) this.#ask.changed(performance.now());
+    const isUnknown = before === null && this.#ask.isMissing;
+    if (isUnknown) this.#message = "";
+    if (isUnknown || (!isAsBefore && before !== null)) this.#ask.changed(performance.now());
   }
 
   /** Another epoch or another time: what is known of the order has to be found out anew. */
   reset(): void {
     this.#located = this.#lastSeen = null;
     this.#isGone = false;
+    this.#endsUnknown = 0;
     this.#question += 1;
     if (this.#order !== null) this.#ask.begin(performance.now());
   }
@@ -102,12 +110,13 @@ export class InspectorPane implements Pane {
   write(state: State): void {
     if (state.order !== this.#order) this.#choose(state.order);
     const nowMs = performance.now();
-    if (this.#at() !== this.#askedAt && this.#order !== null) this.#ask.changed(nowMs, pastDelayMs(state.replay));
+    if (this.#at() !== this.#askedAt && this.#order !== null) this.#ask.moved(nowMs, state.replay);
     if (this.#order !== null && state.book !== null && this.#ask.take(nowMs)) this.#inquire(keyOf(state.book), this.#order);
     const { hint, body, clear, title } = this.#frame;
     setHidden(hint, this.#order !== null);
     setHidden(body, this.#order === null);
     setHidden(clear, this.#order === null);
+    this.#actions.feed.showQueues("order", this.#order === null ? 0 : this.#rank());
     if (this.#order === null) return;
     setText(title, `Order ${this.#order}`);
     this.#writeStanding();
@@ -123,12 +132,23 @@ export class InspectorPane implements Pane {
     paintLife(this.#surface, this.#steps, this.#answer?.side ?? "N", palette);
   }
 
+  /** That of its level among those of its side, from 1; 0 where it is not among them, as far as is known. */
+  #rank(): number {
+    const [book, at] = [this.#state.depth ?? this.#state.book, this.#located ?? this.#answer ?? this.#lastSeen];
+    if (book === null || at === null) return 0;
+    return (at.side === "B" ? book.bids : book.asks).findIndex(({ price }) => price === at.price) + 1;
+  }
+
   #showTyped(): void {
     const typed = this.#frame.field.value.trim();
     const isId = /^\d{1,20}$/.test(typed);
     this.#frame.field.ariaInvalid = String(!isId);
     setTitle(this.#frame.field, isId ? "" : "An order id is a number of at most 20 digits");
-    if (isId) this.#actions.selectOrder(BigInt(typed).toString());
+    if (!isId) return;
+    const order = BigInt(typed).toString();
+    // One that is on view is asked for anew.
+    if (order === this.#order) this.#ask.begin(performance.now());
+    else this.#actions.selectOrder(order);
   }
 
   #choose(order: string | null): void {
@@ -137,6 +157,7 @@ export class InspectorPane implements Pane {
     this.#isGone = false;
     this.#answer = null;
     this.#steps = [];
+    this.#endsUnknown = 0;
     this.#message = "";
     this.#question += 1;
     this.#askedAt = this.#at();
@@ -167,8 +188,11 @@ export class InspectorPane implements Pane {
       if (answer.kind === "ok") this.#take(parseOrder(answer.body));
       else if (answer.kind === "refused") this.#refused(answer.problem);
       else this.#message = `No answer about it: ${answer.reason}.`;
-      const isUnseen = this.#answer?.status === "resting" && this.#located === null && at === null;
-      this.#ask.answered(performance.now(), { failed: answer.kind === "failed", again: isUnseen });
+      const isUnseen = this.#answer?.status === "resting" && this.#located === null;
+      const isEndless = this.#answer?.status === "removed";
+      this.#endsUnknown = isEndless ? this.#endsUnknown + 1 : 0;
+      const again = at === null && (isUnseen || (isEndless && this.#endsUnknown < ENDS_ASKED_MAX));
+      this.#ask.answered(performance.now(), { failed: answer.kind === "failed", again, missed: answer.kind === "refused" });
       this.#repaint();
     });
   }
@@ -186,7 +210,7 @@ export class InspectorPane implements Pane {
     else if (code === "history_unavailable") this.#message = "This server keeps no history, so nothing is known of orders in the past.";
     else if (code === "unknown_order" && this.#lastSeen !== null) {
       this.#message = "It no longer rests, and no history tells what became of it. Below is what was last seen.";
-    } else this.#message = `${detail === "" ? title : detail}.`.replace(/\.\.$/, ".");
+    } else this.#message = `${detail === "" ? title : timesWritten(detail)}.`.replace(/\.\.$/, ".");
     if (code === "unknown_order") {
       this.#answer = null;
       this.#steps = [];
@@ -240,11 +264,20 @@ export class InspectorPane implements Pane {
     }
     if (answer === null) {
       if (this.#message === "") return { word: "asking", note: "" };
-      return { word: this.#lastSeen === null ? "not found" : "gone", note: this.#message };
+      return { word: this.#lastSeen === null ? "not found" : "gone", note: `${this.#message}${this.#whenNext()}` };
     }
     const word = answer.status;
     if (word === "resting") return { word, note: this.#message === "" ? "It rests beyond the levels that the page follows." : this.#message };
     return { word, note: this.#message };
+  }
+
+  /** When it is asked for once more, where the last answer told nothing of it. */
+  #whenNext(): string {
+    if (!this.#ask.isMissing) return "";
+    const { replay } = this.#state;
+    if (replay === null) return " It is looked for in the levels that come; Show asks the server again.";
+    if (replay.state === "playing") return " While the past plays the server is asked again, ever more rarely; Show asks now.";
+    return " The server is asked again at another time.";
   }
 
   /** Of one that rests, its life tells: what a fill took, and what it took when it came. */

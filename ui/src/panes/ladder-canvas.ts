@@ -119,11 +119,12 @@ export class LadderCanvas {
     if (tradedMax === 0) return;
     const y = top + row * rowHeight;
     context.globalAlpha = FLOW_ALPHA;
-    const left = ((columns.sold.to - columns.sold.from) * sold) / tradedMax;
+    const left = Math.round(((columns.sold.to - columns.sold.from) * sold) / tradedMax);
+    const right = Math.round(((columns.bought.to - columns.bought.from) * bought) / tradedMax);
     context.fillStyle = palette.ask;
     context.fillRect(columns.sold.to - left, y + 1, left, rowHeight - 2);
     context.fillStyle = palette.bid;
-    context.fillRect(columns.bought.from, y + 1, ((columns.bought.to - columns.bought.from) * bought) / tradedMax, rowHeight - 2);
+    context.fillRect(columns.bought.from, y + 1, right, rowHeight - 2);
   }
 
   #side(
@@ -143,7 +144,7 @@ export class LadderCanvas {
       side === "B"
         ? [columns["bid-orders"].to, columns["bid-size"].from]
         : [columns["ask-orders"].from, columns["ask-size"].to];
-    const length = ladder.sizeMax === 0 ? 0 : (Math.abs(outer - inner) * level.size) / ladder.sizeMax;
+    const length = ladder.sizeMax === 0 ? 0 : Math.round((Math.abs(outer - inner) * level.size) / ladder.sizeMax);
     context.globalAlpha = BAR_ALPHA;
     context.fillRect(side === "B" ? inner - length : inner, y + 1, length, rowHeight - 2);
     const queue = columns[side === "B" ? "bid-queue" : "ask-queue"];
@@ -169,7 +170,7 @@ export class LadderCanvas {
     // One more than there is room for: those behind it are a number.
     const orders = ordersOf(level, Math.ceil(room / (BLOCK_WIDTH_MIN_REM * rem + BLOCK_GAP_PX)) + 1);
     const widths = fitBlocks(orders, level.count, orderSizeMax, room, rem);
-    let edge = side === "B" ? column.to - padding : column.from + padding;
+    let edge = Math.round(side === "B" ? column.to - padding : column.from + padding);
     context.fillStyle = side === "B" ? palette.bid : palette.ask;
     widths.forEach((width, place) => {
       const queued = orders[place];
@@ -184,7 +185,7 @@ export class LadderCanvas {
     if (more > 0) this.#more[side].push({ text: `+${more}`, x: edge + direction * rem * 0.15, y: at.y + at.rowHeight / 2 + 0.5 });
   }
 
-  /** All at once: a font is looked up whenever it is set. */
+  /** All at once, in one font. */
   #writeMore(context: CanvasRenderingContext2D, palette: Palette): void {
     context.globalAlpha = 1;
     context.fillStyle = palette.muted;
@@ -197,7 +198,10 @@ export class LadderCanvas {
   }
 }
 
-/** Widths of the blocks that fit, front of the queue first; the root keeps small orders visible beside large ones. */
+/**
+ * Widths of the blocks that fit, front of the queue first; the root keeps small orders visible beside large ones. Whole
+ * pixels, so that their edges are sharp.
+ */
 export function fitBlocks(
   queue: readonly Pick<QueuedOrder, "order">[],
   count: number,
@@ -207,7 +211,7 @@ export function fitBlocks(
 ): number[] {
   const width = ({ order: [, size] }: Pick<QueuedOrder, "order">): number => {
     const share = orderSizeMax > 0 ? Math.sqrt(size / orderSizeMax) : 0;
-    return Math.max(BLOCK_WIDTH_MIN_REM, BLOCK_WIDTH_MAX_REM * share) * rem;
+    return Math.max(1, Math.round(Math.max(BLOCK_WIDTH_MIN_REM, BLOCK_WIDTH_MAX_REM * share) * rem));
   };
   const widths = queue.map(width);
   const total = widths.reduce((sum, each) => sum + each + BLOCK_GAP_PX, 0);

@@ -47,10 +47,12 @@ export function widen(known: Characters, ladder: Ladder): Characters {
   for (const row of ladder.rows) {
     if (!isPrice(row)) continue;
     price = Math.max(price, row.price.length);
+    // Of a group that is cut, a sign stands before them.
+    const sign = row.cut === "" ? 0 : 1;
     for (const side of [row.bid, row.ask]) {
       if (side === null) continue;
-      size = Math.max(size, formatInteger(side.size).length);
-      orders = Math.max(orders, formatInteger(side.count).length);
+      size = Math.max(size, formatInteger(side.size).length + sign);
+      orders = Math.max(orders, formatInteger(side.count).length + sign);
     }
     if (row.flow === null) continue;
     flow = Math.max(flow, flowText(row.flow.sold).length, flowText(row.flow.bought).length);

@@ -61,9 +61,13 @@ export function buildFrame(root: HTMLElement): LadderFrame {
   const caption = make("caption", "visually-hidden", "Price ladder: bids left, asks right, highest price on top. Arrows move, Enter lists the orders of a row.");
   const thead = make("thead");
   const header = named(make("tr"), "ladder-columns");
+  const body = named(make("tbody"), "ladder-body");
+  // Its rows are no CSS table, which takes from elements what they are to who hears the page.
+  table.role = "table";
+  thead.role = body.role = "rowgroup";
+  header.role = "row";
   header.append(...HEADINGS.map(([column, text, title]) => heading(column, text, title)));
   thead.append(header);
-  const body = named(make("tbody"), "ladder-body");
   table.append(caption, thead, body);
   const sheet = make("div", "ladder-sheet");
   sheet.append(canvas, table);
@@ -111,6 +115,7 @@ function group(label: string, ...children: HTMLElement[]): HTMLElement {
 function heading(column: Column, text: string, title: string): HTMLTableCellElement {
   const cell = make("th", column);
   cell.scope = "col";
+  cell.role = "columnheader";
   cell.title = title;
   const spoken = SPOKEN[column];
   if (spoken === undefined) cell.textContent = text;

@@ -7,7 +7,7 @@
 import { ceilSteps, decimalsOf, floorSteps, formatDecimal, unitsOf } from "../decimal";
 import type { Book, Level } from "../feed/wire";
 import type { Flow } from "../flow";
-import { sideOf, type Ladder, type LadderRow, type RowFlow, type RowSide } from "./ladder-rows";
+import { sideOf, type Ladder, type LadderRow, type RowFlow, type RowSide, type Sides } from "./ladder-rows";
 
 /** Prices are written with at least so many decimals, here as on the wire. */
 const DECIMALS_MIN = 2;
@@ -22,7 +22,10 @@ export interface Grid {
 
 export type FlowSums = Pick<Flow, "traded" | "bidNets" | "askNets">;
 
-export function buildGrid(book: Pick<Book, "bids" | "asks"> | null, grid: Grid, flow: FlowSums | null): Ladder {
+/** Without `levelsMax` all that rests is told. */
+type Told = Pick<Book, "bids" | "asks"> & Partial<Pick<Book, "levelsMax">>;
+
+export function buildGrid(book: Told | null, grid: Grid, flow: FlowSums | null): Ladder {
   const centre = Math.floor((grid.rows - 1) / 2);
   if (book === null || grid.step === 0n) return { ...nothing(grid.rows, book === null ? "no book" : "no orders"), centre };
   const bids = sidesOf(book.bids, (units) => floorSteps(units, grid.step));
@@ -34,9 +37,11 @@ export function buildGrid(book: Pick<Book, "bids" | "asks"> | null, grid: Grid, 
     bestBid == null ? null : floorSteps(bestBid, grid.step),
     bestAsk == null ? null : ceilSteps(bestAsk, grid.step),
   ];
+  const known = knownOf(book, grid.step);
   const rows = Array.from({ length: grid.rows }, (_, index): LadderRow => {
     const at = grid.top - BigInt(index);
     const [bid, ask] = [bids.get(at) ?? null, asks.get(at) ?? null];
+    const beyond = sidesWhere(known.bid !== null && at < known.bid.row, known.ask !== null && at > known.ask.row);
     const isBetween = bidRow !== null && askRow !== null && !isOverlapping && at > bidRow && at < askRow;
     return {
       kind: bid === null && ask === null ? "tick" : "level",
@@ -46,17 +51,12 @@ export function buildGrid(book: Pick<Book, "bids" | "asks"> | null, grid: Grid, 
       best: (bid !== null && at === bidRow) || (ask !== null && at === askRow),
       overlap: isOverlapping && bidRow !== null && askRow !== null && at <= bidRow && at >= askRow,
       inside: isBetween,
-      flow: flows?.get(at) ?? null,
+      flow: flowKnown(flows?.get(at) ?? null, beyond),
+      cut: sidesWhere(known.bid?.isCut === true && at === known.bid.row, known.ask?.isCut === true && at === known.ask.row),
+      beyond,
     };
   });
   return { rows, centre, ...measures(rows) };
-}
-
-/** The middle between the best prices, or the best of the only side; null of a book without orders. */
-export function middleOf(book: Pick<Book, "bids" | "asks">): bigint | null {
-  const [bid, ask] = [book.bids[0], book.asks[0]].map((level) => (level === undefined ? null : unitsOf(level.price)));
-  if (bid == null) return ask ?? null;
-  return ask == null ? bid : (bid + ask) / 2n;
 }
 
 /** The lowest and the highest price known. */
@@ -65,6 +65,34 @@ export function rangeOf(book: Pick<Book, "bids" | "asks">): readonly [bigint | n
   const units = ends.flatMap((level) => (level === undefined ? [] : [unitsOf(level.price)]));
   if (units.length === 0) return [null, null];
   return [units.reduce((a, b) => (b < a ? b : a)), units.reduce((a, b) => (b > a ? b : a))];
+}
+
+interface LastRow {
+  readonly row: bigint;
+  /** It has prices behind the last level. */
+  readonly isCut: boolean;
+}
+
+/** The last row of each side of which something is known; null where the side was told to its end. */
+function knownOf({ bids, asks, levelsMax = Infinity }: Told, step: bigint): { readonly bid: LastRow | null; readonly ask: LastRow | null } {
+  const last = (levels: readonly Level[], rowOf: (units: bigint) => bigint): LastRow | null => {
+    const level = levels.at(-1);
+    if (level === undefined || levels.length < levelsMax) return null;
+    const units = unitsOf(level.price);
+    const row = rowOf(units);
+    return { row, isCut: row * step !== units };
+  };
+  return { bid: last(bids, (units) => floorSteps(units, step)), ask: last(asks, (units) => ceilSteps(units, step)) };
+}
+
+function sidesWhere(bid: boolean, ask: boolean): Sides {
+  return `${bid ? "B" : ""}${ask ? "A" : ""}`;
+}
+
+/** What was pulled and stacked is told by the levels, what was traded by the trades. */
+function flowKnown(flow: RowFlow | null, beyond: Sides): RowFlow | null {
+  if (flow === null || beyond === "") return flow;
+  return { ...flow, bidNet: beyond.includes("B") ? 0 : flow.bidNet, askNet: beyond.includes("A") ? 0 : flow.askNet };
 }
 
 /** Levels by row; those of one row are merged as they come, best first. */

@@ -48,7 +48,7 @@ function empties(count: number): LadderRow[] {
 function separateRows(bids: readonly Priced[], asks: readonly Priced[], depth: number, nothing: string, flowAt: FlowAt): Arranged {
   const row = (side: "bid" | "ask", { level, units }: Priced, best: boolean): PriceRow => {
     const sides = { bid: null, ask: null, [side]: sideOf(level) };
-    return { kind: "level", price: level.price, ...sides, best, overlap: false, inside: false, flow: flowAt(units) };
+    return { kind: "level", price: level.price, ...sides, best, overlap: false, inside: false, flow: flowAt(units), cut: "", beyond: "" };
   };
   const spread = spreadOf({ bids: bids.map(({ level }) => level), asks: asks.map(({ level }) => level) });
   const text = spread ?? (bids.length + asks.length === 0 ? nothing : bids.length === 0 ? "no bids" : "no asks");
@@ -73,7 +73,7 @@ function overlappingRows(bids: readonly Priced[], asks: readonly Priced[], depth
     const best = (bid !== null && units === bestBid) || (ask !== null && units === bestAsk);
     const sides = { bid: bid === null ? null : sideOf(bid), ask: ask === null ? null : sideOf(ask) };
     const overlap = units <= bestBid && units >= bestAsk;
-    return { kind: "level", price: (bid ?? ask)?.price ?? "", ...sides, best, overlap, inside: false, flow: flowAt(units) };
+    return { kind: "level", price: (bid ?? ask)?.price ?? "", ...sides, best, overlap, inside: false, flow: flowAt(units), cut: "", beyond: "" };
   });
   const first = rows.findIndex((row) => row.overlap);
   const middle = Math.floor(first + (rows.filter((row) => row.overlap).length - 1) / 2);

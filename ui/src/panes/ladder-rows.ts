@@ -31,7 +31,13 @@ export interface PriceRow {
   /** Between the best bid and the best ask. */
   readonly inside: boolean;
   readonly flow: RowFlow | null;
+  /** Sides of which this row holds only a part: the page follows no further level. */
+  readonly cut: Sides;
+  /** Sides of which nothing is known here, which is not that nothing rests. */
+  readonly beyond: Sides;
 }
+
+export type Sides = "" | "B" | "A" | "BA";
 
 export type LadderRow =
   | PriceRow
@@ -61,6 +67,12 @@ export function sideOf(level: Level): RowSide {
   return { size: level.size, count: level.count, levels: [level] };
 }
 
+/** Whether each level carries its queue; of those far from the market it may be on its way. */
+export function hasQueues({ rows }: Ladder): boolean {
+  const isWhole = (side: RowSide | null): boolean => side?.levels.every(({ count, queue }) => queue.length === count) ?? true;
+  return rows.every((row) => row.kind === "spread" || row.kind === "empty" || (isWhole(row.bid) && isWhole(row.ask)));
+}
+
 /** The first orders of a row in the order in which they are to be traded, as far as they are known. */
 export function ordersOf(side: RowSide, countMax = Infinity): QueuedOrder[] {
   const orders: QueuedOrder[] = [];
@@ -71,4 +83,8 @@ export function ordersOf(side: RowSide, countMax = Infinity): QueuedOrder[] {
     }
   }
   return orders;
+}
+
+export function holds(row: PriceRow, orderId: string): boolean {
+  return [row.bid, row.ask].some((side) => side?.levels.some(({ queue }) => queue.some((order) => order[0] === orderId)) === true);
 }

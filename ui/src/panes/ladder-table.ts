@@ -1,14 +1,17 @@
 /** The ladder's table: rows made once for a height, cells rewritten only where they changed. */
 
 import { decimalsOf } from "../decimal";
-import { make, setData, setText } from "../dom";
+import { make, setData, setText, setTitle } from "../dom";
 import { formatCompact, formatInteger, plural } from "../format";
-import { ordersOf, type Ladder, type LadderRow, type PriceRow, type RowSide } from "./ladder-rows";
+import { ordersOf, type Ladder, type LadderRow, type PriceRow, type RowSide, type Sides } from "./ladder-rows";
 
 /** Sizes of a queue that are spelled out for those who cannot see the blocks. */
 const QUEUE_WORDS_MAX = 8;
 /** From here on a flow is told in three digits; the row's own list has all of them. */
 const EXACT_FLOW_MAX = 100_000;
+
+export const BEYOND_WORDS = "not known: beyond the levels that the page follows";
+export const CUT_WORDS = "at least: the page follows only some of these prices";
 
 /** Columns from left to right; bars, and the blocks of a queue, are painted behind their cells. */
 export const COLUMNS = [
@@ -84,7 +87,7 @@ export class LadderTable {
       writeRow(cells, row, ladder.decimals);
       setData(cells.row, "selected", isPrice(row) && isSelected(row) ? "yes" : "");
     });
-    const at = held === null ? -1 : ladder.rows.findIndex((row) => isPrice(row) && row.price === held);
+    const at = held === null ? -1 : ladder.rows.findIndex((row) => isPrice(row) && withDecimals(row.price, ladder.decimals) === held);
     if (at >= 0) this.focus(at);
   }
 
@@ -110,10 +113,12 @@ export function isPrice(row: LadderRow | undefined): row is PriceRow {
 
 function buildRow(): RowCells {
   const row = make("tr");
+  row.role = "row";
   row.dataset["testid"] = "ladder-row";
   row.tabIndex = -1;
   const cell = (column: Column): HTMLTableCellElement => {
     const element = make(column === "price" ? "th" : "td", column);
+    element.role = column === "price" ? "rowheader" : "cell";
     element.dataset["col"] = column;
     row.append(element);
     return element;
@@ -124,11 +129,18 @@ function buildRow(): RowCells {
   const price = make("span", "price-text");
   const askTag = make("span", "tag tag-ask");
   cells.price.append(bidTag, price, askTag);
-  const bidQueue = make("span", "visually-hidden");
-  const askQueue = make("span", "visually-hidden");
+  const [bidQueue, askQueue] = [queueImage(), queueImage()];
   cells["bid-queue"].append(bidQueue);
   cells["ask-queue"].append(askQueue);
   return { row, cells, price, bidTag, askTag, bidQueue, askQueue };
+}
+
+/** What the blocks are to who hears the page. In an attribute: as text, of which nobody sees anything, it would be laid out. */
+function queueImage(): HTMLElement {
+  const image = make("span");
+  image.role = "img";
+  image.ariaHidden = "true";
+  return image;
 }
 
 function writeRow({ row, cells, price, bidTag, askTag, bidQueue, askQueue }: RowCells, data: LadderRow, decimals: number): void {
@@ -139,25 +151,34 @@ function writeRow({ row, cells, price, bidTag, askTag, bidQueue, askQueue }: Row
   setData(row, "best", at?.best === true ? "yes" : "");
   setData(row, "overlap", at?.overlap === true ? "yes" : "");
   setData(row, "inside", at?.inside === true ? "yes" : "");
-  setText(price, at?.price ?? (data.kind === "spread" ? data.text : ""));
-  // Shorter prices are moved left by the digits they lack, so that decimal points stand in one line.
-  const lacking = at === null ? 0 : missingCharacters(at.price, decimals);
-  const padding = lacking === 0 ? "" : `${lacking}ch`;
-  if (price.style.paddingRight !== padding) price.style.paddingRight = padding;
+  const { cut = "", beyond = "" } = at ?? {};
+  setData(row, "cut", cut);
+  setData(row, "beyond", beyond);
+  setTitle(row, knownWords(cut, beyond));
+  setText(price, at === null ? (data.kind === "spread" ? data.text : "") : withDecimals(at.price, decimals));
   setText(bidTag, bid !== null ? "B" : data.kind === "spread" ? data.label : "");
   setText(askTag, ask !== null ? "A" : "");
-  writeSide(cells["bid-size"], cells["bid-orders"], bidQueue, bid);
-  writeSide(cells["ask-size"], cells["ask-orders"], askQueue, ask);
+  writeSide(cells["bid-size"], cells["bid-orders"], bidQueue, bid, beyond.includes("B"));
+  writeSide(cells["ask-size"], cells["ask-orders"], askQueue, ask, beyond.includes("A"));
   setText(cells.sold, flowText(flow?.sold));
   setText(cells.bought, flowText(flow?.bought));
   writeNet(cells["bid-net"], flow?.bidNet ?? 0);
   writeNet(cells["ask-net"], flow?.askNet ?? 0);
 }
 
-function writeSide(size: HTMLElement, orders: HTMLElement, queue: HTMLElement, side: RowSide | null): void {
+/** Of a row beyond or cut; empty where all is known. */
+function knownWords(cut: Sides, beyond: Sides): string {
+  const names = (sides: Sides): string => (sides === "B" ? "Bids" : sides === "A" ? "Asks" : "Both sides");
+  return beyond !== "" ? `${names(beyond)} ${BEYOND_WORDS}` : cut !== "" ? `${names(cut)} ${CUT_WORDS}` : "";
+}
+
+function writeSide(size: HTMLElement, orders: HTMLElement, queue: HTMLElement, side: RowSide | null, isBeyond: boolean): void {
   setText(size, side === null ? "" : formatInteger(side.size));
   setText(orders, side === null ? "" : formatInteger(side.count));
-  setText(queue, side === null ? "" : queueWords(side));
+  const words = side !== null ? queueWords(side) : isBeyond ? BEYOND_WORDS : "";
+  if ((queue.ariaLabel ?? "") === words) return;
+  queue.ariaLabel = words;
+  queue.ariaHidden = String(words === "");
 }
 
 function writeNet(cell: HTMLElement, net: number): void {
@@ -183,8 +204,8 @@ function queueWords(side: RowSide): string {
   return `sizes in priority order ${sizes.join(", ")}${more > 0 ? ` and ${plural(more, "more order")}` : ""}`;
 }
 
-/** Digits, and the point, that a price is shorter by than one with `decimals` decimals. */
-function missingCharacters(price: string, decimals: number): number {
+/** A price with all decimals that its neighbours have, so that points and digits stand in one line. */
+export function withDecimals(price: string, decimals: number): string {
   const own = decimalsOf(price);
-  return own === decimals ? 0 : decimals - own + (own === 0 ? 1 : 0);
+  return own >= decimals ? price : `${price}${own === 0 ? "." : ""}${"0".repeat(decimals - own)}`;
 }

@@ -39,6 +39,11 @@ export class LadderView {
     return this.#moving;
   }
 
+  /** How many levels of a side, each at a price of its own, the rows come to before they follow the market; all, elsewhere. */
+  levelsInReach(ticksInARow: number): number {
+    return this.following ? Math.ceil(this.#rows * (0.5 + BAND_SHARE)) * ticksInARow : Infinity;
+  }
+
   /** Other rows; what was in the middle stays there. */
   setRows(rows: number): void {
     const middle = this.#top - BigInt(half(this.#rows));
@@ -66,8 +71,11 @@ export class LadderView {
     this.#moving = true;
   }
 
-  /** Moves towards the market where it must; `units`: its middle. `held`: somebody is at work on a row. */
-  follow(units: bigint | null, { held, atOnce }: { held: boolean; atOnce: boolean }): void {
+  /**
+   * Moves towards the market where it must; `units`: its middle, `within`: the lowest and the highest row that are to be
+   * in view with it. `held`: somebody is at work on a row.
+   */
+  follow(units: bigint | null, { held, atOnce, within }: { held: boolean; atOnce: boolean; within?: readonly [bigint, bigint] }): void {
     if (units === null || this.#step === 0n || this.#rows === 0) return;
     const target = floorSteps(units, this.#step) + BigInt(half(this.#rows));
     const distance = Number(target - this.#top);
@@ -78,7 +86,8 @@ export class LadderView {
       return;
     }
     if (!this.following || (held && !this.#moving)) return;
-    if (Math.abs(distance) > this.#rows * BAND_SHARE) this.#moving = true;
+    const isCut = within !== undefined && (within[1] > this.#top || within[0] <= this.#top - BigInt(this.#rows));
+    if (isCut || Math.abs(distance) > this.#rows * BAND_SHARE) this.#moving = true;
     if (!this.#moving) return;
     const isFar = Math.abs(distance) > this.#rows;
     const rows = atOnce || isFar ? distance : Math.sign(distance) * Math.ceil(Math.abs(distance) * STEP_SHARE);

@@ -1,10 +1,10 @@
 /** The ladder pane: the static ladder or the compact one, and what rows, blocks and keys do. */
 
 import "./ladder.css";
-import { floorSteps, unitsOf } from "../decimal";
+import { unitsOf } from "../decimal";
 import { setData, setHidden, setText, setTitle } from "../dom";
-import { Flow, FLOW_WINDOW_S } from "../flow";
-import { formatInteger, formatTime, plural } from "../format";
+import { Flow } from "../flow";
+import { formatTime, plural } from "../format";
 import type { Trade } from "../feed/feed";
 import { keyOf, type Book } from "../feed/wire";
 import type { Actions, Pane, PaneContext } from "../pane";
@@ -15,13 +15,16 @@ import { Pointer, Surface, type Palette } from "./canvas";
 import { LadderCanvas, measureLadder, type Block, type LadderGeometry } from "./ladder-canvas";
 import { CHARACTERS_MIN, fitColumns, widen, type Characters } from "./ladder-columns";
 import { buildFrame, type LadderFrame } from "./ladder-frame";
-import { buildGrid, middleOf, rangeOf } from "./ladder-grid";
+import { LadderAway } from "./ladder-away";
+import { bestsOf, centreWords, LadderFocus } from "./ladder-focus";
+import { buildGrid, rangeOf } from "./ladder-grid";
 import { buildLadder } from "./ladder-model";
-import { type Ladder, type PriceRow } from "./ladder-rows";
+import { hasQueues, holds, type Ladder, type PriceRow } from "./ladder-rows";
 import { isPrice, LadderTable } from "./ladder-table";
 import { LadderView } from "./ladder-view";
+import { blockTip, flowTip } from "./ladder-words";
 import { PriceWidth } from "./price-width";
-import { QueueList, flowWords } from "./queue-list";
+import { QueueList } from "./queue-list";
 import type { Tip } from "./tip";
 
 const ROW_HEIGHT_MIN_REM = 1.5;
@@ -46,6 +49,8 @@ export class LadderPane implements Pane {
   readonly #flow = new Flow();
   readonly #ticks = new TickFinder();
   readonly #view = new LadderView();
+  readonly #focus = new LadderFocus();
+  readonly #away: LadderAway;
   readonly #priceWidth = new PriceWidth();
   #instrument = "";
   #ladder: Ladder | null = null;
@@ -75,6 +80,11 @@ export class LadderPane implements Pane {
       repaint();
     });
     this.#canvas = new LadderCanvas(this.#surface);
+    this.#away = new LadderAway(this.#frame, (side) => {
+      this.#focus.lookAt(side);
+      this.#view.centre();
+      repaint();
+    });
     this.#pointer = new Pointer(this.#frame.table, onPointer);
     this.#list = new QueueList(this.#frame.list, {
       select: (orderId) => {
@@ -100,6 +110,7 @@ export class LadderPane implements Pane {
       this.#flow.forget();
       this.#ticks.reset();
       this.#view.reset();
+      this.#focus.reset();
       this.#characters = CHARACTERS_MIN;
       this.#centrePending = true;
       this.#list.close();
@@ -133,7 +144,9 @@ export class LadderPane implements Pane {
     this.#table.write(this.#ladder, (row) => order !== null && holds(row, order));
     if (this.#table.rowCount !== before) this.#fitRows();
     this.#fitColumns();
-    this.#writeAway();
+    this.#actions.feed.showQueues("ladder", this.#isStatic ? this.#levelsInReach : preferences.depth);
+    setData(this.#frame.scroll, "queues", hasQueues(this.#ladder) ? "all" : "some");
+    this.#away.write(this.#isStatic ? bestsOf(this.#book, this.#view.step) : [], this.#view);
     this.#writeList();
     this.#painted = [];
     if (this.#centrePending && state.book !== null) {
@@ -161,6 +174,16 @@ export class LadderPane implements Pane {
     return this.#state.preferences.ladder === "static";
   }
 
+  /** Of a crossed book, or looking elsewhere than at the middle, levels far behind the best may stand in view. */
+  get #levelsInReach(): number {
+    const isMiddle = this.#focus.current?.on === "middle" && this.#book?.crossed === false;
+    return isMiddle ? this.#view.levelsInReach(this.#state.preferences.grouping) : Infinity;
+  }
+
+  get #lastTrade(): string | null {
+    return this.#state.trades.findLast(({ price }) => price !== null)?.price ?? null;
+  }
+
   /** All levels that are carried; the ladder shows those whose rows are in view. */
   get #book(): Book | null {
     return this.#state.depth ?? this.#state.book;
@@ -171,8 +194,11 @@ export class LadderPane implements Pane {
     this.#view.setStep(this.#ticks.tick * BigInt(this.#state.preferences.grouping));
     if (book !== null) {
       const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
-      const held = this.#frame.body.querySelector("tr:focus-visible") !== null;
-      this.#view.follow(middleOf(book), { held, atOnce: reduced });
+      // Under a pointer, too: a click is meant for the price that stood there.
+      const held = this.#pointer.inside || this.#frame.body.querySelector("tr:focus-visible") !== null;
+      this.#focus.take(book, this.#view, this.#lastTrade);
+      const { current } = this.#focus;
+      this.#view.follow(current?.units ?? null, { held, atOnce: reduced, ...(current === null ? {} : { within: current.within }) });
       if (this.#view.moving) this.#planMove();
     }
     return buildGrid(book, this.#view, this.#flow);
@@ -202,10 +228,14 @@ export class LadderPane implements Pane {
     const since = this.#flow.since === null ? "" : ` It counts since ${formatTime(this.#flow.since).exact}.`;
     setTitle(clear, `Count anew what was traded, pulled and stacked.${since}`);
     setData(centre, "away", isStatic && !this.#view.following ? "yes" : "");
+    const { current, next } = this.#focus;
+    const [words, title] = centreWords(isStatic ? current : null, next);
+    setText(centre, words);
+    setTitle(centre, title);
   }
 
   #listenToTools(): void {
-    const { coarser, finer, every, compact, depths, clear, centre, above, below } = this.#frame;
+    const { coarser, finer, every, compact, depths, clear, centre } = this.#frame;
     const onClick = (button: HTMLButtonElement, act: () => void): void => {
       button.addEventListener("click", act);
     };
@@ -213,7 +243,7 @@ export class LadderPane implements Pane {
       this.#centre();
     };
     const actions = this.#actions;
-    for (const button of [centre, above, below]) onClick(button, centreNow);
+    onClick(centre, centreNow);
     onClick(coarser, () => {
       this.#group(1);
     });
@@ -235,7 +265,7 @@ export class LadderPane implements Pane {
       this.#flow.clear();
       this.#repaint();
     });
-    actions.bind("c", "centre the ladder", centreNow);
+    actions.bind("c", "centre the ladder; again, where the best prices are far apart: the next of them", centreNow);
     actions.bind("+", "more ticks in a row of the ladder", () => {
       this.#group(1);
     });
@@ -377,25 +407,13 @@ export class LadderPane implements Pane {
     const top = step === 0n ? 0n : unitsOf(price) / step;
     const [row] = this.#isStatic ? buildGrid(this.#book, { step, top, rows: 1 }, this.#flow).rows : [];
     if (isPrice(row)) return row;
-    const nothing = { bid: null, ask: null, best: false, overlap: false, inside: false, flow: null };
+    const nothing = { bid: null, ask: null, best: false, overlap: false, inside: false, flow: null, cut: "", beyond: "" } as const;
     return { kind: "tick", price, ...nothing };
   }
 
-  #writeAway(): void {
-    const { above, below } = this.#frame;
-    const middle = this.#book === null || !this.#isStatic ? null : middleOf(this.#book);
-    const { step, top, rows } = this.#view;
-    const at = middle === null || step === 0n ? null : floorSteps(middle, step);
-    const isAbove = at !== null && at > top;
-    const isBelow = at !== null && at <= top - BigInt(rows);
-    setHidden(above, !isAbove);
-    setHidden(below, !isBelow);
-    const [bid, ask] = [this.#book?.bids[0]?.price, this.#book?.asks[0]?.price];
-    if (isAbove) setText(above, `▲ market at ${bid ?? ask ?? ""}`);
-    if (isBelow) setText(below, `▼ market at ${ask ?? bid ?? ""}`);
-  }
-
+  /** Where the market is in more than one place, and one of them is on view, it is the turn of the next. */
   #centre(): void {
+    if (this.#isStatic && this.#view.following && !this.#view.moving) this.#focus.turn();
     this.#view.centre();
     this.#centreCompact();
     this.#repaint();
@@ -477,21 +495,6 @@ export class LadderPane implements Pane {
     const row = inside ? this.#ladder?.rows[Math.floor((y - top) / rowHeight)] : undefined;
     const told = ["sold", "bought", "bid-net", "ask-net"] as const;
     if (!isPrice(row) || row.flow === null || !told.some((name) => x > columns[name].from && x < columns[name].to)) return null;
-    const since = this.#flow.since === null ? "" : `traded since ${formatTime(this.#flow.since).short}`;
-    return [row.price, ...flowWords(row).split(" · "), since, `stacked + and pulled − in ${FLOW_WINDOW_S} s`];
+    return flowTip(row, this.#flow);
   }
-}
-
-function blockTip({ order: [orderId, size, tsEvent], side, price, place }: Block): string[] {
-  const time = formatTime(tsEvent).exact.split(" · ")[0] ?? "";
-  return [
-    `${side} ${price} · size ${formatInteger(size)}`,
-    place === 0 ? "front of the queue" : `${formatInteger(place)} ahead in the queue`,
-    `order ${orderId}`,
-    time,
-  ];
-}
-
-function holds(row: PriceRow, orderId: string): boolean {
-  return [row.bid, row.ask].some((side) => side?.levels.some(({ queue }) => queue.some((order) => order[0] === orderId)) === true);
 }

@@ -3,7 +3,7 @@
 import { make, setHidden, setText } from "../dom";
 import { FLOW_WINDOW_S } from "../flow";
 import { formatInteger, formatTime, plural } from "../format";
-import { netText } from "./ladder-table";
+import { BEYOND_WORDS, netText } from "./ladder-table";
 import { ordersOf, type PriceRow, type QueuedOrder, type RowSide } from "./ladder-rows";
 import { OrderButtons } from "./order-buttons";
 
@@ -88,9 +88,11 @@ function write(buttons: OrderButtons, side: RowSide | null, selected: string | n
   return orders.length;
 }
 
-function headline({ price, bid, ask }: PriceRow): string {
-  const words = (side: RowSide | null, letter: string): string[] =>
-    side === null ? [] : [`${letter} ${formatInteger(side.size)} in ${plural(side.count, "order")}`];
+function headline({ price, bid, ask, cut, beyond }: PriceRow): string {
+  const words = (side: RowSide | null, letter: "B" | "A"): string[] => {
+    if (side === null) return beyond.includes(letter) ? [`${letter} ${BEYOND_WORDS}`] : [];
+    return [`${letter} ${cut.includes(letter) ? "at least " : ""}${formatInteger(side.size)} in ${plural(side.count, "order")}`];
+  };
   const sides = [...words(bid, "B"), ...words(ask, "A")];
   return `${price} · ${sides.length === 0 ? "nothing rests here" : sides.join(", ")}`;
 }

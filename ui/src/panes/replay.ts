@@ -123,13 +123,14 @@ export class ReplayPane implements Pane {
   #writeMessage(): void {
     const { failure } = this.#commands;
     const { line, isNone, problem } = this.#recorded;
-    const wrong = this.#typedProblem ?? failure?.text ?? problem;
-    const note = isNone
+    const note = this.#typedProblem === null && failure?.isNote === true ? failure : null;
+    const wrong = this.#typedProblem ?? (note === null ? failure?.text : undefined) ?? problem;
+    const otherwise = isNone
       ? nothingRecorded(this.#state.metrics?.recording)
       : line?.isEmpty === true
         ? "Nothing has been recorded yet."
         : "";
-    setText(this.#message, wrong ?? note);
+    setText(this.#message, wrong ?? note?.text ?? otherwise);
     setTitle(this.#message, this.#typedProblem === null ? (failure?.detail ?? "") : "");
     setData(this.#message, "tone", wrong === null ? "info" : "bad");
   }
