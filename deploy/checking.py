@@ -44,7 +44,10 @@ def main(check: Callable[[], str]) -> NoReturn:
 
 def tool(name: str) -> Path:
     """-> the command, of .tools or of this machine; CannotRunError where it is not."""
-    path = os.pathsep.join([str(TOOLS / "bin"), str(REPOSITORY / ".venv/bin"), os.environ.get("PATH", os.defpath)])
+    folders = [TOOLS / "bin", REPOSITORY / ".venv/bin"]
+    if os.name == "nt":
+        folders += [TOOLS / "python/Scripts", TOOLS / "npm/node_modules/.bin", REPOSITORY / ".venv/Scripts"]
+    path = os.pathsep.join([*map(str, folders), os.environ.get("PATH", os.defpath)])
     if found := shutil.which(name, path=path):
         return Path(found)
     listed = (REPOSITORY / "deploy/tools/versions.toml").read_text(encoding="utf-8")

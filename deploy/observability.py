@@ -34,6 +34,11 @@ PROMTOOL_TIMEOUT_S = 60
 NO_PROMTOOL = "promtool is not installed (Debian's package prometheus has it)"
 # Prometheus' own, and prometheus_client's of a process.
 OTHERS = {"up", "process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"}
+# What Prometheus itself puts on whatever it scrapes.
+OF_TARGETS = {"job", "instance"}
+SELECTOR = re.compile(r'\b((?:l3book|process)_\w+|up)\b(?:\{((?:[^{}"]|"[^"]*")*)\})?')
+MATCHER = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"[^"]*"')
+GROUPING = re.compile(r"\b(?:by|on)\s*\(([^()]*)\)")
 # What Grafana puts in before it asks.
 VARIABLES = {"$__rate_interval": "1m", "$__interval": "1m", "$job": "l3book", "$instance": ".*"}
 
@@ -47,6 +52,7 @@ def check() -> str:
                 arguments.metrics
             ),
             "rules ask for metrics that there are": lambda: unknown_in(arguments.rules.read_text()),
+            "rules ask for labels that those have": lambda: unlabelled(rules(arguments.rules)),
             "every alert is tested, and has an entry in the runbook": lambda: unexplained(arguments),
             "promtool check config": lambda: promtool("check", "config", CONFIG),
             "promtool check rules": lambda: promtool("check", "rules", arguments.rules),
@@ -56,6 +62,7 @@ def check() -> str:
         else {
             "the dashboard is what deploy/grafana/dashboard.py writes": lambda: unwritten(arguments.dashboard),
             "queries ask for metrics that there are": lambda: unknown_in(arguments.dashboard.read_text()),
+            "queries ask for labels that those have": lambda: unlabelled(queries(arguments.dashboard)),
             "queries can be parsed (promtool check rules)": lambda: unparsed(arguments.dashboard),
         }
     )
@@ -124,6 +131,24 @@ def unknown_in(text: str) -> Iterator[str]:
         yield f"no server tells {name}"
 
 
+def unlabelled(asked: list[tuple[str, str]]) -> Iterator[str]:
+    """Find labels that a query selects or groups by, and that its metrics do not have: its answer would be empty."""
+    labels: dict[str, set[str]] = dict.fromkeys(OTHERS, OF_TARGETS)
+    for family in families():
+        own = OF_TARGETS | set(family.labels)
+        labels |= {family.name: own, family.name + "_bucket": own | {"le"}}
+    for where, query in asked:
+        selected: set[str] = set()
+        for name, matchers in SELECTOR.findall(query):
+            has = labels.get(name, OF_TARGETS)
+            selected |= has
+            wrong = sorted(set(MATCHER.findall(matchers)) - has)
+            yield from (f"{where!r}: {name} has no label {label}: {query}" for label in wrong)
+        for grouped in GROUPING.findall(query):
+            wrong = sorted(set(re.findall(r"\w+", grouped)) - selected)
+            yield from (f"{where!r}: grouped by {label}, which none of its metrics has: {query}" for label in wrong)
+
+
 def unexplained(arguments: argparse.Namespace) -> Iterator[str]:
     """Find alerts that no rule test has fire, and those of which nobody is told what to do."""
     alerts = re.findall(r"alert: (\S+)", arguments.rules.read_text())
@@ -153,6 +178,11 @@ def queries(dashboard: Path) -> list[tuple[str, str]]:
     """(title of the panel, query) of all that the dashboard asks for."""
     panels = json.loads(dashboard.read_text())["panels"]
     return [(panel["title"], target["expr"]) for panel in panels for target in panel.get("targets", ())]
+
+
+def rules(file: Path) -> list[tuple[str, str]]:
+    """(name, expression) of all alerts and recorded series, each of which has its expression on one line."""
+    return re.findall(r"^ *- (?:alert|record): (\S+)\n *expr: (.+)$", file.read_text(), re.MULTILINE)
 
 
 def unparsed(dashboard: Path) -> Iterator[str]:

@@ -21,8 +21,8 @@ def look() -> str:
 
 def deny(manifest: Path, config: Path = CONFIG) -> int:
     """-> how many crates are good; CheckError with what cargo-deny found."""
-    options = ("--manifest-path", manifest, "--locked")
-    done = run(tool("cargo-deny"), *options, "check", "--config", config, "licenses", "bans", "sources")
+    options = ("--manifest-path", manifest, "--config", config, "--locked")
+    done = run(tool("cargo-deny"), *options, "check", "licenses", "bans", "sources")
     said = done.stdout + done.stderr
     if done.returncode != 0:
         if re.search(r"failed to (fetch|download)|spurious network error", said):

@@ -19,19 +19,25 @@ OUT = REPOSITORY / "dist/sbom/image.cdx.json"
 
 def look() -> str:
     """-> how many components of which kind it has."""
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    purls = write(OUT)
+    counts = {kind: sum(purl.startswith(f"pkg:{kind}/") for purl in purls) for kind in ("pypi", "deb")}
+    return f"{OUT.relative_to(REPOSITORY)} of {IMAGE}: {counts['pypi']} Python and {counts['deb']} Debian packages"
+
+
+def write(out: Path) -> list[str]:
+    """Write the bill of materials of the image; -> what its components are, by package URL."""
     syft, docker = tool("syft"), tool("docker")
     if run(docker, "info").returncode != 0:
         raise CannotRunError("no Docker daemon answers")
     if run(docker, "image", "inspect", IMAGE).returncode != 0:
         raise CannotRunError(f"there is no image {IMAGE}: docker compose build")
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    output_of(syft, "scan", f"docker:{IMAGE}", "--quiet", "--output", f"cyclonedx-json={OUT}")
-    components = json.loads(OUT.read_text(encoding="utf-8"))["components"]
-    purls = [component.get("purl", "") for component in components]
-    counts = {kind: sum(purl.startswith(f"pkg:{kind}/") for purl in purls) for kind in ("pypi", "deb")}
+    output_of(syft, "scan", f"docker:{IMAGE}", "--quiet", "--output", f"cyclonedx-json={out}")
+    components = json.loads(out.read_text(encoding="utf-8"))["components"]
+    purls = [component["purl"] for component in components if component.get("purl")]
     if not any(purl.startswith("pkg:pypi/l3book@") for purl in purls):
-        raise CheckError(f"{OUT}: l3book is not among the {len(components)} components of {IMAGE}")
-    return f"{OUT.relative_to(REPOSITORY)} of {IMAGE}: {counts['pypi']} Python and {counts['deb']} Debian packages"
+        raise CheckError(f"{out}: l3book is not among the {len(components)} components of {IMAGE}")
+    return purls
 
 
 if __name__ == "__main__":

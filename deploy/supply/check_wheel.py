@@ -7,6 +7,7 @@ L3BOOK_WHEEL=FILE tries that wheel and builds none.
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -98,6 +99,8 @@ def demo(commands: Path, folder: Path) -> float:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            # On Windows what ends a server in order goes to a whole group.
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
     try:
         until = started + START_TIMEOUT_S
@@ -108,7 +111,7 @@ def demo(commands: Path, folder: Path) -> float:
         _until(until, server, log, lambda: _book(url))
         return time.monotonic() - started
     finally:
-        server.terminate()
+        server.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
         if server.wait(60) != 0:
             raise CheckError(f"{log.read_text()}the server ended with {server.returncode}, expected 0")
 
