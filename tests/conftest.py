@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # The helpers beside this file are imported by their plain names.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -15,8 +16,15 @@ from gateways import RunningGateway
 from keyed import Keyed
 from running import RunningServer
 
+# Hypothesis without a deadline: a slow machine is no fault of what is tested.
+settings.register_profile("l3book", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("l3book")
+
 # Its tests are methods there, and have to say what differed as they would in a test file.
 pytest.register_assert_rewrite("store_conformance")
+
+# Where this is set, each of the thousand commands that the tests start would compile all of l3book anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A shell that runs its jobs in the background has them ignore SIGINT, and what is started from here would inherit that:
 # a handler of our own becomes the default one in every command that the tests run.

@@ -22,7 +22,8 @@ DEPLOY = REPOSITORY / "deploy"
 CHART = DEPLOY / "helm/l3book"
 ENVIRONMENTS = ("dev", "staging", "prod")
 TOOLS = Path(os.environ.get("L3BOOK_TOOLS", REPOSITORY / ".tools"))
-TOOL_TIMEOUT_S = 100
+TOOL_TIMEOUT_S = 150
+"""More than Helm's own test waits, which then says what for (deploy/helm/l3book/files/answers.py)."""
 
 
 def script(path: str) -> ModuleType:

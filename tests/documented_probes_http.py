@@ -12,6 +12,7 @@ import httpx
 
 from documented import names, tables
 from documented_servers import OTHER, Servers, ask, check_problem, client_from, connected, probe, raw
+from sockets import whole_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +90,6 @@ PROBLEMS_OF_ROUTES: dict[str, tuple[int, Callable[[Servers, str], httpx.Response
     "history_unavailable": (501, lambda servers, route: ask_route(servers, route, "?at=2025-09-24T00:00:00Z")),
     "not_recorded": (404, lambda servers, route: ask(recorded_for(servers, route), path_of(route) + "?at=1")),
     "no_instruments": (503, lambda servers, route: ask(servers.empty, path_of(route))),
-    "not_ready": (503, lambda servers, route: ask(servers.empty, path_of(route))),
     "wrong_origin": (403, lambda servers, route: ask_route(servers, route, Origin="https://evil.example")),
     "bad_idempotency_key": (400, lambda servers, route: ask_route(servers, route, **{"Idempotency-Key": "no spaces"})),
     "idempotency_key_reused": (422, _reused),
@@ -166,6 +166,11 @@ for _code, (_status, _) in PROBLEMS_OF_ROUTES.items():
         check_problem(PROBLEMS_OF_ROUTES[code][1](servers, _first_route_with(code)), code, status)
 
 
+@probe("problem", "not_ready 503")
+def _not_ready(servers: Servers) -> None:
+    check_problem(ask(servers.empty, "/readyz"), "not_ready", 503)
+
+
 def check_raw(answer: bytes, code: str, status: int) -> None:
     head, _, content = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % status), answer[:200]
@@ -227,7 +232,7 @@ def _headers_too_large(servers: Servers) -> None:
                 connection.sendall(line)
             except ConnectionError:
                 break
-        answer = connection.recv(65_536)
+        answer = whole_answer(connection)
     assert answer.startswith(b"HTTP/1.1 431 ")
     assert b'"code":"headers_too_large"' in answer
 

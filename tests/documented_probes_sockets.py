@@ -151,6 +151,21 @@ def _levels(servers: Servers) -> None:
         assert code_of(subscribed(client, "depth", level=1)) == "bad_op"
 
 
+@probe("field", "queues")
+def _queues(servers: Servers) -> None:
+    with opened(servers.one) as client:
+        for queues in (1, 2, 10_000):
+            assert subscribed(client, "depth", depth=5, level=3, queues=queues)["type"] == "ack"
+            snapshot = hear_until(client, lambda message: message["type"] == "snapshot")[-1]
+            members = [len(entry) for entry in snapshot["bids"]]
+            assert members == [4 if rank < queues else 3 for rank in range(len(members))]
+            assert len(members) > 2
+            assert answer_to(client, op="unsubscribe", channel="depth", instrument=BOOK)["type"] == "ack"
+        for wrong in ({"level": 3, "queues": 0}, {"level": 3, "queues": 10_001}, {"level": 2, "queues": 5}):
+            assert code_of(subscribed(client, "depth", **wrong)) == "bad_parameter"
+        assert code_of(subscribed(client, "orders", queues=1)) == "bad_parameter"
+
+
 @probe("field", "interval_ms")
 def _intervals(servers: Servers) -> None:
     (values,) = [row[1] for row in tables("websocket", "What a client sends")[0] if row[0] == "interval_ms"]

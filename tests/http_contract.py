@@ -6,7 +6,7 @@ from typing import Any
 
 from running import RunningServer
 
-ANSWER_TIMEOUT_S = 30
+ANSWER_TIMEOUT_S = 90
 
 
 def problem(response: Any, status: int, code: str) -> dict[str, Any]:

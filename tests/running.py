@@ -16,10 +16,10 @@ from pathlib import Path
 import httpx
 
 COMMAND = Path(sys.executable).parent / ("l3book.exe" if os.name == "nt" else "l3book")
-COMMAND_TIMEOUT_S = 60
+COMMAND_TIMEOUT_S = 120
 LISTENING_TIMEOUT_S = 90
 STATE_TIMEOUT_S = 90
-EXIT_TIMEOUT_S = 30
+EXIT_TIMEOUT_S = 60
 POLL_INTERVAL_S = 0.02
 
 # Not that of whoever runs the tests: it may hold keys, and the servers started here would ask for them.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 READY_TIMEOUT_S = 60
-EXIT_TIMEOUT_S = 30
+EXIT_TIMEOUT_S = 90
 
 
 def _binary() -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from running import RunningServer
 
 PATH = "/v1/ws"
-ANSWER_TIMEOUT_S = 30
+ANSWER_TIMEOUT_S = 90
 SMALL_RECEIVE_BUFFER = 4096
 TEXT = 0x1
 BINARY = 0x2
@@ -46,12 +46,12 @@ def say(client: ClientConnection, **op: Any) -> None:
 
 
 def hear(client: ClientConnection) -> dict[str, Any]:
-    """The next message that is no heartbeat."""
+    """The next message that is no heartbeat, and no moment of a replay."""
     while True:
         data = client.recv(ANSWER_TIMEOUT_S)
         message = msgspec.json.decode(data) if isinstance(data, str) else msgspec.msgpack.decode(data)
         assert isinstance(message, dict)
-        if message["type"] != "heartbeat":
+        if message["type"] not in {"heartbeat", "moment"}:
             return message
 
 
@@ -75,6 +75,22 @@ def close_code(client: ClientConnection) -> int:
 def read_for_ever(client: ClientConnection) -> None:
     while True:
         client.recv(ANSWER_TIMEOUT_S)
+
+
+def whole_answer(connection: socket.socket) -> bytes:
+    """Read one answer of HTTP that tells its length; it may come in any number of pieces."""
+    answer = b""
+    while (end := answer.find(b"\r\n\r\n")) < 0 or len(answer) < end + 4 + _content_bytes(answer[:end]):
+        part = connection.recv(65_536)
+        assert part, f"the connection ended: {answer!r}"
+        answer += part
+    return answer
+
+
+def _content_bytes(head: bytes) -> int:
+    lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    assert len(lengths) == 1, head
+    return int(lengths[0].partition(b":")[2])
 
 
 class RawSocket:

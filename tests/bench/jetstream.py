@@ -36,6 +36,7 @@ def main() -> None:
     records = int(sys.argv[1]) if len(sys.argv) > 1 else RECORDS
     simulator = Simulator(seed=1, instruments=10)
     taken: dict[str, list[float]] = {"file source": [], "nats source": [], "publisher": [], "nats-server": []}
+    taken["publisher, with snapshots"] = []
     nats = RunningNats()
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -47,12 +48,13 @@ def main() -> None:
                 stream.write(simulator.read_last(records - simulator.records))
             for number in range(ROUNDS):
                 uri, server_s = nats.uri(f"ROUND{number}"), _server_s(nats)
-                taken["publisher"].append(_published(path, uri))
+                taken["publisher"].append(_published(path, uri, 0))
                 hashes = {}
                 for name, source in (("file source", f"file:{path}"), ("nats source", uri)):
                     seconds, hashes[name] = _fed(source, records)
                     taken[name].append(seconds)
                 taken["nats-server"].append(_server_s(nats) - server_s)
+                taken["publisher, with snapshots"].append(_published(path, nats.uri(f"PICTURED{number}"), 60))
                 assert hashes["file source"] == hashes["nats source"]
     finally:
         nats.close()
@@ -78,9 +80,9 @@ def _fed(uri: str, records: int) -> tuple[float, str]:
     return seconds, market.state_hash()
 
 
-def _published(path: Path, uri: str) -> float:
+def _published(path: Path, uri: str, every_s: int) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    completed = run("publish", "--source", f"file:{path}", "--to", uri)
+    completed = run("publish", "--source", f"file:{path}", "--to", uri, "--snapshot-every-s", every_s)
     assert completed.returncode == 0, completed.stderr
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

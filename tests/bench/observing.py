@@ -91,7 +91,7 @@ async def measured(case: str, folder: Path) -> dict[str, float]:
     with contextlib.closing(Guard(settings)) as guard:
         app = create_app(hub, InForce(settings), guard)
         chunks = iter([simulator.read(RECORDS) for _ in range(times * ROUNDS + 2)] if case.startswith("chunk") else ())
-        key = GroupKey("depth", *hub.keys()[0], 10, 2, 1000)
+        key = GroupKey("depth", *hub.keys()[0], 10, 2, None, 1000)
         ticker = hub.streams._ticker(hub.streams.join(key, Nobody()))  # type: ignore[arg-type]
         slot = next(slot for slot in ticker._slots if slot)
 

@@ -8,6 +8,7 @@ fit, memory that grows. Times are of this machine, and reported only.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -21,21 +22,34 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "load"))
 
-from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
-
 import running
-from browsing import CHROMIUM_ARGUMENTS, chromium_path
+from browsing import chromium_path
+from devtools import Chromium, DevToolsError, Tab, chromium
 from load import RECORDS, cpu_s, row
 from running_gateway import KEY, RunningGateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PROBE = Path(__file__).with_name("ui_probe.js")
-WINDOW = {"width": 1440, "height": 900}
+FLOOR = """{
+  document.body.style.margin = "0";
+  document.body.innerHTML = '<canvas width="1440" height="900"></canvas>';
+  const context = document.querySelector("canvas").getContext("2d");
+  const paint = (nowMs) => {
+    requestAnimationFrame(paint);
+    context.fillStyle = `hsl(${Math.round(nowMs / 20) % 360} 50% 50%)`;
+    context.fillRect(0, 0, 40, 40);
+  };
+  requestAnimationFrame(paint);
+}"""
+"""The least that a page of this size can do with each frame: what the machine leaves for a page."""
+FLOOR_S = 10.0
+PROBE = Path(__file__).with_name("ui_probe.js").read_text(encoding="utf-8")
+WINDOW = 1440, 900
 LOADS = 5
 SETTLE_S = 5.0
-LADDER_TIMEOUT_MS = 60_000
+LADDER_TIMEOUT_S = 60.0
+LADDER = """document.querySelector('[data-testid="ladder-row"][data-kind="level"]') !== null"""
 SAMPLES = 12
 """Of memory, each after a collection, for which measuring is held."""
 SPENT = ("TaskDuration", "ScriptDuration", "LayoutDuration", "RecalcStyleDuration")
@@ -61,9 +75,13 @@ class Seen:
     samples: list[dict[str, float]] = field(default_factory=list)
     spent_s: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SPENT, 0.0))
     probe: dict[str, Any] = field(default_factory=dict)
+    floor: dict[str, Any] = field(default_factory=dict)
+    """Of a page that does next to nothing, under the same load."""
     faults: list[str] = field(default_factory=list)
     rate: float = 0.0
     cpu: dict[str, float] = field(default_factory=dict)
+    stolen: float | None = None
+    """Of a core: what a host gave to others while this machine had work for it; None where the system does not tell."""
     renderer: str = ""
 
     def growth(self, name: str) -> float:
@@ -93,28 +111,20 @@ class Seen:
 
 
 @contextmanager
-def open_page(browser: Browser, url: str, faults: list[str]) -> Iterator[Page]:
+def open_page(browser: Chromium, url: str, faults: list[str]) -> Iterator[Tab]:
     """A page with the probe, as soon as it shows a ladder; its complaints are faults."""
-    context = browser.new_context(viewport=WINDOW, color_scheme="dark")  # type: ignore[arg-type]
-    try:
-        context.add_init_script(path=PROBE)
-        page = context.new_page()
-        page.on("pageerror", lambda error: faults.append(f"the page threw {error.name}: {error.message}"))
-        page.on("console", lambda said: faults.append(f"{said.type}: {said.text}") if said.type != "log" else None)
-        page.goto(url)
-        page.locator('[data-testid="ladder-row"][data-kind="level"]').first.wait_for(timeout=LADDER_TIMEOUT_MS)
+    with browser.tab(*WINDOW, PROBE, faults) as page:
+        page.open(url)
+        page.wait_until(LADDER, LADDER_TIMEOUT_S)
         yield page
-    finally:
-        context.close()
 
 
-def load_again_and_again(browser: Browser, url: str, times: int, seen: Seen) -> None:
+def load_again_and_again(browser: Chromium, url: str, times: int, seen: Seen) -> None:
     """Each time with an empty cache."""
     for _ in range(times):
         with open_page(browser, url, seen.faults) as page:
-            while (loaded := page.evaluate("probe.loaded()"))["firstLadderMs"] is None:
-                page.wait_for_timeout(50)
-            seen.loads.append(loaded)
+            page.wait_until("probe.loaded().firstLadderMs !== null", LADDER_TIMEOUT_S)
+            seen.loads.append(page.evaluate("probe.loaded()"))
 
 
 def say(what: str) -> None:
@@ -122,51 +132,77 @@ def say(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
 
 
-def measure(session: CDPSession) -> dict[str, float]:
+def measure(page: Tab) -> dict[str, float]:
     """What Chromium counts of the page."""
-    return {entry["name"]: entry["value"] for entry in session.send("Performance.getMetrics")["metrics"]}
+    return {entry["name"]: entry["value"] for entry in page.call("Performance.getMetrics")["metrics"]}
 
 
-def sample(session: CDPSession) -> dict[str, float]:
+def sample(page: Tab) -> dict[str, float]:
     """What the page holds, once all garbage is gone."""
-    session.send("HeapProfiler.collectGarbage")
-    return measure(session)
+    page.call("HeapProfiler.collectGarbage")
+    return measure(page)
 
 
-def processes(browser: Browser) -> dict[str, float]:
+def processes(browser: Chromium) -> dict[str, float]:
     """Processor time (s) of the browser's processes so far, by kind."""
-    session = browser.new_browser_cdp_session()
     found: dict[str, float] = {}
-    for process in session.send("SystemInfo.getProcessInfo")["processInfo"]:
+    for process in browser.call("SystemInfo.getProcessInfo")["processInfo"]:
         found[process["type"]] = found.get(process["type"], 0.0) + process["cpuTime"]
-    session.detach()
     return found
 
 
-def watch(browser: Browser, server: running.RunningServer, seconds: float, seen: Seen) -> None:
+def stolen_s() -> float | None:
+    """Processor time (s) that this machine has wanted and its host has given to others, since it was started."""
+    try:
+        fields = Path("/proc/stat").read_text(encoding="ascii").split()
+    except FileNotFoundError:
+        return None
+    return int(fields[8]) / os.sysconf("SC_CLK_TCK")
+
+
+def watch(browser: Chromium, server: running.RunningServer, seconds: float, seen: Seen) -> None:
     """Leave the page open, and look at it now and then."""
     with open_page(browser, server.url, seen.faults) as page:
-        session = page.context.new_cdp_session(page)
-        session.send("Performance.enable", {"timeDomain": "threadTicks"})
-        page.wait_for_timeout(SETTLE_S * 1000)
-        seen.samples.append(sample(session))
+        page.call("Performance.enable", timeDomain="threadTicks")
+        browser.wait(SETTLE_S)
+        seen.samples.append(sample(page))
         begun, begun_s = server.metrics()["totals"]["messages"], time.monotonic()
-        used, server_s = processes(browser), cpu_s(server.process.pid)
+        used, server_s, before_s = processes(browser), cpu_s(server.process.pid), stolen_s()
         for part in range(SAMPLES - 1):
-            before = measure(session)
+            before = measure(page)
             page.evaluate("probe.go()")
-            page.wait_for_timeout(seconds * 1000 / (SAMPLES - 1))
+            browser.wait(seconds / (SAMPLES - 1))
             page.evaluate("probe.hold()")
-            after = measure(session)
+            after = measure(page)
             for name in SPENT:
                 seen.spent_s[name] += after[name] - before[name]
-            seen.samples.append(sample(session))
+            seen.samples.append(sample(page))
             say(f"  {seconds * (part + 1) / (SAMPLES - 1):.0f} s of {seconds:g} s")
         took_s = time.monotonic() - begun_s
         seen.rate = (server.metrics()["totals"]["messages"] - begun) / took_s
         seen.cpu = {kind: (spent - used.get(kind, 0.0)) / took_s for kind, spent in processes(browser).items()}
         seen.cpu["server"] = (cpu_s(server.process.pid) - server_s) / took_s
+        after_s = stolen_s()
+        seen.stolen = None if before_s is None or after_s is None else (after_s - before_s) / took_s
         seen.probe = page.evaluate("probe.read()")
+
+
+def watch_floor(browser: Chromium) -> dict[str, Any]:
+    """Count the frames of a page that does next to nothing."""
+    with browser.tab(*WINDOW, PROBE, []) as page:
+        page.open("about:blank")
+        page.evaluate(FLOOR)
+        browser.wait(SETTLE_S)
+        page.evaluate("probe.go()")
+        browser.wait(FLOOR_S)
+        page.evaluate("probe.hold()")
+        found: dict[str, Any] = page.evaluate("probe.read()")
+        return found
+
+
+def frames_per_s(probe: dict[str, Any]) -> float:
+    """As a probe counted them."""
+    return probe["frames"] / (probe["measuredMs"] / 1000)
 
 
 def percentile(bins: list[list[int]], bin_ms: float, share: float) -> float:
@@ -194,7 +230,9 @@ def frame_rows(seen: Seen) -> list[str]:
     long_ms = probe["longTaskMaxMs"]
     late = [over(bins, bin_ms, frames * FRAME_MS + FRAME_TOLERANCE_MS) for frames in (1, 2)]
     return [
-        row("frames/s", f"{probe['frames'] / measured_s:.1f}", "60", probe["frames"] / measured_s >= 59.5),
+        row("frames/s", f"{frames_per_s(probe):.1f}", "60", frames_per_s(probe) >= 59.5),
+        row("frames/s of a page that does nothing; tasks of more than 50 ms",
+            f"{frames_per_s(seen.floor):.1f}; {seen.floor['longTasks']}", "", None),
         row("between two frames, p50 / p99 / max ms",
             " / ".join(f"{percentile(bins, bin_ms, share):.1f}" for share in (0.5, 0.99, 1.0)), "16.7", None),
         row("frames later than 16.7 ms / than 33.3 ms", " / ".join(f"{share:.2%}" for share in late), "", None),
@@ -236,28 +274,32 @@ def run(arguments: argparse.Namespace, folder: Path, path: str) -> Seen:
     recording, seen = folder / "market.dbn", Seen()
     made = ["simulate", "-o", recording, "--messages", arguments.records, "--instruments", arguments.instruments]
     say(f"simulating {arguments.records:,} records of {arguments.instruments} instruments")
-    subprocess.run([running.COMMAND, *map(str, made)], check=True, stderr=subprocess.DEVNULL)
+    subprocess.run([running.COMMAND, *map(str, made)], check=True)
     say(f"a gateway sends them again and again at {arguments.rate:,} messages/s, a server reads")
     gateway = RunningGateway(recording, "--rate", arguments.rate, "--loop", "--as-if-now")
     source = f"live://GLBX.MDP3?symbols=ALL_SYMBOLS&gateway={gateway.address}"
     history = ["--history", str(folder / "history")] if arguments.history else []
-    server = running.RunningServer("--source", source, *history, env={"DATABENTO_API_KEY": KEY})
+    server = None
     try:
+        server = running.RunningServer("--source", source, *history, env={"DATABENTO_API_KEY": KEY})
         server.wait_until_listening()
         server.wait_until_ready()
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
-            session = browser.new_browser_cdp_session()
-            status = session.send("SystemInfo.getInfo")["gpu"].get("featureStatus", {})
-            seen.renderer = f"Chromium {browser.version}, compositing: {status.get('gpu_compositing', 'unknown')}"
+        with chromium(path) as browser:
+            status = browser.call("SystemInfo.getInfo")["gpu"].get("featureStatus", {})
+            version = browser.call("Browser.getVersion")["product"]
+            seen.renderer = f"{version}, compositing: {status.get('gpu_compositing', 'unknown')}"
             say(f"loading the page {arguments.loads} times, each time with an empty cache")
             load_again_and_again(browser, server.url, arguments.loads, seen)
             say(f"leaving it open for {arguments.seconds:g} s, after {SETTLE_S:g} s")
             watch(browser, server, arguments.seconds, seen)
-            browser.close()
+            say(f"leaving a page open that does nothing for {FLOOR_S:g} s")
+            seen.floor = watch_floor(browser)
     finally:
-        server.kill()
-        gateway.kill()
+        try:
+            if server is not None:
+                server.kill()
+        finally:
+            gateway.kill()
     return seen
 
 
@@ -276,14 +318,20 @@ def main() -> int:
         print("no Chromium; L3BOOK_CHROMIUM names one", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory() as folder:
-        seen = run(arguments, Path(folder), path)
-    print(f"{seen.renderer}; a window of {WINDOW['width']} × {WINDOW['height']}; {arguments.seconds:g} s\n")
+        try:
+            seen = run(arguments, Path(folder), path)
+        except DevToolsError as error:
+            print(f"wrong: {error}", file=sys.stderr)
+            return 1
+    print(f"{seen.renderer}; a window of {WINDOW[0]} × {WINDOW[1]}; {arguments.seconds:g} s\n")
     print(row("", "measured", "goal", None))
     print(row("-" * 58, "-" * 21 + ":", "-" * 8 + ":", None))
     met = seen.rate >= 0.98 * arguments.rate
     print(row("messages/s through the server", f"{seen.rate:,.0f}", f"{arguments.rate:,}", met))
     cores = " / ".join(f"{seen.cpu.get(kind, 0.0):.2f}" for kind in ("server", "renderer", "GPU", "browser"))
     print(row("cores: server / page / compositor / browser", cores, "", None))
+    stolen = "not known" if seen.stolen is None else f"{seen.stolen:.3f}"
+    print(row("of a core, taken by others of the host", stolen, "", None))
     print("\n".join(frame_rows(seen) + page_rows(seen)))
     for slow in seen.probe["blamed"]:
         print(f"a frame of {slow['durationMs']:.0f} ms: {slow['scripts'] or 'no script'}", file=sys.stderr)

@@ -15,7 +15,7 @@ from running import RunningServer, run
 sys.path.insert(0, str(Path(__file__).parent))
 
 ARTIFACTS = Path(__file__).parents[2] / "test-artifacts"
-PAGE_TIMEOUT_MS = 20_000
+PAGE_TIMEOUT_MS = 60_000
 DESKTOP = ViewportSize(width=1440, height=900)
 
 

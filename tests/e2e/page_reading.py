@@ -11,12 +11,13 @@ _READ = """() => {
   const text = (id) => document.querySelector(`[data-testid="${id}"]`).textContent;
   const rows = [...document.querySelectorAll('[data-testid="ladder-row"][data-kind="level"]')].map((row) => {
     const cell = (column) => row.querySelector(`[data-col="${column}"]`).textContent;
+    const queue = (column) => row.querySelector(`[data-col="${column}"] [role=img]`).ariaLabel ?? '';
     return {
       side: row.dataset.side,
       overlap: row.dataset.overlap,
       price: row.querySelector('.price-text').textContent,
-      bid: [cell('bid-size'), cell('bid-orders'), cell('bid-queue')],
-      ask: [cell('ask-size'), cell('ask-orders'), cell('ask-queue')],
+      bid: [cell('bid-size'), cell('bid-orders'), queue('bid-queue')],
+      ask: [cell('ask-size'), cell('ask-orders'), queue('ask-queue')],
     };
   });
   const priced = ':is([data-kind="level"], [data-kind="tick"]) .price-text';
@@ -49,16 +50,19 @@ TRADE_ROWS = """(rows) => rows.map((row) => {
   return [cell('price').textContent, cell('size').textContent, row.dataset.side, cell('time').title];
 })"""
 
-PAGE_TIMEOUT_MS = 20_000
+PAGE_TIMEOUT_MS = 60_000
 WAIT_S = 60
 POLL_INTERVAL_MS = 20
 
 # Those in the document from the beginning, and those that are loaded after the first paint.
 PANES = ("ladder", "depth", "health", "replay", "heatmap", "tape", "inspector")
 
-# A few levels come first, and the panes that are loaded later change how many rows the ladder has room for.
+# The panes that are loaded later change how many rows the ladder has room for.
 LEVELS_CARRIED = 100
 HAS_ALL_LEVELS = f"document.querySelector('[data-testid=heatmap-view]')?.dataset.levels === '{LEVELS_CARRIED}'"
+
+# The queues of levels far from the market are asked for when their rows come into view.
+HAS_QUEUES = "document.querySelector('[data-testid=ladder-scroll]').dataset.queues === 'all'"
 
 # How the page writes what nothing tells: an en dash, never a zero.
 MISSING = "\N{EN DASH}"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from page_reading import heatmap, wait_for
 from playwright.sync_api import Page, expect, sync_playwright
 
 from browsing import CHROMIUM_ARGUMENTS, chromium_path
@@ -20,6 +21,7 @@ WINDOW = {"width": 1600, "height": 1000}
 WAIT_MS = 60_000
 SETTLE_MS = 2_000
 SECONDS_BACK = 20
+COLUMNS_PER_S = 20
 
 
 def choose_an_order(page: Page, server: RunningServer, at: str | None = None) -> None:
@@ -40,6 +42,18 @@ def pause(page: Page) -> None:
     expect(page.get_by_test_id("replay-state")).to_have_text("paused", timeout=WAIT_MS)
 
 
+def columns(page: Page) -> int:
+    """How many moments the heatmap has."""
+    return int(heatmap(page, "columns") or 0)
+
+
+def columns_shown(page: Page) -> int:
+    """How many it has room for: as it says, in seconds."""
+    seconds = re.match(r"(?:(\d+) min )?(\d+) s", page.get_by_test_id("heatmap-window").inner_text())
+    assert seconds is not None
+    return COLUMNS_PER_S * (60 * int(seconds[1] or 0) + int(seconds[2]) + 1)
+
+
 def take(server: RunningServer, seconds: float, folder: Path) -> None:
     """Both pictures, of one page."""
     with sync_playwright() as playwright:
@@ -58,10 +72,12 @@ def take(server: RunningServer, seconds: float, folder: Path) -> None:
             page.keyboard.press("Shift+ArrowLeft")
         page.keyboard.press("Space")
         expect(page.get_by_test_id("replay-state")).to_have_text("playing", timeout=WAIT_MS)
-        page.wait_for_timeout(SECONDS_BACK / 2 * 1000)
+        # The picture is whole once as much has been played as it shows.
+        wait_for(page, "a heatmap from edge to edge", lambda: columns(page) > columns_shown(page))
         pause(page)
         (time,) = re.findall(r"(\d+) ns", page.get_by_test_id("ts-event").get_attribute("title") or "")
         choose_an_order(page, server, time)
+        expect(page.get_by_test_id("life-row").first).to_be_visible(timeout=WAIT_MS)
         page.screenshot(path=folder / "past.png")
         browser.close()
 
@@ -73,7 +89,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=DOCS)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as history:
-        server = RunningServer("--source", "synthetic:?instruments=12&rate=4000&seed=11", "--history", history)
+        server = RunningServer("--source", "synthetic:?instruments=12&rate=10000&seed=11", "--history", history)
         try:
             server.wait_until_listening()
             server.wait_until_ready()

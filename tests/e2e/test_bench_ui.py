@@ -13,7 +13,7 @@ from browsing import chromium_path
 pytestmark = pytest.mark.e2e
 
 SCRIPT = Path(__file__).parents[1] / "bench" / "ui.py"
-TIMEOUT_S = 110
+TIMEOUT_S = 240
 
 
 @pytest.mark.skipif(chromium_path() is None, reason="no browser is installed")

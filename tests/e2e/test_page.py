@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from page_reading import choose_levels, expected, number, shown, wait_for_panes, wait_until
+from page_reading import HAS_QUEUES, choose_levels, expected, number, shown, wait_for_panes, wait_until
 from playwright.sync_api import Page, ViewportSize, expect
 
 from dbn_bytes import metadata, record
@@ -56,7 +56,7 @@ def book_of(server: RunningServer, key: str, depth: int) -> dict:
 
 
 def assert_same_book(page: Page, book: dict) -> None:
-    wait_until(page, f"text('seq').replaceAll(',', '') === '{book['seq']}'")
+    wait_until(page, f"text('seq').replaceAll(',', '') === '{book['seq']}' && {HAS_QUEUES}")
     said = shown(page)
     assert said.bids == expected(book["bids"])
     assert said.asks == expected(book["asks"])

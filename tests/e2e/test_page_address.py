@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from page_reading import wait_until
+from page_reading import HAS_ALL_LEVELS, LEVELS_CARRIED, wait_until
 from playwright.sync_api import ViewportSize, expect
+
+from dbn_bytes import T0, Mbo, metadata, stream
+from recorded import wait_until_durable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, WebSocket
 
     from running import RunningServer
 
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 HAS_BOOK = "/^[0-9,]+$/.test(text('seq'))"
+CENT = 10_000_000
+SILENT_EVENTS = 5
 PHONE = ViewportSize(width=320, height=700)
 
 
@@ -41,6 +48,56 @@ def seq(page: Page) -> int:
 
 def moved_on(page: Page) -> None:
     wait_until(page, f"Number(text('seq').replaceAll(',', '')) > {seq(page)}")
+
+
+def deep_market() -> list[Mbo]:
+    """A book of more levels than the page follows, and events beyond those: the stream has nothing to tell of them."""
+    records = [Mbo("A", "A", 500 * CENT, 5, 1)]
+    records += [Mbo("A", "B", (400 - level) * CENT, 5, 2 + level) for level in range(LEVELS_CARRIED + 20)]
+    records += [Mbo("A", "B", (400 - LEVELS_CARRIED - 10) * CENT, 1, 1_000 + event) for event in range(SILENT_EVENTS)]
+    times = (T0 + number * 10_000_000 for number in range(len(records)))
+    return [
+        record._replace(ts_event=at, ts_recv=at + 1_000, sequence=at % 1_000)
+        for record, at in zip(records, times, strict=True)
+    ]
+
+
+def test_the_address_follows_steps_over_events_that_change_nothing_shown(
+    serve: Serve, open_page: OpenPage, tmp_path: Path
+) -> None:
+    path = tmp_path / "deep.dbn"
+    records = deep_market()
+    path.write_bytes(metadata(symbols={"DEEP": 1}) + stream(records))
+    server = serve("--source", f"file:{path}", "--history", str(tmp_path / "history"))
+    server.wait_for_state("ended")
+    wait_until_durable(server)
+    first = len(records) - SILENT_EVENTS
+    page = open_page("about:blank")
+    told: list[dict[str, Any]] = []
+
+    def listen(socket: WebSocket) -> None:
+        socket.on("framereceived", lambda data: told.append(json.loads(data)))
+
+    page.on("websocket", listen)
+    page.goto(f"{server.url}/#instrument=DEEP&at={records[first - 1].ts_event}")
+    wait_until(page, f"text('seq') === '{first}' && text('orders') === '{first}'")
+    wait_until(page, HAS_ALL_LEVELS)
+    page.evaluate("document.activeElement.blur()")
+    told.clear()
+    for seq in range(first + 1, len(records) + 1):
+        page.keyboard.press("ArrowRight")
+        wait_until(page, f"text('seq') === '{seq}'")
+        at = records[seq - 1].ts_event
+        wait_until(page, f"document.querySelector('[data-testid=ts-event]').title.endsWith('{at} ns')")
+        wait_until(page, f"text('orders') === '{seq}' && text('sequence') === '{records[seq - 1].sequence}'")
+    assert not [message for message in told if message["type"] in {"snapshot", "delta"}], "nothing shown has changed"
+    wait_until(page, f"location.hash.includes('at={iso(records[-1].ts_event)}')")
+
+
+def iso(ns: int) -> str:
+    """As the page writes it."""
+    whole = datetime.fromtimestamp(ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{whole}.{ns % 10**9:09d}".rstrip("0") + "Z"
 
 
 def test_a_link_leads_to_the_moment_it_was_made_at(
@@ -97,11 +154,16 @@ def test_a_link_leads_to_the_moment_it_was_made_at(
 def test_a_moment_that_was_not_recorded_is_said_to_be_none(serve: Serve, open_page: OpenPage, tmp_path: Path) -> None:
     server = recording(serve, tmp_path / "history")
     page = open_page(f"{server.url}/#instrument=SYN1&at=1999-01-01T00:00:00Z")
-    expect(page.get_by_test_id("notice-no-past")).to_contain_text("That moment cannot be shown")
+    notice = page.get_by_test_id("notice-no-past")
+    expect(notice).to_contain_text("That moment cannot be shown: time 1999-01-01T00:00:00Z: the history begins at 2")
+    expect(notice).to_contain_text("expected a time from then on")
+    assert not re.search(r"\d{10}", notice.inner_text()), "times are written as times"
     wait_until(page, HAS_BOOK)
     moved_on(page)
     expect(page.get_by_test_id("picker")).to_have_value("SYN1")
     expect(page.get_by_test_id("notice-past")).to_be_hidden()
+    page.goto(f"{server.url}/#instrument=SYN1&at=soon")
+    expect(notice).to_contain_text("time 'soon': expected nanoseconds since 1970 or ISO 8601 such as 2025-")
 
 
 def test_the_performance_page_has_an_address(serve: Serve, open_page: OpenPage) -> None:

@@ -31,6 +31,13 @@ pytestmark = pytest.mark.e2e
 
 LEVELS = 100
 ROWS_MIN = 50
+# How often the colour changes along a row of pixels near the top.
+EDGES = """(canvas) => {
+  const { data } = canvas.getContext('2d').getImageData(0, 2, canvas.width, 1);
+  const pixels = new Uint32Array(data.buffer);
+  return pixels.reduce((edges, pixel, at) => edges + (at > 0 && pixel !== pixels[at - 1] ? 1 : 0), 0);
+}"""
+HATCH_EDGES_MIN = 24
 # Near the right edge of the picture: right of it stand the bars of the book of now, and the prices.
 NEWEST = 0.76
 SIZE = re.compile(r"^([\d.]+) · (?:(bid|ask) size ([\d,]+)|nothing rests)$")
@@ -87,6 +94,23 @@ def test_the_heatmap_says_what_rest_says_of_a_settled_book(
     assert any(row.startswith("Largest ask 1") and row.endswith(f"{largest:,}") for row in rows), rows
     screenshot(page, "heatmap-ended")
     wait_for(page, "time that stands still with the source", lambda: is_still(page))
+
+
+def test_prices_beyond_the_levels_asked_for_do_not_look_empty(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot
+) -> None:
+    server = serve("--source", "synthetic:?instruments=1&rate=500")
+    server.wait_until_ready()
+    page = open_page(server.url)
+    wait_for_columns(page, 120)
+    wait_for(page, "all levels", lambda: heatmap(page, "levels") == str(LEVELS))
+    canvas = page.get_by_test_id("heatmap-canvas")
+    page.get_by_test_id("heatmap-view").focus()
+    for _ in range(40):
+        page.keyboard.press("PageDown")
+    wait_for(page, "a hatch above what is known", lambda: canvas.evaluate(EDGES) > HATCH_EDGES_MIN)
+    assert any("beyond the 100 levels received" in lines[0] for lines in pointed(page, NEWEST, 8))
+    screenshot(page, "heatmap-beyond")
 
 
 def test_a_killed_server_leaves_a_gap(serve: Serve, open_page: OpenPage, screenshot: Screenshot) -> None:

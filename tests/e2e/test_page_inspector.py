@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from page_reading import HAS_ALL_LEVELS, number, wait_until
+from page_reading import HAS_ALL_LEVELS, number, wait_for, wait_until
 from playwright.sync_api import ViewportSize, expect
 
 from dbn_bytes import Mbo, metadata, stream
@@ -29,6 +29,8 @@ LARGE = ViewportSize(width=1920, height=1400)
 IS_LIVE = f"text('book-state') === 'live' && {HAS_ALL_LEVELS}"
 TABS_MAX = 40
 AHEAD_MAX = 30
+# Longer than any pause between two questions about the same.
+QUIET_MS = 3_500
 S = 1_000_000_000
 T0 = 1_758_742_200_000_000_000
 
@@ -94,6 +96,12 @@ def life(page: Page) -> list[tuple[str, str, str, str, str]]:
     return [tuple(row) for row in rows]
 
 
+def ahead_of(page: Page) -> list[str]:
+    return page.locator('[data-testid="inspector-body"] .order-button').evaluate_all(
+        "(buttons) => buttons.map((button) => button.dataset.order)"
+    )
+
+
 def test_an_order_stands_where_rest_says_at_the_front_in_the_middle_and_at_the_back(
     serve: Serve, open_page: OpenPage, screenshot: Screenshot, tmp_path: Path
 ) -> None:
@@ -108,9 +116,9 @@ def test_an_order_stands_where_rest_says_at_the_front_in_the_middle_and_at_the_b
             order = server.get(f"/v1/books/SYN0/orders/{queue[place][0]}").json()
             inspect(page, order["order_id"])
             assert_stands_as(page, order)
-            ahead = page.locator('[data-testid="inspector-body"] .order-button')
-            listed = [button.get_attribute("data-order") for button in ahead.all()]
-            assert listed == [entry[0] for entry in queue[:place]][:AHEAD_MAX]
+            wanted = [entry[0] for entry in queue[:place]][:AHEAD_MAX]
+            # The queue of a level far from the market is asked for when one of its orders is looked at.
+            wait_for(page, f"{wanted} ahead", lambda wanted=wanted: ahead_of(page) == wanted)
             expect(page.get_by_test_id("life-row").first).to_be_attached()
             assert len(life(page)) > 0
     screenshot(page, "inspector-resting")
@@ -180,6 +188,33 @@ def test_without_a_history_it_says_so(serve: Serve, open_page: OpenPage, tmp_pat
     inspect(page, "1")
     expect(page.get_by_test_id("inspector-status")).to_have_text("not found")
     expect(page.get_by_test_id("inspector-message")).to_contain_text("no order 1 rests")
+
+
+def test_an_order_that_nobody_knows_is_not_asked_for_again_and_again(
+    story: RunningServer, open_page: OpenPage, screenshot: Screenshot
+) -> None:
+    page = open_page("about:blank")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/orders/12345" in request.url else None)
+    page.goto(story.url)
+    wait_until(page, IS_LIVE)
+    message = page.get_by_test_id("inspector-message")
+    inspect(page, "12345")
+    expect(message).to_contain_text("Show asks the server again")
+    page.wait_for_timeout(QUIET_MS)
+    assert len(asked) == 1
+    page.get_by_test_id("inspector-show").click()
+    wait_for(page, "another question", lambda: len(asked) == 2)
+    # Another time is another question, and each only once.
+    for count, at in ((3, T0 + 20), (4, T0 + 50)):
+        page.get_by_test_id("replay-field").fill(str(at))
+        page.get_by_test_id("replay-field").press("Enter")
+        wait_for(page, "a question about that time", lambda count=count: len(asked) == count)  # type: ignore[misc]
+        assert asked[-1].endswith(f"at={at}")
+        expect(message).to_contain_text("asked again at another time")
+        page.wait_for_timeout(QUIET_MS)
+        assert len(asked) == count
+    screenshot(page, "inspector-unknown")
 
 
 def focused(page: Page) -> Iterator[str]:

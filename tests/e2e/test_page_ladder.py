@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from page_reading import (
     HAS_ALL_LEVELS,
+    HAS_QUEUES,
     LEVELS_CARRIED,
     QUEUE_WORDS_MAX,
     Shown,
@@ -18,10 +19,12 @@ from page_reading import (
     expected,
     number,
     shown,
+    wait_for,
     wait_until,
 )
 from playwright.sync_api import ViewportSize, expect
 
+from dbn_bytes import T0, Mbo, metadata, stream
 from l3book.prices import parse_price, price_text
 from recorded import serve_recorded, simulated, times_of, wait_until_durable
 
@@ -49,7 +52,7 @@ STATIC_INSTANTS = 5
 STEPS = 300
 CENT = 10_000_000
 SIDES = ("bids", "asks")
-IS_LIVE = f"text('book-state') === 'live' && {HAS_ALL_LEVELS}"
+IS_LIVE = f"text('book-state') === 'live' && {HAS_ALL_LEVELS} && {HAS_QUEUES}"
 
 FLOWS = """(rows) => rows.map((row) => {
   const sum = (column) => {
@@ -82,6 +85,7 @@ def go_to(page: Page, at: int, ts_event: str) -> None:
 
 def stands_at(page: Page, ts_event: str) -> None:
     wait_until(page, f"document.querySelector('[data-testid=\"ts-event\"]').title.endsWith('· {ts_event} ns')")
+    wait_until(page, HAS_QUEUES)
 
 
 def assert_rows_are_those_of(said: Shown, book: dict[str, Any]) -> int:
@@ -147,6 +151,7 @@ def test_grouped_rows_are_the_sums_of_their_levels(
     for ticks in (2, 5, 10):
         page.keyboard.press("+")
         expect(page.get_by_test_id("ladder-grouping")).to_have_text(f"{ticks} ticks")
+        wait_until(page, HAS_QUEUES)
         said = shown(page)
         assert parse_price(said.prices[0]) - parse_price(said.prices[1]) == ticks * CENT
         bids = sums_of(book["bids"], ticks * CENT, upward=False)
@@ -162,7 +167,40 @@ def test_grouped_rows_are_the_sums_of_their_levels(
     for _ in range(3):
         page.keyboard.press("-")
     expect(page.get_by_test_id("ladder-grouping")).to_have_text("1 tick")
+    wait_until(page, HAS_QUEUES)
     assert_rows_are_those_of(shown(page), book)
+
+
+def test_prices_that_the_levels_do_not_reach_are_not_told_as_empty(
+    still: RunningServer, open_page: OpenPage, screenshot: Screenshot
+) -> None:
+    page = open_page(still.url)
+    wait_until(page, IS_LIVE)
+    book = book_of(still, only_key(still), LEVELS_CARRIED)
+    assert len(book["bids"]) == len(book["asks"]) == LEVELS_CARRIED
+    rows = page.get_by_test_id("ladder-row")
+    assert page.locator('tr:is([data-cut="B"], [data-cut="A"])').count() == 0, "a row of one tick is never cut"
+    beyond = {side: page.locator(f'tr[data-beyond="{side}"]') for side in "BA"}
+    for _ in range(4):
+        page.keyboard.press("+")
+    wait_for(page, "rows beyond the levels", lambda: all(found.count() > 0 for found in beyond.values()))
+    prices = shown(page).prices
+    step = parse_price(prices[0]) - parse_price(prices[1])
+    lowest, highest = parse_price(book["bids"][-1][0]), parse_price(book["asks"][-1][0])
+    bid, ask = lowest // step * step, -(-highest // step) * step
+    told = [
+        (parse_price(price), row.get_attribute("data-beyond")) for price, row in zip(prices, rows.all(), strict=True)
+    ]
+    assert [side for _, side in told] == ["B" if price < bid else "A" if price > ask else "" for price, _ in told]
+    for side, row, last in (("B", bid, lowest), ("A", ask, highest)):
+        cut = page.locator(f'tr[data-cut="{side}"] .price-text').all_text_contents()
+        assert cut == ([price_text(row)] if row != last else [])
+    words = beyond["B"].last.locator('[data-col="bid-queue"] [role="img"]')
+    expect(words).to_have_attribute("aria-label", "not known: beyond the levels that the page follows")
+    screenshot(page, "ladder-beyond")
+    beyond["B"].last.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_test_id("queue-list")).to_contain_text("not known")
 
 
 def test_the_wheel_and_the_keys_show_other_prices_in_the_same_rows(still: RunningServer, open_page: OpenPage) -> None:
@@ -174,6 +212,7 @@ def test_the_wheel_and_the_keys_show_other_prices_in_the_same_rows(still: Runnin
     page.get_by_test_id("ladder-scroll").hover()
     page.mouse.wheel(0, -4000)
     expect(page.get_by_test_id("ladder-below")).to_contain_text("market at")
+    wait_until(page, HAS_QUEUES)
     scrolled = shown(page)
     assert parse_price(scrolled.prices[0]) > parse_price(centred[0])
     assert_rows_are_those_of(scrolled, book)
@@ -247,11 +286,75 @@ def test_a_market_that_leaves_the_middle_is_followed(serve: Serve, open_page: Op
     server.wait_until_ready()
     page = open_page(server.url, LOW)
     wait_until(page, IS_LIVE)
+    # Not under a pointer: a click there is meant for the price that it was aimed at.
+    page.get_by_test_id("ladder-row").nth(2).hover()
+    page.wait_for_timeout(2_000)  # what was on its way arrives
     first = shown(page)
+    expect(page.locator(".ladder-away:not([hidden])").first).to_be_visible()
+    assert shown(page).prices == first.prices
+    page.mouse.move(1, 1)
     deadline_s = time.monotonic() + FOLLOWED_S
     while (said := shown(page)).prices[0] == first.prices[0] or not has_market_inside(said):
         assert time.monotonic() < deadline_s, "the market has not left the first prices, or was not followed"
         wait_until(page, f"Number(text('seq').replaceAll(',', '')) > {said.seq}")
+
+
+def crossed(bid: int, ask: int, trade: int | None) -> list[Mbo]:
+    """A book of which the best bid is above the best ask, by prices in cents; perhaps with a trade between them."""
+    records = [
+        Mbo("A", side, (best + step * level) * CENT, 5, order_id)
+        for order_id, (side, best, step, level) in enumerate(
+            ((side, best, step, level) for side, best, step in (("B", bid, -1), ("A", ask, 1)) for level in range(8)), 1
+        )
+    ]
+    if trade is not None:
+        records.append(Mbo("T", "B", trade * CENT, 2, 99))
+    return [each._replace(ts_event=T0 + at, ts_recv=T0 + at + 1) for at, each in enumerate(records)]
+
+
+def test_of_a_book_crossed_so_far_that_no_window_holds_it_both_best_prices_can_be_seen(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot, tmp_path: Path
+) -> None:
+    path = tmp_path / "crossed.dbn"
+    path.write_bytes(metadata(symbols={"CRO": 1}) + stream(crossed(10_500, 9_500, 9_980)))
+    server = serve("--source", f"file:{path}", "--history", str(tmp_path / "history"))
+    server.wait_for_state("ended")
+    wait_until_durable(server)
+    page = open_page(server.url)
+    wait_until(page, "text('crossed') === 'crossed' && text('centre-button') === 'Centre: bid'")
+
+    def assert_looks_at(place: str, price: str) -> None:
+        expect(page.get_by_test_id("centre-button")).to_have_text(f"Centre: {place}")
+        wait_for(page, f"{place} in view", lambda: price in shown(page).prices)
+
+    above, below = page.get_by_test_id("ladder-above"), page.get_by_test_id("ladder-below")
+    assert_looks_at("bid", "105.00")
+    expect(above).to_be_hidden()
+    expect(below).to_have_text("▼ best ask 95.00")
+    screenshot(page, "ladder-crossed-far")
+    page.keyboard.press("c")
+    assert_looks_at("ask", "95.00")
+    above.click()
+    assert_looks_at("bid", "105.00")
+    # A trade says where the market is.
+    before = T0 + len(crossed(0, 0, None)) - 1
+    go_to(page, before, str(before))
+    page.keyboard.press("Escape")
+    page.keyboard.press("ArrowRight")
+    stands_at(page, str(before + 1))
+    for place, price in (("ask", "95.00"), ("trade", "99.80"), ("bid", "105.00")):
+        page.keyboard.press("c")
+        assert_looks_at(place, price)
+
+
+def test_of_a_book_crossed_by_less_both_best_prices_are_in_view(
+    serve: Serve, open_page: OpenPage, tmp_path: Path
+) -> None:
+    path = tmp_path / "crossed.dbn"
+    path.write_bytes(metadata(symbols={"CRO": 1}) + stream(crossed(10_014, 9_998, None)))
+    page = open_page(serve("--source", f"file:{path}").url)
+    wait_until(page, "/^[0-9,]+$/.test(text('seq')) && text('centre-button') === 'Centre'")
+    wait_for(page, "both best prices", lambda: {"100.14", "99.98"} <= set(shown(page).prices))
 
 
 def has_market_inside(said: Shown) -> bool:

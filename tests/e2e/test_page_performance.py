@@ -71,7 +71,7 @@ def test_the_strip_says_what_the_server_measures(
         page.wait_for_timeout(POLL_INTERVAL_MS)
     assert metrics["books"] == 2
     assert metrics["history"]["state"] == "off"
-    assert metrics["latency"]["apply"]["count"] > 0
+    assert metrics["totals"]["messages"] > 0
     assert said["records-lost"][0] == said["reconnects"][0] == said["source-lag"][0] == MISSING
     assert number(said["checked"][0]) >= 1
     assert number(said["resyncs"][0]) == 0

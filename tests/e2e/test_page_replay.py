@@ -160,6 +160,15 @@ def test_a_step_is_one_event_of_the_book(recorded: RunningServer, page: Page, en
     assert_shows(page, book_at(recorded, venue_time(page)))
 
 
+def test_a_step_beyond_either_end_is_told(page: Page, ends: tuple[int, int]) -> None:
+    go(page, ends[1])
+    bar(page, "event-on").click()
+    expect(bar(page, "message")).to_have_text("This is the end of what is recorded.")
+    expect(bar(page, "message")).to_have_attribute("data-tone", "info")
+    bar(page, "event-back").click()
+    expect(bar(page, "message")).to_have_text("")
+
+
 def test_play_moves_time_and_pause_holds_it(page: Page, ends: tuple[int, int]) -> None:
     go(page, ends[0])
     bar(page, "speed").select_option("0.25")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
-WAIT_S = 30
+WAIT_S = 90
 AGREEMENTS = 3
 DEPTH = 10
 HAS_BOOK = "/^[0-9,]+$/.test(text('seq'))"

@@ -144,9 +144,9 @@ def price_1e9(price: str) -> int:
 class DepthBook:
     """The best levels of each side, as `bbo` and `depth` send them: whole levels, put in place of one another."""
 
-    def __init__(self, depth: int, level: int) -> None:
+    def __init__(self, depth: int, queues: int) -> None:
         self.depth = depth
-        self.level = level
+        self.queues = queues
         self.sides: dict[Side, dict[int, Level]] = {"B": {}, "A": {}}
         self.superfluous = 0
         """Levels of deltas that changed nothing: as they were, or gone and not held. Merged deltas may have them."""
@@ -176,12 +176,13 @@ class DepthBook:
                 continue
             self.superfluous += before == level
             require(before is None or before.price == level.price, "equal prices, other strings:", before, level)
-            if self.level == 3:
-                require(level.queue is not None, "level 3 without a queue:", level)
-                require(len(level.queue or []) == level.count, "count is not the queue's length:", level)
-                require(sum(size for _, size, _ in level.queue or []) <= level.size, "a queue larger than:", level)
+            if level.queue is not None:
+                require(len(level.queue) == level.count, "count is not the queue's length:", level)
+                require(sum(size for _, size, _ in level.queue) <= level.size, "a queue larger than:", level)
             held[key] = level
         require(len(held) <= self.depth, len(held), "levels of a side, subscribed to", self.depth)
+        for rank, level in enumerate(self.best(side)):
+            require((level.queue is not None) == (rank < self.queues), "a queue or none at rank", rank, ":", level)
 
     def totals(self, side: Side, count: int) -> list[tuple[str, int]]:
         """Price and size of the best levels, best first."""

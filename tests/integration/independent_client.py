@@ -57,6 +57,7 @@ class Subscription:
         self.options = options
         self.level = 3 if channel == "orders" else options.get("level", 2)
         self.depth = 1 if channel == "bbo" else options.get("depth", 10)
+        self.queues = options.get("queues", self.depth) if self.level == 3 else 0
         self.name = ""
         self.key = (0, 0)  # publisher_id, instrument_id
         self.has_snapshot = False
@@ -113,7 +114,7 @@ class Subscription:
 
     def _take_book(self, message: Snapshot | Delta) -> None:
         if isinstance(message, Snapshot):
-            self.book = OrdersBook() if self.channel == "orders" else DepthBook(self.depth, self.level)
+            self.book = OrdersBook() if self.channel == "orders" else DepthBook(self.depth, self.queues)
             require(message.bids is not None and message.asks is not None, "a snapshot without levels")
             self.book.replace(message)
         else:

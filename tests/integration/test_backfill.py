@@ -60,7 +60,7 @@ def backfill(*arguments: object) -> tuple[int, str]:
 def test_each_file_is_recorded_as_a_server_records_it(files: list[Path], tmp_path: Path) -> None:
     into = tmp_path / "histories"
     code, text = backfill(*files, "--to", into, "--workers", "2")
-    assert (code, text) == (0, f"3 files: 3 done, 0 were there already, 0 failed; {3 * RECORDS:,} records\n")
+    assert (code, text) == (0, f"3 files: 3 done, 0 there already, 0 failed; {3 * RECORDS:,} records\n")
     for path in files:
         folder = into / path.name.removesuffix(".zst").removesuffix(".dbn")
         assert Log(folder).restore().state_hash() == hash_of(path)
@@ -72,7 +72,7 @@ def test_each_file_is_recorded_as_a_server_records_it(files: list[Path], tmp_pat
     assert run("history", "verify", into / "day-0").returncode == 0
     assert recorded(into / "day-0") == split(files[0].read_bytes())[1]
     again = backfill(*files, "--to", into)
-    assert again == (0, f"3 files: 0 done, 3 were there already, 0 failed; {3 * RECORDS:,} records\n")
+    assert again == (0, f"3 files: 0 done, 3 there already, 0 failed; {3 * RECORDS:,} records\n")
     assert not list(into.glob("*.partial"))
 
 
@@ -84,12 +84,12 @@ def test_one_file_that_fails_is_named_and_does_not_lose_the_others(files: list[P
     code, text = backfill(files[0], cut, files[1], "--to", into)
     assert code == 1
     lines = text.splitlines()
-    assert lines[-1] == f"3 files: 2 done, 0 were there already, 1 failed; {2 * RECORDS:,} records"
+    assert lines[-1] == f"3 files: 2 done, 0 there already, 1 failed; {2 * RECORDS:,} records"
     assert [line for line in lines if line.startswith(f"l3book: {cut}: ")] == lines[:-1]
     assert "the stream ends inside record 4999: 26 of 56 bytes" in lines[0]
     assert sorted(path.name for path in into.iterdir()) == ["day-0", "day-1"]
     cut.write_bytes(files[0].read_bytes())
-    assert backfill(files[0], cut, files[1], "--to", into)[1].startswith("3 files: 1 done, 2 were there already")
+    assert backfill(files[0], cut, files[1], "--to", into)[1].startswith("3 files: 1 done, 2 there already")
     cut.write_bytes(files[1].read_bytes())
     code, text = backfill(cut, "--to", into)
     assert code == 1
@@ -120,8 +120,8 @@ def nats() -> Iterator[RunningNats]:
 
 def test_each_file_is_a_stream_of_its_own(files: list[Path], nats: RunningNats) -> None:
     code, text = backfill(*files, "--to", nats.uri("DAYS"), "--workers", "2")
-    assert (code, text) == (0, f"3 files: 3 done, 0 were there already, 0 failed; {3 * RECORDS:,} records\n")
-    assert backfill(*files, "--to", nats.uri("DAYS"))[1].startswith("3 files: 0 done, 3 were there already")
+    assert (code, text) == (0, f"3 files: 3 done, 0 there already, 0 failed; {3 * RECORDS:,} records\n")
+    assert backfill(*files, "--to", nats.uri("DAYS"))[1].startswith("3 files: 0 done, 3 there already")
 
     async def names(jetstream: Any) -> list[str]:
         return sorted(info.config.name for info in await jetstream.streams_info())
@@ -141,10 +141,20 @@ def test_an_interrupt_does_not_wait_for_the_files_under_way(tmp_path: Path) -> N
     assert time.monotonic() - begun_s < 600
 
 
+def test_a_folder_that_only_looks_unfinished_is_not_emptied(files: list[Path], tmp_path: Path) -> None:
+    partial = tmp_path / "day-0.partial"
+    partial.mkdir()
+    (partial / "notes.txt").write_text("mine")
+    result = record(Task(files[0], str(tmp_path / "day-0"), 1), lambda _: None)
+    assert result.outcome == "failed"
+    assert "day-0.partial: has notes.txt, and nothing of a history: expected " in str(result.error)
+    assert (partial / "notes.txt").read_text() == "mine"
+
+
 def test_a_file_that_another_backfill_records_is_left_to_it(files: list[Path], tmp_path: Path) -> None:
     partial = tmp_path / "day-0.partial"
     partial.mkdir()
-    (partial / "its own").write_text("not whole yet")
+    (partial / "lock").write_text("not whole yet")
     held = os.open(partial, os.O_RDONLY | os.O_DIRECTORY)
     task = Task(files[0], str(tmp_path / "day-0"), 1)
     try:
@@ -152,7 +162,7 @@ def test_a_file_that_another_backfill_records_is_left_to_it(files: list[Path], t
         result = record(task, lambda _: None)
         assert result.outcome == "failed"
         assert "another backfill is writing it" in str(result.error)
-        assert (partial / "its own").exists()
+        assert (partial / "lock").exists()
     finally:
         os.close(held)
     assert record(task, lambda _: None).outcome == "done", "what a dead one has left is no hindrance"

@@ -66,6 +66,15 @@ def test_every_verb_has_help(verb: str) -> None:
         (["serve", "--config", "none.toml"], "none.toml: No such file or directory"),
         (["config"], "the following arguments are required: ACTION"),
         (["config", "show", "--port", "many"], "--port is 'many': expected a whole number"),
+        (["serve", "--sorce", "x"], "--sorce x: did you mean --source? (see `l3book serve --help`)"),
+        (["history", "info", ".", "--jason"], "did you mean --json? (see `l3book history info --help`)"),
+        (["keys", "create", "--nam", "x"], "required: --name (see `l3book keys create --help`)"),
+        (["serve", "--source", "day.dbn"], "live://DATASET, nats://HOST:PORT/STREAM"),
+        (["publish", "--source", "synthetic:", "--to", "here/ES"], "--to: 'here/ES': expected nats://HOST:PORT/STREAM"),
+        (
+            ["publish", "--source", "synthetic:", "--to", "nats://h/S", "--log-format", "xml"],
+            "expected auto, text or json",
+        ),
         (["serve", "--env", "moon"], "expected one of dev, staging, prod"),
     ],
 )
@@ -221,7 +230,11 @@ def test_ctrl_c_ends_a_long_simulation_quietly_and_leaves_no_file(tmp_path: Path
         time.sleep(0.01)
     assert not path.exists()
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=EXIT_TIMEOUT_S)
+    with process:  # which closes its pipes, and waits for it
+        try:
+            output, errors = process.communicate(timeout=EXIT_TIMEOUT_S)
+        finally:
+            process.kill()
     assert (process.returncode, output, errors) == (130, b"", b"")
     assert list(tmp_path.iterdir()) == []
 
@@ -245,10 +258,11 @@ def test_ctrl_c_ends_a_long_reconstruction_quietly(tmp_path: Path) -> None:
                 break
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    try:
-        output, errors = process.communicate(timeout=EXIT_TIMEOUT_S)
-    finally:
-        process.kill()
+    with process:  # which closes its pipes, and waits for it
+        try:
+            output, errors = process.communicate(timeout=EXIT_TIMEOUT_S)
+        finally:
+            process.kill()
     assert (process.returncode, output, errors) == (130, b"", b"")
 
 

@@ -26,19 +26,24 @@ if TYPE_CHECKING:
 
 WAIT_S = 90
 AGREEMENTS = 3
+ALL = 10_000
 KINDS: list[tuple[str, dict[str, Any], dict[str, int]]] = [
     ("bbo", {}, {"level": 1, "depth": 1}),
     ("depth", {"depth": 3}, {"level": 2, "depth": 3}),
     ("depth", {"depth": 25, "level": 3}, {"level": 3, "depth": 25}),
-    ("orders", {}, {"level": 3, "depth": 10_000}),
+    ("depth", {"depth": 25, "level": 3, "queues": 4}, {"level": 3, "depth": 25}),
+    ("orders", {}, {"level": 3, "depth": ALL}),
 ]
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
-def facts(book: dict[str, Any], channel: str) -> dict[str, Any]:
+def facts(book: dict[str, Any], channel: str, queues: int = ALL) -> dict[str, Any]:
     """What both can know: channel `orders` does not tell the new time of an order that has moved."""
     names = ("epoch", "seq", "sequence", "state", "crossed", "locked", "ts_event", "ts_recv")
-    sides = {side: [plain(level, channel) for level in book[side]] for side in ("bids", "asks")}
+    sides = {
+        side: [plain(level if rank < queues else level[:3], channel) for rank, level in enumerate(book[side])]
+        for side in ("bids", "asks")
+    }
     return {**{name: book[name] for name in names}, **sides}
 
 
@@ -47,7 +52,9 @@ def plain(level: list[Any], channel: str) -> list[Any]:
     return [price, size, count, *([entry[:2] for entry in queue[0]] if queue and channel == "orders" else queue)]
 
 
-def assert_agrees(server: RunningServer, subscription: Subscription, channel: str, params: dict[str, int]) -> None:
+def assert_agrees(
+    server: RunningServer, subscription: Subscription, channel: str, params: dict[str, int], queues: int = ALL
+) -> None:
     """At so many moments at which both show the same seq, all of it is equal."""
     asked: dict[int, dict[str, Any]] = {}
     agreed = 0
@@ -56,7 +63,7 @@ def assert_agrees(server: RunningServer, subscription: Subscription, channel: st
         assert time.monotonic() < deadline_s, f"only {agreed} moments to compare"
         subscription.next(WAIT_S)
         mine = facts(subscription.book.to_dict(), channel)
-        book = facts(server.get("/v1/books/SYN0", params=params).raise_for_status().json(), channel)
+        book = facts(server.get("/v1/books/SYN0", params=params).raise_for_status().json(), channel, queues)
         asked[book["seq"]] = book
         if (theirs := asked.get(mine["seq"])) is not None:
             assert mine == theirs
@@ -71,7 +78,7 @@ def test_the_book_is_that_of_rest_at_the_same_seq(
     server.wait_until_ready()
     with Client(server.url) as client:
         subscription = client.subscribe(channel, "SYN0", interval_ms=10, **options)
-        assert_agrees(server, subscription, channel, params)
+        assert_agrees(server, subscription, channel, params, options.get("queues", ALL))
         counters = client.counters
         assert (counters.resyncs, counters.gaps, counters.crc_errors, counters.reconnects) == (0, 0, 0, 0)
 
@@ -106,7 +113,7 @@ def test_dbn_records_rebuild_the_book(serve: Serve) -> None:
             assert time.monotonic() < deadline_s, f"only {agreed} moments to compare"
             market.feed(subscription.next(WAIT_S).records)
             mine = market.snapshot("SYN0", depth=None, level=3).to_dict()
-            book = server.get("/v1/books/SYN0", params={"level": 3, "depth": 10_000}).raise_for_status().json()
+            book = server.get("/v1/books/SYN0", params={"level": 3, "depth": ALL}).raise_for_status().json()
             asked[(book["sequence"], book["ts_event"])] = (book["bids"], book["asks"], book["orders"])
             if (theirs := asked.get((mine["sequence"], mine["ts_event"]))) is not None:
                 assert (mine["bids"], mine["asks"], mine["orders"]) == theirs

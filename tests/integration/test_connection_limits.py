@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from running import EXIT_TIMEOUT_S, POLL_INTERVAL_S, STATE_TIMEOUT_S, RunningServer
-from sockets import SMALL_RECEIVE_BUFFER, close_code, connect, hear, say
+from sockets import SMALL_RECEIVE_BUFFER, close_code, connect, hear, say, whole_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ def all_that_comes(connection: socket.socket) -> bytes:
 
 def answered(connection: socket.socket) -> bytes:
     connection.sendall(GET)
-    return connection.recv(65536)
+    return whole_answer(connection)
 
 
 def wait_for(server: RunningServer, name: str, count: int) -> None:

@@ -29,7 +29,7 @@ pytestmark = [
 EXIT_ANSWER_IS_NO = 1
 EXIT_MISUSE = 2
 EXIT_INTERRUPTED = 130
-WAIT_S = 30
+WAIT_S = 90
 POLL_S = 0.02
 RECORDS = 20_000
 HEAD = metadata(symbols={"AB": 7})
@@ -243,16 +243,19 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path, kind: str) -> None:
     os.mkfifo(pipe)
     folder.mkdir()
     command = [str(COMMAND), "convert", str(pipe), "--schema", "mbo", "-o", str(folder / f"rows.{kind}")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment())
-    with pipe.open("wb") as stream:
-        stream.write(WHOLE)
-        stream.flush()
-        deadline_s = time.monotonic() + WAIT_S
-        while not list(folder.glob(".*.part")) and time.monotonic() < deadline_s:
-            time.sleep(POLL_S)
-        assert list(folder.glob(".*.part"))
-        process.send_signal(signal.SIGINT)
-        _, text = process.communicate(timeout=WAIT_S)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment()) as process:
+        try:
+            with pipe.open("wb") as stream:
+                stream.write(WHOLE)
+                stream.flush()
+                deadline_s = time.monotonic() + WAIT_S
+                while not list(folder.glob(".*.part")) and time.monotonic() < deadline_s:
+                    time.sleep(POLL_S)
+                assert list(folder.glob(".*.part"))
+                process.send_signal(signal.SIGINT)
+                _, text = process.communicate(timeout=WAIT_S)
+        finally:
+            process.kill()
     assert (process.returncode, text) == (EXIT_INTERRUPTED, b"")
     assert list(folder.iterdir()) == []
 

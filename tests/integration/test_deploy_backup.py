@@ -8,7 +8,7 @@ from pathlib import Path
 from deploying import REPOSITORY
 from running import RunningServer, run
 
-WAIT_S = 15
+WAIT_S = 60
 COPIES = 3
 
 

@@ -20,6 +20,7 @@ from deploying import (
     DEPLOY,
     ENVIRONMENTS,
     REPOSITORY,
+    TOOL_TIMEOUT_S,
     TOOLS,
     assert_may_start,
     config_show,
@@ -30,8 +31,8 @@ from deploying import (
 )
 from l3book.access import key_store
 from l3book.access.state_file import StateFile
+from l3book.jetstream import connecting
 from l3book.jetstream.address import NatsAddress
-from l3book.jetstream.connecting import connected
 from running import RunningCommand, run
 
 IMAGE = "image.repository=registry.example/l3book"
@@ -161,6 +162,8 @@ def test_prod_signs_in_to_nats_with_its_credentials(tmp_path: Path, monkeypatch:
         assert environ["L3BOOK_SOURCE"].startswith("nats://")
         file = environ["L3BOOK_NATS_CREDENTIALS_FILE"]
         with monkeypatch.context() as here:
+            # One try is all that the made-up server is for, however slow the machine.
+            here.setattr(connecting, "CONNECT_TIMEOUT_S", TOOL_TIMEOUT_S)
             here.setenv("L3BOOK_NATS_CREDENTIALS_FILE", file)
             said = asyncio.run(sign_in())
         seed = Path(file).read_text().split("SEED-----\n")[1].split("\n")[0]
@@ -182,7 +185,7 @@ async def sign_in() -> dict[str, str]:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     address = NatsAddress("127.0.0.1", server.sockets[0].getsockname()[1], "MARKET")
-    async with server, connected(address, "test"):
+    async with server, connecting.connected(address, "test"):
         return await said
 
 

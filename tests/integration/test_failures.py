@@ -18,7 +18,7 @@ from l3book.config import InForce, Settings
 from l3book.listening import address_of, listen
 from l3book.streams.fanout import Fanout
 
-START_TIMEOUT_S = 30
+START_TIMEOUT_S = 90
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 

@@ -15,6 +15,8 @@ SECONDS = 20
 TIMEOUT_S = 400
 
 
+@pytest.mark.alone
+@pytest.mark.timeout(TIMEOUT_S + 60)
 @pytest.mark.parametrize("compression", ["none", "zstd"])
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory and open files are read from /proc")
 def test_no_live_book_is_wrong_and_nothing_grows(compression: str) -> None:

@@ -141,7 +141,12 @@ def test_an_unchanged_book_is_304_for_exactly_what_was_asked(ended: RunningServe
         ),
         ("depth=1&depth=2", 400, "repeated_parameter", "parameter 'depth' is given 2 times"),
         ("at=yesterday", 422, "bad_parameter", "at: time 'yesterday': expected nanoseconds"),
-        ("at=2025-09-24", 501, "history_unavailable", "this server keeps no history"),
+        (
+            "at=2025-09-24",
+            501,
+            "history_unavailable",
+            "keeps no history: it was started without (no_history)",
+        ),
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/books/7", "/get_snapshot"])

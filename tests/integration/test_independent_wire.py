@@ -34,6 +34,7 @@ MESSAGES, MESSAGES_PER_S, SEED = 1_400_000, 45_000, 7
 EVENTS_MIN = 1_000_000
 INTERVAL_MS = 10
 DEPTH = 10
+QUEUES = 3
 CONDITION_TIMEOUT_S = 120
 POLL_INTERVAL_S = 0.25
 REST_PAUSE_S = 0.04
@@ -109,7 +110,7 @@ def picture(bids: list[Level], asks: list[Level], *, has_times: bool, is_best_on
     )
     if is_best_only:
         return Picture(best, "", None, None)
-    if bids + asks and (bids + asks)[0].queue is None:
+    if any(level.queue is None for level in (*bids[:DEPTH], *asks[:DEPTH])):
         return Picture(best, levels, None, None)
     queues = [level.queue or [] for level in (*bids[:DEPTH], *asks[:DEPTH])]
     untimed = tuple(tuple((order_id, size) for order_id, size, _ in queue) for queue in queues)
@@ -153,7 +154,7 @@ class Witness:
 
 
 def kind_of(subscription: Subscription) -> str:
-    return f"{subscription.channel}{subscription.level}"
+    return f"{subscription.channel}{subscription.level}-{subscription.queues}"
 
 
 class RestReader(threading.Thread):
@@ -193,10 +194,15 @@ class Followers:
         self._add(self.msgpack, "orders", instruments[0])
         self._add(self.orders_in_json, "orders", instruments[1])
         self._add(self.orders_in_json, "depth", instruments[1], 3)
+        self._add(self.orders_in_json, "depth", instruments[0], 3, QUEUES)
 
     @staticmethod
-    def _add(connection: Connection, channel: str, instrument: str, level: int | None = None) -> None:
+    def _add(
+        connection: Connection, channel: str, instrument: str, level: int | None = None, queues: int | None = None
+    ) -> None:
         options = {"interval_ms": INTERVAL_MS} | ({"level": level} if level else {})
+        if queues is not None:
+            options["queues"] = queues
         if channel == "depth":
             options["depth"] = DEPTH
         connection.subscriptions.append(Subscription(channel, instrument, **options))
@@ -290,8 +296,9 @@ class RestBook:
                 expected = self.without_times[side]
             else:
                 expected = self.sides[side][: subscription.depth]
-            if subscription.level == 2:
-                expected = [Level(level.price, level.size, level.count) for level in expected]
+            if subscription.channel != "orders":
+                bare = [Level(level.price, level.size, level.count) for level in expected[subscription.queues :]]
+                expected = expected[: subscription.queues] + bare
             if (held := book.best(side)) != expected:
                 return f"{side}: {held[:3]}…, REST {expected[:3]}…"
         return ""
@@ -418,6 +425,7 @@ async def follow(server: RunningServer, gateway: RunningGateway, witness: Witnes
         witness.note(moment, "rest", shown)
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(400)
 def test_a_client_written_from_the_page_has_the_books_of_rest_over_a_million_events_in_hostile_company(
     tmp_path: Path, serve: Callable[..., RunningServer]
@@ -431,7 +439,8 @@ def test_a_client_written_from_the_page_has_the_books_of_rest_over_a_million_eve
         asyncio.run(follow(server, gateway, witness, truth))
 
     assert not witness.disagreements, witness.disagreements[:3]
-    for kind in ("bbo2", "depth2", "depth3", "orders3"):
+    bbo, levels, few_queues, queues, orders = "bbo2-0", "depth2-0", f"depth3-{QUEUES}", f"depth3-{DEPTH}", "orders3-10"
+    for kind in (bbo, levels, few_queues, queues, orders):
         assert witness.compared[kind, "rest"] >= COMPARED_WITH_REST_MIN, witness.compared
-    for pair in (("bbo2", "depth2"), ("depth2", "depth3"), ("depth3", "orders3")):
+    for pair in ((bbo, levels), (levels, few_queues), (levels, queues), (queues, orders)):
         assert witness.compared[pair] >= COMPARED_WITH_EACH_OTHER_MIN, witness.compared

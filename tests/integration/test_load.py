@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[1] / "load" / "load.py"
-TIMEOUT_S = 110
+TIMEOUT_S = 240
 
 
+@pytest.mark.alone
 def test_nothing_is_lost_and_every_checksum_is_right() -> None:
     options = ["--seconds", "2", "--rate", "20000", "--clients", "6", "--many", "12", "--records", "60000"]
     completed = subprocess.run(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,7 +28,6 @@ from running_nats import RunningNats
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
 
     from l3book.jetstream.messages import Outgoing
 
@@ -77,6 +79,40 @@ def test_rights_that_are_missing_are_named(tmp_path: Path, monkeypatch: pytest.M
         with Fed(server.uri("ALLOWED")) as fed:
             wait_until(lambda: fed.engine.state == "failed", "refused")
             assert "permissions violation" in str(fed.engine.error).lower()
+    finally:
+        server.close()
+
+
+def test_the_rights_that_the_documentation_names_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "nats.md").read_text()
+    told = text[text.index("**Rights.**") : text.index("## Layout")].partition("a reader to publish")
+    subjects = [re.findall(r"`([^`]+)`", part) for part in (told[0], told[2])]
+    # The API's own STREAM stays; what is at an end, or before a wildcard, is the stream's name.
+    named = [[re.sub(r"(^|\.)STREAM(?=$|\.>$|\.alive$)", r"\1ALLOWED", each) for each in found] for found in subjects]
+    writes, (*reads, alive, inbox) = named
+    assert (alive, inbox) == ("ALLOWED.alive", "_INBOX.>")
+
+    def user(name: str, publish: list[str], subscribe: list[str]) -> str:
+        rights = f"publish: {json.dumps(publish)}, subscribe: {json.dumps(subscribe)}"
+        return f"{{ user: {name}, password: {name[0]}, permissions: {{ {rights} }} }}"
+
+    users = [
+        user("writer", writes, [inbox]),
+        user("reader", reads, [alive, inbox]),
+    ]
+    config = tmp_path / "rights.conf"
+    config.write_text(f"authorization {{ users: [ {', '.join(users)} ] }}")
+    server = RunningNats("--config", str(config))
+    try:
+        for name in ("writer", "reader"):
+            monkeypatch.setenv("L3BOOK_NATS_USER", name)
+            monkeypatch.setenv("L3BOOK_NATS_PASSWORD", name[0])
+            if name == "writer":
+                publish(days(tmp_path, 1)[0], server.uri("ALLOWED"))
+                continue
+            with Fed(server.uri("ALLOWED")) as fed:
+                fed.wait_for_state("ended")
+                assert fed.feed.status.losses == {}
     finally:
         server.close()
 

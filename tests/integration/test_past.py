@@ -257,8 +257,30 @@ def test_what_rows_cannot_be_asked_with(server: RunningServer, query: str) -> No
 
 def test_rows_of_nothing(server: RunningServer, times: list[int]) -> None:
     assert server.get(f"/v1/books/SYN0/history/trades?start={times[-1] + HOUR_NS}").json()["trades"] == []
-    assert server.get(f"/v1/books/SYN0/history/bbo?start={times[-1]}&end={times[0]}").json()["bbo"] == []
+    assert server.get(f"/v1/books/SYN0/history/bbo?start={times[0]}&end={times[0]}").json()["bbo"] == []
     problem(server.get("/v1/books/NONE/history/bbo"), 404, "unknown_instrument")
+
+
+@pytest.mark.parametrize("name", ["bbo", "trades", "levels"])
+def test_rows_of_a_time_that_ends_before_it_begins_are_refused(
+    server: RunningServer, times: list[int], name: str
+) -> None:
+    start, end = times[-1], times[0]
+    said = problem(server.get(f"/v1/books/SYN0/history/{name}?start={start}&end={end}"), 422, "bad_parameter")
+    assert said["detail"] == f"start {start} is after end {end} (ns): expected a time before it"
+
+
+def test_rows_can_be_asked_for_as_soon_as_a_server_is_ready(
+    serve: Callable[..., RunningServer], recording: Path, tmp_path: Path
+) -> None:
+    """Another process has to find its tables first, which takes it half a second."""
+    for _ in range(2):
+        server = serve("--source", f"file:{recording}", "--history", str(tmp_path / "history"))
+        server.wait_until_ready()
+        for name in ("bbo", "trades", "levels"):
+            answer = server.get(f"/v1/books/SYN0/history/{name}")
+            assert answer.status_code == 200, answer.text
+        server.kill()
 
 
 def test_a_store_that_cannot_be_read_is_said_to_be(
@@ -367,6 +389,7 @@ def test_an_export_to_parquet(server: RunningServer, times: list[int]) -> None:
         ({"to": "xlsx"}, 422, "bad_body"),
         ({"more": 1}, 422, "bad_body"),
         ({"start": "soon"}, 422, "bad_parameter"),
+        ({"start": "1758751200000000001", "end": "1758751200000000000"}, 422, "bad_parameter"),
         ({"instrument": "NONE"}, 404, "unknown_instrument"),
     ],
 )

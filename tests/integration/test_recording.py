@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import signal
+import struct
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from dbn_bytes import split
+from histories import record
 from history_log import marks, recorded, segments
 from l3book import Market
 from l3book._core import Log, Simulator
-from running import error_line, run
+from recorded import wait_until_durable
+from running import POLL_INTERVAL_S, STATE_TIMEOUT_S, error_line, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,6 +126,8 @@ def test_a_second_server_on_the_default_folder_serves_without_recording(
     assert (ready["status"], ready["recording"]) == ("ready", "taken")
     (folder,) = (tmp_path / "history").iterdir()
     assert ready["warning"].startswith("not recorded: the history's folder: another recorder writes there")
+    told = second.get("/v1/history")
+    assert (told.status_code, told.json()["detail"]) == (501, f"this server keeps no history: {ready['warning']}")
     history = second.metrics()["history"]
     assert history == {"state": "taken", "warning": ready["warning"], "recorder": None, "indexing": None}
     warnings = [line for line in second.lines if "warning" in line]
@@ -137,6 +143,30 @@ def test_a_second_server_on_a_named_folder_does_not_start(serve: Callable[..., R
     assert done.returncode == 2
     assert str(tmp_path) in line
     assert str(first.process.pid) in line, "it names who holds the folder"
+
+
+def test_nothing_is_recorded_among_somebodys_files(tmp_path: Path) -> None:
+    """A folder that was named by mistake is left as it is, and so is the state, which would be made before."""
+    mine, state = tmp_path / "mine", tmp_path / "state"
+    mine.mkdir()
+    for name in ("day-1.dbn.zst", "day-2.dbn.zst"):
+        (mine / name).write_bytes(b"mine")
+    done = run("serve", "--port", "0", "--history", mine, env={"L3BOOK_STATE_DIR": str(state)})
+    assert done.returncode == 2
+    assert error_line(done) == (
+        f"l3book: history {mine}: has day-1.dbn.zst, day-2.dbn.zst, and nothing of a history: "
+        "expected a new or empty folder, or one that `l3book serve` recorded in"
+    )
+    assert sorted(path.name for path in mine.iterdir()) == ["day-1.dbn.zst", "day-2.dbn.zst"]
+    assert not state.exists()
+
+
+def test_a_fresh_volume_is_recorded_in(serve: Callable[..., RunningServer], tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()
+    server = serve("--source", "synthetic:", "--history", str(tmp_path))
+    assert server.get("/readyz").json()["recording"] == "recording"
+    end(server)
+    end(serve("--source", "synthetic:", "--history", str(tmp_path)))
 
 
 def test_the_folder_is_free_after_a_kill(serve: Callable[..., RunningServer], tmp_path: Path) -> None:
@@ -160,3 +190,62 @@ def test_a_folder_and_no_history_contradict_each_other(tmp_path: Path) -> None:
     done = run("serve", "--history", tmp_path, "--no-history")
     assert error_line(done).endswith("--no-history is True: expected false where history names a folder")
     assert done.returncode == 2
+
+
+INDEX_HEADER_BYTES, ENTRY_BYTES = 16, 80
+
+
+def damage_frame(segment: Path, number: int) -> None:
+    """Flip a bit in the middle of a frame: 0 has the metadata, 1 the marks, others have records."""
+    index = segment.with_name(segment.name.replace(".dbn.zst", ".index")).read_bytes()
+    _, offset, length = struct.unpack_from("<QQI", index, INDEX_HEADER_BYTES + number * ENTRY_BYTES)
+    content = bytearray(segment.read_bytes())
+    content[offset + length // 2] ^= 1
+    segment.write_bytes(content)
+
+
+@pytest.mark.parametrize(("frame", "name"), [(0, "metadata"), (1, "marks")])
+def test_a_server_starts_and_records_where_an_old_segment_begins_with_damage(
+    serve: Callable[..., RunningServer], tmp_path: Path, frame: int, name: str
+) -> None:
+    path, folder = tmp_path / "sim.dbn", tmp_path / "history"
+    simulator = Simulator(seed=5, instruments=2, resting_max=300)
+    records = simulator.read(RECORDS // 10)
+    path.write_bytes(simulator.header() + records)
+    options = ("--source", f"file:{path}", "--history", str(folder))
+    first = serve(*options)
+    first.wait_for_state("ended")
+    end(first)
+    # Damage in the last segment is set aside: an old one has another behind it.
+    record(folder, session="synthetic:", pieces=1)
+    segment = segments(folder)[0]
+    damage_frame(segment, frame)
+    damaged = segment.read_bytes()
+    # Tables are made of what there is, from its beginning.
+    for tables in folder.glob("history.sqlite*"):
+        tables.unlink()
+
+    server = serve(*options)
+    line = server.wait_for_line("a segment is damaged")
+    assert str(segment) in line.string
+    server.wait_for_state("ended")
+    wait_until_durable(server)
+    until_s = time.monotonic() + STATE_TIMEOUT_S
+    while not any(
+        row["ordinal"] > RECORDS // 10 for row in server.get("/v1/books/SYN0/history/trades").json()["trades"]
+    ):
+        assert time.monotonic() < until_s, "tables stand still at the damage"
+        time.sleep(POLL_INTERVAL_S)
+    told = server.get("/v1/history").json()
+    assert [session["records"] for session in told["sessions"]][::2] == [RECORDS // 10] * 2
+    (hole,) = told["holes"]
+    assert (hole["ordinal"], hole["records"]) == (0, 0)
+    assert name in hole["reason"]
+    assert server.get(f"/v1/books/SYN0?at={told['end']}").status_code == 200
+    end(server)
+    assert segment.read_bytes() == damaged, "nothing is touched"
+    assert Log(folder).read(0, RECORDS // 10)[1] == records, "nothing good is lost"
+    info = run("history", "info", folder)
+    assert b"damaged" in info.stdout, info.stdout
+    verified = error_line(run("history", "verify", folder))
+    assert str(segment) in verified

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from running import RunningServer
 
+pytestmark = pytest.mark.alone
+
 TIMEOUT_S = 90
 POLL_S = 0.05
 SEED = 3

@@ -7,8 +7,9 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import pytest
 from websockets.sync.client import ClientConnection
 
@@ -184,6 +185,89 @@ def test_steps_go_by_events_of_one_book(server: RunningServer, times: list[int])
         assert travel(client, "step", instrument="SYN1")["type"] == "ack"
 
 
+@pytest.mark.parametrize("subprotocol", ["json", "msgpack"])
+def test_a_step_says_how_far_it_went_and_that_there_is_no_more(
+    server: RunningServer, times: list[int], subprotocol: Literal["json", "msgpack"]
+) -> None:
+    """At either end nothing moves and nothing follows, so the answer itself has to say so."""
+    with Client(server.url, encoding=subprotocol) as client:
+        client.subscribe("orders", "SYN0")
+        client.replay(times[-20], paused=True)
+
+        def step(events: int) -> tuple[int | None, str | None]:
+            state = client.step(events)
+            assert state is not None
+            return state.events, state.stopped_at
+
+        assert step(1) == (1, None)
+        assert step(-2) == (-2, None)
+        went, why = step(1000)
+        assert (went in range(1, 21), why) == (True, "end")
+        assert step(1) == step(3) == (0, "end")
+        client.seek(times[2000])
+        went, why = step(-1_000_000)
+        assert went is not None
+        assert (went < 0, why) == (True, "beginning")
+        assert step(-1) == (0, "beginning")
+        assert step(1) == (1, None)
+        state = client.pause()
+        assert state is not None
+        assert (state.events, state.stopped_at) == (None, None), "of a step only"
+
+
+@pytest.mark.parametrize("subprotocol", ["json", "msgpack"])
+def test_a_replay_that_stands_still_says_where_also_when_nothing_shown_has_changed(
+    server: RunningServer, times: list[int], subprotocol: str
+) -> None:
+    coder = {"json": msgspec.json, "msgpack": msgspec.msgpack}[subprotocol]
+    silent = 0
+    with connect(server, subprotocols=[f"l3book.v1.{subprotocol}"]) as client:
+
+        def ask(**op: Any) -> None:
+            sent = coder.encode({"id": 1, **op})
+            client.send(sent.decode() if subprotocol == "json" else sent)
+
+        def told(last: str) -> list[dict[str, Any]]:
+            heard: list[dict[str, Any]] = []
+            while not heard or heard[-1]["type"] != last:
+                message = coder.decode(client.recv(ANSWER_TIMEOUT_S))
+                heard += [message] if message["type"] != "heartbeat" else []
+            return heard
+
+        ask(op="subscribe", channel="bbo", instrument="SYN0", interval_ms=1000)
+        told("snapshot")
+        ask(op="replay", **{"from": str(times[20_000])}, paused=True)
+        *_, snapshot, moment = told("moment")
+        seq, shown = snapshot["seq"], snapshot["seq"]
+        assert (snapshot["type"], moment["seq"], moment["epoch"]) == ("snapshot", seq, snapshot["epoch"])
+        for events in (1,) * 15 + (40, 1):
+            ask(op="step", events=events)
+            ack, *deltas, moment = told("moment")
+            assert ack["type"] == "ack"
+            seq += events
+            assert (moment["seq"], moment["channel"], moment["instrument"]) == (seq, "bbo", "SYN0")
+            for delta in deltas:
+                # Moments are beside what deltas continue.
+                assert (delta["type"], delta["prev"]) == ("delta", shown)
+                shown = delta["seq"]
+            silent += not deltas
+            past = server.get(f"/v1/books/SYN0?at={moment['ts_event']}").json()
+            if past["seq"] == seq:
+                facts = ("sequence", "ts_event", "ts_recv", "orders")
+                assert {fact: moment[fact] for fact in facts} == {fact: past[fact] for fact in facts}
+    assert silent, "a step that changed neither best price"
+
+
+def test_the_end_of_what_is_recorded_is_told_as_a_moment_too(server: RunningServer, times: list[int]) -> None:
+    with Client(server.url) as client:
+        bbo = client.subscribe("bbo", "SYN0", interval_ms=1000)
+        client.replay(str(times[-300]), speed=FAST)
+        update = next(update for update in bbo if update.kind == "moment")
+        last = server.get("/v1/books/SYN0").json()
+        assert (update.seq, str(update.ts_event), update.orders) == (last["seq"], last["ts_event"], last["orders"])
+        assert bbo.book.seq <= update.seq
+
+
 @pytest.mark.parametrize("options", [{"depth": 10}, {"depth": 10, "level": 3}], ids=["levels", "queues"])
 def test_what_was_played_comes_before_the_answer_to_a_pause(
     server: RunningServer, times: list[int], options: dict[str, Any]
@@ -272,12 +356,14 @@ def test_one_replay_for_several(server: RunningServer, times: list[int]) -> None
         change = {"at": str(times[5000]), "step": {"instrument": "SYN0", "events": 2}, "speed": 3}
         changed = server.client.patch(path, json=change).raise_for_status().json()
         assert (changed["state"], changed["speed"]) == ("paused", 3)
+        assert changed["stepped"] == {"events": 2, "stopped_at": None}
         seq = as_of(server, times[5000])[0]
         for client, mirror in mirrors.items():
             while mirror.version[1] != seq + 2:
                 mirror.take(hear(client))
         assert mirrors[one].version == mirrors[other].version
-        assert server.client.patch(path, json={"paused": False}).json()["state"] == "playing"
+        playing = server.client.patch(path, json={"paused": False}).json()
+        assert (playing["state"], playing["stepped"]) == ("playing", None)
         assert travel(other, "pause")["state"] == "paused"
         assert server.get(path).json()["state"] == "paused"
         assert server.client.delete(path).status_code == 204

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -12,9 +13,12 @@ import pytest
 
 from dbn_bytes import UNIT, Mbo, metadata, stream
 from l3book.shutdown import Shutdown
+from recorded import simulated, wait_until_durable
 from running import EXIT_TIMEOUT_S, POLL_INTERVAL_S, RunningServer
 
 LOAD_THREADS = 4
+LONG_RECORDS = 600_000
+"""An export of them takes several times as long as the shortest end."""
 UNREAD_ORDERS = 400_000
 """Their JSON is longer than both ends of a connection can hold between them."""
 
@@ -71,7 +75,7 @@ def test_requests_under_way_at_a_sigterm_are_answered(serve: Callable[..., Runni
 
 def test_load_balancers_get_the_time_to_see_that_it_is_not_ready(serve: Callable[..., RunningServer]) -> None:
     """Not ready at once, everything else as before for the delay, and only then the end."""
-    server = serve(env={"L3BOOK_DRAIN_DELAY_S": "3"})
+    server = serve(env={"L3BOOK_DRAIN_DELAY_S": "6"})
     server.wait_until_ready()
     server.process.send_signal(signal.SIGTERM)
     signalled_s = time.monotonic()
@@ -84,7 +88,7 @@ def test_load_balancers_get_the_time_to_see_that_it_is_not_ready(serve: Callable
     with httpx.Client(base_url=server.url, timeout=EXIT_TIMEOUT_S) as late:
         assert late.get("/v1/books/SYN0").status_code == 200
     assert server.wait_for_exit() == 0
-    assert time.monotonic() - signalled_s >= 3
+    assert time.monotonic() - signalled_s >= 6
 
 
 def test_a_second_signal_does_not_wait_for_load_balancers(serve: Callable[..., RunningServer]) -> None:
@@ -115,6 +119,34 @@ def test_an_answer_that_nobody_reads_is_given_up_after_the_time_for_it(
         server.process.send_signal(signal.SIGTERM)
         assert server.wait_for_exit() == 0
     assert "timeout graceful shutdown exceeded" in "".join(server.lines)
+    assert "Traceback" not in "".join(server.lines)
+
+
+def test_an_export_that_is_not_made_in_time_is_a_503(serve: Callable[..., RunningServer], tmp_path: Path) -> None:
+    """An end is no fault: the caller is told to come again, and the log has a line, not a stack trace."""
+    folder = tmp_path / "history"
+    path = simulated(tmp_path / "made.dbn", LONG_RECORDS, seed=7, instruments=2)
+    settings = {"L3BOOK_SHUTDOWN_TIMEOUT_S": "1"}
+    server = serve("--source", f"file:{path}", "--history", str(folder), env=settings)
+    server.wait_for_state("ended")
+    wait_until_durable(server)
+    body = {"start": "0", "end": str(2**63 - 1), "schema": "mbp-10", "to": "csv"}
+    with ThreadPoolExecutor(1) as thread:
+        made = thread.submit(server.client.post, "/v1/exports", json=body)
+        deadline_s = time.monotonic() + EXIT_TIMEOUT_S
+        while not list(folder.glob("exports/*.part")):
+            assert time.monotonic() < deadline_s
+            time.sleep(POLL_INTERVAL_S)
+        server.process.send_signal(signal.SIGTERM)
+        answer = made.result(EXIT_TIMEOUT_S)
+    assert server.wait_for_exit() == 0
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready"), answer.text
+    assert answer.headers["Retry-After"] == "1"
+    assert answer.json()["request_id"] == answer.headers["X-Request-Id"]
+    lines = "".join(server.lines)
+    assert "Traceback" not in lines, lines
+    assert "POST /v1/exports: given up, the server is shutting down" in lines
+    assert list(folder.glob("exports/*")) == [], "nothing of it is left"
 
 
 def test_the_port_is_free_again_at_once(serve: Callable[..., RunningServer]) -> None:

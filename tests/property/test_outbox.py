@@ -82,7 +82,7 @@ class Mirror:
 class Client:
     def __init__(self, fanout: Fanout, limits: Settings, channel: str) -> None:
         self.fanout = fanout
-        self.key = GroupKey(cast("Any", channel), 1, 1, 10, 2, 100)
+        self.key = GroupKey(cast("Any", channel), 1, 1, 10, 2, None, 100)
         self.outlet = SmallOutlet()
         self.now_s = 0.0
         self.behind_s_max = 0.0

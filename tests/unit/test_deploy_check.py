@@ -166,6 +166,23 @@ def test_what_the_checks_share(tmp_path: Path, raised: str | None, code: int, la
     assert done.stdout.splitlines() == ["Looks.", last]
 
 
+@pytest.mark.parametrize(
+    ("body", "code", "last"),
+    [
+        ("pass", 0, "all good"),
+        ("pytest.skip('no cloud here')", 77, "NOT RUN: tests have skipped (the rest is good): no cloud here"),
+        ("raise AssertionError", 1, "FAILED: pytest test_it.py"),
+    ],
+)
+def test_a_script_whose_test_skips_does_not_pass(tmp_path: Path, body: str, code: int, last: str) -> None:
+    (tmp_path / "test_it.py").write_text(f"import pytest\n\ndef test_it():\n    {body}\n")
+    script = f"cd {tmp_path}; . {DEPLOY}/tools/check.sh; tests test_it.py; good all good"
+    environment = {**os.environ, "PYTHON": sys.executable}
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment, timeout=100)
+    assert done.returncode == code, done.stdout
+    assert done.stdout.splitlines()[-1] == last
+
+
 def test_a_tool_that_is_not_there_is_a_reason_that_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     checking = load(DEPLOY / "checking.py", "deploy_checking")
     monkeypatch.setenv("PATH", "")

@@ -45,7 +45,7 @@ def test_without_promtool_the_rest_is_checked_and_the_last_line_says_why_not_all
     code, said = check(part, path=str(tmp_path))
     assert code == NOT_RUN, said
     assert said.splitlines()[-1] == "NOT RUN: promtool is not installed (Debian's package prometheus has it)"
-    assert said.count("ok  ") == (3 if part == "prometheus" else 2)
+    assert said.count("ok  ") == (4 if part == "prometheus" else 3)
 
 
 def test_an_undocumented_metric_is_caught(tmp_path: Path) -> None:
@@ -77,6 +77,40 @@ def test_a_query_that_asks_for_a_metric_that_is_not_is_caught(tmp_path: Path) ->
     assert code == 1
     assert "no server tells l3book_record_total" in said
     assert "expected a run of deploy/grafana/dashboard.py" in said
+
+
+@pytest.mark.parametrize(
+    ("part", "file", "there", "wrong", "said"),
+    [
+        (
+            "grafana",
+            "l3book.json",
+            "sum by (action) (",
+            "sum by (acton) (",
+            "grouped by acton, which none of its metrics",
+        ),
+        ("grafana", "l3book.json", ", instance=~", ", insstance=~", "l3book_records_total has no label insstance"),
+        ("prometheus", "rules.yml", '{state="failed"}', '{status="failed"}', "l3book_source_state has no label status"),
+        (
+            "prometheus",
+            "rules.yml",
+            "on (job, instance)",
+            "on (job, host)",
+            "grouped by host, which none of its metrics",
+        ),
+    ],
+)
+def test_a_query_that_would_find_nothing_is_caught(
+    tmp_path: Path, part: str, file: str, there: str, wrong: str, said: str
+) -> None:
+    """It parses, and its metric is there; what it asks of it is not."""
+    broken = tmp_path / file
+    text = (DEPLOY / part / file).read_text()
+    assert there in text
+    broken.write_text(text.replace(there, wrong, 1))
+    code, output = check(part, "--dashboard" if part == "grafana" else "--rules", broken)
+    assert code == 1
+    assert said in output
 
 
 def test_a_query_that_cannot_be_parsed_is_caught_with_its_panel(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l3book.history.folder import IDENTITY_CHARACTERS_MAX, default_folder, identity_of
+from l3book.history.folder import IDENTITY_CHARACTERS_MAX, PARTS, default_folder, identity_of, what_else_it_is
 
 STATE = Path("/state")
 LIVE = "live://GLBX.MDP3?symbols=ES.FUT&stype_in=parent"
@@ -56,3 +56,37 @@ def test_long_names_of_sessions_differ_where_the_uris_do() -> None:
     long = LIVE + "," + "A" * 500
     assert identity_of(long + "B", "") != identity_of(long + "C", "")
     assert identity_of(LIVE, "") == LIVE
+
+
+@pytest.mark.parametrize("there", [(), ("lost+found/",), (".cache/", ".gitkeep"), *((part,) for part in PARTS)])
+def test_a_history_may_be_in_an_empty_folder_and_in_its_own(tmp_path: Path, there: tuple[str, ...]) -> None:
+    _fill(tmp_path, there)
+    assert what_else_it_is(tmp_path) is None
+    assert what_else_it_is(tmp_path / "new") is None
+
+
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [
+        (("lost+found/", "day.dbn.zst"), "day.dbn.zst, and nothing of a history: expected "),
+        (("c", "b/", "a.txt", "d", "e"), "a.txt, b/, c and 2 more, and nothing of a history: expected "),
+        (("log/", "lock", "exports/", "spool/"), "spool/, and nothing of a history: expected "),
+    ],
+)
+def test_a_history_may_not_be_among_somebodys_files(tmp_path: Path, there: tuple[str, ...], told: str) -> None:
+    _fill(tmp_path, there)
+    assert (what_else_it_is(tmp_path) or "").startswith(told)
+
+
+@pytest.mark.parametrize(
+    "own", ["history.sqlite", "backfill.json", "checkpoints/7.l3ck", "log/GLBX.MDP3/2026-01-05/0.dbn.zst"]
+)
+def test_what_only_a_history_has_may_have_others_beside_it(tmp_path: Path, own: str) -> None:
+    (tmp_path / own).parent.mkdir(parents=True, exist_ok=True)
+    _fill(tmp_path, (own, "notes.txt"))
+    assert what_else_it_is(tmp_path) is None
+
+
+def _fill(folder: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        (folder / name).mkdir() if name.endswith("/") else (folder / name).write_text("mine")

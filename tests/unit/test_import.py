@@ -62,7 +62,13 @@ def test_the_client_needs_websockets_and_msgspec_and_no_server() -> None:
 
 def test_the_command_line_starts_without_the_server() -> None:
     modules = modules_after("import l3book.cli")
-    assert modules.isdisjoint(set(HEAVY) - {"argparse"})
+    assert modules.isdisjoint({*HEAVY, "importlib.metadata", "statistics"} - {"argparse"})
+
+
+def test_a_server_without_a_history_starts_without_numpy() -> None:
+    modules = modules_after("import l3book.api.app, l3book.api.server, l3book.engine, l3book.history.beginning")
+    assert {"uvicorn", "l3book.hub", "l3book.history.recording"} <= modules
+    assert modules.isdisjoint({"numpy", "pandas", "pyarrow", "l3book.history.sqlite"})
 
 
 def test_everything_in_all_exists() -> None:

@@ -244,3 +244,25 @@ def test_doubts_go_to_the_shards_of_their_books() -> None:
         3: [[1, 2, "gap"]],
     }
     assert [message.shard for message in maker.doubt([(0, 0, "publisher restarted")])] == [0, 1, 2, 3]
+
+
+def test_books_are_not_written_where_the_stream_ends_already() -> None:
+    """Whoever wrote it was killed behind a snapshot, or in it: what it has is not there a second time."""
+    data, key = made(300, 1), (1, 1)
+    whole = list(windows(1).take(data))
+    again = windows(1, whole)
+    assert list(again.take(data)) == []
+    assert list(again.snapshot([(key, bytes(56))])) == []
+    list(again.take(data[-56:]))
+    assert [message.label.kind for message in again.snapshot([(key, bytes(56))])] == ["books", "snapshot"]
+
+
+def test_books_of_two_attempts_are_different_messages() -> None:
+    """They share their number with the message before them: a server shall not take the second for the first."""
+    made_of = [windows(1), windows(1)]
+    for maker in made_of:
+        list(maker.take(made(300, 1)))
+    made_of[1]._sequence += 1
+    first, second = (list(maker.snapshot([((1, 1), bytes(56))])) for maker in made_of)
+    assert first[0].label.number == second[0].label.number
+    assert first[0].identity != second[0].identity

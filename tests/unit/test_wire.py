@@ -31,7 +31,14 @@ KINDS: dict[tuple[str, str], type[Message]] = {
 
 @pytest.mark.parametrize(
     ("channel", "options"),
-    [("bbo", {}), ("depth", {}), ("depth", {"level": 3, "depth": 3}), ("orders", {}), ("trades", {})],
+    [
+        ("bbo", {}),
+        ("depth", {}),
+        ("depth", {"level": 3, "depth": 3}),
+        ("depth", {"level": 3, "depth": 9, "queues": 2}),
+        ("orders", {}),
+        ("trades", {}),
+    ],
 )
 def test_what_the_core_tells_is_read_strictly_and_written_the_same(channel: Any, options: dict[str, Any]) -> None:
     simulator, market = Simulator(seed=3), Market()

@@ -75,7 +75,7 @@ class Recording:
 @pytest.mark.parametrize(("channel", "depth", "level"), [("orders", None, 2), ("depth", 101, 2), ("depth", 10, 3)])
 def test_polls_of_whole_books_are_such_work(channel: Any, depth: int | None, level: Any) -> None:
     stream: Any = Recording()
-    group = Group(GroupKey(channel, 1, 1, depth, level, 10), stream, stream, Counters())
+    group = Group(GroupKey(channel, 1, 1, depth, level, None, 10), stream, stream, Counters())
 
     async def poll() -> None:
         await group.poll_in_thread()

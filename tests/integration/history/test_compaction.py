@@ -146,7 +146,7 @@ def test_a_compaction_that_does_not_come_to_its_end_changes_nothing(
 ) -> None:
     store.write(batch(*over_midnight()))
     expected = everything(store)
-    for step in ("_check_rows", "_sync_folder", "_delete_compacted_rows"):
+    for step in ("_check_rows", "sync_folder", "_delete_compacted_rows"):
         calls = []
 
         def fail(*arguments: object, step: str = step, calls: list = calls) -> None:

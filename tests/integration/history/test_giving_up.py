@@ -21,6 +21,7 @@ from l3book.history.exports import Exports
 from l3book.history.exports import Request as ExportRequest
 from l3book.history.playback import Playback
 from l3book.streams.counters import Counters
+from l3book.streams.fanout import Fanout
 from l3book.workers import Patience, Pool
 
 if TYPE_CHECKING:
@@ -112,6 +113,75 @@ def test_a_step_that_meets_damage_stands_still_before_it(folder: Path, monkeypat
     stepped, told = asyncio.run(go())
     assert stepped.position.ordinal == segment["first_ordinal"]
     assert (stepped.state, stepped.ts, told) == ("paused", stepped.position.ts_recv, [])
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is told to whom, in its order."""
+    tell_now, heard = Fanout.tell_now, []
+
+    async def tell(streams: Fanout) -> None:
+        await asyncio.sleep(0)
+        heard.append("moved")
+        await tell_now(streams)
+
+    monkeypatch.setattr(Fanout, "tell_now", tell)
+    return heard
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(TIMEOUT_S):
+        while not is_so():  # noqa: ASYNC110  # nothing tells when it is so
+            await asyncio.sleep(0)
+
+
+def test_that_a_step_failed_is_told_before_where_it_led(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, told: list[str]
+) -> None:
+    monkeypatch.setattr(playback, "STEP_RECORDS_MAX", PIECE_RECORDS)
+    begin = beginning(folder)
+    path = Path(Log(folder).segments()[-1]["path"])
+    content = bytearray(path.read_bytes())
+    content[len(content) // 4] ^= 0xFF
+    path.write_bytes(content)
+
+    async def go() -> None:
+        pool = Pool("test-replay", 1, 4)
+        made = Playback("1", "me", Replay(folder, begin), begin, pool, Counters(), is_private=True)
+        try:
+            try:
+                await made.step("SYN0", 1_000_000)
+            except HistoryError:
+                told.append("failed")
+            assert not made.is_settled, "it is said where it stands only once that has been told"
+            await until(lambda: made.is_settled)
+        finally:
+            await made.end()
+            pool.close()
+
+    asyncio.run(go())
+    assert told == ["failed", "moved"]
+
+
+def test_the_end_of_what_is_recorded_is_told_also_after_a_turn_of_full_length(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, told: list[str]
+) -> None:
+    begin = beginning(folder)
+    replay = Replay(folder, begin)
+    monkeypatch.setattr(playback, "TURN_RECORDS_MAX", Log(folder).end_ordinal - replay.ordinal)
+
+    async def go() -> None:
+        pool = Pool("test-replay", 1, 4)
+        made = Playback("1", "me", replay, begin, pool, Counters(), is_private=True)
+        try:
+            made.play(1e9)
+            await until(lambda: made.is_settled)
+            assert (made.state, told) == ("ended", ["moved"])
+        finally:
+            await made.end()
+            pool.close()
+
+    asyncio.run(go())
 
 
 def test_a_step_is_of_the_book_that_went_by_the_name_where_it_began(

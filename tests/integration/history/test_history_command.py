@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import time
 from contextlib import closing
@@ -82,6 +83,40 @@ def test_info_tells_what_is_there(history: Path) -> None:
     text = good("history", "info", history).stdout.decode()
     assert f"{log.end_ordinal:,}, ordinals 0 to {log.end_ordinal:,}" in text
     assert "GLBX.MDP3" in text
+
+
+@pytest.mark.parametrize("how", ["zeros", "cut", "emptied"])
+def test_info_tells_what_the_log_has_where_the_tables_are_damaged(history: Path, how: str) -> None:
+    path = history / "history.sqlite"
+    before = json.loads(good("history", "info", history, "--json").stdout)
+    if how == "emptied":
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("DELETE FROM position")
+            connection.commit()
+    else:
+        path.write_bytes(bytes(8192) if how == "zeros" else path.read_bytes()[:5000])
+    done = run("history", "info", history, "--json")
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    assert found["tables_damage"].startswith(f"{path}: ")
+    assert found == {**before, "tables": None, "tables_damage": found["tables_damage"]}
+    done = run("history", "info", history)
+    assert re.search(r"^records +\d\d,\d+, .*^log .*^tables +damaged$", done.stdout.decode(), re.MULTILINE | re.DOTALL)
+    assert re.fullmatch(
+        f"l3book: {re.escape(str(path))}: .*: expected to be deleted, it is made anew from the log", error_line(done)
+    )
+
+
+def test_info_counts_what_sqlite_has_not_moved_into_its_file_yet(history: Path) -> None:
+    with closing(sqlite3.connect(history / "history.sqlite")) as writer:
+        writer.execute("CREATE TABLE more (rows BLOB)")
+        writer.execute("INSERT INTO more VALUES (zeroblob(300000))")
+        writer.commit()
+        wal_bytes = (history / "history.sqlite-wal").stat().st_size
+        assert wal_bytes > 300_000
+        size = sum(path.stat().st_size for path in history.glob("history.sqlite*"))
+        found = json.loads(good("history", "info", history, "--json").stdout)
+    assert found["tables"]["bytes"] == size
 
 
 def test_verify_finds_whatever_is_damaged_and_says_where(history: Path) -> None:
@@ -197,7 +232,7 @@ def test_an_export_of_nobody_makes_no_file(history: Path, tmp_path: Path) -> Non
     line = bad("history", "export", history, "--start", "2001-01-01", "-o", path)
     assert "the history begins at" in line
     line = bad("history", "export", history, "--start", "20", "--end", "10", "-o", path, code=2)
-    assert "--start 20 is after --end 10" in line
+    assert "--start 1970-01-01T00:00:00.000000020Z (20 ns) is after --end 1970-01-01T00:00:00.000000010Z" in line
     assert not path.exists()
 
 

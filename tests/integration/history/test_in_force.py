@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from l3book.config import Settings
 from l3book.history.past import History
 from l3book.history.sqlite import SqliteStore
 from l3book.history.stretch import _parts, rows_of
+from l3book.prices import price_text
 from running import error_line, run
 
 RECORD_BYTES = 56
@@ -57,7 +59,52 @@ def test_a_file_over_several_sessions_tells_each_time_once(folder: Path) -> None
         for at, ts in enumerate(ts_recv(early).tolist())
         if ts < int(ts_recv(late)[0])
     ]
-    assert whole == b"".join(expected) + late
+    assert_cleared_between(whole, b"".join(expected), late)
+
+
+def assert_cleared_between(told: bytes, early: bytes, late: bytes) -> None:
+    """A file has both, and between them a Clear of each book that the first of them tells of."""
+    assert told.startswith(early)
+    assert told.endswith(late)
+    between = np.frombuffer(told[len(early) : len(told) - len(late)], f"V{RECORD_BYTES}")
+    names = {record[2:8] for record in np.frombuffer(early, f"V{RECORD_BYTES}").view("V56").tolist()}
+    assert [record[2:8] for record in between.tolist()] == sorted(names, key=lambda name: name[::-1])
+    assert {(record[ACTION_AT : ACTION_AT + 1], record[FLAGS_AT]) for record in between.tolist()} == {(b"R", LAST)}
+
+
+def test_who_replays_a_file_over_several_sessions_gets_the_books_of_each_time(tmp_path: Path) -> None:
+    """The second session does not begin with Clears of its own."""
+    folder = tmp_path / "history"
+    record(folder, seed=3, instruments=3, pieces=3, session="file:3")
+    (first,) = Log(folder).sessions()
+    records = simulated(6_000)[3_000:]
+    words = records.view("<u8").reshape(-1, RECORD_BYTES // 8)
+    words[:, [1, TS_RECV_AT // 8]] += (first["ts_event_min"] + first["ts_event_max"]) // 2 - int(words[:, 1].min())
+    record_stream(folder, records.tobytes(), "file:1")
+    past, (first, second) = Past(folder), Log(folder).sessions()
+    begin, late = past.range()[1]["ts_begin"], second["ts_event_max"]
+    times = [begin - 1, begin, begin + (late - begin) // 2, late, first["ts_event_max"]]
+    path = tmp_path / "rows.dbn"
+    for at in times:
+        done = run("history", "export", folder, "--schema", "mbo", "--end", str(at), "-o", path)
+        assert done.returncode == 0, done.stderr
+        market = Market()
+        market.feed_file(path)
+        for entry in market.instruments():
+            key = (entry.publisher_id, entry.instrument_id)
+            try:
+                expected = queues_of(past.book_json(key, at, level=3))
+            except UnknownInstrumentError:
+                assert at >= begin, "the first session has them all"
+                expected = ([], [])
+            assert queues_of(market.book_json(key, level=3)) == expected, at
+    assert market.instruments()[0].orders, "something is compared"
+    assert first["ts_event_min"] < begin < first["ts_event_max"], "they overlap"
+
+
+def queues_of(book: bytes) -> tuple[Any, Any]:
+    told = json.loads(book)
+    return told["bids"], told["asks"]
 
 
 def record_stream(folder: Path, stream: bytes, session: str) -> None:
@@ -92,7 +139,7 @@ def test_a_session_begins_with_what_came_live_not_with_what_its_snapshot_says(tm
     assert first["ts_recv_min"] == second["ts_recv_min"] < begin < first["ts_recv_max"]
     _, early = log.read(0, first["end_ordinal"])
     kept = np.frombuffer(early, f"V{RECORD_BYTES}")[ts_recv(early) < begin].tobytes()
-    assert rows(log, 0, log.end_ordinal) == kept + snapshot.tobytes() + live.tobytes()
+    assert_cleared_between(rows(log, 0, log.end_ordinal), kept, snapshot.tobytes() + live.tobytes())
     store = indexed(tmp_path)
     (book,) = {(row.publisher_id, row.instrument_id) for row in store.instruments()}
     told = store.trades(book, 0, 2**63 - 1, 100_000)
@@ -215,3 +262,29 @@ def indexed(folder: Path) -> SqliteStore:
 def follow(store: SqliteStore, indexer: Indexer) -> None:
     while batch := indexer.advance(100_000):
         store.write(batch)
+
+
+def test_books_and_tables_agree_on_every_second_where_an_older_file_came_later(tmp_path: Path) -> None:
+    """Of its time and later both tell what it has: at the end nothing but its last book, and no row behind it."""
+    length = 50_000
+    for seed, share in ((1, 1.0), (2, 0.4)):
+        records = np.frombuffer(Simulator(seed=seed, instruments=1, resting_max=200).read(length), "<u8").copy()
+        words = records.reshape(-1, RECORD_BYTES // 8)[: int(length * share)]
+        base = words[0, 1]
+        words[:, [1, TS_RECV_AT // 8]] = base + (words[:, [1, TS_RECV_AT // 8]] - base) * np.uint64(10)
+        record_stream(tmp_path, words.tobytes(), f"file:{seed}")
+    later, older = Log(tmp_path).sessions()
+    store, past = indexed(tmp_path), Past(tmp_path)
+    (book,) = {(row.publisher_id, row.instrument_id) for row in store.instruments()}
+    told = {row.ts: row for row in store.bbo(book, 0, 2**63 - 1, 1_000_000_000, 100_000)}
+    last = older["ts_recv_max"] - older["ts_recv_max"] % 1_000_000_000
+    assert (max(told), len(told) > 5) == (last, True)
+    assert later["ts_recv_max"] > last + 5 * 1_000_000_000, "the log has later times"
+    for second, row in told.items():
+        at = json.loads(past.book_json(book, second + 999_999_999, level=1))
+        best = [at[side][0][:2] if at[side] else None for side in ("bids", "asks")]
+        assert best == [[price_text(row.bid_px), row.bid_size], [price_text(row.ask_px), row.ask_size]], second
+    end = json.loads(past.book_json(book, older["ts_event_max"], level=2))
+    after = json.loads(past.book_json(book, later["ts_event_max"], level=2))
+    assert (after["bids"], after["asks"]) == (end["bids"], end["asks"])
+    store.close()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from histories import record
+from l3book._core import Log
 from l3book.history import indexing
 from l3book.history.indexing import Indexing
 from l3book.history.sqlite import SqliteStore
@@ -183,3 +184,21 @@ def test_a_store_of_another_log_is_refused(made: type[MadeIndexer], start, tmp_p
     wait_until(lambda: running.stats()["state"] == "failing", running)
     assert f"its rows are of {position} records, the log in {tmp_path} has" in str(running.stats()["error"])
     assert made.begun_at == []
+
+
+@pytest.mark.parametrize(("again", "level"), [("file:older", "WARNING"), ("file:later", "INFO")])
+def test_what_is_out_of_force_from_now_on_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, again: str, level: str
+) -> None:
+    """Whoever serves an older file into a folder would look in vain for what it has of later times."""
+    record(tmp_path, session="file:later", pieces=2)
+    record(tmp_path, session=again, pieces=1)
+    later, _ = Log(tmp_path).sessions()
+    caplog.set_level("INFO")
+    running = Indexing(tmp_path, SqliteStore(tmp_path))
+    running.start()
+    assert running.stop(WAIT_S), running.stats()
+    (told,) = [line for line in caplog.records if "out of force" in line.getMessage()]
+    assert told.levelname == level
+    assert f"{again} begins at " in told.getMessage()
+    assert f"up to {later['ts_recv_max']}" in told.getMessage()

@@ -9,14 +9,16 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
+import numpy as np
 import pytest
 
-from histories import record
+from histories import FLUSH_TIMEOUT_S, record
 from http_contract import problem
-from l3book._core import Log
+from l3book._core import Log, Market, Recorder, Simulator
 from l3book.api.history_schemas import Recorded
 from l3book.history import overview
 from l3book.history.overview import Overviews, overview_of
+from l3book.history.stretch import begin_of
 from recorded import serve_recorded, simulated, wait_until_durable
 from running import POLL_INTERVAL_S, STATE_TIMEOUT_S
 
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from running import RunningServer
+
+RECORD_BYTES = 56
+FLAGS_AT, ACTION_AT, TS_RECV_AT = 36, 38, 40
+LAST, SNAPSHOT = 0x80, 0x20
 
 
 def test_sessions_with_their_times_and_records(tmp_path: Path) -> None:
@@ -36,11 +42,97 @@ def test_sessions_with_their_times_and_records(tmp_path: Path) -> None:
         (ends[1], "file:2", ends[2] - ends[1]),
     ]
     segments = Log(tmp_path).segments()
-    assert (found.start, found.end) == (
-        min(segment["ts_recv_min"] for segment in segments),
-        max(segment["ts_recv_max"] for segment in segments),
-    )
+    assert found.start == min(segment["ts_recv_min"] for segment in segments)
+    last = [segment for segment in segments if segment["first_ordinal"] >= ends[1]]
+    assert found.end == max(segment["ts_recv_max"] for segment in last), "it begins when the others do"
     assert (found.records, found.sessions_in_all, found.holes) == (ends[-1], 3, [])
+
+
+def test_what_an_older_recording_puts_out_of_force_cannot_be_asked_for(tmp_path: Path) -> None:
+    """Of its time and later, as books and tables have it."""
+    record(tmp_path, seed=1, session="file:later", pieces=4)
+    record(tmp_path, seed=1, session="file:older", pieces=1)
+    later, older = Log(tmp_path).sessions()
+    assert later["ts_recv_min"] == older["ts_recv_min"] < older["ts_recv_max"] < later["ts_recv_max"]
+    found = overview_of(Log(tmp_path))
+    assert (found.start, found.end) == (older["ts_recv_min"], older["ts_recv_max"])
+    assert found.records == later["end_ordinal"] + older["end_ordinal"] - older["ordinal"], "the log has all of it"
+
+
+class Live:
+    """A live session on the heels of another: its snapshot was made when that began."""
+
+    def __init__(self, folder: Path) -> None:
+        record(folder, seed=1, instruments=1, pieces=3, session="file:1")
+        (first,) = Log(folder).sessions()
+        self.first_start, self.first_end = first["ts_recv_min"], first["ts_recv_max"]
+        self._market, self._recorder = Market(), Recorder(folder)
+        self._recorder.begin(self._market, "live:2")
+        self._market.feed(Simulator(seed=1, instruments=1).header())
+        stream = Simulator(seed=2, instruments=1, resting_max=500).read(4_000)
+        self._live = np.frombuffer(stream, "u1").reshape(-1, RECORD_BYTES)[2_000:]
+
+    def tell_snapshot(self) -> None:
+        snapshot = self._live[:2].copy()
+        snapshot[:, TS_RECV_AT : TS_RECV_AT + 8] = np.frombuffer(self.first_start.to_bytes(8, "little"), "u1")
+        snapshot[:, ACTION_AT] = list(b"RA")
+        snapshot[:, FLAGS_AT] = [SNAPSHOT, SNAPSHOT | LAST]
+        self._tell(snapshot)
+
+    def tell_live(self, first: int, end: int) -> tuple[int, int]:
+        """-> when the first and the last of these records were received."""
+        records = self._live[first:end]
+        self._tell(records)
+        times = np.ascontiguousarray(records[:, TS_RECV_AT : TS_RECV_AT + 8]).view("<u8")
+        return int(times[0, 0]), int(times.max())
+
+    def close(self) -> None:
+        assert self._recorder.close(FLUSH_TIMEOUT_S)
+
+    def _tell(self, records: np.ndarray) -> None:
+        self._market.feed(records.tobytes())
+        assert self._recorder.flush(FLUSH_TIMEOUT_S)
+
+
+def test_a_session_puts_out_of_force_what_is_behind_its_first_live_record(tmp_path: Path) -> None:
+    """And nothing while it has told but of the books that it begins with."""
+    live = Live(tmp_path)
+    log, begins = Log(tmp_path), overview.Begins()
+    for tell in (lambda: None, live.tell_snapshot):
+        tell()
+        log.refresh()
+        found = overview_of(log, begins)
+        assert (found.start, found.end) == (live.first_start, live.first_end)
+    assert found.sessions_in_all == 2
+    begin, end = live.tell_live(0, 10)
+    assert live.first_start < begin < end < live.first_end
+    log.refresh()
+    found = overview_of(log, begins)
+    assert (found.start, found.end) == (live.first_start, end)
+    live.close()
+
+
+def test_the_beginning_of_a_session_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+
+    def look(*arguments: Any, is_newest: bool) -> int | None:
+        looks.append(is_newest)
+        return begin_of(*arguments, is_newest=is_newest)
+
+    monkeypatch.setattr(overview, "begin_of", look)
+    live = Live(tmp_path)
+    log, begins = Log(tmp_path), overview.Begins()
+    for tell, looked in (
+        (live.tell_snapshot, 1),
+        (lambda: live.tell_live(0, 10), 2),
+        (lambda: live.tell_live(10, 20), 2),
+    ):
+        tell()
+        for _ in range(3):
+            log.refresh()
+            overview_of(log, begins)
+            assert len(looks) == looked
+    live.close()
 
 
 def test_a_hole_lies_between_the_records_around_it(tmp_path: Path) -> None:
@@ -71,8 +163,17 @@ class Holed:
         self._holes = list(zip(edges[::2], edges[1::2], strict=True))
 
     def sessions(self) -> list[dict[str, Any]]:
-        times = {"ts_recv_min": 1, "ts_recv_max": 2, "uri": "file:"}
-        return [{"ordinal": at, "first_ordinal": at, "end_ordinal": end, **times} for at, end in self._sessions]
+        return [
+            {
+                "ordinal": at,
+                "first_ordinal": at,
+                "end_ordinal": end,
+                "uri": "file:",
+                "ts_recv_min": at,
+                "ts_recv_max": at,
+            }
+            for at, end in self._sessions
+        ]
 
     def holes(self) -> list[dict[str, Any]]:
         return [{"first": first, "end": end, "reason": "by hand"} for first, end in self._holes]
@@ -105,7 +206,7 @@ def test_of_many_sessions_the_newest_are_told_and_how_many_there_are(
 def test_a_crowd_that_asks_at_once_costs_one_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record(tmp_path, pieces=1)
     looks = []
-    monkeypatch.setattr(overview, "overview_of", lambda log: looks.append(1) or overview_of(log))
+    monkeypatch.setattr(overview, "overview_of", lambda *known: looks.append(1) or overview_of(*known))
     monkeypatch.setattr(overview, "FRESH_S", 600.0)
 
     async def ask() -> list[overview.Overview]:
