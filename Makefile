@@ -1,4 +1,4 @@
-# The one entry point. Needs Python 3.11 or newer (with venv), Rust 1.88 or newer, Node 20.19 or newer, and make.
+# The one entry point. Needs Python 3.11 or newer (with venv), Rust 1.89 or newer, Node 20.19 or newer, and make.
 # Outputs stand as files, so a second run rebuilds only what has changed.
 
 PYTHON ?= python3
@@ -87,11 +87,16 @@ load: setup ## Serve 100, then 1,000 WebSocket clients at 500,000 messages/s, pr
 mutants: ## Put deliberate bugs into a copy of the core, one at a time, and see that the tests notice each
 	$(PYTHON) tests/mutants/run.py
 
+# Two at a time, file by file: tests of whole servers wait more than they compute. What measures under load, and the
+# browser, have the machine to themselves afterwards. `make test PROCESSES=0` runs one at a time, as pytest does by itself.
+PROCESSES ?= 2
+
 .PHONY: test-python
 test-python: setup browser
-	$(BIN)/pytest $(AGAIN)
+	( $(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile -m 'not alone and not e2e'; code=$$?; [ $$code -le 1 ] || exit $$code; \
+	  $(BIN)/pytest -m 'alone or e2e' || exit $$?; exit $$code ) $(AGAIN)
 
-# Hosted machines are shared: a test of the whole server that fails once and then passes alone has met another's load. Such
+# Hosted machines are shared: a test of the whole server that fails and then passes alone has met another's load. Such
 # tests are named at the end. Not for a tag, and not with ONCE=1 as in a release: there, as on your own machine, what fails
 # fails at once.
 AGAIN := $(if $(CI),$(if $(ONCE)$(filter tag,$(GITHUB_REF_TYPE)),,|| { [ $$? = 1 ] && $(BIN)/python tests/again.py; }))
@@ -125,6 +130,7 @@ check-python: $(TOOLS) $(CORE) $(COMMAND)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
 	MYPYPATH=python $(BIN)/stubtest --mypy-config-file pyproject.toml l3book._core
 
 .PHONY: check-ui
@@ -176,8 +182,9 @@ deploy-check: setup ## Run every check of deploy/ that this machine can run, pri
 	@$(BIN)/python deploy/check.py $(addprefix --only ,$(ONLY)) $(addprefix --skip ,$(SKIP)) $(if $(STRICT),--strict)
 
 .PHONY: deploy-tools
-deploy-tools: ## Build the tools of deploy-check into .tools/; takes a quarter of an hour
-	@$(PYTHON) deploy/tools/install --all
+deploy-tools: $(TOOLS) ## Build all that deploy-check can use into .tools/; takes half an hour, and needs Go, Rust and Node
+	@$(BIN)/python deploy/tools/install --all
+	@deploy/tools/build
 
 # Lock files hold versions and hashes, never download addresses: the index is the reader's own choice.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -230,7 +237,7 @@ $(OPPONENTS): requirements/bench.txt
 
 # Compiled into the source tree, so that edits under python/ are live and an edit under rust/ needs this step only.
 $(CORE): $(VENV) $(CORE_INPUTS)
-	@command -v cargo >/dev/null || { echo 'make: cargo is not on PATH; l3book needs Rust 1.88 or newer' >&2; exit 1; }
+	@command -v cargo >/dev/null || { echo 'make: cargo is not on PATH; l3book needs Rust 1.89 or newer' >&2; exit 1; }
 	VIRTUAL_ENV=$(abspath .venv) $(BIN)/maturin develop --release --locked --skip-install
 	@touch $@
 
