@@ -1,7 +1,7 @@
 //! zstd bytes, cut anywhere → plain bytes. Any number of frames, skippable ones among them.
 //!
-//! zstd gives up all that a call has made when it meets damage in that call. So it is given what it asks for, block by
-//! block, and each block's header apart: then the bytes before the damage are handed on, however the input was cut.
+//! zstd gives up all that a call has made when it meets damage in that call. So it is given what it asks for, whole block
+//! by whole block, and each block's header apart: then the bytes before the damage are handed on, however the input was cut.
 //!
 //! Of a live stream they are not: a flipped bit makes other bytes of the same length, and only the checksum at the end of
 //! the frame can tell. [`Inflate::verifying`] hands on what a checksum has vouched for.
@@ -40,11 +40,16 @@ pub(crate) struct Inflate {
     /// The first bytes of the frame.
     start: Vec<u8>,
     held: Vec<u8>,
+    /// The beginning of a block whose end has not come. zstd would hand out a stored block in the pieces that it gets, and
+    /// only behind them find that it does not fit into its frame.
+    block: Vec<u8>,
 }
 
 /// With fewer zstd cannot tell what kind of frame begins.
 const FRAME_START_BYTES: usize = 5;
 const BLOCK_HEADER_BYTES: usize = 3;
+/// Block_Maximum_Size (RFC 8878, 3.1.1.2.4). zstd asks for more only to pass over a skippable frame.
+const BLOCK_BYTES_MAX: usize = 128 * 1024;
 
 impl Inflate {
     pub(crate) fn new() -> Self {
@@ -58,6 +63,7 @@ impl Inflate {
             verifies: false,
             start: Vec::with_capacity(FRAME_START_BYTES),
             held: Vec::new(),
+            block: Vec::new(),
         }
     }
 
@@ -69,7 +75,8 @@ impl Inflate {
     /// Says that the stream is over.
     pub(crate) fn finish(&self) -> Result<(), DecodeError> {
         if self.in_frame {
-            return Err(DecodeError::compressed(self.consumed, "the stream ends here, inside a zstd frame"));
+            let end = self.consumed + self.block.len() as u64;
+            return Err(DecodeError::compressed(end, "the stream ends here, inside a zstd frame"));
         }
         Ok(())
     }
@@ -81,52 +88,69 @@ impl Inflate {
 
     pub(crate) fn push(
         &mut self,
-        bytes: &[u8],
+        mut bytes: &[u8],
         mut plain: impl FnMut(&[u8]) -> Result<(), DecodeError>,
     ) -> Result<(), DecodeError> {
-        let mut at = 0;
-        let mut is_out_full = false;
-        // Asked without bytes to take and nothing left to hand out, zstd would say how much it wants of the next frame.
-        while at < bytes.len() || is_out_full {
-            let end = bytes.len().min(at + self.wanted);
-            let is_whole = end == at + self.wanted;
-            let mut input = InBuffer::around(&bytes[at..end]);
-            let mut output = OutBuffer::around(&mut self.out[..]);
-            let outcome = self.zstd.run(&mut input, &mut output);
-            let written = output.pos();
-            if self.verifies {
-                let missing = FRAME_START_BYTES - self.start.len();
-                self.start.extend_from_slice(&bytes[at..at + missing.min(input.pos())]);
+        while !bytes.is_empty() {
+            let missing = self.wanted - self.block.len();
+            let (piece, rest) = bytes.split_at(missing.min(bytes.len()));
+            bytes = rest;
+            if piece.len() < missing && self.in_frame && self.wanted <= BLOCK_BYTES_MAX {
+                self.block.extend_from_slice(piece);
+            } else if self.block.is_empty() {
+                self.run(piece, &mut plain)?;
+            } else {
+                let mut block = std::mem::take(&mut self.block);
+                block.extend_from_slice(piece);
+                self.run(&block, &mut plain)?;
+                block.clear();
+                self.block = block;
             }
-            at += input.pos();
-            self.consumed += input.pos() as u64;
-            let waits = self.verifies
-                && self.start.last().is_some_and(|flags| flags & CHECKSUM_FLAG != 0)
-                && self.held.len() + written <= HELD_BYTES_MAX;
-            if waits {
-                self.held.extend_from_slice(&self.out[..written]);
-            } else if written > 0 {
-                hand_on(&mut self.held, &mut plain)?;
-                plain(&self.out[..written])?;
-            }
-            let hint =
-                outcome.map_err(|error| DecodeError::compressed(self.judged, format!("invalid zstd data: {error}")))?;
-            if hint == 0 {
-                self.start.clear();
-                hand_on(&mut self.held, &mut plain)?;
-            }
-            if is_whole {
-                self.judged = self.consumed;
-            }
-            self.in_frame = hint != 0;
-            is_out_full = written == OUT_BYTES && self.in_frame;
-            // What it asks for ends with the header of the block after.
-            self.wanted = match hint {
-                0 => FRAME_START_BYTES,
-                1..=BLOCK_HEADER_BYTES => hint,
-                _ => hint - BLOCK_HEADER_BYTES,
-            };
         }
+        Ok(())
+    }
+
+    /// `bytes`: what zstd wants, or a beginning of that.
+    fn run(
+        &mut self,
+        bytes: &[u8],
+        plain: &mut impl FnMut(&[u8]) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        let mut input = InBuffer::around(bytes);
+        let mut output = OutBuffer::around(&mut self.out[..]);
+        let outcome = self.zstd.run(&mut input, &mut output);
+        let written = output.pos();
+        debug_assert!(outcome.is_err() || input.pos() == bytes.len(), "a block's content fits into `out`");
+        if self.verifies {
+            let missing = FRAME_START_BYTES - self.start.len();
+            self.start.extend_from_slice(&bytes[..missing.min(bytes.len())]);
+        }
+        self.consumed += input.pos() as u64;
+        let waits = self.verifies
+            && self.start.last().is_some_and(|flags| flags & CHECKSUM_FLAG != 0)
+            && self.held.len() + written <= HELD_BYTES_MAX;
+        if waits {
+            self.held.extend_from_slice(&self.out[..written]);
+        } else if written > 0 {
+            hand_on(&mut self.held, plain)?;
+            plain(&self.out[..written])?;
+        }
+        let hint =
+            outcome.map_err(|error| DecodeError::compressed(self.judged, format!("invalid zstd data: {error}")))?;
+        if hint == 0 {
+            self.start.clear();
+            hand_on(&mut self.held, plain)?;
+        }
+        if bytes.len() == self.wanted {
+            self.judged = self.consumed;
+        }
+        self.in_frame = hint != 0;
+        // What it asks for ends with the header of the block after.
+        self.wanted = match hint {
+            0 => FRAME_START_BYTES,
+            1..=BLOCK_HEADER_BYTES => hint,
+            _ => hint - BLOCK_HEADER_BYTES,
+        };
         Ok(())
     }
 }
