@@ -62,11 +62,11 @@ test-rust:
 exhaustive: ## Try every sequence of records up to a length, one record deeper than make test; takes half an hour
 	L3BOOK_EXHAUSTIVE_EXTRA_RECORDS=1 cargo test --locked --release --test exhaustive -- --nocapture
 
-# In CI: make fuzz SECONDS=30
+# In CI with SEED=1: the same tries each time, so that a change is judged by what it does. Without, others each time.
 SECONDS ?= 300
 .PHONY: fuzz
 fuzz: ## Fuzz bytes, records and checkpoints for SECONDS=300 in all
-	rust/fuzz/fuzz $(SECONDS)
+	rust/fuzz/fuzz $(SECONDS) $(SEED)
 
 # In CI a test runs it for 20 seconds. Not SECONDS ?= 300, which is fuzz's.
 .PHONY: soak
