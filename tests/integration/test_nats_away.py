@@ -56,15 +56,11 @@ class Copying:
     def __init__(self, uri: str, to: str, budget_s: float = 60.0) -> None:
         source = open_source(uri, None)
         self.publishing = Publishing(NatsAddress.of(parse_uri(to)), source, 1, budget_s)
-        self.feeding: Any = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        asyncio.run(self.publishing.run(lambda _: None, self._begin))
-
-    def _begin(self, feeding: Any) -> None:
-        self.feeding = feeding
+        asyncio.run(self.publishing.run(lambda _: None))
 
     def join(self) -> None:
         self._thread.join(60)
@@ -116,7 +112,7 @@ def test_a_line_that_resumes_exactly_costs_no_trust(tmp_path: Path) -> None:
             fed.wait_for_records(2 * RECORDS)
             assert states(fed) == {"live"}
             assert not reasons(fed)
-        copying.feeding.close()
+        copying.publishing.close()
         copying.join()
         assert "doubt" not in kinds(target, "COPY")
         assert kinds(target, "COPY").count("away") == 2, "with the publisher's end"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -119,3 +120,28 @@ def test_a_publisher_that_came_and_went_while_the_line_was_away_is_missed(
             wait_until(lambda: (fed.engine.state, fed.feed.status.publisher) == ("reconnecting", "silent"), "missed")
     finally:
         publisher.kill()
+
+
+async def streams(jetstream: Any) -> list[Any]:
+    return list(await jetstream.streams_info())
+
+
+@pytest.mark.parametrize("is_frozen", [False, True], ids=["gone", "frozen"])
+def test_a_publisher_told_to_end_waits_for_no_server_that_is_away(*, is_frozen: bool) -> None:
+    """Where it waited as long for its return as if it had not been told: five minutes."""
+    server = RunningNats()
+    publisher = RunningCommand("publish", *SYNTHETIC, "--to", server.uri("LEFT"))
+    try:
+        wait_until(lambda: any(stream.state.messages > 2 for stream in server.ask(streams)), "published")
+        if is_frozen:
+            server.process.send_signal(signal.SIGSTOP)
+        else:
+            server.kill()
+            publisher.wait_for_line("the next attempt in")
+        publisher.process.terminate()
+        assert publisher.wait_for_exit() == 1
+        publisher.wait_for_line(r"LEFT: [\d,]+ records? in .* all acknowledged")
+        publisher.wait_for_line(r"told to end, and nothing acknowledged for 5 s; [\d,]+ records? of the source not")
+    finally:
+        publisher.kill()
+        server.close()

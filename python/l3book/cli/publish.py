@@ -14,7 +14,6 @@ from l3book.jetstream.messages import SHARDS_MAX
 
 if TYPE_CHECKING:
     from l3book.jetstream.address import NatsAddress
-    from l3book.jetstream.feeding import Feeding
     from l3book.jetstream.publisher import Counts
 
 BUDGET_S_MAX = 7 * 86_400
@@ -92,9 +91,9 @@ def run(arguments: argparse.Namespace) -> int:
     budget_s, every_s = arguments.reconnect_budget_s, arguments.snapshot_every_s
     publishing = Publishing(address, source, arguments.shards, budget_s, limits, every_s)
     published = publishing.published
+    shutdown.call(publishing.close)
 
-    def begin(feeding: "Feeding") -> None:
-        shutdown.call(feeding.close)
+    def begin() -> None:
         if published.there:
             print(f"{address}: goes on after record {published.there:,}", file=sys.stderr)
 
@@ -104,7 +103,9 @@ def run(arguments: argparse.Namespace) -> int:
     except (ConnectionLost, Refused) as error:
         if published.counts.messages:
             _say(address, published.counts)
-        raise CommandError(str(error), EXIT_ANSWER_IS_NO) from None
+        lost = published.unacknowledged_records
+        text = f"{error}; {counted(lost, 'record')} of the source not acknowledged" if lost else str(error)
+        raise CommandError(text, EXIT_ANSWER_IS_NO) from None
     if published.is_there:
         print(f"{address}: all {published.there:,} records are there already", file=sys.stderr)
         return 0

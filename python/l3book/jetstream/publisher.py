@@ -57,6 +57,8 @@ WAIT_FIRST_S = 0.25
 WAIT_MAX_S = 30.0
 STEADY_S = 30.0
 """A connection that lasted so long was a good one, even if there was nothing to be sent."""
+CLOSING_S = 5.0
+"""How long a server may acknowledge nothing once the publisher shall end. Whoever ends a container waits ten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,16 @@ class Publisher:
         """When the stream was made that all of this is for."""
         self._next: asyncio.Task[list[Outgoing] | None] | None = None
         self._is_over = False
+        self._closing = asyncio.Event()
+
+    @property
+    def unacknowledged_records(self) -> int:
+        """Records that were taken from the source, and of which nobody knows whether the stream has them."""
+        return sum(message.records for message in self._waiting)
+
+    def close(self) -> None:
+        """Give up soon if the server acknowledges nothing. Called on the event loop."""
+        self._closing.set()
 
     async def begin(self) -> Standing:
         """Make the stream if need be, and see how far it has come. Raises ConnectionLost or Refused, at once."""
@@ -131,7 +143,30 @@ class Publisher:
         return standing
 
     async def run(self, batches: AsyncIterator[list[Outgoing]]) -> None:
-        """Send all batches, and return when all is acknowledged. Raises Refused, or ConnectionLost after the budget."""
+        """Send all batches, and return when all is acknowledged.
+
+        Raises Refused, or ConnectionLost after the budget, or CLOSING_S after `close`.
+        """
+        sending = asyncio.ensure_future(self._run(batches))
+        giving_up = asyncio.ensure_future(self._closed_in_vain())
+        try:
+            await asyncio.wait({sending, giving_up}, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                return sending.result()
+        finally:
+            giving_up.cancel()
+            sending.cancel()
+            await asyncio.wait({sending, giving_up})
+        raise ConnectionLost("closing", f"{self._address}: told to end, and nothing acknowledged for {CLOSING_S:g} s")
+
+    async def _closed_in_vain(self) -> None:
+        await self._closing.wait()
+        before = -1
+        while self.counts.messages > before:
+            before = self.counts.messages
+            await asyncio.sleep(CLOSING_S)
+
+    async def _run(self, batches: AsyncIterator[list[Outgoing]]) -> None:
         try:
             while True:
                 outage = AsyncRetrying(

@@ -1,5 +1,6 @@
 """One source into one stream, from where the stream stands to the source's end."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ class Published:
     """Whether it had all of them, and the end."""
     error: str | None = None
     """What was wrong with the source; what was good of it is published."""
+    unacknowledged_records: int = 0
+    """Taken from the source when the publisher gave up, and perhaps not in the stream."""
 
 
 class Publishing:
@@ -48,13 +51,16 @@ class Publishing:
         self._snapshot_every_s = snapshot_every_s
         self._publisher = Publisher(address, shards, budget_s, limits)
         self.published = Published(self._publisher.counts)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._feeding: Feeding | None = None
+        self._is_closed = False
 
     async def run(
         self,
         on_records: Callable[[int], object],
-        on_begin: Callable[[Feeding], object] = lambda _: None,
+        on_begin: Callable[[], object] = lambda: None,
     ) -> Published:
-        """Publish until the source ends or `Feeding.close` is called. Raises ConnectionLost or Refused."""
+        """Publish until the source ends or `close` is called. Raises ConnectionLost or Refused."""
         standing = await self._publisher.begin()
         identity, known = identity_of(self._source), standing.progress
         progress = known if known is not None and known.source == identity else Progress(identity)
@@ -72,8 +78,22 @@ class Publishing:
         feeding = Feeding(self._source, windows, options, mirror, goes_on=goes_on)
         if not is_connector(self._source):
             self._source.hurry(progress.first)
-        on_begin(feeding)
+        on_begin()
+        self._feeding, self._loop = feeding, asyncio.get_running_loop()
+        if self._is_closed:
+            self.close()
         self._publisher.on_records = on_records
-        await self._publisher.run(feeding.batches())
+        try:
+            await self._publisher.run(feeding.batches())
+        finally:
+            self._feeding = None
+            self.published.unacknowledged_records = self._publisher.unacknowledged_records
         self.published.error = feeding.error
         return self.published
+
+    def close(self) -> None:
+        """End it, from any thread or a signal's handler: nothing more is taken, and what was has to be stored soon."""
+        self._is_closed = True
+        if self._feeding is not None and self._loop is not None:
+            self._feeding.close()
+            self._loop.call_soon_threadsafe(self._publisher.close)
