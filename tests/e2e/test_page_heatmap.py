@@ -183,6 +183,47 @@ def test_the_heatmap_scrolls_and_zooms_and_follows_again(
     screenshot(page, "heatmap-light")
 
 
+def test_a_click_leaves_the_keys_to_the_page_and_tab_gives_the_heatmap_its_own(
+    serve: Serve, open_page: OpenPage, tmp_path: Path
+) -> None:
+    server = serve("--source", "synthetic:?instruments=1&rate=5000", "--history", str(tmp_path / "history"))
+    server.wait_until_ready()
+    page = open_page(server.url)
+    wait_for_columns(page, 20)
+    expect(page.get_by_test_id("replay-slider")).to_be_visible()
+    view, window = page.get_by_test_id("heatmap-view"), page.get_by_test_id("heatmap-window")
+    page.get_by_test_id("heatmap-further").click()
+    seconds = window.text_content() or ""
+    # The focus that the keyboard had there is given back by a click, too.
+    view.focus()
+    view.click()
+    rows = page.get_by_test_id("ladder-grouping").text_content() or ""
+    page.keyboard.press("+")
+    expect(page.get_by_test_id("ladder-grouping")).not_to_have_text(rows)
+    expect(window).to_have_text(seconds)
+    page.keyboard.press("Space")
+    expect(page.get_by_test_id("replay-state")).to_have_text("paused")
+    time = page.get_by_test_id("replay-time")
+    before = time.get_attribute("title") or ""
+    page.keyboard.press("ArrowLeft")
+    expect(time).not_to_have_attribute("title", before)
+    expect(view).to_have_attribute("data-follows", "yes")
+
+    page.get_by_test_id("heatmap-follow").focus()
+    page.keyboard.press("Tab")
+    assert view.evaluate("(view) => view.matches(':focus-visible')")
+    page.keyboard.press("ArrowUp")
+    expect(view).to_have_attribute("data-follows", "no")
+    page.keyboard.press("-")
+    expect(window).not_to_have_text(seconds)
+    # What both could mean, the page means.
+    page.keyboard.press("Space")
+    expect(page.get_by_test_id("replay-state")).to_have_text("playing")
+    page.keyboard.press("Escape")
+    page.keyboard.press("End")
+    expect(view).to_have_attribute("data-follows", "no")
+
+
 def test_only_new_columns_are_painted(serve: Serve, open_page: OpenPage) -> None:
     server = serve("--source", "synthetic:?instruments=1&rate=100")
     server.wait_until_ready()

@@ -17,7 +17,7 @@ export interface HeatmapElements {
 }
 
 const KEYS_LABEL =
-  "Heatmap: arrow keys scroll, plus and minus zoom time, Page Up and Page Down zoom prices, Home the oldest, End follows the market, 0 resets";
+  "Heatmap: arrow keys scroll, plus and minus zoom time, Page Up and Page Down zoom prices, Home the oldest, End follows the market, 0 resets, Escape gives the keys back to the page";
 
 export function buildHeatmap(root: HTMLElement): HeatmapElements {
   const head = paneHead(root);

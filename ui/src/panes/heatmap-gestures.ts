@@ -47,6 +47,7 @@ export class Gestures {
     }
     element.addEventListener("dblclick", () => { handlers.reset(); });
     element.addEventListener("keydown", (event) => { this.#key(event); });
+    element.addEventListener("mousedown", leaveKeysToThePage);
   }
 
   #place(event: MouseEvent): Finger {
@@ -113,6 +114,8 @@ export class Gestures {
 
   #key(event: KeyboardEvent): void {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
+    // A second back or on is the page's from everywhere; of a character, Shift is how it is typed.
+    if (event.shiftKey && event.key.length > 1) return;
     const handlers = this.#handlers;
     const middle = { x: this.#element.clientWidth / 2, y: this.#element.clientHeight / 2 };
     const keys: Readonly<Record<string, () => void>> = {
@@ -128,12 +131,19 @@ export class Gestures {
       Home: () => { handlers.pan(Infinity, 0); },
       End: () => { handlers.follow(); },
       "0": () => { handlers.reset(); },
+      Escape: () => { this.#element.blur(); },
     };
     const act = keys[event.key];
     if (act === undefined) return;
-    // While the heatmap has the focus these keys are its own; elsewhere some of them mean other things.
+    // While the keyboard's focus is here these keys are the heatmap's own; elsewhere some of them mean other things.
     event.preventDefault();
     event.stopPropagation();
     act();
   }
+}
+
+/** A pointer has wheel, drag and buttons here, and takes the focus nowhere: only who comes with Tab is given the heatmap's own keys. */
+function leaveKeysToThePage(event: MouseEvent): void {
+  event.preventDefault();
+  if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
 }
