@@ -127,7 +127,7 @@ def test_heatmap_and_tape_go_to_the_past_and_play(
     assert ours()[:compared] == theirs()[:compared]
     screenshot(page, "past-playing")
     page.keyboard.press("l")
-    expect(page.get_by_test_id("replay-state")).to_have_text("live")
+    expect(page.get_by_test_id("replay-state")).to_have_text("ended")
     live = recorded.get("/v1/books/SYN0", params={"level": 2, "depth": 1}).raise_for_status().json()
     wait_for_best(page, live)
 

@@ -182,7 +182,38 @@ def test_play_moves_time_and_pause_holds_it(page: Page, ends: tuple[int, int]) -
     assert stands_still(page), "what was played comes before the answer to Pause, and nothing after it"
     bar(page, "speed").select_option("1000")
     bar(page, "play").click()
-    expect(bar(page, "state")).to_have_text("ended")
+    expect(bar(page, "state")).to_have_text("at the end")
+    expect(page.get_by_test_id("notice-past")).to_contain_text("at the end of what is recorded")
+
+
+def test_a_replay_that_reaches_the_newest_record_says_so_and_follows_it(
+    serve: Callable[..., RunningServer], open_page: OpenPage, tmp_path: Path, screenshot: Screenshot
+) -> None:
+    server = serve("--source", "synthetic:?instruments=1&rate=500", "--history", str(tmp_path))
+    server.wait_until_ready()
+    page = open_page(server.url)
+    expect(bar(page, "state")).to_have_text("live")
+    expect(bar(page, "play")).to_be_enabled()
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Space")
+    wait_until_settled(page)
+    bar(page, "speed").select_option("1000")
+    bar(page, "play").click()
+    expect(bar(page, "state")).to_have_text("caught up")
+    expect(bar(page, "distance")).to_be_hidden()
+    notice = page.get_by_test_id("notice-past")
+    expect(notice).to_contain_text("caught up with the newest record; it follows what is recorded")
+    before = shown(page).seq
+    wait_until(page, f"Number(text('seq').replaceAll(',', '')) > {before}")
+    screenshot(page, "replay-caught-up")
+    expect(bar(page, "play")).to_have_text("Pause")
+    bar(page, "play").click()
+    wait_until_settled(page)
+    assert stands_still(page)
+    page.get_by_test_id("notice-live-button").click()
+    expect(bar(page, "state")).to_have_text("live")
+    server.kill()
+    expect(bar(page, "state")).to_have_text("disconnected")
 
 
 def test_a_click_asks_once_and_a_held_key_switches_once(
@@ -283,7 +314,7 @@ def test_the_keyboard_is_enough(recorded: RunningServer, page: Page, ends: tuple
     page.keyboard.press("Space")
     expect(bar(page, "state")).to_have_text("playing")
     page.keyboard.press("l")
-    expect(bar(page, "state")).to_have_text("live")
+    expect(bar(page, "state")).to_have_text("ended")
     wait_until(page, f"text('seq').replaceAll(',', '') === '{live.seq}'")
     assert shown(page) == live
     page.keyboard.press("?")
@@ -311,7 +342,7 @@ def test_the_line_is_dragged(
     wait_until_settled(page)
     wait_until_shows_itself(recorded, page)
     bar(page, "live").click()
-    expect(bar(page, "state")).to_have_text("live")
+    expect(bar(page, "state")).to_have_text("ended")
     expect(bar(page, "live")).to_be_disabled()
 
 
@@ -323,7 +354,7 @@ def test_a_time_that_is_none_or_not_recorded_is_said(page: Page, screenshot: Scr
         expect(bar(page, "message")).to_contain_text(said)
         expect(field).to_have_value(typed)
         expect(field).to_have_attribute("aria-invalid", "true")
-    expect(bar(page, "state")).to_have_text("live")
+    expect(bar(page, "state")).to_have_text("ended")
     screenshot(page, "replay-refused")
 
 

@@ -5,7 +5,7 @@ import type { View } from "./address";
 import { Controls } from "./controls";
 import { byTestId, setData, setText } from "./dom";
 import { StreamingFeed } from "./feed/streaming";
-import type { Feed, FeedHandlers, Link } from "./feed/feed";
+import type { Feed, FeedHandlers } from "./feed/feed";
 import { keyOf } from "./feed/wire";
 import { PaneHost } from "./host";
 import { keepKey, loadKey } from "./key";
@@ -23,18 +23,11 @@ import { Tip } from "./panes/tip";
 import { applyPreferences, loadPreferences, savePreferences } from "./preferences";
 import { ReplayCommands } from "./replay-commands";
 import { get } from "./feed/request";
+import { LINK_WORDS } from "./standing-word";
 import { nameOf, State } from "./state";
 
 /** The panes that are loaded later wait no longer for the first ladder than this. */
 const LATER_PANES_DELAY_MAX_MS = 1_000;
-
-const LINK_WORDS: Readonly<Record<Link["state"], string>> = {
-  connecting: "connecting",
-  open: "connected",
-  paused: "paused",
-  locked: "key needed",
-  down: "disconnected",
-};
 
 const state = new State();
 state.preferences = loadPreferences();

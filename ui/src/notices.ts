@@ -2,6 +2,7 @@
 
 import { formatTime, formatUptime, plural } from "./format";
 import { keyOf, type Problem } from "./feed/wire";
+import { motionOf } from "./standing-word";
 import { nameOf, RESTART_NOTICE_MS, type State } from "./state";
 
 export type Tone = "bad" | "past" | "warn" | "info" | "good";
@@ -70,20 +71,23 @@ function linkNotice(state: State, nowMs: number): Notice | null {
 }
 
 /** Nobody may take the past for the present. */
-function pastNotice({ replay, book, link }: State): Notice | null {
-  if (replay === null) return null;
+function pastNotice(state: State): Notice | null {
+  const { replay, book, link } = state;
+  const motion = motionOf(state);
+  if (replay === null || motion === "live") return null;
   // The clock of the replay is told once a second; a book's messages are newer while it plays.
   const isNewer = book !== null && BigInt(book.tsRecv) > BigInt(replay.ts);
   const time = formatTime(isNewer ? book.tsRecv : replay.ts).short;
-  const state = {
+  const doing = {
     playing: `playing at ${replay.speed}×`,
     paused: "paused",
+    following: "caught up with the newest record; it follows what is recorded, a moment behind live",
     ended: "at the end of what is recorded",
     failed: "it goes no further here; seek another time",
-  }[replay.state];
+  }[motion];
   const cut = link.state === "open" && link.via === "polling" ? " It stands still until the server takes a socket again." : "";
   const waiting = book === null ? " Waiting for this book in the recording." : "";
-  return { id: "past", tone: replay.state === "failed" ? "bad" : "past", text: `The past: ${time}, ${state}.${waiting}${cut}`, action: "live" };
+  return { id: "past", tone: replay.state === "failed" ? "bad" : "past", text: `The past: ${time}, ${doing}.${waiting}${cut}`, action: "live" };
 }
 
 function travelNotice({ problems }: State): Notice | null {

@@ -9,6 +9,7 @@ import type { Stepped } from "./client/messages";
 import type { Feed } from "./feed/feed";
 import type { RecordedLine } from "./replay-line";
 import { NS_PER_MS, NS_PER_S } from "./replay-time";
+import { motionOf } from "./standing-word";
 import type { State } from "./state";
 
 /** Elsewhere in time; `at` of "open" is as somebody wrote it, for the server to read. */
@@ -116,7 +117,7 @@ export class ReplayCommands {
   /** The time that was asked for, as it was, where nothing has moved since: it leads to what is on view. */
   askedFor: string | null = null;
   readonly #player: Player;
-  readonly #state: Pick<State, "replay" | "book">;
+  readonly #state: Pick<State, "replay" | "book" | "metrics">;
   readonly #changed: () => void;
   /** What is to be said of what was done, though it was done. */
   #aside: Failure | null = null;
@@ -124,7 +125,7 @@ export class ReplayCommands {
   #waiting: readonly Wish[] = [];
 
   /** `changed`: something is to be shown anew. */
-  constructor(player: Player, state: Pick<State, "replay" | "book">, changed: () => void) {
+  constructor(player: Player, state: Pick<State, "replay" | "book" | "metrics">, changed: () => void) {
     this.#player = player;
     this.#state = state;
     this.#changed = changed;
@@ -146,7 +147,7 @@ export class ReplayCommands {
     if (replay === null) return bookNs;
     // Between two heartbeats, a replay that plays has come as far as its book at least.
     const told = BigInt(replay.ts);
-    return replay.state === "playing" && bookNs !== null && bookNs > told ? bookNs : told;
+    return this.#isPlaying && bookNs !== null && bookNs > told ? bookNs : told;
   }
 
   ask(wish: Wish): void {
@@ -166,13 +167,19 @@ export class ReplayCommands {
     else this.#changed();
   }
 
+  /** One that has come to the newest record, and follows what is recorded, is no other than one on its way there. */
+  get #isPlaying(): boolean {
+    const motion = motionOf(this.#state);
+    return motion === "playing" || motion === "following";
+  }
+
   get #asked(): readonly Wish[] {
     return this.#running === null ? this.#waiting : [this.#running, ...this.#waiting];
   }
 
   get #heading(): Heading {
     const { replay } = this.#state;
-    const now = replay === null ? "live" : replay.state === "playing" ? "playing" : "standing";
+    const now = replay === null ? "live" : this.#isPlaying ? "playing" : "standing";
     return headingOf(this.#asked, now) ?? now;
   }
 

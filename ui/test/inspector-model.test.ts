@@ -70,7 +70,7 @@ describe("when the server is asked about an order", () => {
     let asked = 0;
     const watch = (fromMs: number, toMs: number, state: "playing" | "paused"): void => {
       for (let nowMs = fromMs; nowMs < toMs; nowMs += 100) {
-        times.moved(nowMs, { state });
+        times.moved(nowMs, state === "playing");
         if (!times.take(nowMs)) continue;
         times.answered(nowMs, { failed: false, again: false, missed: false });
         asked += 1;
@@ -101,7 +101,7 @@ describe("when the server is asked about an order", () => {
     const asked: number[] = [];
     const watch = (fromMs: number, toMs: number, state: "playing" | "paused", missed: boolean): void => {
       for (let nowMs = fromMs; nowMs < toMs; nowMs += 100) {
-        times.moved(nowMs, { state });
+        times.moved(nowMs, state === "playing");
         if (!times.take(nowMs)) continue;
         asked.push(nowMs);
         times.answered(nowMs, { failed: false, again: false, missed });

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Replay } from "../src/feed/feed";
 import { failureOf, folded, ReplayCommands, type Wish } from "../src/replay-commands";
 import { RecordedLine } from "../src/replay-line";
-import { book } from "./fixtures";
+import { book, metrics } from "./fixtures";
 import { Player, refusal, replay } from "./player";
 
 function fold(...wishes: Wish[]): readonly Wish[] {
@@ -19,7 +19,7 @@ const open: Wish = { do: "open", at: "then", onRefused: () => undefined };
 
 function made(current: Replay | null) {
   const player = new Player();
-  const state = { replay: current, book: book({ tsEvent: "100", tsRecv: "101" }) };
+  const state = { replay: current, book: book({ tsEvent: "100", tsRecv: "101" }), metrics: metrics() };
   const commands = new ReplayCommands(player, state, () => undefined);
   commands.line = new RecordedLine({ sessions: [{ source: "file:a", start: 0n, end: 1_000n, records: 1 }], holes: [] });
   return { player, state, commands };
@@ -126,6 +126,16 @@ describe("what the page asks of the past", () => {
     const { player: playing, commands: fast } = made(replay({ state: "playing" }));
     fast.setSpeed(50);
     expect(playing.asked).toEqual(["resume 50"]);
+  });
+
+  it("pauses a replay that follows what is recorded, and plays one at the end", async () => {
+    const { player, state, commands } = made(replay({ state: "ended" }));
+    commands.toggle();
+    await player.answer();
+    expect(player.asked).toEqual(["pause"]);
+    state.metrics = metrics({ source: { uri: "file:/a.dbn", state: "ended", error: null } });
+    commands.toggle();
+    expect(player.asked).toEqual(["pause", "resume 1"]);
   });
 
   it("keeps the time that was asked for until something moves", async () => {

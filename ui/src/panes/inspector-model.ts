@@ -1,6 +1,5 @@
 /** Where an order stands in the book that the page has anyway, and when the server has to be asked about it. */
 
-import type { Replay } from "../feed/feed";
 import type { Book, Level, QueueEntry } from "../feed/wire";
 import type { Place } from "../order";
 
@@ -100,8 +99,7 @@ export class AskTimes {
   }
 
   /** The time on view is another: at once where it stands still, as all that is recorded of it is there already. */
-  moved(nowMs: number, replay: Pick<Replay, "state"> | null): void {
-    const isPlaying = replay?.state === "playing";
+  moved(nowMs: number, isPlaying: boolean): void {
     this.changed(nowMs, isPlaying ? WATCH_MS * 2 ** Math.min(this.#missed, DOUBLINGS_MAX) : PAST_DELAY_MS);
   }
 

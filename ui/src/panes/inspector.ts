@@ -10,6 +10,7 @@ import { formatInteger, formatTime, MISSING, plural } from "../format";
 import { keyOf, type Book, type Problem } from "../feed/wire";
 import { lifeSteps, parseOrder, type LifeStep, type OrderAnswer } from "../order";
 import type { Actions, Pane, PaneContext } from "../pane";
+import { motionOf } from "../standing-word";
 import type { State } from "../state";
 import { Surface, type Palette } from "./canvas";
 import { buildInspector, type Fact, type InspectorFrame } from "./inspector-frame";
@@ -110,7 +111,7 @@ export class InspectorPane implements Pane {
   write(state: State): void {
     if (state.order !== this.#order) this.#choose(state.order);
     const nowMs = performance.now();
-    if (this.#at() !== this.#askedAt && this.#order !== null) this.#ask.moved(nowMs, state.replay);
+    if (this.#at() !== this.#askedAt && this.#order !== null) this.#ask.moved(nowMs, this.#isPlaying);
     if (this.#order !== null && state.book !== null && this.#ask.take(nowMs)) this.#inquire(keyOf(state.book), this.#order);
     const { hint, body, clear, title } = this.#frame;
     setHidden(hint, this.#order !== null);
@@ -170,6 +171,12 @@ export class InspectorPane implements Pane {
     this.#ask.begin(performance.now());
     const book = this.#state.depth ?? this.#state.book;
     if (book !== null) this.#located = locate(book, order, null);
+  }
+
+  /** The past goes on by itself. */
+  get #isPlaying(): boolean {
+    const motion = motionOf(this.#state);
+    return motion === "playing" || motion === "following";
   }
 
   /** The time that the page stands at; null: now. */
@@ -274,9 +281,8 @@ export class InspectorPane implements Pane {
   /** When it is asked for once more, where the last answer told nothing of it. */
   #whenNext(): string {
     if (!this.#ask.isMissing) return "";
-    const { replay } = this.#state;
-    if (replay === null) return " It is looked for in the levels that come; Show asks the server again.";
-    if (replay.state === "playing") return " While the past plays the server is asked again, ever more rarely; Show asks now.";
+    if (this.#state.replay === null) return " It is looked for in the levels that come; Show asks the server again.";
+    if (this.#isPlaying) return " While the past plays the server is asked again, ever more rarely; Show asks now.";
     return " The server is asked again at another time.";
   }
 

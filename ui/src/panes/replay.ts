@@ -6,19 +6,14 @@ import { formatTime } from "../format";
 import type { ReplayCommands } from "../replay-commands";
 import { nothingRecorded, Recorded } from "../replay-recorded";
 import { formatSpan, NS_PER_MS, NS_PER_S, parseTypedTime } from "../replay-time";
+import { motionOf, standingWord, type Motion } from "../standing-word";
 import type { State } from "../state";
 import type { Palette } from "./canvas";
 import type { Actions, Pane, PaneContext } from "../pane";
 import { ReplayControls } from "./replay-controls";
 import { ReplaySlider } from "./replay-slider";
 
-const STATE_TITLES = {
-  live: "The books as they are now",
-  playing: "The past, as it was recorded, at the speed chosen",
-  paused: "The past, standing still",
-  ended: "The end of what is recorded; it goes on when more is",
-  failed: "The replay goes no further: go to another time",
-} as const;
+const MOVING: ReadonlySet<Motion> = new Set(["live", "playing", "following"]);
 
 export class ReplayPane implements Pane {
   readonly #root: HTMLElement;
@@ -89,16 +84,16 @@ export class ReplayPane implements Pane {
       this.#speedTold = this.#commands.speed = replay.speed;
     }
     setData(this.#root, "busy", this.#commands.isBusy ? "yes" : "no");
-    const word = replay?.state ?? "live";
-    setText(this.#badge, word);
-    setData(this.#badge, "state", word);
-    setTitle(this.#badge, STATE_TITLES[word]);
+    const word = standingWord(state);
+    setText(this.#badge, word.text);
+    setData(this.#badge, "state", word.state);
+    setTitle(this.#badge, word.title);
     this.#writeTime(nowMs);
     const { line } = this.#recorded;
     const canGo = replay !== null || (line !== null && !line.isEmpty);
-    const isMoving = replay === null || replay.state === "playing";
+    const isMoving = MOVING.has(motionOf(state));
     this.#controls.write(canGo, replay !== null, isMoving ? "Pause" : "Play", this.#commands.speed);
-    this.#slider.write(replay === null ? null : this.#commands.shownNs, word);
+    this.#slider.write(replay === null ? null : this.#commands.shownNs, word.text);
     setHidden(this.#slider.element, line === null || line.isEmpty);
     this.#writeMessage();
   }
@@ -112,7 +107,9 @@ export class ReplayPane implements Pane {
     const time = formatTime((shown ?? 0n).toString());
     setText(this.#time, time.short);
     setTitle(this.#time, time.exact);
-    const behind = shown === null || this.#state.replay === null ? null : this.#endNs(nowMs) - shown;
+    // Where the newest record is on view, how long ago the server told of its time says nothing.
+    const isCounted = shown !== null && this.#state.replay !== null && motionOf(this.#state) !== "following";
+    const behind = isCounted ? this.#endNs(nowMs) - shown : null;
     setHidden(this.#distance, behind === null);
     if (behind === null) return;
     const isRunning = this.#state.metrics?.source.state === "running";
