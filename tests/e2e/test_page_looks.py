@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from drawn import crowded, drawn, watch_canvases
 from looks import DICHROMATS, called, contrast, distance, grave_faults, overflowing, rgb, tabbed
 from page_reading import POLL_INTERVAL_MS, wait_for_panes, wait_until
 from playwright.sync_api import ViewportSize, expect
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 WINDOWS = [(320, 700), (820, 1180), (1440, 900), (1920, 1080), (3840, 2160)]
+# Wide enough for the desk, in which everything is on view at once.
+DESKS = [(1280, 800), (1366, 768), (1440, 900), (1920, 1080), (3840, 2160)]
 THEMES = ("dark", "light")
 SIDES = ("blue-orange", "green-red")
 HAS_BOOK = "/^[0-9,]+$/.test(text('seq'))"
@@ -128,6 +131,33 @@ def test_nothing_sticks_out_of_any_window_in_any_state(
     assert not {state: each for state, each in found.items() if each}
     if width == WINDOWS[0][0]:
         assert not grave_faults(page)
+
+
+def test_a_desk_shows_everything_without_scrolling(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot, tmp_path: Path
+) -> None:
+    server = serve("--source", "synthetic:?instruments=3&rate=3000", "--history", str(tmp_path))
+    server.wait_until_ready()
+    page = open_page("about:blank")
+    watch_canvases(page)
+    page.goto(server.url)
+    wait_until(page, IS_LIVE)
+    wait_for_panes(page)
+    wait_until(page, "/[0-9]/.test(text('apply-p50') + text('checksum'))")
+    for width, height in DESKS:
+        page.set_viewport_size(ViewportSize(width=width, height=height))
+        # Panes take their new size, and what they show, in a frame that follows.
+        wait_until(page, f"document.documentElement.scrollHeight <= {height}")
+        figures = "[...document.querySelectorAll('.health-strip dd')]"
+        wait_until(page, f"new Set({figures}.map((each) => each.offsetTop)).size === 1")
+        room = "document.querySelector('[data-testid=depth-canvas]').width"
+        wait_until(page, f"drawnTexts('depth-canvas').length > 0 && drawnTexts('depth-canvas')[0].room === {room}")
+        texts = drawn(page, "depth-canvas")
+        assert not crowded(texts), width
+        prices = [each.text for each in texts if re.fullmatch(r"\d+\.\d+", each.text)]
+        assert len(prices) > 1, "the axis has prices"
+        assert {len(price.partition(".")[2]) for price in prices} == {2}, "as many decimals as the tick has"
+        screenshot(page, f"desk-{width}")
 
 
 @pytest.mark.parametrize("width", [320, 1440])

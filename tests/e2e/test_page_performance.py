@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from page_reading import MISSING, PAGE_TIMEOUT_MS, POLL_INTERVAL_MS, number, wait_until
+from drawn import crowded, drawn, watch_canvases
+from page_reading import MISSING, PAGE_TIMEOUT_MS, POLL_INTERVAL_MS, number, wait_for, wait_until
 from playwright.sync_api import Page, ViewportSize, expect
 
 from running import RunningServer
@@ -18,7 +19,7 @@ Screenshot = Callable[[Page, str], None]
 pytestmark = pytest.mark.e2e
 
 # What the strip says, read in one step of its script.
-_STRIP = """() => Object.fromEntries([...document.querySelectorAll('.health-strip .value')]
+_STRIP = """() => Object.fromEntries([...document.querySelectorAll('.health-pane .value')]
   .map((value) => [value.dataset.testid, [value.textContent, value.title]]))"""
 
 COLUMNS = {
@@ -134,7 +135,8 @@ def test_cursors_of_all_charts_stand_at_one_time(serve: Serve, open_page: OpenPa
     expect(page.get_by_test_id("tip")).to_contain_text("/s")
     heads = page.locator(".time-chart thead th:nth-child(2)")
     expect(heads.first).to_have_text(re.compile(r"^\d\d:\d\d:\d\d$"))
-    assert len(set(heads.all_text_contents())) == 1
+    # A new sample is drawn a few charts at a time.
+    wait_for(page, "one time at all cursors", lambda: len(set(heads.all_text_contents())) == 1)
     screenshot(page, "performance-cursor")
     page.mouse.move(1, 1)
     expect(heads.first).to_have_text("now")
@@ -147,3 +149,28 @@ def test_the_performance_page_fits_a_phone(serve: Serve, open_page: OpenPage, sc
     expect(page.locator('[data-column="messagesPerS"] td').first).to_have_text(re.compile("[0-9]"))
     assert page.evaluate("document.documentElement.scrollWidth") <= 320, "no sideways scrolling"
     screenshot(page, "performance-320")
+
+
+def test_charts_grow_with_the_window_and_cut_no_number(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot
+) -> None:
+    server = serve("--source", "synthetic:?instruments=3")
+    server.wait_until_ready()
+    page = open_page("about:blank")
+    watch_canvases(page)
+    page.goto(f"{server.url}/#view=performance")
+    expect(page.locator('[data-column="paintMeanMs"] td').first).to_have_text(re.compile("[0-9]"))
+    for width, height in ((1440, 900), (3840, 2160), (320, 700)):
+        page.set_viewport_size(ViewportSize(width=width, height=height))
+        size = "parseFloat(getComputedStyle(document.documentElement).fontSize) * 0.74"
+        wait_until(page, f"Math.abs((drawnTexts('chart-throughput')[0]?.font ?? 0) - {size}) < 0.1")
+        faults = {chart: crowded(drawn(page, f"chart-{chart}")) for chart in COLUMNS}
+        assert not {chart: found for chart, found in faults.items() if found}
+        cut = "cells => cells.filter(each => each.scrollWidth > each.clientWidth).map(each => each.textContent)"
+        assert page.locator(".time-chart :is(th, td)").evaluate_all(cut) == []
+        screenshot(page, f"performance-{width}")
+    page.set_viewport_size(ViewportSize(width=3840, height=2160))
+    wait_until(page, "document.documentElement.scrollHeight <= 2160")
+    bottom = page.locator(".time-chart").last.bounding_box()
+    assert bottom is not None
+    assert bottom["y"] + bottom["height"] > 2_000, "the charts fill the window"

@@ -34,6 +34,12 @@ export function formatCompact(value: number | null | undefined): string {
   return magnitude < 10 && !Number.isInteger(value) ? value.toFixed(1) : Math.round(value).toString();
 }
 
+/** Bytes per second: 561 000 → "561 kB/s". */
+export function formatByteRate(value: number | null | undefined): string {
+  const text = formatCompact(value);
+  return text === MISSING ? text : text.replace(/[kMG]?$/, " $&B/s");
+}
+
 /** A duration in ns, in the unit that reads best: "80 ns", "1.25 µs", "3.40 ms". */
 export function formatDuration(ns: number | null | undefined): string {
   if (ns === null || ns === undefined || !Number.isFinite(ns)) return MISSING;

@@ -1,6 +1,7 @@
 /** The charts of the performance page: what each draws, in which unit, and how it writes a value. */
 
-import { formatCompact, formatDuration, formatInteger, MISSING, trimZeros } from "./format";
+import { axisTexts, COUNT_UNITS, DURATION_UNITS } from "./axis-texts";
+import { formatCompact, formatDuration, formatInteger, MISSING } from "./format";
 import type { Column } from "./telemetry";
 
 const twoDecimals = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 2 });
@@ -16,35 +17,38 @@ export interface ChartPlan {
   /** On the axis, beside the title. */
   readonly unit: string;
   readonly lines: readonly ChartLine[];
-  /** An axis label: short. */
-  readonly tick: (value: number) => string;
-  /** In the table below the chart. */
+  /** Nothing is between two whole numbers. */
+  readonly isWhole?: boolean;
+  /** Of the axis, which rise by equal steps. */
+  readonly ticks: (values: readonly number[]) => string[];
+  /** In the table below the chart: short enough for its column. */
   readonly cell: (value: number) => string;
   /** A value, with its unit, as exact as it is known. */
   readonly exact: (value: number) => string;
 }
 
 const perSecond = (unit: string) => ({
-  tick: (value: number): string => trimZeros(formatCompact(value)),
+  ticks: ofCounts,
   cell: formatCompact,
   exact: (value: number): string => `${hundredths(value)} ${unit}`,
 });
 
 const duration = {
-  tick: (ns: number): string => trimZeros(formatDuration(ns)),
+  ticks: (ns: readonly number[]): string[] => axisTexts(ns, DURATION_UNITS),
   cell: formatDuration,
   exact: (ns: number): string => `${formatInteger(ns)} ns`,
 };
 
 const milliseconds = {
-  tick: (ms: number): string => trimZeros(formatDuration(ms * 1e6)),
+  ticks: (ms: readonly number[]): string[] => axisTexts(ms.map((each) => each * 1e6), DURATION_UNITS),
   cell: (ms: number): string => formatDuration(ms * 1e6),
   exact: (ms: number): string => `${hundredths(ms)} ms`,
 };
 
 const count = (noun: string) => ({
-  tick: (value: number): string => trimZeros(formatCompact(value)),
-  cell: hundredths,
+  isWhole: true,
+  ticks: ofCounts,
+  cell: shortCount,
   exact: (value: number): string => `${hundredths(value)} ${noun}`,
 });
 
@@ -105,7 +109,7 @@ export const CHARTS: readonly ChartPlan[] = [
   {
     ...{ name: "spread", title: "Spread of the book", unit: "price" },
     lines: [{ column: "spread", name: "spread" }],
-    ...{ tick: plainNumber, cell: plainNumber, exact: plainNumber },
+    ...{ ticks: (values: readonly number[]): string[] => axisTexts(values, []), cell: shortNumber, exact: plainNumber },
   },
   {
     ...{ name: "clients", title: "Clients of the server", unit: "open now", ...count("open") },
@@ -150,7 +154,22 @@ function hundredths(value: number): string {
   return Number.isInteger(value) ? formatInteger(value) : twoDecimals.format(value);
 }
 
+function ofCounts(values: readonly number[]): string[] {
+  return axisTexts(values, COUNT_UNITS);
+}
+
+/** Seven characters at most. */
+function shortCount(value: number): string {
+  if (value >= 999_999.5) return formatCompact(value);
+  return value < 100 ? hundredths(value) : formatInteger(Math.round(value));
+}
+
 /** Without the noise of a float's last digits; prices have nine decimals at most. */
 function plainNumber(value: number): string {
   return String(Number(value.toFixed(9)));
+}
+
+/** In four significant digits. */
+function shortNumber(value: number): string {
+  return plainNumber(Number(value.toPrecision(4)));
 }

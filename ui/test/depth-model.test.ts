@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { averagePrice, buildDepth, distanceOf, pointAt, tickDecimals, ticks } from "../src/panes/depth-model";
+import { averagePrice, buildDepth, distanceOf, pointAt } from "../src/panes/depth-model";
 import { roundUp } from "../src/round";
 import { level } from "./fixtures";
 
@@ -36,13 +36,6 @@ describe("the depth chart", () => {
     expect(pointAt(curves, 8)).toMatchObject({ side: "B", point: { level: { price: "9.00" } } });
     expect(pointAt(curves, 11.9)).toMatchObject({ side: "A", point: { level: { price: "11.00" } } });
     expect(pointAt(curves, 10.5)).toBeNull();
-  });
-
-  it("puts ticks on round numbers with the decimals they need", () => {
-    expect(ticks(0, 100, 4)).toEqual({ step: 25, at: [0, 25, 50, 75, 100] });
-    expect(tickDecimals(0.25)).toBe(2);
-    expect(tickDecimals(0.0005)).toBe(4);
-    expect(tickDecimals(50)).toBe(0);
   });
 
   it("tells what all size up to a price costs on average, never better than it is", () => {

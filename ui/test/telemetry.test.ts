@@ -80,12 +80,15 @@ describe("what the performance page draws", () => {
     }
     const written = (name: string, value: number): string => {
       const plan = CHARTS.find((each) => each.name === name);
-      return plan === undefined ? "no such chart" : `${plan.tick(value)} ${plan.cell(value)} ${plan.exact(value)}`;
+      return plan === undefined ? "no such chart" : `${plan.ticks([0, value]).join(" ")} ${plan.cell(value)} ${plan.exact(value)}`;
     };
-    expect(written("throughput", 20_029.1)).toBe("20k 20.0k 20,029.1 /s");
-    expect(written("apply", 1_215)).toBe("1.22 µs 1.22 µs 1,215 ns");
-    expect(written("lag", 14)).toBe("14 ms 14.0 ms 14 ms");
-    expect(written("spread", 0.03 + 1e-17)).toBe("0.03 0.03 0.03");
+    expect(written("throughput", 20_000)).toBe("0 20k 20.0k 20,000 /s");
+    expect(written("apply", 1_215)).toBe("0 1.215 µs 1.22 µs 1,215 ns");
+    expect(written("lag", 14)).toBe("0 14 ms 14.0 ms 14 ms");
+    // As wide as a column of the table is.
+    expect(written("orders", 16_508.54)).toBe("0 16.50854k 16,509 16,508.54 orders");
+    expect(written("spread", 0.034 / 3)).toBe("0 0.011333333 0.01133 0.011333333");
+    expect(written("spread", 0.03 + 1e-17)).toBe("0 0.03 0.03 0.03");
   });
 });
 

@@ -79,25 +79,6 @@ export function distanceOf(one: DepthPoint, other: DepthPoint): string {
   return formatDecimal(distance < 0n ? -distance : distance, decimalsOf(one.level.price));
 }
 
-/** Round positions for about `count` ticks between the two ends. */
-export function ticks(from: number, to: number, count: number): { step: number; at: number[] } {
-  const rough = (to - from) / Math.max(1, count);
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = ([1, 2, 2.5, 5, 10].find((candidate) => candidate * power >= rough) ?? 10) * power;
-  const at: number[] = [];
-  for (let index = Math.ceil(from / step); index * step <= to; index += 1) at.push(index * step);
-  return { step, at };
-}
-
-/** How many decimals a tick label needs for its step. */
-export function tickDecimals(step: number): number {
-  for (let decimals = 0; decimals < 9; decimals += 1) {
-    const scaled = step * 10 ** decimals;
-    if (Math.abs(scaled - Math.round(scaled)) < 1e-6) return decimals;
-  }
-  return 9;
-}
-
 function accumulate(levels: readonly Level[]): DepthPoint[] {
   let cumulative = 0;
   let orders = 0;

@@ -1,14 +1,17 @@
 /** The depth chart: cumulative size by price, bids and asks. */
 
 import "./depth.css";
+import { decimalsOf, formatDecimal } from "../decimal";
 import { make } from "../dom";
-import { formatCompact, formatInteger, plural, trimZeros } from "../format";
-import type { Book } from "../feed/wire";
+import { formatInteger, plural } from "../format";
+import { keyOf, type Book } from "../feed/wire";
 import type { State } from "../state";
 import { Pointer, Surface, type Palette } from "./canvas";
-import { averagePrice, buildDepth, distanceOf, pointAt, tickDecimals, ticks, type DepthCurves, type DepthPoint } from "./depth-model";
+import { priceLabels, sizeLabels } from "./depth-axis";
+import { averagePrice, buildDepth, distanceOf, pointAt, type DepthCurves, type DepthPoint } from "./depth-model";
 import type { Pane, PaneContext } from "../pane";
 import { roundUp } from "../round";
+import { TickFinder } from "../tick";
 import type { Tip } from "./tip";
 
 const AREA_ALPHA = 0.16;
@@ -16,7 +19,9 @@ const AREA_ALPHA = 0.16;
 const HATCH_ALPHA = 0.34;
 const HATCH_REM = 0.55;
 const MARGIN_REM = { left: 3.4, right: 0.9, top: 1.5, bottom: 1.9 } as const;
-const PRICE_TICK_WIDTH_REM = 6.5;
+/** At least so much between the prices of the axis. */
+const PRICE_GAP_REM = 2.4;
+const SIZE_STEP_REM = 3;
 
 type Slant = "rising" | "falling";
 
@@ -34,6 +39,9 @@ export class DepthPane implements Pane {
   readonly #pointer: Pointer;
   readonly #tip: Tip;
   readonly #hatches = new Map<string, CanvasPattern>();
+  readonly #ticks = new TickFinder();
+  /** Of the tick, and of the prices as they are written. */
+  #decimals = 0;
   #book: Book | null = null;
   #curves: DepthCurves | null = null;
   #painted: readonly unknown[] = [];
@@ -53,8 +61,16 @@ export class DepthPane implements Pane {
 
   write({ depth }: State): void {
     if (depth === this.#book) return;
+    if (depth === null || this.#book === null || keyOf(depth) !== keyOf(this.#book)) {
+      this.#ticks.reset();
+      this.#decimals = 0;
+    }
     this.#book = depth;
     this.#curves = depth === null ? null : buildDepth(depth);
+    if (depth === null) return;
+    this.#ticks.take(depth.bids, depth.asks);
+    const written = [depth.bids[0], depth.asks[0]].map((best) => (best === undefined ? 0 : decimalsOf(best.price)));
+    this.#decimals = Math.max(this.#decimals, decimalsOf(formatDecimal(this.#ticks.tick, 0)), ...written);
   }
 
   paint(palette: Palette): void {
@@ -109,23 +125,31 @@ export class DepthPane implements Pane {
     context.fillStyle = palette.muted;
     context.textBaseline = "middle";
     context.textAlign = "right";
-    for (const size of ticks(0, sizeTop, Math.max(2, (frame.bottom - frame.top) / (rem * 4))).at) {
-      const y = Math.round(frame.y(size)) + 0.5;
+    for (const { at, text } of sizeLabels(sizeTop, (frame.bottom - frame.top) / (rem * SIZE_STEP_REM))) {
+      const y = Math.round(frame.y(at)) + 0.5;
       line(context, frame.left, y, frame.right, y);
-      context.fillText(trimZeros(formatCompact(size)), frame.left - rem * 0.45, y);
+      context.fillText(text, frame.left - rem * 0.45, y);
     }
     context.textAlign = "left";
-    context.fillText("size", rem * 0.2, rem * 0.65);
-    const { at, step } = ticks(curves.from, curves.to, (frame.right - frame.left) / (PRICE_TICK_WIDTH_REM * rem));
-    const decimals = Math.max(tickDecimals(step), 0);
+    context.fillText("size", rem * 0.7, rem * 0.65);
+    this.#prices(context, curves, frame);
+  }
+
+  #prices(context: CanvasRenderingContext2D, { from, to, bids, asks }: DepthCurves, frame: Frame): void {
+    const { rem, width } = this.#surface;
+    const middle = (frame.bottom + this.#surface.height) / 2;
+    const ends = [bids.at(-1), asks.at(-1)].map((end) => context.measureText(end?.level.price ?? "").width);
+    const labelWidth = Math.max(...ends) + rem * PRICE_GAP_REM;
+    const name = rem * 0.7 + context.measureText("price").width;
+    context.fillText("price", rem * 0.7, middle);
     context.textAlign = "center";
-    for (const price of at) {
-      const x = Math.round(frame.x(price)) + 0.5;
+    for (const { at, text } of priceLabels(from, to, this.#ticks.tick, this.#decimals, (frame.right - frame.left) / labelWidth)) {
+      const x = Math.round(frame.x(at)) + 0.5;
       line(context, x, frame.bottom, x, frame.bottom + rem * 0.25);
-      context.fillText(price.toFixed(decimals), x, frame.bottom + rem * 0.9);
+      const half = context.measureText(text).width / 2;
+      // A price that would touch the word, or be cut by the edge, is left out.
+      if (x - half > name + rem * 0.6 && x + half < width - rem * 0.2) context.fillText(text, x, middle);
     }
-    context.textAlign = "left";
-    context.fillText("price", rem * 0.2, frame.bottom + rem * 0.9);
   }
 
   /** A step at each level, from the best one outward to the edge of the chart. */

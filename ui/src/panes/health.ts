@@ -1,88 +1,68 @@
-/** The health strip: how the server and this page are doing, in one row; the counters open on demand. */
+/** The health strip: how the server and this page are doing, in one row; all the rest opens on demand. */
 
 import "./health.css";
 import { byTestId, make, setData, setText, setTitle } from "../dom";
-import { formatCompact, formatDuration, formatInteger, formatUptime, MISSING } from "../format";
-import type { Latency, Metrics } from "../feed/wire";
+import { formatByteRate, formatCompact, formatDuration, formatInteger, formatUptime, MISSING } from "../format";
+import type { Latency, Metrics, RecordingHealth } from "../feed/wire";
 import type { State } from "../state";
 import type { Actions, Pane, PaneContext } from "../pane";
 
 /** Counters whose growth means that something in the feed was not as it should be. */
 const WORRYING = /reject|unknown|error|invalid|bad|duplicate|excess|drop|gap/;
+/** Tables that are further behind than this are behind. */
+const TABLES_LAG_MAX_S = 10;
 
 type Tone = "" | "good" | "warn" | "bad";
 
-/** One number of the strip, found by its test id. */
+/** One number, found by its test id. */
 interface Figure {
   readonly id: string;
   readonly caption: string;
   readonly title?: string;
 }
 
-interface Cell {
-  readonly title: string;
-  readonly numbers: readonly Figure[];
-}
+const percentiles = (id: string): Figure[] => [
+  { id: `${id}-p50`, caption: `${id} p50` },
+  { id: `${id}-p90`, caption: "p90" },
+  { id: `${id}-p99`, caption: "p99" },
+];
 
-const percentiles = (name: string): Figure[] =>
-  ["p50", "p90", "p99"].map((each) => ({ id: `${name}-${each}`, caption: each }));
+/** In groups, with a line between two of them. */
+const STRIP: readonly (readonly Figure[])[] = [
+  [
+    { id: "messages-per-s", caption: "messages/s" },
+    { id: "events-per-s", caption: "events/s" },
+    { id: "bytes-per-s", caption: "data" },
+  ],
+  percentiles("apply"),
+  percentiles("snapshot"),
+  [
+    { id: "source-lag", caption: "feed lag", title: "Now less the ts_recv of the last record; told of a live feed only" },
+    { id: "loop-lag", caption: "loop p99", title: "How late the server's event loop was, of the last minute" },
+  ],
+  [
+    { id: "records-lost", caption: "unrecorded", title: "Records that lie in holes of the recording" },
+    { id: "conflated", caption: "conflated", title: "Updates merged away or lost to gaps, of slow clients, all together" },
+    { id: "reconnects", caption: "reconnects", title: "Of the live feed, since the server's start" },
+  ],
+  [
+    { id: "source-state", caption: "source" },
+    { id: "recording", caption: "recording" },
+  ],
+  [
+    { id: "checksum", caption: "checksum" },
+    { id: "resyncs", caption: "resyncs", title: "How often this page asked for a book anew, because something did not fit" },
+  ],
+];
 
-const CELLS: readonly Cell[] = [
-  {
-    title: "Throughput",
-    numbers: [
-      { id: "messages-per-s", caption: "messages/s" },
-      { id: "events-per-s", caption: "events/s" },
-      { id: "bytes-per-s", caption: "data" },
-    ],
-  },
-  { title: "Apply latency", numbers: percentiles("apply") },
-  { title: "Snapshot latency", numbers: percentiles("snapshot") },
-  {
-    title: "Lag",
-    numbers: [
-      { id: "source-lag", caption: "feed", title: "Now less the ts_recv of the last record; told of a live feed only" },
-      { id: "loop-lag", caption: "server p99", title: "How late the server's event loop was, of the last minute" },
-    ],
-  },
-  {
-    title: "Drops",
-    numbers: [
-      { id: "records-lost", caption: "not recorded", title: "Records that lie in holes of the recording" },
-      { id: "conflated", caption: "conflated", title: "Updates merged away or lost to gaps, of slow clients, all together" },
-      { id: "reconnects", caption: "reconnects", title: "Of the live feed, since the server's start" },
-    ],
-  },
-  {
-    title: "Source",
-    numbers: [
-      { id: "source-state", caption: "" },
-      { id: "source-uri", caption: "" },
-      { id: "uptime", caption: "up" },
-    ],
-  },
-  {
-    title: "Books",
-    numbers: [
-      { id: "books", caption: "books" },
-      { id: "resting-orders", caption: "orders" },
-    ],
-  },
-  {
-    title: "Recording",
-    numbers: [
-      { id: "recording", caption: "" },
-      { id: "tables-lag", caption: "tables behind", title: "How old the oldest record is that is not in the tables" },
-    ],
-  },
-  {
-    title: "Checksum",
-    numbers: [
-      { id: "checksum", caption: "" },
-      { id: "checked", caption: "checked", title: "Messages of this page's books whose CRC-32 was that of the server" },
-      { id: "resyncs", caption: "resyncs", title: "How often this page asked for a book anew, because something did not fit" },
-    ],
-  },
+/** What nobody has to keep an eye on: above the counters. */
+const MORE: readonly Figure[] = [
+  { id: "source-uri", caption: "source" },
+  { id: "uptime", caption: "server up for" },
+  { id: "books", caption: "books" },
+  { id: "resting-orders", caption: "resting orders" },
+  { id: "tables-lag", caption: "tables behind", title: "How old the oldest record is that is not in the tables" },
+  { id: "checked", caption: "checksums that matched", title: "Messages of this page's books whose CRC-32 was that of the server" },
 ];
 
 export class HealthPane implements Pane {
@@ -96,9 +76,14 @@ export class HealthPane implements Pane {
   constructor({ root, actions, repaint }: PaneContext) {
     this.#feed = actions.feed;
     const strip = make("dl", "health-strip");
-    strip.append(...CELLS.map((cell) => this.#cell(cell)));
+    for (const group of STRIP) {
+      const figures = group.map((figure) => this.#figure(figure));
+      figures[0]?.classList.add("begins");
+      strip.append(...figures);
+    }
     this.#details.dataset["testid"] = "counters";
     this.#counterList.dataset["testid"] = "counter-list";
+    this.#counterList.append(...MORE.map((figure) => this.#figure(figure)));
     this.#details.append(make("summary", "", "Counters"), this.#counterList);
     this.#details.addEventListener("toggle", repaint);
     root.append(strip, this.#details);
@@ -116,7 +101,7 @@ export class HealthPane implements Pane {
   #writeServer(metrics: Metrics | null): void {
     this.#say("messages-per-s", formatCompact(metrics?.messagesPerS));
     this.#say("events-per-s", formatCompact(metrics?.eventsPerS));
-    this.#say("bytes-per-s", metrics === null ? MISSING : `${formatCompact(metrics.bytesPerS)}B/s`);
+    this.#say("bytes-per-s", formatByteRate(metrics?.bytesPerS));
     this.#writeLatency("apply", metrics?.apply);
     this.#writeLatency("snapshot", metrics?.snapshot);
     this.#say("source-lag", formatDuration(metrics?.lagNs));
@@ -132,15 +117,19 @@ export class HealthPane implements Pane {
 
   #writeSource(metrics: Metrics | null): void {
     const source = metrics?.source;
-    this.#say("source-state", source?.state ?? MISSING, toneOfSource(source?.state), source?.error ?? "");
+    this.#say("source-state", source?.state ?? MISSING, toneOfSource(source?.state), source?.error ?? source?.uri ?? "");
     this.#say("source-uri", source?.uri ?? MISSING, "", source?.uri ?? "");
     this.#say("uptime", metrics === null ? MISSING : formatUptime(metrics.uptimeS));
-    const recording = metrics?.recording;
-    const isFine = recording?.state === "recording" && recording.warning === null;
-    const tone = recording === undefined ? "" : isFine ? "good" : recording.state === "failing" ? "bad" : "warn";
-    this.#say("recording", recording?.state ?? MISSING, tone, recording?.warning ?? "");
+    this.#writeRecording(metrics?.recording);
+  }
+
+  #writeRecording(recording: RecordingHealth | undefined): void {
     const behindS = recording?.tablesLagS ?? null;
-    this.#say("tables-lag", behindS === null ? MISSING : `${behindS.toFixed(1)} s`, (behindS ?? 0) > 10 ? "warn" : "");
+    const isBehind = (behindS ?? 0) > TABLES_LAG_MAX_S;
+    const behind = behindS === null ? MISSING : `${behindS.toFixed(1)} s`;
+    this.#say("tables-lag", behind, isBehind ? "warn" : "");
+    const warning = recording?.warning ?? (isBehind ? `The tables are ${behind} behind` : "");
+    this.#say("recording", recording?.state ?? MISSING, toneOfRecording(recording?.state, warning), warning);
   }
 
   /** Only books that come by the socket have a checksum; those that are asked for by HTTP come whole each time. */
@@ -184,26 +173,19 @@ export class HealthPane implements Pane {
     return value;
   }
 
-  #cell({ title, numbers }: Cell): HTMLElement {
-    const cell = make("div");
-    cell.append(make("dt", "", title));
-    for (const number of numbers) {
-      const value = make("span", "value");
-      value.dataset["testid"] = number.id;
-      if (number.title !== undefined) value.title = number.title;
-      this.#texts.set(number.id, value);
-      const entry = make("dd");
-      entry.append(value);
-      if (number.caption !== "") entry.append(" ", make("small", "", number.caption));
-      if (number.title !== undefined) entry.title = number.title;
-      cell.append(entry);
-    }
-    return cell;
+  #figure({ id, caption, title }: Figure): HTMLElement {
+    const value = make("dd", "value");
+    value.dataset["testid"] = id;
+    this.#texts.set(id, value);
+    const figure = make("div");
+    if (title !== undefined) figure.title = title;
+    figure.append(make("dt", "", caption), value);
+    return figure;
   }
 
   #say(id: string, text: string, tone: Tone = "", title: string | null = null): void {
     const element = this.#texts.get(id);
-    if (element === undefined) throw new Error(`the strip has no ${id}`);
+    if (element === undefined) throw new Error(`no figure is called ${id}`);
     setText(element, text);
     setData(element, "tone", tone);
     if (title !== null) setTitle(element, title);
@@ -214,4 +196,12 @@ function toneOfSource(state: string | undefined): Tone {
   if (state === "running") return "good";
   if (state === "failed") return "bad";
   return state === "reconnecting" || state === "connecting" ? "warn" : "";
+}
+
+/** Where nothing is to be recorded nothing is wrong. */
+function toneOfRecording(state: string | undefined, warning: string): Tone {
+  if (state === "failing") return "bad";
+  if (warning !== "") return "warn";
+  if (state === "recording") return "good";
+  return state === undefined || state === "off" ? "" : "warn";
 }

@@ -7,7 +7,7 @@ import { make, setHidden, setText, setTitle } from "../dom";
 import { CHARTS, writeValue, type ChartPlan } from "../performance-charts";
 import type { Telemetry } from "../telemetry";
 import { summaryOf, type Columns } from "../time-rows";
-import type { Palette } from "./canvas";
+import { remPx, type Palette } from "./canvas";
 import type { Pane, PaneContext } from "../pane";
 import type { Tip } from "./tip";
 
@@ -18,9 +18,11 @@ const RANGES = [
   { minutes: 24 * 60, name: "All" },
 ] as const;
 const RANGE_DEFAULT = 15;
-/** Lines are told apart by their dashes, and not by colour alone: px on, px off. */
-const DASHES = [[], [6, 3], [2, 2]] as const;
-const CHART_HEIGHT_REM = 9.5;
+/** Lines are told apart by their dashes, and not by colour alone: rem on, rem off. */
+const DASHES = [[], [0.42, 0.21], [0.14, 0.14]] as const;
+const LINE_REM = [0.12, 0.1, 0.1] as const;
+/** Steps of axes that count things. */
+const WHOLE_STEPS = [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8].flatMap((power) => [power, 2 * power, 5 * power]);
 /** Cursors of all charts stand at the same time. */
 const SYNC_KEY = "l3book";
 
@@ -100,6 +102,8 @@ class TimeChart {
   #columns: Columns = { x: [], y: [] };
   #palette: Palette | null = null;
   #chart: uPlot | null = null;
+  /** What the sizes in the chart were made for. */
+  #rem = 0;
   #isEmpty = true;
 
   constructor(plan: ChartPlan, tip: Tip) {
@@ -113,7 +117,7 @@ class TimeChart {
     this.#plot.append(this.#none);
     this.element.append(caption, this.#plot, this.#table());
     new ResizeObserver(() => {
-      this.#chart?.setSize(this.#size());
+      this.#resize();
     }).observe(this.#plot);
   }
 
@@ -125,10 +129,24 @@ class TimeChart {
     const data = [columns.x, ...columns.y] as uPlot.AlignedData;
     this.#isEmpty = columns.y.every((values) => values.every((value) => value === null));
     setHidden(this.#none, !this.#isEmpty);
-    if (isFirst) this.#chart = new uPlot(this.#options(), data, this.#plot);
-    else this.#chart?.setData(data);
+    if (isFirst) {
+      this.#rem = remPx();
+      this.#chart = new uPlot(this.#options(), data, this.#plot);
+    } else this.#chart?.setData(data);
     if (isRecoloured && !isFirst) this.#chart?.redraw(false, true);
     this.#write();
+  }
+
+  /** Text and margins grow with the window, and uPlot takes them once. */
+  #resize(): void {
+    if (this.#chart === null || this.#palette === null || this.#plot.clientWidth === 0) return;
+    if (remPx() === this.#rem) {
+      this.#chart.setSize(this.#size());
+      return;
+    }
+    this.#chart.destroy();
+    this.#chart = null;
+    this.draw(this.#columns, this.#palette);
   }
 
   #table(): HTMLTableElement {
@@ -170,12 +188,11 @@ class TimeChart {
   }
 
   #size(): { width: number; height: number } {
-    const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
-    return { width: this.#plot.clientWidth, height: Math.round(CHART_HEIGHT_REM * rem) };
+    return { width: this.#plot.clientWidth, height: this.#plot.clientHeight };
   }
 
   #options(): uPlot.Options {
-    const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const rem = this.#rem;
     const palette = (): Palette | null => this.#palette;
     const axis = {
       stroke: () => palette()?.muted ?? "",
@@ -192,15 +209,15 @@ class TimeChart {
       scales: { x: { time: true }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] } },
       axes: [
         { ...axis, size: rem * 1.6, gap: rem * 0.2, space: rem * 6, values: (_, at) => at.map((s) => clock(s)) },
-        { ...axis, size: rem * 4.4, gap: rem * 0.3, space: rem * 1.8, values: (_, at) => at.map((value) => (this.#isEmpty ? "" : this.plan.tick(value))) },
+        { ...axis, ...(this.plan.isWhole ? { incrs: WHOLE_STEPS } : {}), size: rem * 4.4, gap: rem * 0.3, space: rem * 2.2, values: (_, at) => (this.#isEmpty ? at.map(() => "") : this.plan.ticks(at)) },
       ],
       series: [
         {},
         ...this.plan.lines.map((line, index) => ({
           label: line.name,
           stroke: () => strokeOf(palette(), index),
-          width: index === 0 ? 1.6 : 1.3,
-          dash: [...(DASHES[index] ?? [])],
+          width: rem * (LINE_REM[index] ?? 0.1),
+          dash: (DASHES[index] ?? []).map((length) => length * rem),
           points: { show: (plot: uPlot) => plot.data[0].length < 3 },
         })),
       ],
