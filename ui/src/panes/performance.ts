@@ -204,7 +204,8 @@ class TimeChart {
     return {
       ...this.#size(),
       legend: { show: false },
-      padding: [rem * 0.6, rem * 0.6, 0, 0],
+      // On the right half of a time that may stand at the end.
+      padding: [rem * 0.6, rem * 1.8, 0, 0],
       cursor: { sync: { key: SYNC_KEY }, drag: { x: false, y: false }, y: false, points: { size: rem * 0.5 } },
       scales: { x: { time: true }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] } },
       axes: [
