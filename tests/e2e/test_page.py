@@ -282,7 +282,7 @@ def test_an_ambiguous_name_asks_which_book_is_meant(serve: Serve, open_page: Ope
     expect(choices).to_have_text(["1:1", "2:1"])
     choices.nth(1).click()
     wait_until(page, "text('best-bid') === '1.00'")
-    assert urlsplit(page.url).fragment == "2%3A1"
+    assert urlsplit(page.url).fragment == "2:1"
 
 
 @pytest.mark.parametrize(("width", "height"), [(320, 700), (820, 1180), (1440, 900), (3840, 2160)])

@@ -164,6 +164,48 @@ def test_a_moment_that_was_not_recorded_is_said_to_be_none(serve: Serve, open_pa
     expect(page.get_by_test_id("notice-past")).to_be_hidden()
     page.goto(f"{server.url}/#instrument=SYN1&at=soon")
     expect(notice).to_contain_text("time 'soon': expected nanoseconds since 1970 or ISO 8601 such as 2025-")
+    wait_until(page, "location.hash === '#SYN1'")
+    page.get_by_test_id("replay-second-back").click()
+    wait_until(page, "location.hash.startsWith('#instrument=SYN1&at=2')")
+    page.goto(f"{server.url}/#instrument=SYN1&at=soon")
+    expect(notice).to_contain_text("time 'soon'")
+    wait_until(page, "location.hash.startsWith('#instrument=SYN1&at=2')")
+
+
+def test_the_address_names_the_instrument_as_people_do(serve: Serve, open_page: OpenPage, tmp_path: Path) -> None:
+    server = recording(serve, tmp_path / "history")
+    page = open_page(server.url)
+    wait_until(page, HAS_BOOK)
+    expect(page.get_by_test_id("replay-play")).to_be_enabled()
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Space")
+    wait_until(page, "/^#instrument=SYN[01]&at=2/.test(location.hash)")
+    shown = page.evaluate("location.hash.slice(12, 16)")
+    page.keyboard.press("l")
+    wait_until(page, f"location.hash === '#{shown}' && {HAS_BOOK}")
+    other = {"SYN0": "SYN1", "SYN1": "SYN0"}[shown]
+    page.keyboard.press("/")
+    page.keyboard.type(other)
+    page.keyboard.press("Enter")
+    wait_until(page, f"location.hash === '#{other}' && {HAS_BOOK}")
+    # The same instrument under another name is on view already.
+    (entry,) = [each for each in server.get("/v1/instruments").json()["instruments"] if each["symbol"] == other]
+    before = seq(page)
+    page.goto(f"{server.url}/#{entry['publisher_id']}:{entry['instrument_id']}")
+    expect(page.get_by_test_id("picker")).to_have_value(other)
+    assert seq(page) >= before
+
+
+def test_an_unknown_instrument_is_answered_by_similar_names(serve: Serve, open_page: OpenPage) -> None:
+    server = serve("--source", "synthetic:?instruments=30&rate=2000")
+    server.wait_until_ready()
+    page = open_page(f"{server.url}/#SYN29x")
+    notice = page.get_by_test_id("notice-gone")
+    expect(notice).to_contain_text("Similar names:")
+    choices = notice.get_by_role("button").all_inner_texts()
+    assert choices[0] == "SYN29"
+    notice.get_by_role("button").first.click()
+    wait_until(page, f"location.hash === '#SYN29' && {HAS_BOOK}")
 
 
 def test_the_performance_page_has_an_address(serve: Serve, open_page: OpenPage) -> None:

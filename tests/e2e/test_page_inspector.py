@@ -75,8 +75,8 @@ def queue_words(orders: int, size: int) -> str:
     return f"{orders:,} order{'' if orders == 1 else 's'}, size {size:,}" if orders else "nothing"
 
 
-def assert_stands_as(page: Page, order: dict[str, Any]) -> None:
-    expect(page.get_by_test_id("inspector-status")).to_have_text("resting")
+def assert_stands_as(page: Page, order: dict[str, Any], status: str = "resting") -> None:
+    expect(page.get_by_test_id("inspector-status")).to_have_text(status)
     assert fact(page, "side") == {"B": "B bid", "A": "A ask"}[order["side"]]
     assert fact(page, "price") == order["price"]
     assert number(fact(page, "size")) == order["size"]
@@ -165,7 +165,9 @@ def test_an_order_in_the_past_stands_as_it_stood_and_is_followed_until_it_goes(
     inspect(page, "1")
     order = story.get("/v1/books/XED/orders/1", params={"at": T0 + 10}).json()
     assert (order["status"], order["size"]) == ("resting", 3)
-    assert_stands_as(page, order)
+    assert_stands_as(page, order, "was resting")
+    expect(page.get_by_test_id("inspector-body")).to_contain_text("Nothing: it was the front of its queue.")
+    expect(page.get_by_test_id("epoch")).to_be_hidden()
     expect(page.get_by_test_id("life-row")).to_have_count(2)
     page.locator("h1").click()
     page.keyboard.press("ArrowRight")
@@ -173,6 +175,17 @@ def test_an_order_in_the_past_stands_as_it_stood_and_is_followed_until_it_goes(
     expect(page.get_by_test_id("life-row")).to_have_count(3)
     expect(page.get_by_test_id("inspector-size")).to_have_text("0")
     screenshot(page, "inspector-past")
+    inspect(page, "12345")
+    expect(page.get_by_test_id("inspector-message")).to_contain_text("no order 12345 rested in ")
+
+
+def test_another_instrument_has_no_order_chosen(still: RunningServer, open_page: OpenPage) -> None:
+    page = open_page(f"{still.url}/#SYN0", LARGE)
+    wait_until(page, IS_LIVE)
+    inspect(page, "1")
+    page.goto(f"{still.url}/#SYN1")
+    expect(page.get_by_test_id("inspector-hint")).to_be_visible()
+    expect(page.get_by_test_id("inspector-field")).to_have_value("")
 
 
 def test_without_a_history_it_says_so(serve: Serve, open_page: OpenPage, tmp_path: Path) -> None:

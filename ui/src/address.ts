@@ -37,10 +37,10 @@ export function parseAddress(hash: string): Address {
 
 /** Without the #; an instrument alone is written alone. */
 export function formatAddress({ instrument, at, view }: Address): string {
-  if (at === null && view === "book") return encodeURIComponent(instrument ?? "");
+  if (at === null && view === "book") return encoded(instrument ?? "");
   const parts = [
-    instrument === null ? null : `instrument=${encodeURIComponent(instrument)}`,
-    at === null ? null : `at=${encodeURIComponent(at).replaceAll("%3A", ":")}`,
+    instrument === null ? null : `instrument=${encoded(instrument)}`,
+    at === null ? null : `at=${encoded(at)}`,
     view === "book" ? null : `view=${view}`,
   ];
   return parts.filter((part) => part !== null).join("&");
@@ -60,6 +60,11 @@ export function timesWritten(detail: string): string {
     .replace(/^(?:from|at): /, "")
     .replace(/\btime (\d{1,20})(?!\d)|\bat (\d{16,20})(?!\d)/g, (_, time?: string, at?: string) => `${at === undefined ? "time" : "at"} ${isoTime(time ?? at ?? "0")}`)
     .replace(/(begins at \S+) \(ts_event, ns\)/, "$1; expected a time from then on");
+}
+
+/** A colon means nothing behind the #, and is read more easily as it is. */
+function encoded(text: string): string {
+  return encodeURIComponent(text).replaceAll("%3A", ":");
 }
 
 /** A hand-typed address may hold a percent sign that encodes nothing; it is then taken as it stands. */

@@ -1,6 +1,7 @@
 /** Keeps the page and its address the same: the instrument, the moment, the view. */
 
 import { formatAddress, isoTime, parseAddress, timesWritten, type Address, type View } from "./address";
+import { plainName } from "./instrument-name";
 import type { ReplayCommands } from "./replay-commands";
 import { failureOf } from "./replay-commands";
 import type { State } from "./state";
@@ -39,7 +40,8 @@ export class Navigation {
 
   /** The reader's choice is also the address, to be kept or passed on. */
   go(changes: Partial<Address>): void {
-    location.hash = formatAddress({ ...this.#address, ...changes });
+    const { instrument, ...others } = { ...this.#shown, ...changes };
+    location.hash = formatAddress({ instrument: instrument === null ? null : this.#named(instrument), ...others });
   }
 
   /** Does what the address says. */
@@ -47,7 +49,7 @@ export class Navigation {
     const before = this.#address;
     this.#address = parseAddress(location.hash);
     const { instrument, at, view } = this.#address;
-    if (instrument !== null && instrument !== this.#state.selected) this.#handlers.select(instrument);
+    if (instrument !== null && !this.#isSelected(instrument)) this.#handlers.select(instrument);
     if (view !== before.view) this.#handlers.show(view);
     if (at === before.at) return;
     this.#pending = at;
@@ -76,10 +78,26 @@ export class Navigation {
 
   /** An address that shows what is on view now, also to somebody else, and later. */
   link(): string {
-    const { metrics, selected, replay } = this.#state;
+    const { metrics, replay } = this.#state;
     const isKept = replay !== null || metrics?.recording.state === "recording";
     const at = isKept ? this.#moment() : null;
-    return `${location.origin}${location.pathname}#${formatAddress({ ...this.#address, instrument: selected, at })}`;
+    return `${location.origin}${location.pathname}#${formatAddress({ ...this.#shown, at })}`;
+  }
+
+  /** What the address says, and of a page that was opened without one, which instrument it shows. */
+  get #shown(): Address {
+    const { selected } = this.#state;
+    return { ...this.#address, instrument: selected === null ? this.#address.instrument : this.#named(selected) };
+  }
+
+  #named(instrument: string): string {
+    return plainName(this.#state.instruments ?? [], instrument);
+  }
+
+  /** Also under another of its names: it is on view, and is not begun anew. */
+  #isSelected(instrument: string): boolean {
+    const { selected } = this.#state;
+    return selected !== null && this.#named(selected) === this.#named(instrument);
   }
 
   #open(at: string): void {
@@ -108,7 +126,7 @@ export class Navigation {
   }
 
   #replace(at: string | null): void {
-    this.#address = { ...this.#address, at };
+    this.#address = { ...this.#shown, at };
     history.replaceState(null, "", `#${formatAddress(this.#address)}`);
   }
 }

@@ -2,6 +2,7 @@
 
 import { formatTime, formatUptime, plural } from "./format";
 import { keyOf, type Problem } from "./feed/wire";
+import { isNamed, similarlyNamed } from "./instrument-name";
 import { motionOf } from "./standing-word";
 import { nameOf, RESTART_NOTICE_MS, type State } from "./state";
 
@@ -101,10 +102,12 @@ function problemNotice(state: State): Notice | null {
   const name = state.selected ?? "the instrument";
   const isGone = problem.status === 404 || problem.code === "unknown_instrument";
   if (isGone && !state.problems.has("instruments")) {
-    const others = (state.instruments ?? []).filter((instrument) => keyOf(instrument) !== state.selected);
-    const choices = others.slice(0, CHOICES_SHOWN_MAX).map((other) => ({ label: nameOf(other), instrument: keyOf(other) }));
+    const others = (state.instruments ?? []).filter((instrument) => !isNamed(instrument, state.selected));
+    const similar = similarlyNamed(others, name);
+    const offered = similar.length > 0 ? similar : others;
+    const choices = offered.slice(0, CHOICES_SHOWN_MAX).map((other) => ({ label: nameOf(other), instrument: keyOf(other) }));
     const kept = state.book === null ? "" : LAST_RECEIVED;
-    const next = choices.length > 0 ? "Choose another:" : "Waiting for it to come back.";
+    const next = choices.length === 0 ? "Waiting for it to come back." : similar.length > 0 ? "Similar names:" : "Choose another:";
     return { id: "gone", tone: "bad", text: `The server has no book for ${name} (any more).${kept} ${next}`, choices };
   }
   if (problem.status === 409) {

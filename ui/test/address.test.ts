@@ -26,6 +26,7 @@ describe("the address", () => {
   it("has times that people can read, exact to the nanosecond", () => {
     expect(isoTime("1758750420000193260")).toBe("2025-09-24T21:47:00.00019326Z");
     expect(isoTime("1758750420000000000")).toBe("2025-09-24T21:47:00Z");
+    expect(formatAddress({ instrument: "1:435026", at: null, view: "book" })).toBe("1:435026");
     expect(formatAddress({ instrument: "SYN0", at: "2025-09-24T21:47:00Z", view: "book" })).toBe("instrument=SYN0&at=2025-09-24T21:47:00Z");
   });
 

@@ -70,7 +70,6 @@ export class InspectorPane implements Pane {
       if (event.key === "Enter") this.#showTyped();
     });
     clear.addEventListener("click", () => {
-      field.value = "";
       actions.selectOrder(null);
     });
     actions.bind("o", "type the id of an order to inspect", () => {
@@ -163,6 +162,9 @@ export class InspectorPane implements Pane {
     this.#question += 1;
     this.#askedAt = this.#at();
     if (order === null) {
+      // Of another instrument it would name another order, or none.
+      this.#frame.field.value = "";
+      this.#frame.field.ariaInvalid = "false";
       this.#ask.stop();
       return;
     }
@@ -171,6 +173,10 @@ export class InspectorPane implements Pane {
     this.#ask.begin(performance.now());
     const book = this.#state.depth ?? this.#state.book;
     if (book !== null) this.#located = locate(book, order, null);
+  }
+
+  get #isPast(): boolean {
+    return this.#state.replay !== null;
   }
 
   /** The past goes on by itself. */
@@ -216,8 +222,12 @@ export class InspectorPane implements Pane {
     else if (status === 403) this.#message = "This API key may not read orders.";
     else if (code === "history_unavailable") this.#message = "This server keeps no history, so nothing is known of orders in the past.";
     else if (code === "unknown_order" && this.#lastSeen !== null) {
-      this.#message = "It no longer rests, and no history tells what became of it. Below is what was last seen.";
-    } else this.#message = `${detail === "" ? title : timesWritten(detail)}.`.replace(/\.\.$/, ".");
+      const verb = this.#isPast ? "rested" : "rests";
+      this.#message = `It no longer ${verb}, and no history tells what became of it. Below is what was last seen.`;
+    } else {
+      const said = this.#isPast ? detail.replace(" rests in ", " rested in ") : detail;
+      this.#message = `${detail === "" ? title : timesWritten(said)}.`.replace(/\.\.$/, ".");
+    }
     if (code === "unknown_order") {
       this.#answer = null;
       this.#steps = [];
@@ -228,7 +238,7 @@ export class InspectorPane implements Pane {
     const { status, note, bar } = this.#frame;
     const seen = this.#located ?? (this.#isGone || this.#answer === null ? this.#lastSeen : null);
     const { word, note: said } = this.#standing();
-    setText(status, word);
+    setText(status, word === "resting" && this.#isPast ? "was resting" : word);
     setData(status, "state", word);
     setText(note, said);
     setHidden(note, said === "");
@@ -267,21 +277,21 @@ export class InspectorPane implements Pane {
     const answer = this.#answer;
     if (this.#located !== null) return { word: "resting", note: this.#message };
     if (this.#isGone) {
-      return { word: "gone", note: this.#message === "" ? "It has left the levels in view; asking what became of it…" : this.#message };
+      return { word: "gone", note: this.#message === "" ? `It ${this.#isPast ? "had" : "has"} left the levels in view; asking what became of it…` : this.#message };
     }
     if (answer === null) {
       if (this.#message === "") return { word: "asking", note: "" };
       return { word: this.#lastSeen === null ? "not found" : "gone", note: `${this.#message}${this.#whenNext()}` };
     }
     const word = answer.status;
-    if (word === "resting") return { word, note: this.#message === "" ? "It rests beyond the levels that the page follows." : this.#message };
+    if (word === "resting") return { word, note: this.#message === "" ? `It ${this.#isPast ? "rested" : "rests"} beyond the levels that the page follows.` : this.#message };
     return { word, note: this.#message };
   }
 
   /** When it is asked for once more, where the last answer told nothing of it. */
   #whenNext(): string {
     if (!this.#ask.isMissing) return "";
-    if (this.#state.replay === null) return " It is looked for in the levels that come; Show asks the server again.";
+    if (!this.#isPast) return " It is looked for in the levels that come; Show asks the server again.";
     if (this.#isPlaying) return " While the past plays the server is asked again, ever more rarely; Show asks now.";
     return " The server is asked again at another time.";
   }
@@ -300,7 +310,7 @@ export class InspectorPane implements Pane {
     this.#life.write(this.#steps);
     const hidden = this.#life.hiddenCount;
     const more = hidden === 0 ? "" : `The first and the last are listed; ${plural(hidden, "step")} between them are left out.`;
-    const nothing = this.#answer === null ? "" : this.#answer.life === null ? "This server keeps no history, so its life is not told." : "Nothing is recorded of it yet.";
+    const nothing = this.#answer === null ? "" : this.#answer.life === null ? "This server keeps no history, so its life is not told." : this.#isPast ? "Nothing had been recorded of it." : "Nothing is recorded of it yet.";
     setText(lifeNote, isTold ? more : nothing);
   }
 
@@ -313,7 +323,7 @@ export class InspectorPane implements Pane {
     });
     this.#ahead.write(entries, this.#order);
     const more = ahead.length - entries.length;
-    const words = ahead.length === 0 ? "Nothing: it is the front of its queue." : more > 0 ? `and ${plural(more, "more order")}` : "";
+    const words = ahead.length === 0 ? `Nothing: it ${this.#isPast ? "was" : "is"} the front of its queue.` : more > 0 ? `and ${plural(more, "more order")}` : "";
     setText(aheadMore, words);
     setHidden(aheadMore, words === "");
   }

@@ -3,6 +3,7 @@
 import { byTestId, make, setHidden } from "../dom";
 import { formatCompact, formatInteger } from "../format";
 import { keyOf, type Instrument } from "../feed/wire";
+import { isNamed } from "../instrument-name";
 import { searchInstruments } from "../search";
 import { nameOf } from "../state";
 
@@ -67,7 +68,7 @@ export class Picker {
   }
 
   #selectedName(): string {
-    const found = this.#instruments.find((instrument) => keyOf(instrument) === this.#selected);
+    const found = this.#instruments.find((instrument) => isNamed(instrument, this.#selected));
     return found === undefined ? (this.#selected ?? "") : nameOf(found);
   }
 
@@ -76,7 +77,7 @@ export class Picker {
       // Opened on what is chosen.
       const { shown } = searchInstruments(this.#instruments, "");
       this.#shown = shown;
-      this.#active = Math.max(0, shown.findIndex((instrument) => keyOf(instrument) === this.#selected));
+      this.#active = Math.max(0, shown.findIndex((instrument) => isNamed(instrument, this.#selected)));
     }
     this.#open = true;
     this.#onOpen(true);

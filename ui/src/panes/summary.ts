@@ -33,7 +33,8 @@ export class SummaryPane {
   #spokenAtMs = -Infinity;
   #spokenState = "";
 
-  write(book: Book | null, standing: Standing, nowMs: number): void {
+  /** `isPast`: the book is that of a replay, whose epochs are its own: in another tab the same moment has others. */
+  write(book: Book | null, standing: Standing, isPast: boolean, nowMs: number): void {
     const pill = statePill(book, standing);
     setText(this.#state, pill.text);
     setData(this.#state, "state", pill.state);
@@ -42,7 +43,8 @@ export class SummaryPane {
     setHidden(this.#crossed, book?.crossed !== true);
     setHidden(this.#locked, book?.locked !== true);
     setText(this.#seq, formatInteger(book?.seq));
-    setText(this.#epoch, book?.epoch ?? MISSING);
+    setText(this.#epoch, isPast ? MISSING : (book?.epoch ?? MISSING));
+    if (this.#epoch.parentElement !== null) setHidden(this.#epoch.parentElement, isPast);
     setText(this.#sequence, formatInteger(book?.sequence));
     const time = formatTime(book?.tsEvent ?? "");
     setText(this.#time, time.short);
