@@ -163,7 +163,7 @@ def wait_for(page: Page, what: str, holds: Callable[[], bool]) -> None:
 
 
 def heatmap(page: Page, name: str) -> str:
-    """What the heatmap tells of itself: columns, painted, recorded, follows."""
+    """What the heatmap tells of itself: columns; from, until (ns); recorded (s); painted, levels, follows."""
     return page.get_by_test_id("heatmap-view").get_attribute(f"data-{name}") or ""
 
 

@@ -21,7 +21,6 @@ WINDOW = {"width": 1600, "height": 1000}
 WAIT_MS = 60_000
 SETTLE_MS = 2_000
 SECONDS_BACK = 20
-COLUMNS_PER_S = 20
 
 
 def choose_an_order(page: Page, server: RunningServer, at: str | None = None) -> None:
@@ -42,16 +41,16 @@ def pause(page: Page) -> None:
     expect(page.get_by_test_id("replay-state")).to_have_text("paused", timeout=WAIT_MS)
 
 
-def columns(page: Page) -> int:
-    """How many moments the heatmap has."""
-    return int(heatmap(page, "columns") or 0)
+def seconds_known(page: Page) -> float:
+    """How much time the heatmap has something of."""
+    return (int(heatmap(page, "until") or 0) - int(heatmap(page, "from") or 0)) / 1e9
 
 
-def columns_shown(page: Page) -> int:
-    """How many it has room for: as it says, in seconds."""
-    seconds = re.match(r"(?:(\d+) min )?(\d+) s", page.get_by_test_id("heatmap-window").inner_text())
-    assert seconds is not None
-    return COLUMNS_PER_S * (60 * int(seconds[1] or 0) + int(seconds[2]) + 1)
+def seconds_shown(page: Page) -> float:
+    """How much it has room for, as it says."""
+    said = re.match(r"(?:(\d+) min )?(\d+) (m?s)", page.get_by_test_id("heatmap-window").inner_text())
+    assert said is not None
+    return 60 * int(said[1] or 0) + int(said[2]) / (1000 if said[3] == "ms" else 1)
 
 
 def take(server: RunningServer, seconds: float, folder: Path) -> None:
@@ -73,7 +72,7 @@ def take(server: RunningServer, seconds: float, folder: Path) -> None:
         page.keyboard.press("Space")
         expect(page.get_by_test_id("replay-state")).to_have_text("playing", timeout=WAIT_MS)
         # The picture is whole once as much has been played as it shows.
-        wait_for(page, "a heatmap from edge to edge", lambda: columns(page) > columns_shown(page))
+        wait_for(page, "a heatmap from edge to edge", lambda: seconds_known(page) > seconds_shown(page))
         pause(page)
         (time,) = re.findall(r"(\d+) ns", page.get_by_test_id("ts-event").get_attribute("title") or "")
         choose_an_order(page, server, time)

@@ -13,6 +13,8 @@ from playwright.sync_api import ViewportSize, expect
 from dbn_bytes import T0, UNIT, Mbo, metadata, stream
 from l3book.client import Client
 from l3book.prices import parse_price
+from l3book.times import parse_time_ns
+from recorded import serve_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +40,9 @@ EDGES = """(canvas) => {
   return pixels.reduce((edges, pixel, at) => edges + (at > 0 && pixel !== pixels[at - 1] ? 1 : 0), 0);
 }"""
 HATCH_EDGES_MIN = 24
+NS_PER_S = 1_000_000_000
+# The last second before a minute in which nothing happens.
+QUIET_S = 60
 # Near the right edge of the picture: right of it stand the bars of the book of now, and the prices.
 NEWEST = 0.76
 SIZE = re.compile(r"^([\d.]+) · (?:(bid|ask) size ([\d,]+)|nothing rests)$")
@@ -49,10 +54,10 @@ def wait_for_columns(page: Page, least: int) -> None:
 
 
 def is_still(page: Page) -> bool:
-    columns = heatmap(page, "columns")
-    # The page writes twice a second when nothing comes, and a moving time would have brought twenty columns.
+    until = heatmap(page, "until")
+    # The page writes twice a second when nothing comes, and a moving time would have gone on.
     page.wait_for_timeout(1_000)
-    return columns == heatmap(page, "columns")
+    return until == heatmap(page, "until")
 
 
 def test_the_heatmap_says_what_rest_says_of_a_settled_book(
@@ -61,7 +66,7 @@ def test_the_heatmap_says_what_rest_says_of_a_settled_book(
     server = serve("--source", f"file:{simulated('--instruments', '1')}")
     server.wait_for_state("ended")
     page = open_page(server.url)
-    wait_for_columns(page, 2)
+    wait_for_columns(page, 1)
     # A few levels come first.
     wait_for(page, "all levels", lambda: heatmap(page, "levels") == str(LEVELS))
     wait_for(page, "columns at the pointer", lambda: all(len(tip) > 2 for tip in pointed(page, NEWEST, 40)))
@@ -121,8 +126,8 @@ def test_a_killed_server_leaves_a_gap(serve: Serve, open_page: OpenPage, screens
     assert any("size" in lines[0] for lines in pointed(page, NEWEST, 40))
     server.kill()
     expect(page.get_by_test_id("notice-disconnected")).to_be_visible()
-    seen = int(heatmap(page, "columns"))
-    wait_for(page, "a gap that grows", lambda: int(heatmap(page, "columns")) > seen)
+    until = int(heatmap(page, "until"))
+    wait_for(page, "a gap that grows", lambda: int(heatmap(page, "until")) > until)
 
     def newest() -> list[list[str]]:
         """What is said at several heights; nothing while the tip is hidden."""
@@ -222,6 +227,51 @@ def test_a_click_leaves_the_keys_to_the_page_and_tab_gives_the_heatmap_its_own(
     page.keyboard.press("Escape")
     page.keyboard.press("End")
     expect(view).to_have_attribute("data-follows", "no")
+
+
+def test_time_is_the_markets_and_even_at_any_speed(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot, tmp_path: Path
+) -> None:
+    # A book of ten events a second, and a minute in which nothing happens.
+    times = [T0 + tenth * NS_PER_S // 10 for tenth in range(1800) if tenth <= 10 * QUIET_S or tenth >= 1200]
+    records = [
+        Mbo("A", "B", 11 * UNIT, 1, 1_000 + count, ts_event=at, ts_recv=at, sequence=count)
+        for count, at in enumerate(times)
+    ]
+    path = tmp_path / "slow.dbn"
+    ask = Mbo("A", "A", 12 * UNIT, 9, 5, ts_event=T0, ts_recv=T0)
+    path.write_bytes(metadata(symbols={"XED": 1}) + stream([ask, *records]))
+    server = serve_recorded(serve, path, tmp_path / "history")
+    page = open_page(f"{server.url}/#instrument=XED&at={T0 + 5 * NS_PER_S}")
+    expect(page.get_by_test_id("replay-state")).to_have_text("paused")
+
+    def play(speed: str, until_s: int) -> None:
+        page.get_by_test_id("replay-speed").select_option(speed)
+        page.get_by_test_id("replay-play").click()
+        end = T0 + until_s * NS_PER_S
+        wait_for(page, f"the second {until_s}", lambda: int(heatmap(page, "until")) >= end)
+        page.get_by_test_id("replay-play").click()
+        expect(page.get_by_test_id("replay-state")).to_have_text("paused")
+
+    # Ten times as fast through the first part: as many books of it come as of a tenth of the second.
+    play("100", 90)
+    play("10", 160)
+    screenshot(page, "heatmap-speeds")
+
+    def second(share: float) -> float:
+        """Of the book under the pointer, its own time."""
+        (lines,) = pointed(page, share, 10_000)
+        return (int(parse_time_ns(lines[-1])) - T0) / NS_PER_S
+
+    told = {share: second(share) for share in (at / 100 for at in range(20, 80, 4))}
+    assert len(set(told.values())) > 8
+    first, last = min(told), max(told)
+    per_share = (told[last] - told[first]) / (last - first)
+    for share, at_s in told.items():
+        even_s = told[first] + (share - first) * per_share
+        # A book of a hundred times the speed stands for five seconds.
+        assert 60 - 5 <= even_s <= 120 + 5 if at_s == QUIET_S else abs(at_s - even_s) < 6, (told, share)
+    assert QUIET_S in told.values()
 
 
 def test_only_new_columns_are_painted(serve: Serve, open_page: OpenPage) -> None:
@@ -358,8 +408,11 @@ def test_two_fingers_zoom(serve: Serve, open_page: OpenPage) -> None:
         return page.get_by_test_id("heatmap-window").text_content() or ""
 
     # Once a reader has chosen, the window no longer widens with what has been seen.
+    for _ in range(40):
+        page.get_by_test_id("heatmap-nearer").click()
+    wait_for(page, "the shortest window", lambda: seconds() == "10 ms")
     pinch(1, 0, 100, 40)
-    wait_for(page, "a window of the reader's", lambda: seconds() not in {"", "2 s", "3 s", "4 s", "6 s"})
+    wait_for(page, "a longer one", lambda: seconds() != "10 ms")
     wide = seconds()
     pinch(1, 0, 100, 40)
     wait_for(page, "more time", lambda: seconds() != wide)

@@ -1,25 +1,24 @@
 /**
- * The last ten minutes of one book: a column each 50 ms with the sizes of up to 100 levels a side, in typed arrays.
+ * What the heatmap knows of one book: columns, each a book from its own time (ts_recv) until that of the next one, with the sizes
+ * of up to 100 levels a side, in typed arrays. Where nothing happens there are none, and where much does, twenty a second of the page's.
  *
  * A ring: the oldest column gives its place to the newest. Its bound is COLUMNS_MAX × (2 × LEVELS_MAX × 12 bytes + 16) =
- * 29 MB, reached after ten minutes and not exceeded after that; memory is taken 30 seconds at a time, so a short visit costs little.
- * Columns go by an absolute index, which rises with time.
+ * 29 MB, reached after ten busy minutes and not exceeded after that; memory is taken 600 columns at a time, so a short visit costs little.
+ * Columns go by an absolute index, which rises with time. Times are ns since `origin`, exact in a float for a hundred days.
  */
 
 import type { Book, Level } from "./feed/wire";
 import { INDEX_MAX, PriceGrid } from "./price-grid";
 
-export const COLUMN_INTERVAL_MS = 50;
 export const COLUMNS_MAX = 12_000;
 export const LEVELS_MAX = 100;
 const CHUNK_COLUMNS = 600;
 const SIDES_LEVELS = 2 * LEVELS_MAX;
 
-/** What a column knows: a book; a book that the server itself doubts; nothing; how a book stood some seconds apart. */
+/** What a column knows: a book; a book that the server itself doubts; nothing; how a book stood at the end of some seconds. */
 export type Kind = "book" | "suspect" | "gap" | "recorded";
 const KINDS: readonly Kind[] = ["book", "suspect", "gap", "recorded"];
-const NS_PER_COLUMN = BigInt(COLUMN_INTERVAL_MS) * 1_000_000n;
-const COLUMNS_PER_S = 1_000 / COLUMN_INTERVAL_MS;
+const NS_PER_S = 1_000_000_000n;
 
 type Levels = Pick<Book, "bids" | "asks" | "tsRecv" | "state" | "levelsMax">;
 type Side = "B" | "A";
@@ -43,12 +42,16 @@ export class Columns {
   /** Index of the oldest column kept, and the one after the newest. */
   first = 0;
   end = 0;
+  /** The time that all others count from, in ns since 1970: that of the first book taken. */
+  origin = 0n;
+  /** How far the newest column is known to reach. */
+  until = 0;
   readonly #chunks: (Chunk | undefined)[] = [];
   readonly #kinds = new Uint8Array(COLUMNS_MAX);
   readonly #bids = new Uint8Array(COLUMNS_MAX);
   readonly #asks = new Uint8Array(COLUMNS_MAX);
   readonly #levelsMax = new Uint8Array(COLUMNS_MAX);
-  readonly #ts = new BigUint64Array(COLUMNS_MAX);
+  readonly #at = new Float64Array(COLUMNS_MAX);
   readonly #steps = new Uint8Array(COLUMNS_MAX);
   readonly #onFiner: (factor: number) => void;
 
@@ -65,85 +68,64 @@ export class Columns {
     this.grid.clear();
   }
 
-  push(book: Levels): void {
-    this.#grow();
-    this.replaceLast(book);
+  /** The first book is of this time, which all others count from. */
+  begin(origin: bigint): void {
+    this.origin = origin;
+    this.until = 0;
   }
 
-  /** The newest column shows this book: several of one interval are one column. */
-  replaceLast(book: Levels): void {
-    const slot = this.#slot(this.end - 1);
+  /** Of ns since 1970. */
+  atOf(ts: bigint): number {
+    return Number(ts - this.origin);
+  }
+
+  tsOf(at: number): bigint {
+    return this.origin + BigInt(Math.floor(at));
+  }
+
+  /** A book from `at` on, not before the newest column; of several at one time the last one is kept. */
+  push(book: Levels, at: number): void {
+    const last = this.end - 1;
+    const isSame = this.has(last) && this.at(last) === at && this.kind(last) !== "gap";
+    const slot = isSame ? this.#slot(last) : this.#grow(at);
     this.grid.learn(pricesOf(book));
     this.#kinds[slot] = book.state === "suspect" ? 1 : 0;
-    this.#ts[slot] = BigInt(book.tsRecv);
     this.#levelsMax[slot] = Math.min(book.levelsMax, LEVELS_MAX);
     this.#bids[slot] = this.#write(slot, 0, book.bids);
     this.#asks[slot] = this.#write(slot, LEVELS_MAX, book.asks);
   }
 
-  /**
-   * A book of so many recorded seconds from `from` on (since 1970), as it was at their end, before all that is kept.
-   * -> whether there was room.
-   */
+  /** A book of so many recorded seconds from `from` on (since 1970), as it was at their end, before all that is kept. -> whether there was room. */
   prepend(book: Pick<Levels, "bids" | "asks">, from: number, stepS: number): boolean {
-    const count = stepS * COLUMNS_PER_S;
-    if (this.length + count > COLUMNS_MAX) return false;
+    if (this.length === COLUMNS_MAX) return false;
     this.grid.learn(pricesOf(book));
-    const endNs = BigInt(from + stepS) * 1_000_000_000n;
-    const last = this.#slot(this.first - 1);
-    for (let place = 1; place <= count; place += 1) {
-      const slot = this.#slot(this.first - place);
-      if (place > 1) this.#copy(last, slot);
-      else {
-        this.#kinds[slot] = KINDS.indexOf("recorded");
-        this.#steps[slot] = stepS;
-        this.#levelsMax[slot] = LEVELS_MAX;
-        this.#bids[slot] = this.#write(slot, 0, book.bids);
-        this.#asks[slot] = this.#write(slot, LEVELS_MAX, book.asks);
-      }
-      this.#ts[slot] = endNs - BigInt(place - 1) * NS_PER_COLUMN - 1n;
-    }
-    this.first -= count;
+    const slot = this.#slot(this.first - 1);
+    this.#at[slot] = this.atOf(BigInt(from) * NS_PER_S);
+    this.#kinds[slot] = KINDS.indexOf("recorded");
+    this.#steps[slot] = stepS;
+    this.#levelsMax[slot] = LEVELS_MAX;
+    this.#bids[slot] = this.#write(slot, 0, book.bids);
+    this.#asks[slot] = this.#write(slot, LEVELS_MAX, book.asks);
+    this.first -= 1;
     return true;
+  }
+
+  /** Nobody knows how the book stood from `at` on. */
+  pushGap(at: number): void {
+    const slot = this.#grow(at);
+    this.#kinds[slot] = KINDS.indexOf("gap");
+    this.#bids[slot] = this.#asks[slot] = this.#levelsMax[slot] = 0;
+  }
+
+  /** Forgets all that begins after this time. */
+  cut(at: number): void {
+    this.end = this.firstAfter(at);
+    this.until = Math.min(this.until, at);
   }
 
   /** Of a recorded column: so many seconds are told as one. */
   stepSeconds(column: number): number {
     return this.#steps[this.#slot(column)] ?? 0;
-  }
-
-  /** The book stands as it did. */
-  repeat(): void {
-    const from = this.#slot(this.end - 1);
-    this.#grow();
-    this.#copy(from, this.#slot(this.end - 1));
-  }
-
-  #copy(from: number, to: number): void {
-    this.#kinds[to] = this.#kinds[from] ?? 0;
-    this.#steps[to] = this.#steps[from] ?? 0;
-    this.#ts[to] = this.#ts[from] ?? 0n;
-    this.#levelsMax[to] = this.#levelsMax[from] ?? 0;
-    const [bids, asks] = [this.#bids[from] ?? 0, this.#asks[from] ?? 0];
-    this.#bids[to] = bids;
-    this.#asks[to] = asks;
-    const [source, target] = [this.#chunk(from), this.#chunk(to)];
-    const [sourceBase, targetBase] = [base(from), base(to)];
-    for (const [offset, count] of [[0, bids], [LEVELS_MAX, asks]] as const) {
-      const [begin, stop] = [sourceBase + offset, sourceBase + offset + count];
-      target.ticks.set(source.ticks.subarray(begin, stop), targetBase + offset);
-      target.sizes.set(source.sizes.subarray(begin, stop), targetBase + offset);
-    }
-  }
-
-  /** Nobody knows how the book stood. */
-  pushGap(): void {
-    const ts = this.length === 0 ? 0n : this.tsRecv(this.end - 1);
-    this.#grow();
-    const slot = this.#slot(this.end - 1);
-    this.#kinds[slot] = KINDS.indexOf("gap");
-    this.#ts[slot] = ts;
-    this.#bids[slot] = this.#asks[slot] = this.#levelsMax[slot] = 0;
   }
 
   has(column: number): boolean {
@@ -154,9 +136,14 @@ export class Columns {
     return KINDS[this.#kinds[this.#slot(column)] ?? 0] ?? "book";
   }
 
-  /** ns, of the last event in the column's book; in a gap, of the last one before it. */
+  /** When the column begins: the ts_recv of its book's last event; of a gap, when what was known has ended. */
+  at(column: number): number {
+    return this.#at[this.#slot(column)] ?? 0;
+  }
+
+  /** The same in ns since 1970. */
   tsRecv(column: number): bigint {
-    return this.#ts[this.#slot(column)] ?? 0n;
+    return this.tsOf(this.at(column));
   }
 
   /** Ticks of the best price of a side; null where the side is empty or unknown. */
@@ -226,15 +213,24 @@ export class Columns {
     return [this.level(column, "B", last("B"))?.ticks ?? -Infinity, this.level(column, "A", last("A"))?.ticks ?? Infinity];
   }
 
-  /** The first column with an event at this time or later; `end` when there is none. */
-  columnAt(ts: bigint): number {
+  /** The first column that begins after this time; `end` when there is none. */
+  firstAfter(at: number): number {
     let [from, to] = [this.first, this.end];
     while (from < to) {
       const middle = Math.floor((from + to) / 2);
-      if (this.tsRecv(middle) < ts) from = middle + 1;
+      if (this.at(middle) <= at) from = middle + 1;
       else to = middle;
     }
     return from;
+  }
+
+  /** The columns that reach into a stretch of time, from and before: that which stands when it begins, and those that begin in it. */
+  within(from: number, to: number): readonly [from: number, to: number] {
+    if (this.length === 0 || from > this.until) return [this.end, this.end];
+    let end = this.firstAfter(from);
+    const begin = Math.max(this.first, end - 1);
+    while (end < this.end && this.at(end) < to) end += 1;
+    return [begin, end];
   }
 
   #write(slot: number, offset: number, levels: readonly Level[]): number {
@@ -253,9 +249,15 @@ export class Columns {
     return count;
   }
 
-  #grow(): void {
+  /** -> the slot of a new column. */
+  #grow(at: number): number {
     this.end += 1;
     this.first = Math.max(this.first, this.end - COLUMNS_MAX);
+    const slot = this.#slot(this.end - 1);
+    this.#at[slot] = at;
+    this.#steps[slot] = 0;
+    this.until = Math.max(this.until, at);
+    return slot;
   }
 
   #count(slot: number, side: Side): number {

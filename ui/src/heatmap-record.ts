@@ -1,26 +1,39 @@
-/** What the heatmap shows, kept as it comes: a column each 50 ms of the page's clock, and the trades in it. */
+/** What the heatmap shows, kept as it comes: the books, each from its own time on, and the trades. */
 
 import type { Trade } from "./feed/feed";
 import { keyOf, type Book } from "./feed/wire";
-import { COLUMN_INTERVAL_MS, Columns, COLUMNS_MAX } from "./heatmap-columns";
+import { MarketClock } from "./heatmap-clock";
+import { Columns } from "./heatmap-columns";
 import type { Step } from "./heatmap-recorded";
+import { NS_PER_S } from "./heatmap-time";
 import { TradeRing, type PlacedTrade } from "./heatmap-trades";
 import { continueRun } from "./trade-run";
 
 /** Time goes on; or a source that has ended or a held replay brings no time; or nobody knows how the book stands. */
 export type Flow = "moving" | "held" | "cut";
 
-/** A book that stands still is a picture too: it gets so many columns, and no more while nothing moves. */
-export const HELD_COLUMNS = 40;
-/** A longer outage is no wider than this: what was before it stays in view. */
-export const GAP_COLUMNS_MAX = 200;
-/** And one that was too short to be noticed by the clock is this wide. */
-export const GAP_COLUMNS_MIN = 8;
+/** What is known of the market's time beside the books. */
+export interface MarketTime {
+  readonly flow: Flow;
+  /** As many times as fast as the page's it goes at most. */
+  readonly paceMax: number;
+  /** Where a replay says that it is, ns since 1970; null live. */
+  readonly told: string | null;
+}
+
+/** A lone book that stands still is a picture too: it reaches so far. */
+export const HELD_NS = 2 * NS_PER_S;
 /** The page looks twice a second or more; where it has not (a hidden tab, a machine asleep), nobody knows what was missed. */
-export const UNSEEN_COLUMNS_MAX = 60;
+export const UNSEEN_MS = 3_000;
+/** Clocks of several senders differ a little: so much earlier than the book before counts as the same time. */
+export const DISORDER_NS = NS_PER_S;
+/** A moment so little later than all that is kept is that at which a reader has stopped. */
+const NEAR_NS = 0.05 * NS_PER_S;
 /** The few levels that come first leave no trace where all of them follow so soon. */
-const FIRST_COLUMNS_MAX = 40;
-/** Trades come on a channel of their own, so they may come before the book they are in; so many are kept for it. */
+const FIRST_LEVELS_MS = 2_000;
+/** The picture of one time stays until the first book of another is there, but no longer. */
+const MOVE_MS = 1_000;
+/** Trades come on a channel of their own, so they may come before the first book; so many are kept for it. */
 const WAITING_MAX = 2_000;
 /** So many placed trades are kept for the pane; where it has not looked (it is not on view), it begins with the ring anew. */
 export const PLACED_MAX = 2_000;
@@ -38,17 +51,26 @@ export class HeatmapRecord {
   beginning = 0;
   /** The first column that the page has seen itself, where those before it were recorded. */
   recordedTo: number | null = null;
-  /** Smallest column that has changed since the pane looked last. */
+  /** The earliest time of which anything has changed since the pane looked last. */
   changedFrom = Infinity;
   readonly #onFiner: (factor: number) => void;
-  #flow: Flow = "moving";
-  #clockTick = 0;
+  readonly #clock = new MarketClock();
+  #pace = 1;
+  #paceMax = 1;
+  #isHeld = false;
+  #told: string | null = null;
   #key = "";
-  #isBroken = false;
+  /** Of what kind the next book's beginning is: it continues, or comes after what was missed, or is of another time. */
+  #next: "continues" | "broken" | "moved" = "continues";
+  #lookedAtMs = 0;
+  #beganAtMs = 0;
+  #movedAtMs = 0;
   /** The most levels that a book had of those that are kept. */
   #levelsMax = 0;
   #waiting: Trade[] = [];
   #known: Trade[] = [];
+  /** Trades up to here are placed, or from before all that is kept. */
+  #tradesTo = -Infinity;
 
   constructor(onFiner: (factor: number) => void) {
     this.#onFiner = onFiner;
@@ -59,13 +81,23 @@ export class HeatmapRecord {
     });
   }
 
-  /**
-   * What comes next does not continue what came before. Whether it is the same market later on, after a gap, or another one or another
-   * time, shows with the next book.
-   */
+  /** How many times as fast as the page's time that of the market goes. */
+  get pace(): number {
+    return this.#pace;
+  }
+
+  /** What comes next is of the same time, later on, but not all that was between them is known. */
   reset(): void {
-    this.#isBroken = true;
+    this.#next = "broken";
     this.#waiting = [];
+  }
+
+  /** What comes next is of another time of the same book. */
+  move(nowMs: number): void {
+    this.reset();
+    this.#next = "moved";
+    this.#movedAtMs = nowMs;
+    this.#known = [];
   }
 
   clear(): void {
@@ -74,9 +106,8 @@ export class HeatmapRecord {
     this.placed = [];
     this.#waiting = [];
     this.#known = [];
-    this.#isBroken = false;
+    this.#next = "continues";
     this.#levelsMax = 0;
-    this.changedFrom = this.columns.first;
     this.generation += 1;
     this.beginning += 1;
     this.recordedTo = null;
@@ -94,25 +125,25 @@ export class HeatmapRecord {
     this.generation += 1;
   }
 
-  takeDepth(book: Book, nowMs: number): void {
-    const tick = clockTick(nowMs);
-    const isFirstOfAll = book.levelsMax > this.#levelsMax && this.columns.length <= FIRST_COLUMNS_MAX;
-    if (isFirstOfAll && this.columns.length > 0) this.clear();
-    this.#levelsMax = Math.max(this.#levelsMax, book.levelsMax);
-    if (this.columns.length > 0) {
-      if (this.#continues(book)) this.#advanceTo(tick - 1);
-      else this.clear();
-      if (this.#isBroken) this.#mark(GAP_COLUMNS_MIN);
-    }
-    this.#isBroken = false;
+  takeDepth(book: Book, isSnapshot: boolean, nowMs: number): void {
+    const { columns } = this;
+    this.#leaveWhatWas(book, nowMs);
+    if (columns.length === 0) this.#begin(book, nowMs);
+    const last = columns.end - 1;
+    const told = columns.atOf(BigInt(book.tsRecv));
+    const at = columns.has(last) ? Math.max(told, columns.at(last)) : told;
+    if (this.#next === "broken") this.#pushGap(Math.min(at, columns.until));
+    // What was taken to stand until later has changed before that.
+    columns.until = at;
+    columns.push(book, at);
     this.#key = keyOf(book);
-    const last = this.columns.end - 1;
-    const sameInterval = this.#flow === "moving" && tick <= this.#clockTick;
-    if (this.columns.length > 0 && sameInterval && this.columns.kind(last) !== "gap") this.columns.replaceLast(book);
-    else this.columns.push(book);
-    this.#clockTick = Math.max(tick, this.#clockTick);
-    this.#touched(this.columns.end - 1);
-    this.#place(BigInt(book.tsRecv));
+    this.#levelsMax = Math.max(this.#levelsMax, book.levelsMax);
+    if (isSnapshot || this.#next !== "continues") this.#clock.restart(at, nowMs);
+    else this.#clock.take(at, nowMs);
+    this.#next = "continues";
+    this.#lookedAtMs = nowMs;
+    this.#touched(at);
+    this.#place();
   }
 
   /** Of the same book as the last one taken, or of the next. Trades before the first column are not shown. */
@@ -120,78 +151,99 @@ export class HeatmapRecord {
     const fresh = isSnapshot ? continueRun(this.#known, trades).fresh : trades;
     this.#known = [...this.#known, ...fresh].slice(-KNOWN_MAX);
     this.#waiting = [...this.#waiting, ...fresh].slice(-WAITING_MAX);
-    if (this.columns.length > 0 && !this.#isBroken) this.#place(this.columns.tsRecv(this.columns.end - 1));
+    if (this.columns.length > 0 && this.#next === "continues") this.#place();
   }
 
   /** Time has gone by, whether or not anything came. */
-  advance(nowMs: number, flow: Flow): void {
-    this.#flow = flow;
-    if (this.columns.length > 0 && !this.#isBroken) this.#advanceTo(clockTick(nowMs));
-  }
-
-  #continues(book: Book): boolean {
-    return keyOf(book) === this.#key && BigInt(book.tsRecv) >= this.columns.tsRecv(this.columns.end - 1);
-  }
-
-  #advanceTo(tick: number): void {
-    const due = Math.min(tick - this.#clockTick, COLUMNS_MAX);
-    if (due <= 0) return;
-    this.#clockTick = tick;
-    const from = this.columns.end;
-    if (this.#flow === "cut" || (this.#flow === "moving" && due > UNSEEN_COLUMNS_MAX)) {
-      this.#mark(Math.min(due, GAP_COLUMNS_MAX - this.#gapLength()));
+  advance(nowMs: number, { flow, paceMax, told }: MarketTime): void {
+    const { columns } = this;
+    const isNew = told !== null && told !== this.#told;
+    this.#told = told;
+    if (this.#next === "moved" && nowMs - this.#movedAtMs > MOVE_MS) this.clear();
+    if (columns.length === 0 || this.#next !== "continues") return;
+    const { until } = columns;
+    const unseenMs = nowMs - this.#lookedAtMs;
+    this.#lookedAtMs = nowMs;
+    const reached = isNew ? Math.max(until, columns.atOf(BigInt(told))) : until;
+    // Speed and standstill are the reader's, and say nothing of the market.
+    if (paceMax !== this.#paceMax) this.#pace = paceMax;
+    if (paceMax !== this.#paceMax || (this.#isHeld && flow !== "held")) this.#clock.restart(reached, nowMs);
+    else if (isNew) this.#clock.take(reached, nowMs);
+    this.#paceMax = paceMax;
+    this.#isHeld = flow === "held";
+    if (this.#isHeld) {
+      columns.until = Math.max(reached, columns.at(columns.first) + HELD_NS);
       return;
     }
-    const isGap = this.columns.kind(this.columns.end - 1) === "gap";
-    const columns = this.#flow === "moving" ? due : Math.min(due, HELD_COLUMNS - this.columns.length);
-    for (let count = 0; count < columns; count += 1) {
-      if (isGap) this.columns.pushGap();
-      else this.columns.repeat();
-    }
-    if (columns > 0) this.#touched(from);
+    this.#pace = this.#clock.pace ?? this.#pace;
+    if (flow === "cut" || unseenMs > UNSEEN_MS) this.#pushGap(until);
+    // A replay is held with the line, and asked for again where it was.
+    if (flow === "cut" && told !== null) return;
+    columns.until = Math.max(reached, this.#clock.now(nowMs, paceMax));
   }
 
-  #mark(columns: number): void {
-    const from = this.columns.end;
-    for (let count = 0; count < columns; count += 1) this.columns.pushGap();
-    if (columns > 0) this.#touched(from);
-  }
-
-  #gapLength(): number {
-    let column = this.columns.end - 1;
-    while (column >= this.columns.first && this.columns.kind(column) === "gap") column -= 1;
-    return this.columns.end - 1 - column;
-  }
-
-  /** The waiting trades up to this time, each in the first column whose book has it. */
-  #place(until: bigint): void {
+  /** What a book does not continue is forgotten, or what of it came later. */
+  #leaveWhatWas(book: Book, nowMs: number): void {
     const { columns } = this;
-    let placed = 0;
-    for (const trade of this.#waiting) {
-      const ts = BigInt(trade.tsRecv);
-      if (ts > until) break;
-      placed += 1;
-      const { price, size, side } = trade;
-      const column = columns.columnAt(ts);
-      if (price === null || column >= columns.end || (column === columns.first && ts < columns.tsRecv(column))) continue;
+    if (columns.length === 0) return;
+    // The few levels that come first.
+    const isFirstOfAll = book.levelsMax > this.#levelsMax && nowMs - this.#beganAtMs <= FIRST_LEVELS_MS;
+    const at = columns.atOf(BigInt(book.tsRecv));
+    if (isFirstOfAll || keyOf(book) !== this.#key) this.#clearForNext();
+    else if (this.#next === "moved") {
+      const seenFrom = columns.at(Math.max(columns.first, this.recordedTo ?? columns.first));
+      if (at >= seenFrom && at <= columns.at(columns.end - 1) + NEAR_NS) this.#cut(at);
+      else this.#clearForNext();
+    } else if (at < columns.at(columns.end - 1) - (this.#next === "broken" ? 0 : DISORDER_NS)) this.#clearForNext();
+  }
+
+  /** What waits is of the book that comes. */
+  #clearForNext(): void {
+    const [waiting, known] = [this.#waiting, this.#known];
+    this.clear();
+    [this.#waiting, this.#known] = [waiting, known];
+  }
+
+  #begin(book: Book, nowMs: number): void {
+    this.columns.begin(BigInt(book.tsRecv));
+    this.#tradesTo = -1;
+    this.#beganAtMs = nowMs;
+    this.#next = "continues";
+  }
+
+  #cut(at: number): void {
+    this.columns.cut(at);
+    this.trades.cut(at);
+    this.#tradesTo = at;
+    this.placed = [];
+    this.generation += 1;
+  }
+
+  #pushGap(at: number): void {
+    if (this.columns.kind(this.columns.end - 1) === "gap") return;
+    this.columns.pushGap(at);
+    this.#touched(at);
+  }
+
+  /** The trades that wait, each at its own time. */
+  #place(): void {
+    const { columns } = this;
+    for (const { tsRecv, price, size, side } of this.#waiting) {
+      const at = columns.atOf(BigInt(tsRecv));
+      if (price === null || at <= this.#tradesTo) continue;
       columns.grid.learn([price]);
-      const entry = { column, ticks: columns.grid.index(price), size, side };
+      const entry = { at, ticks: columns.grid.index(price), size, side };
       this.trades.push(entry);
       this.placed.push(entry);
       if (this.placed.length > PLACED_MAX) {
         this.placed = [];
         this.generation += 1;
       }
-      this.#touched(column);
     }
-    if (placed > 0) this.#waiting = this.#waiting.slice(placed);
+    this.#waiting = [];
   }
 
-  #touched(column: number): void {
-    this.changedFrom = Math.min(this.changedFrom, column);
+  #touched(at: number): void {
+    this.changedFrom = Math.min(this.changedFrom, at);
   }
-}
-
-function clockTick(nowMs: number): number {
-  return Math.floor(nowMs / COLUMN_INTERVAL_MS);
 }

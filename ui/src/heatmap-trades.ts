@@ -10,13 +10,14 @@ export type TradeSide = "B" | "A" | "N";
 const SIDES: readonly TradeSide[] = ["B", "A", "N"];
 
 export interface PlacedTrade {
-  readonly column: number;
+  /** ns since the origin of the columns. */
+  readonly at: number;
   readonly ticks: number;
   readonly size: number;
   readonly side: TradeSide;
 }
 
-/** Of all trades between two prices and two columns. */
+/** Of all trades between two prices and two times. */
 export interface Traded {
   readonly count: number;
   readonly buySize: number;
@@ -27,7 +28,7 @@ export interface Traded {
 export class TradeRing {
   #first = 0;
   #end = 0;
-  readonly #columns = new Float64Array(TRADES_MAX);
+  readonly #at = new Float64Array(TRADES_MAX);
   readonly #ticks = new Float64Array(TRADES_MAX);
   readonly #sizes = new Float64Array(TRADES_MAX);
   readonly #sides = new Uint8Array(TRADES_MAX);
@@ -38,7 +39,7 @@ export class TradeRing {
 
   push(trade: PlacedTrade): void {
     const slot = this.#end % TRADES_MAX;
-    this.#columns[slot] = trade.column;
+    this.#at[slot] = trade.at;
     this.#ticks[slot] = trade.ticks;
     this.#sizes[slot] = trade.size;
     this.#sides[slot] = SIDES.indexOf(trade.side);
@@ -48,6 +49,11 @@ export class TradeRing {
 
   clear(): void {
     this.#first = this.#end;
+  }
+
+  /** Forgets what came after this time. */
+  cut(at: number): void {
+    while (this.length > 0 && (this.#at[(this.#end - 1) % TRADES_MAX] ?? 0) > at) this.#end -= 1;
   }
 
   /** Prices are in a finer tick from now on. */
@@ -60,7 +66,7 @@ export class TradeRing {
     for (let at = this.#first; at < this.#end; at += 1) {
       const slot = at % TRADES_MAX;
       yield {
-        column: this.#columns[slot] ?? 0,
+        at: this.#at[slot] ?? 0,
         ticks: this.#ticks[slot] ?? 0,
         size: this.#sizes[slot] ?? 0,
         side: SIDES[this.#sides[slot] ?? 2] ?? "N",
@@ -68,11 +74,11 @@ export class TradeRing {
     }
   }
 
-  /** In columns from `fromColumn` to before `toColumn`, and ticks likewise. */
-  traded(fromColumn: number, toColumn: number, fromTicks: number, toTicks: number): Traded {
+  /** From a time on to before another, and ticks likewise. */
+  traded(from: number, to: number, fromTicks: number, toTicks: number): Traded {
     const sum = { count: 0, buySize: 0, sellSize: 0, otherSize: 0 };
-    for (const { column, ticks, size, side } of this) {
-      if (column < fromColumn || column >= toColumn || ticks < fromTicks || ticks >= toTicks) continue;
+    for (const { at, ticks, size, side } of this) {
+      if (at < from || at >= to || ticks < fromTicks || ticks >= toTicks) continue;
       sum.count += 1;
       sum[side === "B" ? "buySize" : side === "A" ? "sellSize" : "otherSize"] += size;
     }
@@ -83,53 +89,53 @@ export class TradeRing {
 /** One or more trades of a side, too near to each other to be drawn apart; it stands at their weighted middle. */
 export interface Bubble {
   readonly side: TradeSide;
-  column: number;
+  at: number;
   ticks: number;
   size: number;
   count: number;
 }
 
-/** The first column of the cell that a column is in. */
-export function cellStart(column: number, columnsPerCell: number): number {
-  return Math.floor(column / columnsPerCell) * columnsPerCell;
+/** When the cell begins that a time is in. */
+export function cellStart(at: number, nsPerCell: number): number {
+  return Math.floor(at / nsPerCell) * nsPerCell;
 }
 
 export class Bubbles {
-  #columnsPerCell = 1;
+  #nsPerCell = 1;
   #ticksPerCell = 1;
   readonly #cells = new Map<string, Bubble>();
 
-  get columnsPerCell(): number {
-    return this.#columnsPerCell;
+  get nsPerCell(): number {
+    return this.#nsPerCell;
   }
 
   /** Merges anew, by cells of another size. */
-  rebuild(trades: Iterable<PlacedTrade>, columnsPerCell: number, ticksPerCell: number): void {
-    this.#columnsPerCell = columnsPerCell;
+  rebuild(trades: Iterable<PlacedTrade>, nsPerCell: number, ticksPerCell: number): void {
+    this.#nsPerCell = nsPerCell;
     this.#ticksPerCell = ticksPerCell;
     this.#cells.clear();
     for (const trade of trades) this.add(trade);
   }
 
-  add({ column, ticks, size, side }: PlacedTrade): void {
-    const key = `${side}${Math.floor(column / this.#columnsPerCell)}:${Math.floor(ticks / this.#ticksPerCell)}`;
+  add({ at, ticks, size, side }: PlacedTrade): void {
+    const key = `${side}${Math.floor(at / this.#nsPerCell)}:${Math.floor(ticks / this.#ticksPerCell)}`;
     const bubble = this.#cells.get(key);
     if (bubble === undefined) {
-      this.#cells.set(key, { side, column, ticks, size, count: 1 });
+      this.#cells.set(key, { side, at, ticks, size, count: 1 });
       return;
     }
     const sum = bubble.size + size;
     const share = sum === 0 ? 0 : size / sum;
-    bubble.column += (column - bubble.column) * share;
+    bubble.at += (at - bubble.at) * share;
     bubble.ticks += (ticks - bubble.ticks) * share;
     bubble.size = sum;
     bubble.count += 1;
   }
 
-  /** Those of columns before this one are gone from view for good. Trades come in order of time, and so do bubbles. */
-  forgetBefore(column: number): void {
-    for (const [key, bubble] of this.#cells) {
-      if (bubble.column >= column) return;
+  /** What came before this time is gone from view for good. Trades come in order of time, and so do bubbles. */
+  forgetBefore(from: number): void {
+    for (const [key, { at }] of this.#cells) {
+      if (at >= from) return;
       this.#cells.delete(key);
     }
   }

@@ -1,15 +1,18 @@
-/** Which part of the columns is in view, and how near: by absolute pixels, as heatmap-time has them. */
+/** Which time is in view, and how near: by absolute pixels, as heatmap-time has them. */
 
 import type { Columns } from "./heatmap-columns";
-import { COLUMN_INTERVAL_MS } from "./heatmap-columns";
-import { columnsOf, openingSeconds, pxOf, timeScale, zoomedSeconds, type TimeScale } from "./heatmap-time";
+import { openingWindow, pxOf, zoomedWindow } from "./heatmap-time";
+
+/** A measured pace trembles: a window follows one that is so many times as fast or as slow as that which it is made for. */
+const PACE_CHANGE = 1.6;
 
 export class TimeView {
-  scale: TimeScale = { pxPerColumn: 1, columnsPerPx: 1 };
-  /** Null: the newest column is at the right edge. */
+  nsPerPx = 1;
+  /** Null: what is newest is at the right edge. */
   #endPx: number | null = null;
   /** Null: as long as fits what has been seen. */
-  #chosenSeconds: number | null = null;
+  #chosenNs: number | null = null;
+  #pace = 1;
   #widthPx = 1;
   readonly #columns: Columns;
 
@@ -30,34 +33,38 @@ export class TimeView {
     return this.endPx - this.#widthPx;
   }
 
-  /** How much of the page's time is in view. */
-  get seconds(): number {
-    return (((this.#widthPx / this.scale.pxPerColumn) * this.scale.columnsPerPx) * COLUMN_INTERVAL_MS) / 1_000;
+  /** How much of the market's time is in view, ns. */
+  get windowNs(): number {
+    return this.#widthPx * this.nsPerPx;
   }
 
   /** Columns in view, from and before; only those that are kept. */
   get span(): readonly [from: number, to: number] {
-    const from = columnsOf(this.fromPx, this.scale)[0];
-    const to = columnsOf(this.endPx - 1, this.scale)[1];
-    return [Math.max(from, this.#columns.first), Math.min(to, this.#columns.end)];
+    return this.#columns.within(this.fromPx * this.nsPerPx, this.endPx * this.nsPerPx);
   }
 
-  /** Whether the scale has changed: it follows the width, and before a choice what has been seen. */
-  fit(widthPx: number): boolean {
-    const seconds = this.#chosenSeconds ?? openingSeconds(this.#columns.length);
+  /**
+   * Whether the scale has changed: it follows the width, and before a choice what has been seen. `pace`: how many times as fast as the
+   * page's time that of the market goes.
+   */
+  fit(widthPx: number, pace: number): boolean {
+    const change = pace / this.#pace;
+    if (pace > 0 && (change > PACE_CHANGE || change < 1 / PACE_CHANGE)) this.#pace = pace;
     this.#widthPx = Math.max(1, widthPx);
-    return this.#rescale(timeScale(seconds, this.#widthPx), this.#widthPx);
+    const seenNs = this.#columns.until - this.#columns.at(this.#columns.first);
+    return this.#rescale(this.#chosenNs ?? openingWindow(seenNs, this.#pace), this.#widthPx);
   }
 
   /** The moment at `px` from the left edge stays where it is, unless the view follows the newest. */
   zoom(steps: number, px: number): boolean {
-    this.#chosenSeconds = zoomedSeconds(this.#chosenSeconds ?? this.seconds, steps);
-    return this.#rescale(timeScale(this.#chosenSeconds, this.#widthPx), px);
+    this.#chosenNs = zoomedWindow(this.#chosenNs ?? this.windowNs, steps);
+    return this.#rescale(this.#chosenNs, px);
   }
 
-  /** By pixels, positive to earlier times; from the newest column on the view follows again. */
+  /** By pixels, positive to earlier times; from what is newest on the view follows again. */
   scroll(px: number): void {
-    const oldest = pxOf(this.#columns.first, this.scale) + Math.min(this.#widthPx, this.#newestPx - pxOf(this.#columns.first, this.scale));
+    const firstPx = pxOf(this.#columns.at(this.#columns.first), this.nsPerPx);
+    const oldest = firstPx + Math.min(this.#widthPx, this.#newestPx - firstPx);
     const end = Math.max(oldest, this.endPx - Math.round(Math.min(px, Number.MAX_SAFE_INTEGER)));
     this.#endPx = end >= this.#newestPx ? null : end;
   }
@@ -67,24 +74,21 @@ export class TimeView {
   }
 
   clear(): void {
-    this.#endPx = this.#chosenSeconds = null;
+    this.#endPx = this.#chosenNs = null;
   }
 
   get #newestPx(): number {
-    const { end } = this.#columns;
-    return end === 0 ? 0 : pxOf(end - 1, this.scale) + this.scale.pxPerColumn;
+    return pxOf(this.#columns.until, this.nsPerPx) + 1;
   }
 
-  #rescale(scale: TimeScale, px: number): boolean {
-    const before = this.scale;
-    if (scale.pxPerColumn === before.pxPerColumn && scale.columnsPerPx === before.columnsPerPx) return false;
-    if (this.#endPx === null) {
-      this.scale = scale;
-      return true;
-    }
-    const [held] = columnsOf(this.fromPx + px, before);
-    this.scale = scale;
-    this.#endPx = pxOf(held, scale) - px + this.#widthPx;
+  #rescale(windowNs: number, px: number): boolean {
+    const before = this.nsPerPx;
+    const nsPerPx = windowNs / this.#widthPx;
+    if (nsPerPx === before) return false;
+    const held = (this.fromPx + px) * before;
+    this.nsPerPx = nsPerPx;
+    if (this.#endPx === null) return true;
+    this.#endPx = pxOf(held, nsPerPx) - px + this.#widthPx;
     this.scroll(0);
     return true;
   }

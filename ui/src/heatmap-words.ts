@@ -10,7 +10,9 @@ const LARGEST_MAX = 3;
 
 /** One row at one moment: ticks from `from`, below `to`. */
 export function restingLines(columns: Columns, column: number, from: number, to: number): string[] {
-  const time = exactTime(columns.tsRecv(column));
+  const isRecorded = columns.kind(column) === "recorded";
+  const stepS = columns.stepSeconds(column);
+  const time = exactTime(columns.tsRecv(column) + (isRecorded ? BigInt(stepS) * 1_000_000_000n - 1n : 0n));
   if (columns.kind(column) === "gap") return ["no data: the book was not received here", `last known ${time}`];
   const prices = pricesOf(columns, from, to);
   const { bidSize, askSize, levels } = columns.resting(column, from, to);
@@ -24,7 +26,7 @@ export function restingLines(columns: Columns, column: number, from: number, to:
     `${prices} · ${sizes.length === 0 ? nothing : sizes.join(" · ")}${many}`,
     `best bid ${best(bid)} · best ask ${best(ask)}`,
     ...(columns.kind(column) === "suspect" ? ["in doubt: the feed had a gap"] : []),
-    ...(columns.kind(column) === "recorded" ? [recordedLine(columns.stepSeconds(column))] : []),
+    ...(isRecorded ? [recordedLine(stepS)] : []),
     time,
   ];
 }

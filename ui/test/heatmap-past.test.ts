@@ -3,6 +3,7 @@ import { get, type Answer } from "../src/feed/request";
 import { HeatmapPast, ROWS_MAX } from "../src/heatmap-past";
 import { HeatmapRecord } from "../src/heatmap-record";
 import { parseLevelRows, RECORDED_LEVELS, stepsOf } from "../src/heatmap-recorded";
+import { recordedCaption, stretchesOf } from "../src/panes/heatmap-recorded-mark";
 import { restingLines } from "../src/heatmap-words";
 import { RecordedLine } from "../src/replay-line";
 import { State } from "../src/state";
@@ -81,7 +82,7 @@ describe("what was recorded before the heatmap began to look", () => {
     state.onMetrics(metrics());
     const sessions = [{ source: "file:a", start: BigInt(NOW_S - 3_600) * S, end: BigInt(NOW_S - 1) * S, records: 1 }];
     const recorded = new RecordedLine({ sessions, holes: [], ...line });
-    record.takeDepth(book({ tsRecv: (BigInt(NOW_S) * S + 5n).toString() }), 0);
+    record.takeDepth(book({ tsRecv: (BigInt(NOW_S) * S + 5n).toString() }), true, 0);
     /** Looks, and lets all answers come. */
     const look = async (nowMs: number): Promise<void> => {
       past.refresh(state, recorded, nowMs);
@@ -105,11 +106,18 @@ describe("what was recorded before the heatmap began to look", () => {
     ]);
     expect(asked.every((path) => path.startsWith("/v1/books/1%3A1"))).toBe(true);
     const { columns } = record;
-    expect([first - columns.first, record.recordedTo]).toEqual([20 * (NOW_S - 999_700), first]);
+    expect(first - columns.first).toBe(15 + 50 + 24);
+    expect(record.recordedTo).toBe(first);
     expect([columns.kind(first), columns.kind(first - 1)]).toEqual(["book", "recorded"]);
     expect(sizesOf(record, first - 2, first + 1)).toEqual([1, 1, 5]);
-    expect(columns.tsRecv(first - 1)).toBe(BigInt(NOW_S) * S - 1n);
-    expect(columns.tsRecv(columns.first)).toBe(999_700n * S + 50_000_000n - 1n);
+    expect(columns.tsRecv(first - 1)).toBe(BigInt(NOW_S - 1) * S);
+    expect(columns.tsRecv(columns.first)).toBe(999_700n * S);
+    // The time that is told of one is that of its book.
+    expect(restingLines(columns, columns.first, 0, 1)).toContain("1970-01-12T13:41:49.999999999Z");
+    expect(stretchesOf(columns, first).map(({ from, until, stepS }) => [columns.tsOf(from), columns.tsOf(until), stepS, recordedCaption(stepS)])).toEqual([
+      [999_700n * S, 999_940n * S, 10, "recorded, each 10 s"],
+      [999_940n * S, BigInt(NOW_S) * S + 5n, 1, "recorded, by the second"],
+    ]);
     const tick = columns.best(first - 1, "B") ?? 0;
     expect(restingLines(columns, first - 1, tick, tick + 1)).toContain("recorded each second: as it was at the end");
     expect(restingLines(columns, columns.first, tick, tick + 1)).toContain("recorded every 10 s: as it was at the end");
@@ -146,7 +154,7 @@ describe("what was recorded before the heatmap began to look", () => {
     expect((times[3] ?? 0) - (times[2] ?? 0)).toBeGreaterThanOrEqual(2_000);
     const spans = asked.filter((path) => path.includes("/history/")).map((path) => /start=(\d+)0{9}/.exec(path)?.[1]);
     expect(spans).toEqual(["999990", "999990", "999990", "999990", "999940", "999700"]);
-    expect(record.recordedTo).toBe(record.columns.first + 20 * (NOW_S - 999_700));
+    expect([record.recordedTo, record.columns.first]).toEqual([0, -(15 + 50 + 24)]);
   });
 
   it("is asked for no more where the server says that there is none", async () => {
@@ -177,7 +185,7 @@ describe("what was recorded before the heatmap began to look", () => {
     await look(0);
     for (let nowMs = 2_000; nowMs < 3_000; nowMs += 100) await look(nowMs);
     expect(asked).toHaveLength(2);
-    expect(record.recordedTo).toBe(record.columns.first + 20 * (NOW_S - 999_999));
+    expect([record.recordedTo, record.columns.first]).toEqual([0, -(NOW_S - 999_999)]);
   });
 
   it("is forgotten with what it stood in front of", async () => {
@@ -185,7 +193,7 @@ describe("what was recorded before the heatmap began to look", () => {
     await look(0);
     const under = look(2_000);
     record.clear();
-    record.takeDepth(book({ instrumentId: 2, tsRecv: (BigInt(NOW_S) * S).toString() }), 2_000);
+    record.takeDepth(book({ instrumentId: 2, tsRecv: (BigInt(NOW_S) * S).toString() }), true, 2_000);
     await under;
     expect(record.recordedTo).toBeNull();
     await look(2_100);

@@ -1,138 +1,226 @@
 import { describe, expect, it } from "vitest";
 import type { Trade } from "../src/feed/feed";
 import type { Book } from "../src/feed/wire";
-import { GAP_COLUMNS_MAX, GAP_COLUMNS_MIN, HeatmapRecord, HELD_COLUMNS, PLACED_MAX, UNSEEN_COLUMNS_MAX } from "../src/heatmap-record";
+import { DISORDER_NS, HeatmapRecord, HELD_NS, PLACED_MAX, UNSEEN_MS, type MarketTime } from "../src/heatmap-record";
 import { book, level } from "./fixtures";
 
-function bookAt(ts: number, size = 5, changes: Partial<Book> = {}): Book {
-  return book({ tsRecv: String(ts), bids: [level("64.77", size)], ...changes });
+const START = 1_758_751_200_000_000_000n;
+const LIVE: MarketTime = { flow: "moving", paceMax: 1, told: null };
+const CUT: MarketTime = { ...LIVE, flow: "cut" };
+const HELD: MarketTime = { ...LIVE, flow: "held" };
+
+const ns = (ms: number): string => String(START + BigInt(Math.round(ms * 1e6)));
+
+function bookAt(ms: number, size = 5, changes: Partial<Book> = {}): Book {
+  return book({ tsRecv: ns(ms), bids: [level("64.77", size)], ...changes });
 }
 
-function trade(ts: number, changes: Partial<Trade> = {}): Trade {
-  return { tsEvent: String(ts), tsRecv: String(ts), price: "64.77", size: 2, side: "A", orderId: "0", sequence: ts, ...changes };
+function trade(ms: number, changes: Partial<Trade> = {}): Trade {
+  return { tsEvent: ns(ms), tsRecv: ns(ms), price: "64.77", size: 2, side: "A", orderId: "0", sequence: ms, ...changes };
 }
 
-function sizes({ columns }: HeatmapRecord): (number | null)[] {
-  return Array.from({ length: columns.length }, (_, at) => columns.level(columns.first + at, "B", 0)?.size ?? null);
+/** Each column by the ms at which it begins, and what it knows. */
+function told({ columns }: HeatmapRecord): (readonly [ms: number, size: number | null])[] {
+  return Array.from({ length: columns.length }, (_, place) => {
+    const column = columns.first + place;
+    return [Math.round(columns.at(column) / 1e6), columns.level(column, "B", 0)?.size ?? null] as const;
+  });
 }
 
+const untilMs = ({ columns }: HeatmapRecord): number => Math.round(columns.until / 1e6);
 const made = (): HeatmapRecord => new HeatmapRecord(() => undefined);
 
 describe("what the heatmap keeps", () => {
-  it("is a column each 50 ms: the last book of an interval, and the same one until there is another", () => {
+  it("is each book from its own time on, however late it comes, and of several at one time the last", () => {
     const record = made();
-    record.takeDepth(bookAt(1, 1), 1_000);
-    record.takeDepth(bookAt(2, 2), 1_010);
-    record.takeDepth(bookAt(3, 3), 1_060);
-    record.advance(1_210, "moving");
-    record.takeDepth(bookAt(4, 4), 1_310);
-    expect(sizes(record)).toEqual([2, 3, 3, 3, 3, 3, 4]);
+    record.takeDepth(bookAt(0, 1), true, 1_000);
+    // A slow line: nothing for a second, and then all at once.
+    for (const ms of [50, 100, 900]) record.takeDepth(bookAt(ms, ms), false, 2_000);
+    record.takeDepth(bookAt(900, 7), false, 2_001);
+    expect(told(record)).toEqual([[0, 1], [50, 50], [100, 100], [900, 7]]);
+    expect(record.columns.tsRecv(record.columns.first + 1)).toBe(START + 50_000_000n);
+    expect(untilMs(record)).toBe(900);
+  });
+
+  it.each([0.1, 1, 10, 100, 1_000])("lies as far apart at %d times the speed as it happened", (speed) => {
+    const record = made();
+    const places: number[] = [];
+    for (let step = 0; step < 100; step += 1) {
+      const [ms, pageMs] = [step * 50 * speed, step * 50 + (step % 3) * 20];
+      record.advance(pageMs, { flow: "moving", paceMax: speed, told: null });
+      record.takeDepth(bookAt(ms), step === 0, pageMs);
+      places.push(ms);
+    }
+    expect(told(record).map(([ms]) => ms)).toEqual(places.map(Math.round));
+    record.advance(5_000, { flow: "moving", paceMax: speed, told: null });
+    expect(record.pace / speed).toBeCloseTo(1, 1);
   });
 
   it("begins with all levels where a few came just before, and keeps what it has of a slow line", () => {
     const [record, slow] = [made(), made()];
-    for (const each of [record, slow]) each.takeDepth(bookAt(1, 1, { levelsMax: 20 }), 0);
-    record.advance(300, "moving");
-    record.takeDepth(bookAt(2, 2), 300);
-    expect(sizes(record)).toEqual([2]);
-    record.takeDepth(bookAt(3, 3, { levelsMax: 20 }), 360);
-    record.takeDepth(bookAt(4, 4), 420);
-    expect(sizes(record)).toEqual([2, 3, 4]);
-    slow.advance(2_950, "moving");
-    slow.takeDepth(bookAt(2, 2), 3_010);
-    expect([slow.columns.length, sizes(slow).at(0), sizes(slow).at(-1)]).toEqual([61, 1, 2]);
+    for (const each of [record, slow]) each.takeDepth(bookAt(0, 1, { levelsMax: 20 }), true, 0);
+    record.takeDepth(bookAt(2, 2), true, 300);
+    expect(told(record)).toEqual([[0, 2]]);
+    record.takeDepth(bookAt(3, 3, { levelsMax: 20 }), true, 360);
+    record.takeDepth(bookAt(4, 4), true, 420);
+    expect(told(record)).toEqual([[0, 2], [1, 3], [2, 4]]);
+    slow.advance(2_950, LIVE);
+    slow.takeDepth(bookAt(3_010, 2), true, 3_010);
+    expect(told(slow)).toEqual([[0, 1], [3_010, 2]]);
   });
 
-  it("shows a lost connection as a gap of its length, and a long one no longer than its bound", () => {
-    const record = made();
-    record.takeDepth(bookAt(1, 1), 0);
-    record.advance(100, "cut");
-    record.advance(200, "moving");
-    expect(sizes(record)).toEqual([1, null, null, null, null]);
-    record.takeDepth(bookAt(2, 2), 210);
-    expect(sizes(record).at(-1)).toBe(2);
-    expect(record.columns.kind(record.columns.end - 2)).toBe("gap");
-    record.advance(1e6, "cut");
-    record.advance(2e6, "cut");
-    expect(record.columns.length).toBe(6 + GAP_COLUMNS_MAX);
+  it("goes on with the time of a live market in which nothing happens, and is not ahead of one that goes slowly", () => {
+    const [quiet, slow] = [made(), made()];
+    quiet.takeDepth(bookAt(0), true, 0);
+    for (let ms = 500; ms <= 60_000; ms += 500) quiet.advance(ms, LIVE);
+    expect([told(quiet).length, untilMs(quiet)]).toEqual([1, 59_750]);
+    quiet.takeDepth(bookAt(60_400, 2), false, 60_500);
+    expect([told(quiet).at(-1), untilMs(quiet)]).toEqual([[60_400, 2], 60_400]);
+    for (let ms = 0; ms <= 5_000; ms += 100) slow.takeDepth(bookAt(ms / 50), ms === 0, ms);
+    for (let ms = 5_000; ms <= 6_000; ms += 500) slow.advance(ms, LIVE);
+    expect(untilMs(slow)).toBe(115);
   });
 
-  it("keeps a bounded number of trades for a pane that does not look, and has it begin anew", () => {
+  it("follows a replay by what it says of itself, also where no book changes", () => {
     const record = made();
-    record.takeDepth(bookAt(1), 0);
-    const { generation } = record;
-    for (let ts = 2; ts < 3 * PLACED_MAX; ts += 1) {
-      record.takeTrades([trade(ts)], false);
-      record.takeDepth(bookAt(ts), ts / 100);
-    }
-    expect(record.placed.length).toBeLessThanOrEqual(PLACED_MAX);
-    expect(record.generation).toBeGreaterThan(generation);
+    const at = (ms: number, speed = 10): MarketTime => ({ flow: "moving", paceMax: speed, told: ns(ms) });
+    record.advance(0, at(0));
+    record.takeDepth(bookAt(0), true, 0);
+    for (let second = 1; second < 8; second += 1) record.advance(second * 1_000, at(second * 10_000));
+    expect([told(record).length, untilMs(record)]).toEqual([1, 70_000]);
+    record.advance(7_000, { ...at(70_000), flow: "held" });
+    record.advance(20_000, { ...at(70_000), flow: "held" });
+    expect(untilMs(record)).toBe(70_000);
+    // Slower from here on: the time before says nothing of how fast.
+    record.advance(21_000, at(70_000, 0.1));
+    expect([untilMs(record), record.pace]).toEqual([70_000, 0.1]);
+    record.advance(22_000, at(70_100, 0.1));
+    expect(untilMs(record)).toBe(70_100);
+  });
+
+  it("knows nothing of the time without a connection, as long as that was", () => {
+    const record = made();
+    record.takeDepth(bookAt(0, 1), true, 0);
+    record.advance(100, CUT);
+    record.advance(3_600_100, CUT);
+    record.advance(3_600_200, LIVE);
+    expect([told(record), Math.round(untilMs(record) / 1_000)]).toEqual([[[0, 1], [0, null]], 3_600]);
+    record.takeDepth(bookAt(3_599_000, 2), true, 3_600_300);
+    expect(told(record)).toEqual([[0, 1], [0, null], [3_599_000, 2]]);
   });
 
   it("does not smear a book over a time when nobody looked", () => {
     const record = made();
-    record.takeDepth(bookAt(1, 1), 0);
-    record.advance(50 * (UNSEEN_COLUMNS_MAX + 1), "moving");
-    expect(sizes(record).filter((size) => size !== null)).toEqual([1]);
+    record.takeDepth(bookAt(0, 1), true, 0);
+    record.advance(500, LIVE);
+    record.advance(500 + UNSEEN_MS + 1, LIVE);
+    expect(told(record)).toEqual([[0, 1], [250, null]]);
   });
 
-  it("marks a new epoch of the same market by a gap, and begins anew where time has gone back", () => {
+  it("has a gap before a new epoch of the same market, and begins anew where time has gone back, or for another book", () => {
     const record = made();
-    record.takeDepth(bookAt(100, 1), 0);
+    record.takeDepth(bookAt(100, 1), true, 0);
     record.reset();
-    record.advance(20, "moving");
-    record.takeDepth(bookAt(200, 2, { epoch: "other" }), 30);
-    expect(sizes(record)).toEqual([1, ...Array<null>(GAP_COLUMNS_MIN).fill(null), 2]);
+    record.advance(20, LIVE);
+    record.takeDepth(bookAt(200, 2, { epoch: "other" }), true, 30);
+    expect(told(record)).toEqual([[0, 1], [0, null], [100, 2]]);
     record.reset();
-    record.takeDepth(bookAt(50, 3), 60);
-    expect(sizes(record)).toEqual([3]);
-    record.takeDepth(bookAt(60, 4, { instrumentId: 2 }), 120);
-    expect(sizes(record)).toEqual([4]);
+    record.takeDepth(bookAt(50, 3), true, 60);
+    expect(told(record)).toEqual([[0, 3]]);
+    record.takeDepth(bookAt(60, 4, { instrumentId: 2 }), true, 120);
+    expect(told(record)).toEqual([[0, 4]]);
   });
 
-  it("stands still with a source that has ended, and with a held replay has a column for each step", () => {
+  it("takes a clock that goes back a little for one that stands, and begins anew with one that goes back far", () => {
     const record = made();
-    record.takeDepth(bookAt(1, 1), 0);
-    record.advance(1_000_000, "held");
-    expect(record.columns.length).toBe(HELD_COLUMNS);
-    record.takeDepth(bookAt(2, 2), 1_000_001);
-    record.takeDepth(bookAt(3, 3), 1_000_002);
-    expect(sizes(record).slice(-3)).toEqual([1, 2, 3]);
+    record.takeDepth(bookAt(0, 1), true, 0);
+    record.takeDepth(bookAt(2_000, 2), false, 2_000);
+    record.takeDepth(bookAt(1_500, 3), false, 2_050);
+    expect(told(record)).toEqual([[0, 1], [2_000, 3]]);
+    record.takeDepth(bookAt(2_000 - DISORDER_NS / 1e6 - 1, 4), false, 2_100);
+    expect(told(record)).toEqual([[0, 4]]);
+  });
+
+  it("keeps what was before the moment that a reader goes back to, and nothing after it, nor of another time", () => {
+    const record = made();
+    for (let ms = 0; ms <= 1_000; ms += 100) {
+      record.takeDepth(bookAt(ms, ms), ms === 0, ms);
+      record.takeTrades([trade(ms)], false);
+    }
+    record.move(1_000);
+    record.advance(1_010, { flow: "held", paceMax: 1, told: ns(700) });
+    expect(told(record)).toHaveLength(11);
+    record.takeDepth(bookAt(700, 77), true, 1_020);
+    record.takeTrades([trade(500), trade(700)], true);
+    expect([told(record).length, told(record).at(-1)]).toEqual([8, [700, 77]]);
+    expect([...record.trades].map(({ at }) => at / 1e6)).toEqual([0, 100, 200, 300, 400, 500, 600, 700]);
+    // On, but not through what lies between.
+    record.move(1_100);
+    record.takeDepth(bookAt(1_700, 5), true, 1_120);
+    expect(told(record)).toEqual([[0, 5]]);
+    record.move(2_000);
+    record.advance(3_001, HELD);
+    expect(told(record)).toEqual([]);
+  });
+
+  it("stands still with a source that has ended or a replay that is held, each step at its own time", () => {
+    const record = made();
+    record.takeDepth(bookAt(0, 1), true, 0);
+    record.advance(1_000_000, HELD);
+    expect([told(record), columnsUntil(record)]).toEqual([[[0, 1]], HELD_NS]);
+    record.takeDepth(bookAt(3, 2), false, 1_000_001);
+    record.takeDepth(bookAt(40, 3), false, 1_000_002);
+    record.advance(1_000_003, HELD);
+    expect([told(record), columnsUntil(record)]).toEqual([[[0, 1], [3, 2], [40, 3]], HELD_NS]);
   });
 
   it("marks a book that the server doubts", () => {
     const record = made();
-    record.takeDepth(bookAt(1, 1, { state: "suspect" }), 0);
+    record.takeDepth(bookAt(1, 1, { state: "suspect" }), true, 0);
     expect(record.columns.kind(record.columns.first)).toBe("suspect");
+  });
+
+  it("keeps a bounded number of trades for a pane that does not look, and has it begin anew", () => {
+    const record = made();
+    record.takeDepth(bookAt(0), true, 0);
+    const { generation } = record;
+    for (let ms = 1; ms < 3 * PLACED_MAX; ms += 1) record.takeTrades([trade(ms)], false);
+    expect(record.placed.length).toBeLessThanOrEqual(PLACED_MAX);
+    expect(record.generation).toBeGreaterThan(generation);
   });
 });
 
+function columnsUntil({ columns }: HeatmapRecord): number {
+  return columns.until;
+}
+
 describe("the heatmap's trades", () => {
-  it("are in the first column whose book has them, whichever came first", () => {
+  const places = (record: HeatmapRecord): number[] => [...record.trades].map(({ at }) => Math.round(at / 1e6));
+
+  it("stand at their own time, whichever came first, and wait for a first book", () => {
     const record = made();
-    record.takeDepth(bookAt(100), 0);
     record.takeTrades([trade(150)], false);
     expect(record.trades.length).toBe(0);
-    record.takeDepth(bookAt(160), 50);
-    record.takeDepth(bookAt(200), 100);
+    record.takeDepth(bookAt(100), true, 0);
     record.takeTrades([trade(160), trade(170)], false);
-    expect([...record.trades].map(({ column }) => column - record.columns.first)).toEqual([1, 1, 2]);
+    record.takeDepth(bookAt(200), false, 100);
+    expect(places(record)).toEqual([50, 60, 70]);
     expect(record.placed).toHaveLength(3);
   });
 
   it("of a snapshot are not told twice, and those before the first column not at all", () => {
     const record = made();
-    record.takeDepth(bookAt(100), 0);
+    record.takeDepth(bookAt(100), true, 0);
     record.takeTrades([trade(50), trade(99), trade(100)], true);
-    expect(record.trades.length).toBe(1);
-    record.takeDepth(bookAt(200), 50);
+    expect(places(record)).toEqual([0]);
+    record.takeDepth(bookAt(200), false, 50);
     record.takeTrades([trade(99), trade(100), trade(180)], true);
-    expect(record.trades.length).toBe(2);
+    expect(places(record)).toEqual([0, 80]);
   });
 
   it("without a price are left out", () => {
     const record = made();
-    record.takeDepth(bookAt(100), 0);
+    record.takeDepth(bookAt(100), true, 0);
     record.takeTrades([trade(100, { price: null })], false);
     expect(record.trades.length).toBe(0);
   });

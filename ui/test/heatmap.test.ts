@@ -3,7 +3,7 @@ import { Columns, COLUMNS_MAX, LEVELS_MAX } from "../src/heatmap-columns";
 import { heatRamp, luminance, RAMP_STEPS } from "../src/heatmap-ramp";
 import { middleOf, PriceRange, ROW_STEPS } from "../src/heatmap-range";
 import { heat, percentile, roundUpSize, SteadyMax } from "../src/heatmap-scale";
-import { columnsOf, openingSeconds, pxOf, timeScale, timeTicks, zoomedSeconds } from "../src/heatmap-time";
+import { clock, openingWindow, pxOf, timeTicks, zoomedWindow } from "../src/heatmap-time";
 import { Bubbles, TradeRing, TRADES_MAX } from "../src/heatmap-trades";
 import { TimeView } from "../src/heatmap-view";
 import { restingLines, summaryRows } from "../src/heatmap-words";
@@ -17,6 +17,12 @@ const START = 1_758_751_200n * S;
 
 function bookAt(second: number, changes: Partial<Book> = {}): Book {
   return book({ tsRecv: String(START + BigInt(Math.round(second * 1e9))), ...changes });
+}
+
+/** A book of so many seconds after the first one. */
+function push(columns: Columns, second: number, changes: Partial<Book> = {}): void {
+  if (columns.length === 0) columns.begin(START);
+  columns.push(bookAt(second, changes), second * 1e9);
 }
 
 describe("the grid of prices", () => {
@@ -55,7 +61,7 @@ describe("the grid of prices", () => {
 describe("columns", () => {
   it("keep the sizes of a book, and bin them into rows of several ticks", () => {
     const columns = new Columns();
-    columns.push(bookAt(0, { bids: [level("10.03", 4), level("10.00", 6)], asks: [level("10.04", 7)] }));
+    push(columns, 0, { bids: [level("10.03", 4), level("10.00", 6)], asks: [level("10.04", 7)] });
     const rows = new Float64Array(3);
     columns.bin(0, rows, 500, 2);
     expect([...rows]).toEqual([6, 4, 7]);
@@ -65,8 +71,8 @@ describe("columns", () => {
 
   it("are worth the same after a finer tick has been learnt", () => {
     const columns = new Columns();
-    columns.push(bookAt(0, { bids: [level("10.00", 6)], asks: [level("10.50", 7)] }));
-    columns.push(bookAt(1, { bids: [level("10.10", 1)], asks: [] }));
+    push(columns, 0, { bids: [level("10.00", 6)], asks: [level("10.50", 7)] });
+    push(columns, 1, { bids: [level("10.10", 1)], asks: [] });
     expect(columns.grid.price(columns.best(0, "A") ?? 0)).toBe("10.50");
     expect(columns.best(1, "A")).toBeNull();
   });
@@ -74,35 +80,47 @@ describe("columns", () => {
   it("are a ring: the oldest gives way, and no more is kept than the bound", () => {
     const columns = new Columns();
     for (let at = 0; at < COLUMNS_MAX + 5; at += 1) {
-      if (at === 0) columns.push(bookAt(0));
-      else if (at === COLUMNS_MAX) columns.push(bookAt(9, { bids: [level("64.70", 99)] }));
-      else columns.repeat();
+      if (at === 0 || at === COLUMNS_MAX) push(columns, at, { bids: [level("64.70", 99)] });
+      else push(columns, at);
     }
     expect([columns.first, columns.length]).toEqual([5, COLUMNS_MAX]);
     expect(columns.level(COLUMNS_MAX, "B", 0)?.size).toBe(99);
-    expect(columns.level(COLUMNS_MAX + 4, "B", 0)?.size).toBe(99);
     expect(columns.level(5, "B", 0)?.size).toBe(5);
+    expect([columns.at(5), columns.until]).toEqual([5e9, (COLUMNS_MAX + 4) * 1e9]);
+  });
+
+  it("stand until the next one, and are found by any stretch of time", () => {
+    const columns = new Columns();
+    for (const second of [0, 1, 1.5, 60]) push(columns, second);
+    const within = (from: number, to: number) => columns.within(from * 1e9, to * 1e9);
+    expect(within(30, 31)).toEqual([2, 3]);
+    expect(within(0.5, 1.6)).toEqual([0, 3]);
+    expect(within(-5, 0.1)).toEqual([0, 1]);
+    expect(within(-5, -4)).toEqual([0, 0]);
+    expect(within(61, 62)).toEqual([4, 4]);
+    columns.cut(1.2e9);
+    expect([columns.length, columns.until, ...within(1.1, 1.2)]).toEqual([2, 1.2e9, 1, 2]);
   });
 
   it("do not claim to know what lies beyond a full side", () => {
     const columns = new Columns();
     const bids = Array.from({ length: LEVELS_MAX }, (_, place) => level(`${200 - place}`, 1));
-    columns.push(bookAt(0, { bids, asks: [level("201")] }));
+    push(columns, 0, { bids, asks: [level("201")] });
     expect(columns.isKnown(0, 101)).toBe(true);
     expect(columns.isKnown(0, 100)).toBe(false);
     expect(columns.isKnown(0, 900)).toBe(true);
     expect(columns.known(0)).toEqual([101, Infinity]);
     expect(restingLines(columns, 0, 100, 101)[0]).toBe("100 · beyond the 100 levels received");
     expect(restingLines(columns, 0, 900, 901)[0]).toBe("900 · nothing rests");
-    columns.push(bookAt(1, { bids: bids.slice(0, 20), asks: [level("201")], levelsMax: 20 }));
-    columns.repeat();
-    expect([columns.isKnown(2, 181), columns.isKnown(2, 180)]).toEqual([true, false]);
-    expect(restingLines(columns, 2, 180, 181)[0]).toBe("180 · beyond the 20 levels received");
+    push(columns, 1, { bids: bids.slice(0, 20), asks: [level("201")], levelsMax: 20 });
+    expect([columns.isKnown(1, 181), columns.isKnown(1, 180)]).toEqual([true, false]);
+    expect(restingLines(columns, 1, 180, 181)[0]).toBe("180 · beyond the 20 levels received");
   });
 
   it("say what they hold in words, exact to the nanosecond, and a gap as one", () => {
     const columns = new Columns();
-    columns.push(book());
+    columns.begin(BigInt(book().tsRecv));
+    columns.push(book(), 0);
     const ticks = columns.best(0, "B") ?? 0;
     expect(restingLines(columns, 0, ticks, ticks + 1)).toEqual([
       "64.77 · bid size 5",
@@ -115,7 +133,7 @@ describe("columns", () => {
       ["Best ask", "64.78", "7"],
       ["Largest ask 1", "64.78", "7"],
     ]);
-    columns.pushGap();
+    columns.pushGap(5);
     expect(restingLines(columns, 1, ticks, ticks + 1)[0]).toContain("no data");
     expect(summaryRows(columns)).toEqual([]);
   });
@@ -168,7 +186,7 @@ describe("the colours of heat", () => {
 describe("the prices in view", () => {
   const columns = new Columns();
   const side = (best: number, by: number): ReturnType<typeof level>[] => Array.from({ length: 60 }, (_, place) => level((best + by * place * 0.01).toFixed(2), 3));
-  columns.push(bookAt(0, { bids: side(100, -1), asks: side(100.01, 1) }));
+  push(columns, 0, { bids: side(100, -1), asks: side(100.01, 1) });
 
   it("have steps that show ever more", () => {
     const reach = ROW_STEPS.map(({ rowTicks, rowPx }) => rowTicks / rowPx);
@@ -188,7 +206,7 @@ describe("the prices in view", () => {
 
   it("are chosen anew when more levels are known, unless the reader has chosen", () => {
     const few = new Columns();
-    few.push(bookAt(0, { bids: side(100, -1).slice(0, 20), asks: side(100.01, 1).slice(0, 20), levelsMax: 20 }));
+    push(few, 0, { bids: side(100, -1).slice(0, 20), asks: side(100.01, 1).slice(0, 20), levelsMax: 20 });
     const [range, chosen] = [new PriceRange(), new PriceRange()];
     for (const each of [range, chosen]) {
       each.resize(400);
@@ -196,7 +214,7 @@ describe("the prices in view", () => {
     }
     expect([range.ticks < 80, range.isToFit(few, 0)]).toEqual([true, false]);
     chosen.zoom(1, 200);
-    few.push(bookAt(1, { bids: side(100, -1), asks: side(100.01, 1) }));
+    push(few, 1, { bids: side(100, -1), asks: side(100.01, 1) });
     expect([range.isToFit(few, 1), chosen.isToFit(few, 1)]).toEqual([true, false]);
     range.fit(few, 1);
     expect([range.ticks > 80, range.isToFit(few, 1)]).toEqual([true, false]);
@@ -236,53 +254,46 @@ describe("the prices in view", () => {
 });
 
 describe("the time axis", () => {
-  it("keeps pixels whole, and both directions agree", () => {
-    for (const seconds of [2, 30, 60, 600]) {
-      for (const width of [280, 900, 2_400]) {
-        const scale = timeScale(seconds, width);
-        expect(Math.min(scale.pxPerColumn, scale.columnsPerPx)).toBe(1);
-        const shown = ((width / scale.pxPerColumn) * scale.columnsPerPx) / 20;
-        expect(shown / seconds).toBeGreaterThan(0.6);
-        expect(shown / seconds).toBeLessThan(1.6);
-        const [from, to] = columnsOf(pxOf(137, scale), scale);
-        expect(from <= 137 && 137 < to).toBe(true);
-      }
-    }
+  it("opens with what has been seen, up to a minute of the page's time, and zooms from there", () => {
+    const S9 = 1e9;
+    expect([0, 2.5, 19, 100_000].map((seconds) => openingWindow(seconds * S9, 1) / S9)).toEqual([2, 3, 24, 60]);
+    expect([0, 400, 1e6].map((seconds) => openingWindow(seconds * S9, 100) / S9)).toEqual([2, 420, 7_200]);
+    expect([0, 0.04, 100].map((seconds) => openingWindow(seconds * S9, 0.01) / S9)).toEqual([0.02, 0.05, 1]);
+    expect(zoomedWindow(60 * S9, 1)).toBe(45 * S9);
+    expect(zoomedWindow(0.02 * S9, 5)).toBe(0.01 * S9);
+    expect(zoomedWindow(500 * S9, -1)).toBe(900 * S9);
   });
 
-  it("opens with what has been seen, and zooms between half a minute and ten", () => {
-    expect([0, 41, 400, 100_000].map(openingSeconds)).toEqual([2, 3, 24, 60]);
-    expect(zoomedSeconds(60, 1)).toBe(45);
-    expect(zoomedSeconds(30, 5)).toBe(30);
-    expect(zoomedSeconds(500, -9)).toBe(600);
-  });
-
-  it("is labelled by the market's time, where it is replayed faster too", () => {
+  it("is even, and labelled at round times, whenever the books came", () => {
     const columns = new Columns();
-    for (let at = 0; at < 400; at += 1) columns.push(bookAt(at * 5));
-    const scale = timeScale(20, 400);
-    const ticks = timeTicks(columns, scale, 0, 400, 80);
+    for (const second of [0, 1, 2, 900, 901, 2_000]) push(columns, second);
+    const nsPerPx = 5e9;
+    const ticks = timeTicks(columns, nsPerPx, 0, 400, 80);
     expect(ticks.map(({ label }) => label)).toEqual(["22:10:00", "22:20:00", "22:30:00"]);
-    expect(ticks[0]?.px).toBe(120);
-    const still = new Columns();
-    still.push(bookAt(0));
-    still.repeat();
-    expect(timeTicks(still, scale, 0, 400, 80)).toEqual([]);
+    expect(ticks.map(({ px }) => px)).toEqual([120, 240, 360]);
+    expect(pxOf(columns.at(3), nsPerPx)).toBe(180);
+    expect(timeTicks(columns, 1e6, 0, 400, 80).map(({ label }) => label)).toEqual(["22:00:00.100", "22:00:00.200", "22:00:00.300"]);
+    expect(timeTicks(columns, 1e12, 0, 400, 80).map(({ label }) => label)).toEqual(["2025-09-25", "2025-09-26", "2025-09-27", "2025-09-28", "2025-09-29"]);
+    expect(clock(columns.tsOf(1.5e9), true)).toBe("22:00:01.500");
   });
 });
 
 describe("the view of time", () => {
-  it("follows the newest column until it is scrolled, and again from the end on", () => {
+  const filled = (seconds: number): Columns => {
     const columns = new Columns();
-    columns.push(bookAt(0));
-    for (let at = 1; at < 4_000; at += 1) columns.repeat();
+    for (const second of [0, seconds]) push(columns, second);
+    return columns;
+  };
+
+  it("follows what is newest until it is scrolled, and again from the end on", () => {
+    const columns = filled(200);
     const view = new TimeView(columns);
-    view.fit(1_000);
-    expect(view.endPx).toBe(pxOf(3_999, view.scale) + view.scale.pxPerColumn);
+    view.fit(1_000, 1);
+    expect([view.windowNs, view.endPx]).toEqual([60e9, pxOf(200e9, view.nsPerPx) + 1]);
     view.scroll(200);
     expect(view.follows).toBe(false);
     const { endPx } = view;
-    columns.repeat();
+    columns.until += 1e9;
     expect(view.endPx).toBe(endPx);
     view.scroll(Infinity);
     expect(view.fromPx).toBe(0);
@@ -291,29 +302,38 @@ describe("the view of time", () => {
   });
 
   it("keeps the moment under the pointer when it zooms", () => {
-    const columns = new Columns();
-    columns.push(bookAt(0));
-    for (let at = 1; at < 9_000; at += 1) columns.repeat();
-    const view = new TimeView(columns);
-    view.fit(1_000);
+    const view = new TimeView(filled(450));
+    view.fit(1_000, 1);
     view.scroll(3_000);
-    const [before] = columnsOf(view.fromPx + 300, view.scale);
+    const before = (view.fromPx + 300) * view.nsPerPx;
     expect(view.zoom(-3, 300)).toBe(true);
-    const [from, to] = columnsOf(view.fromPx + 300, view.scale);
-    expect(before >= from && before < to).toBe(true);
+    expect(view.windowNs).toBe(180e9);
+    expect(Math.abs((view.fromPx + 300) * view.nsPerPx - before)).toBeLessThanOrEqual(view.nsPerPx);
+  });
+
+  it("is as much longer as a replay is faster, unless the reader has chosen, and does not tremble with a measured pace", () => {
+    const view = new TimeView(filled(1e5));
+    view.fit(1_000, 1);
+    expect([view.fit(1_000, 1.3), view.fit(1_000, 0.8), view.fit(1_000, 0)]).toEqual([false, false, false]);
+    expect([view.fit(1_000, 100), view.windowNs]).toEqual([true, 7_200e9]);
+    view.zoom(1, 0);
+    const { windowNs } = view;
+    expect([view.fit(1_000, 1), view.windowNs]).toEqual([false, windowNs]);
   });
 });
 
 describe("trades", () => {
   it("are summed by moment and price, and the oldest give way", () => {
     const ring = new TradeRing();
-    ring.push({ column: 1, ticks: 10, size: 3, side: "B" });
-    ring.push({ column: 1, ticks: 10, size: 4, side: "A" });
-    ring.push({ column: 2, ticks: 10, size: 9, side: "N" });
+    ring.push({ at: 1, ticks: 10, size: 3, side: "B" });
+    ring.push({ at: 1, ticks: 10, size: 4, side: "A" });
+    ring.push({ at: 2, ticks: 10, size: 9, side: "N" });
     expect(ring.traded(1, 2, 10, 11)).toEqual({ count: 2, buySize: 3, sellSize: 4, otherSize: 0 });
     ring.refine(5);
     expect(ring.traded(0, 9, 50, 51).count).toBe(3);
-    for (let at = 0; at < TRADES_MAX; at += 1) ring.push({ column: 5, ticks: 1, size: 1, side: "B" });
+    ring.cut(1);
+    expect(ring.length).toBe(2);
+    for (let at = 0; at < TRADES_MAX; at += 1) ring.push({ at: 5, ticks: 1, size: 1, side: "B" });
     expect(ring.length).toBe(TRADES_MAX);
     expect(ring.traded(0, 9, 50, 51).count).toBe(0);
   });
@@ -321,16 +341,16 @@ describe("trades", () => {
   it("near to each other are one bubble at their weighted middle, the sides apart", () => {
     const bubbles = new Bubbles();
     const trades = [
-      { column: 0, ticks: 100, size: 1, side: "B" },
-      { column: 8, ticks: 100, size: 3, side: "B" },
-      { column: 8, ticks: 100, size: 3, side: "A" },
-      { column: 15, ticks: 100, size: 3, side: "B" },
+      { at: 0, ticks: 100, size: 1, side: "B" },
+      { at: 8, ticks: 100, size: 3, side: "B" },
+      { at: 8, ticks: 100, size: 3, side: "A" },
+      { at: 15, ticks: 100, size: 3, side: "B" },
     ] as const;
     bubbles.rebuild(trades, 10, 4);
     expect([...bubbles.all]).toEqual([
-      { side: "B", column: 6, ticks: 100, size: 4, count: 2 },
-      { side: "A", column: 8, ticks: 100, size: 3, count: 1 },
-      { side: "B", column: 15, ticks: 100, size: 3, count: 1 },
+      { side: "B", at: 6, ticks: 100, size: 4, count: 2 },
+      { side: "A", at: 8, ticks: 100, size: 3, count: 1 },
+      { side: "B", at: 15, ticks: 100, size: 3, count: 1 },
     ]);
     bubbles.forgetBefore(9);
     expect(bubbles.count).toBe(1);

@@ -20,7 +20,7 @@ export function drawBeyond({ context, palette, layout, columns, range, view }: S
   context.lineJoin = "round";
   context.strokeStyle = palette.panel;
   context.fillStyle = palette.text;
-  const left = Math.max(0, xOf(columns.first, view, layout)) + rem * 0.5;
+  const left = Math.max(0, xOf(columns.at(columns.first), view, layout)) + rem * 0.5;
   if (left + context.measureText(text).width > plot) return;
   const room = line * LINES_MIN;
   const write = (y: number): void => {

@@ -19,8 +19,6 @@ const REACH_REM = 1.6;
 const BUBBLE_ALPHA = 0.8;
 /** From this radius on a bubble says its size. */
 const BUBBLE_TEXT_REM = 0.68;
-/** Trades may come so much later than the book they led to. */
-const LATE_COLUMNS = 10;
 
 interface Mark {
   readonly bubble: Bubble;
@@ -45,9 +43,9 @@ export class BubbleLayer {
     this.#context = context;
   }
 
-  /** Marks of this column have changed, or of later ones. */
-  changed(fromColumn: number, scene: Scene, bubbles: Bubbles): void {
-    this.#to = Math.min(this.#to, settledPx(fromColumn, scene, bubbles));
+  /** Marks of this time have changed, or of later ones. */
+  changed(from: number, scene: Scene, bubbles: Bubbles): void {
+    this.#to = Math.min(this.#to, settledPx(from, scene, bubbles));
     this.#from = Math.min(this.#from, this.#to);
   }
 
@@ -56,7 +54,7 @@ export class BubbleLayer {
     this.#fit(scene, sizeMax);
     const { width, height } = this.#canvas;
     const [from, end] = [view.endPx - width, view.endPx];
-    const settled = settledPx(columns.end - 1 - LATE_COLUMNS, scene, bubbles);
+    const settled = settledPx(columns.until, scene, bubbles);
     const to = Math.max(from, Math.min(end, settled));
     if (from >= this.#to || to <= this.#from) this.#from = this.#to = from;
     if (this.#to < to) this.#paint(Math.max(from, this.#to), to, scene, bubbles, sizeMax);
@@ -84,7 +82,7 @@ export class BubbleLayer {
   /** Forgets all where anything has changed that all marks depend on. */
   #fit({ layout, palette, view, range }: Scene, sizeMax: number): void {
     const { plot, bottom, rem, ratio } = layout;
-    const look = [palette, view.scale, range.bottom, range.rowTicks, range.rowPx, sizeMax, plot, bottom, rem, ratio];
+    const look = [palette, view.nsPerPx, range.bottom, range.rowTicks, range.rowPx, sizeMax, plot, bottom, rem, ratio];
     if (look.every((each, index) => each === this.#look[index])) return;
     this.#look = look;
     this.#canvas.width = Math.round(plot * ratio);
@@ -113,21 +111,19 @@ export class BubbleLayer {
   }
 }
 
-/** Absolute pixels before this one have no mark of this column or later ones. */
-function settledPx(column: number, { view, layout }: Scene, bubbles: Bubbles): number {
-  const start = cellStart(column, bubbles.columnsPerCell);
-  return pxOf(start, view.scale) - Math.ceil(REACH_REM * layout.rem * layout.ratio);
+/** Absolute pixels before this one have no mark of this time's cell or later ones. */
+function settledPx(at: number, { view, layout }: Scene, bubbles: Bubbles): number {
+  return pxOf(cellStart(at, bubbles.nsPerCell), view.nsPerPx) - Math.ceil(REACH_REM * layout.rem * layout.ratio);
 }
 
 /** Marks that reach between two absolute pixels, by their place from `originPx` on; large ones first: a small one on top of them is still seen. */
 function marksBetween(from: number, to: number, originPx: number, scene: Scene, bubbles: Bubbles, sizeMax: number): Mark[] {
   const { layout, view, range } = scene;
   const { rem, bottom, ratio } = layout;
-  const { pxPerColumn, columnsPerPx } = view.scale;
   const reach = REACH_REM * rem * ratio;
   const marks: Mark[] = [];
   for (const bubble of bubbles.all) {
-    const px = columnsPerPx > 1 ? bubble.column / columnsPerPx : (bubble.column + 0.5) * pxPerColumn;
+    const px = bubble.at / view.nsPerPx;
     if (px < from - reach || px > to + reach) continue;
     const [y, radius] = [range.y(bubble.ticks), radiusOf(bubble.size, sizeMax, rem)];
     if (y >= -radius && y <= bottom + radius) marks.push({ bubble, x: (px - originPx) / ratio, y, radius });

@@ -55,7 +55,7 @@ export function drawGrid(scene: Scene): void {
   context.fillStyle = palette.muted;
   context.textAlign = "center";
   const middle = (bottom + layout.height) / 2;
-  for (const tick of timeTicks(columns, view.scale, view.fromPx, view.endPx, Math.round(TICK_GAP_REM * rem * ratio))) {
+  for (const tick of timeTicks(columns, view.nsPerPx, view.fromPx, view.endPx, Math.round(TICK_GAP_REM * rem * ratio))) {
     const x = (tick.px - view.fromPx) / ratio;
     rule(context, x, bottom, x, bottom + rem * 0.25);
     if (x > rem * 2 && x < plot - rem * 1.9) context.fillText(tick.label, x, middle);
@@ -190,9 +190,9 @@ export function pxAt(x: number, view: TimeView, layout: Layout): number {
   return Math.min(view.endPx - 1, view.fromPx + Math.floor(x * layout.ratio));
 }
 
-/** CSS x of a column's left edge. */
-export function xOf(column: number, view: TimeView, layout: Layout): number {
-  return (pxOf(column, view.scale) - view.fromPx) / layout.ratio;
+/** CSS x of a time. */
+export function xOf(at: number, view: TimeView, layout: Layout): number {
+  return (pxOf(at, view.nsPerPx) - view.fromPx) / layout.ratio;
 }
 
 function rule(context: CanvasRenderingContext2D, x1: number, y1: number, x2: number, y2: number, dash: number[] = []): void {

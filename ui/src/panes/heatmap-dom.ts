@@ -40,7 +40,7 @@ export function buildHeatmap(root: HTMLElement): HeatmapElements {
   const canvas = make("canvas");
   setData(canvas, "testid", "heatmap-canvas");
   canvas.role = "img";
-  canvas.ariaLabel = "Resting size by price over time, with the best prices and trades; a table of the largest levels follows";
+  canvas.ariaLabel = "Resting size by price over time (ts_recv), with the best prices and trades; a table of the largest levels follows";
   const note = make("p", "heatmap-note");
   view.append(canvas, note);
   const { table, body } = buildSummary();
@@ -67,7 +67,9 @@ function buildLegend(): { legend: HTMLElement } & Pick<HeatmapElements, "ramp" |
     item.append(make("span", `heatmap-mark ${side}`, sign), words);
     return item;
   };
-  legend.append(sizes, line("bid", "best bid"), line("ask", "best ask"), mark("bid", "●", "bought"), mark("ask", "◆", "sold"));
+  const time = make("span", "", "time: ts_recv");
+  time.title = "All times are ts_recv, when the record was received from the venue, in UTC; equal widths are equal times";
+  legend.append(sizes, line("bid", "best bid"), line("ask", "best ask"), mark("bid", "●", "bought"), mark("ask", "◆", "sold"), time);
   return { legend, ramp, rampEnd };
 }
 

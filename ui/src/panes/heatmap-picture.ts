@@ -6,7 +6,7 @@
 
 import { RAMP_STEPS, mix, type Rgb } from "../heatmap-ramp";
 import { heat } from "../heatmap-scale";
-import { columnsOf, pxOf, type TimeScale } from "../heatmap-time";
+import { pxOf } from "../heatmap-time";
 import type { Columns } from "../heatmap-columns";
 import type { PriceRange } from "../heatmap-range";
 
@@ -21,7 +21,7 @@ export interface PictureColours {
 
 export interface PictureView {
   readonly columns: Columns;
-  readonly scale: TimeScale;
+  readonly nsPerPx: number;
   readonly range: PriceRange;
   readonly sizeMax: number;
   /** Device pixels of one CSS pixel. */
@@ -38,6 +38,7 @@ const LINE_PX = 1.7;
 /** Half of a line's edge is the background, so that it stands out on any heat. */
 const CASING = 0.55;
 const DOUBT_PX = 3;
+const DASH_PX = 6;
 
 export class Picture {
   readonly canvas = document.createElement("canvas");
@@ -80,9 +81,9 @@ export class Picture {
     this.#from = this.#to = 0;
   }
 
-  /** These columns and all after them have changed. */
-  changed(fromColumn: number, scale: TimeScale): void {
-    this.#to = Math.max(this.#from, Math.min(this.#to, pxOf(fromColumn, scale)));
+  /** What is shown of this time has changed, and of all after it. */
+  changed(from: number, nsPerPx: number): void {
+    this.#to = Math.max(this.#from, Math.min(this.#to, pxOf(from, nsPerPx)));
   }
 
   /** Paints what is missing for the view that ends before this absolute pixel. How many pixel columns were painted. */
@@ -122,15 +123,16 @@ export class Picture {
   }
 
   #paintPx(px: number, view: PictureView): void {
-    const { columns } = view;
+    const { columns, nsPerPx } = view;
     const x = modulo(px, this.canvas.width);
-    const span = columnsOf(px, view.scale);
-    const [from, to] = [Math.max(span[0], columns.first), Math.min(span[1], columns.end)];
+    const [from, to] = columns.within(px * nsPerPx, (px + 1) * nsPerPx);
     let books = 0;
     let isDoubtful = false;
+    let hasGap = false;
     let [lowest, highest] = [Infinity, -Infinity];
     for (let column = from; column < to; column += 1) {
       const kind = columns.kind(column);
+      hasGap ||= kind === "gap";
       if (kind === "gap") continue;
       isDoubtful ||= kind === "suspect";
       const known = columns.known(column);
@@ -139,14 +141,15 @@ export class Picture {
       books += 1;
     }
     if (books === 0) {
-      this.#fillEmpty(px, x, from < to, view.ratio);
+      this.#fillEmpty(px, x, hasGap, view.ratio);
       return;
     }
     this.#fillRows(x, view);
     this.#hatchBeyond(px, x, view, [lowest, highest]);
     if (isDoubtful) this.#fillDoubt(x, view.ratio);
-    this.#line(x, px, to - 1, "B", view);
-    this.#line(x, px, to - 1, "A", view);
+    if (hasGap) this.#dash(x, view.ratio);
+    const isBefore = columns.at(from) < px * nsPerPx;
+    for (const side of ["B", "A"] as const) this.#line(x, isBefore ? from : from - 1, to - 1, side, view);
   }
 
   /** Where a pixel holds several columns, a row has the largest size of them: what flashed up is not averaged away. */
@@ -203,14 +206,20 @@ export class Picture {
     for (let y = Math.max(0, height - Math.round(DOUBT_PX * ratio)); y < height; y += 1) this.#pixels[y * width + x] = warn;
   }
 
-  /** The best price of a side, with a step up or down from the column before. */
-  #line(x: number, px: number, column: number, side: "B" | "A", view: PictureView): void {
-    const { columns, range, ratio, scale } = view;
+  /** A gap that is no wider than a pixel. */
+  #dash(x: number, ratio: number): void {
+    const { width, height } = this.canvas;
+    if (this.#colours === null) return;
+    const hatch = pack(this.#colours.hatch);
+    for (let y = 0; y < height; y += 1) if (modulo(y, DASH_PX * ratio) < (DASH_PX * ratio) / 2) this.#pixels[y * width + x] = hatch;
+  }
+
+  /** The best price of a side in a column, with a step up or down from the one that stood before. */
+  #line(x: number, before: number, column: number, side: "B" | "A", view: PictureView): void {
+    const { columns, range, ratio } = view;
     const best = columns.has(column) ? columns.best(column, side) : null;
     if (best === null || this.#colours === null) return;
     const y = range.y(best) * ratio;
-    const isEdge = px === pxOf(column, scale);
-    const before = isEdge ? columnsOf(px, scale)[0] - 1 : column;
     const previous = columns.has(before) ? columns.best(before, side) : null;
     const previousY = previous === null ? y : range.y(previous) * ratio;
     const half = (LINE_PX * ratio) / 2;

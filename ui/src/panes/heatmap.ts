@@ -7,10 +7,10 @@ import type { Trade } from "../feed/feed";
 import type { Book } from "../feed/wire";
 import { heatRamp, luminance, type Rgb } from "../heatmap-ramp";
 import { middleOf, PriceRange } from "../heatmap-range";
-import { HeatmapRecord, type Flow } from "../heatmap-record";
+import { HeatmapRecord, type MarketTime } from "../heatmap-record";
 import { HeatmapPast } from "../heatmap-past";
 import { HEAT_PERCENTILE, percentile, SteadyMax } from "../heatmap-scale";
-import { clock, columnsOf } from "../heatmap-time";
+import { clock, NS_PER_S } from "../heatmap-time";
 import { Bubbles } from "../heatmap-trades";
 import { TimeView } from "../heatmap-view";
 import { bubbleLine, pricesOf, restingLines, summaryRows, tradedLine } from "../heatmap-words";
@@ -62,16 +62,19 @@ export class HeatmapPane implements Pane {
   #measured = new Float64Array(0);
   #measuredAtMs = -Infinity;
   #summarisedAtMs = -Infinity;
+  #selected: string | null;
   #palette: Palette | null = null;
   #ramp: readonly Rgb[] = [];
   #layout: draw.Layout | null = null;
   #generation = -1;
+  #beginning = -1;
   #bubbleCell = "";
   /** Pixel columns painted so far, for tests and for who wonders what a frame costs. */
   #painted = 0;
 
   constructor(page: PaneContext) {
     this.#state = page.state;
+    this.#selected = page.state.selected;
     this.#tip = page.tip;
     this.#repaint = () => { page.repaint(); };
     this.#replay = page.actions.replay;
@@ -96,32 +99,37 @@ export class HeatmapPane implements Pane {
     onClick(elements.further, () => { this.#zoomTime(-1, (this.#layout?.plot ?? 0) / 2); });
   }
 
-  takeDepth(book: Book): void {
-    this.#record.takeDepth(book, performance.now());
+  takeDepth(book: Book, isSnapshot: boolean): void {
+    this.#record.takeDepth(book, isSnapshot, performance.now());
   }
 
   takeTrades(trades: readonly Trade[], isSnapshot: boolean): void {
     this.#record.takeTrades(trades, isSnapshot);
   }
 
-  /** A new epoch leaves a gap; a book of another instrument or another time, which the state has forgotten, begins anew. */
+  /** A new epoch leaves a gap; of another time, which the state has forgotten, what was before it stays; of another instrument, nothing. */
   reset(): void {
-    if (this.#state.book === null) this.#record.clear();
+    const { book, selected } = this.#state;
+    if (selected !== this.#selected) this.#record.clear();
+    else if (book === null) this.#record.move(performance.now());
     else this.#record.reset();
+    this.#selected = selected;
   }
 
   write(state: State, nowMs: number): void {
-    this.#record.advance(nowMs, flowOf(state));
+    this.#record.advance(nowMs, timeOf(state));
     this.#past.refresh(state, this.#replay.line, nowMs);
     const elements = this.#elements;
     const follows = this.#view.follows && this.#range.follows;
     elements.follow.ariaPressed = String(follows);
-    setText(elements.window, formatUptime(this.#view.seconds));
+    setText(elements.window, formatWindow(this.#view.windowNs));
     const { columns } = this.#record;
     setHidden(elements.note, columns.length > 0);
     setText(elements.note, state.problems.has("depth") ? "No levels: the server refuses them" : "No levels yet");
     setData(elements.view, "columns", String(columns.length));
-    setData(elements.view, "recorded", String((this.#record.recordedTo ?? columns.first) - columns.first));
+    setData(elements.view, "from", String(columns.tsRecv(columns.first)));
+    setData(elements.view, "until", String(columns.tsOf(columns.until)));
+    setData(elements.view, "recorded", String(this.#recordedSeconds));
     setData(elements.view, "painted", String(this.#painted));
     setData(elements.view, "levels", String(columns.length === 0 ? 0 : columns.levelsMax(columns.end - 1)));
     setData(elements.view, "follows", follows ? "yes" : "no");
@@ -132,7 +140,7 @@ export class HeatmapPane implements Pane {
   }
 
   paint(palette: Palette, nowMs: number): void {
-    this.#record.advance(nowMs, flowOf(this.#state));
+    this.#record.advance(nowMs, timeOf(this.#state));
     if (palette !== this.#palette) this.#recolour(palette);
     const context = this.#surface.begin();
     if (this.#surface.width === 0) return;
@@ -159,8 +167,17 @@ export class HeatmapPane implements Pane {
     this.#hover(scene);
   }
 
+  /** How much of what is shown is from the recording. */
+  get #recordedSeconds(): number {
+    const { columns, recordedTo } = this.#record;
+    if (recordedTo === null || recordedTo <= columns.first) return 0;
+    return Math.round((columns.at(recordedTo) - columns.at(columns.first)) / NS_PER_S);
+  }
+
   #restart(): void {
     this.#generation = this.#record.generation;
+    if (this.#beginning !== this.#record.beginning) this.#view.follow();
+    this.#beginning = this.#record.beginning;
     this.#picture.invalidate();
     this.#bubbleCell = "";
     this.#record.placed = [];
@@ -236,8 +253,7 @@ export class HeatmapPane implements Pane {
   }
 
   #fitTime({ plot, ratio }: draw.Layout): void {
-    const before = this.#view.scale;
-    if (this.#view.fit(Math.round(plot * ratio)) || before !== this.#view.scale) this.#rescaled();
+    if (this.#view.fit(Math.round(plot * ratio), this.#record.pace)) this.#rescaled();
     if (!this.#view.follows) this.#view.scroll(0);
   }
 
@@ -272,10 +288,10 @@ export class HeatmapPane implements Pane {
 
   #paintPicture({ ratio }: draw.Layout): void {
     const { columns, changedFrom } = this.#record;
-    const { scale, endPx } = this.#view;
-    if (changedFrom < Infinity) this.#picture.changed(changedFrom, scale);
+    const { nsPerPx, endPx } = this.#view;
+    if (changedFrom < Infinity) this.#picture.changed(changedFrom, nsPerPx);
     this.#record.changedFrom = Infinity;
-    const view = { columns, scale, range: this.#range, sizeMax: this.#sizeMax.value, ratio };
+    const view = { columns, nsPerPx, range: this.#range, sizeMax: this.#sizeMax.value, ratio };
     this.#painted += this.#picture.render(endPx, view);
     const { context } = this.#surface;
     context.save();
@@ -286,25 +302,25 @@ export class HeatmapPane implements Pane {
 
   #mergeTrades(scene: draw.Scene): void {
     const { rem, ratio } = scene.layout;
-    const { scale } = this.#view;
     const cellPx = BUBBLE_CELL_REM * rem;
-    const columnsPerCell = Math.max(1, Math.round((cellPx * ratio * scale.columnsPerPx) / scale.pxPerColumn));
+    const nsPerCell = Math.round(cellPx * ratio) * this.#view.nsPerPx;
     const ticksPerCell = Math.max(1, Math.ceil((cellPx * this.#range.rowTicks) / this.#range.rowPx));
-    const cell = `${columnsPerCell}:${ticksPerCell}`;
+    const cell = `${nsPerCell}:${ticksPerCell}`;
     let changedFrom = Infinity;
     if (cell === this.#bubbleCell) {
       for (const trade of this.#record.placed) {
         this.#bubbles.add(trade);
-        changedFrom = Math.min(changedFrom, trade.column);
+        changedFrom = Math.min(changedFrom, trade.at);
       }
     } else {
-      this.#bubbles.rebuild(this.#record.trades, columnsPerCell, ticksPerCell);
-      changedFrom = this.#record.columns.first;
+      this.#bubbles.rebuild(this.#record.trades, nsPerCell, ticksPerCell);
+      changedFrom = -Infinity;
     }
     if (changedFrom < Infinity) this.#marks.changed(changedFrom, scene, this.#bubbles);
     this.#bubbleCell = cell;
     this.#record.placed = [];
-    this.#bubbles.forgetBefore(this.#record.columns.first);
+    const { columns } = this.#record;
+    this.#bubbles.forgetBefore(columns.at(columns.first));
   }
 
   #hover(scene: draw.Scene): void {
@@ -317,30 +333,31 @@ export class HeatmapPane implements Pane {
     const row = range.rowAt(y);
     const [from, to] = [row * range.rowTicks, (row + 1) * range.rowTicks];
     const isNow = x >= layout.plot;
-    const px = draw.pxAt(x, view, layout);
-    const column = isNow ? columns.end - 1 : this.#columnShown(px, from, to);
-    const time = isNow || !columns.has(column) ? null : clock(columns.tsRecv(column), true);
+    const at = draw.pxAt(x, view, layout) * view.nsPerPx;
+    const shown = [at, at + view.nsPerPx] as const;
+    const column = isNow ? columns.end - 1 : this.#columnShown(shown, from, to);
+    const time = isNow ? null : clock(columns.tsOf(at), true);
     draw.drawCross(scene, x, row, columns.grid.price(from), time);
     const lines = columns.has(column) ? restingLines(columns, column, from, to) : [pricesOf(columns, from, to), "before the page began to look"];
     const bubble = this.#marks.at(x, y, scene, this.#bubbles, this.#bubbleMax.value);
     if (bubble !== null) lines.splice(1, 0, bubbleLine(bubble, columns.grid.price(Math.round(bubble.ticks))));
-    else if (!isNow) lines.splice(1, 0, ...tradedLine(this.#record.trades.traded(...columnsOf(px, view.scale), from, to)));
+    else if (!isNow) lines.splice(1, 0, ...tradedLine(this.#record.trades.traded(...shown, from, to)));
     const box = this.#surface.canvas.getBoundingClientRect();
     this.#tip.show(this, box.left + x, box.top + y, lines);
   }
 
   /** Where a pixel holds several columns: the one whose size it shows. */
-  #columnShown(px: number, from: number, to: number): number {
+  #columnShown(shown: readonly [from: number, to: number], from: number, to: number): number {
     const { columns } = this.#record;
-    const [first, end] = columnsOf(px, this.#view.scale);
-    let best = Math.min(end, columns.end) - 1;
+    const [first, end] = columns.within(...shown);
+    let best = end - 1;
     let most = -1;
-    for (let column = Math.max(first, columns.first); column < Math.min(end, columns.end); column += 1) {
+    for (let column = first; column < end; column += 1) {
       const { bidSize, askSize } = columns.resting(column, from, to);
       if (columns.kind(column) === "gap" || bidSize + askSize <= most) continue;
       [best, most] = [column, bidSize + askSize];
     }
-    return best;
+    return first < end ? best : columns.first - 1;
   }
 
   #writeSummary(): void {
@@ -404,10 +421,20 @@ export class HeatmapPane implements Pane {
   }
 }
 
-/** Whether time goes on for the book on view. */
-function flowOf(state: State): Flow {
-  if (state.link.state !== "open" || state.problems.has("depth") || state.problems.has("book")) return "cut";
-  if (state.replay !== null) return state.replay.state === "playing" ? "moving" : "held";
-  const source = state.metrics?.source.state;
-  return source === "ended" || source === "failed" ? "held" : "moving";
+/** "45 s", "1 min 00 s", "200 ms". */
+function formatWindow(ns: number): string {
+  const seconds = ns / NS_PER_S;
+  return seconds < 0.999 ? `${Math.round(seconds * 1_000)} ms` : formatUptime(Math.round(seconds));
+}
+
+/** Whether time goes on for the book on view, and how fast. */
+function timeOf({ link, problems, replay, metrics }: State): MarketTime {
+  const [paceMax, told] = [replay?.speed ?? 1, replay?.ts ?? null];
+  const flow = (): MarketTime["flow"] => {
+    if (link.state !== "open" || problems.has("depth") || problems.has("book")) return "cut";
+    if (replay !== null) return replay.state === "playing" ? "moving" : "held";
+    const source = metrics?.source.state;
+    return source === "ended" || source === "failed" ? "held" : "moving";
+  };
+  return { flow: flow(), paceMax, told };
 }
