@@ -5,28 +5,27 @@
  */
 
 import { formatCompact, trimZeros } from "../format";
+import { placeLabels, type Box, type Mark } from "../heatmap-labels";
 import { pxOf } from "../heatmap-time";
 import { cellStart, type Bubble, type Bubbles } from "../heatmap-trades";
-import type { Palette } from "./canvas";
 import type { Scene } from "./heatmap-canvas";
 
 const BUBBLE_RADIUS_MIN_REM = 0.16;
 const BUBBLE_RADIUS_MAX_REM = 1.15;
 /** The largest are cut to so many times the largest that is usual. */
 const OVERSIZE = 1.2;
-/** No mark, nor its number, is drawn further from its middle than this. */
-const REACH_REM = 1.6;
+/** A mark makes no difference to what is painted further from its middle than this: of its number, and the one that this displaces. */
+const REACH_REM = 4;
 const BUBBLE_ALPHA = 0.8;
 /** From this radius on a bubble says its size. */
 const BUBBLE_TEXT_REM = 0.68;
 
-interface Mark {
-  readonly bubble: Bubble;
-  /** CSS pixels from the left edge of what is painted, and from the top. */
-  readonly x: number;
-  readonly y: number;
-  readonly radius: number;
-}
+const TEXT_REM = 0.66;
+/** Of a figure, in the font's size. */
+const FIGURE_EM = 0.62;
+const LINE_PX = 1.7;
+/** Where more books are under a number, so many of them tell whether a line is. */
+const LINES_SEEN_MAX = 32;
 
 export class BubbleLayer {
   readonly #canvas = document.createElement("canvas");
@@ -68,7 +67,7 @@ export class BubbleLayer {
     context.restore();
     if (to < end) {
       const x = (to - from) / layout.ratio;
-      drawMarks(scene, context, marksBetween(to, end, from, scene, bubbles, sizeMax), x, layout.plot - x);
+      drawMarks(scene, context, marksBetween(to, end, from, scene, bubbles, sizeMax), from, x, layout.plot - x);
     }
   }
 
@@ -97,7 +96,7 @@ export class BubbleLayer {
       const marks = marksBetween(start, start + count, start, scene, bubbles, sizeMax);
       context.setTransform(ratio, 0, 0, ratio, ring, 0);
       context.clearRect(0, 0, count / ratio, bottom);
-      drawMarks(scene, context, marks, 0, count / ratio);
+      drawMarks(scene, context, marks, start, 0, count / ratio);
     }
   }
 
@@ -137,50 +136,106 @@ function radiusOf(size: number, sizeMax: number, rem: number): number {
   return Math.min(most * OVERSIZE, Math.max(BUBBLE_RADIUS_MIN_REM * rem, most * Math.sqrt(size / Math.max(1, sizeMax))));
 }
 
-/** Circles are bought, diamonds sold, squares neither. */
-function drawMarks({ palette, layout }: Scene, context: CanvasRenderingContext2D, marks: readonly Mark[], left: number, width: number): void {
+/** Circles are bought, diamonds sold, squares neither; `originPx` is the absolute pixel that places count from. */
+function drawMarks(scene: Scene, context: CanvasRenderingContext2D, marks: readonly Mark[], originPx: number, left: number, width: number): void {
   if (marks.length === 0) return;
+  const { palette, layout } = scene;
   context.save();
   context.beginPath();
   context.rect(left, 0, width, layout.bottom);
   context.clip();
   context.strokeStyle = palette.panel;
-  for (const { bubble, x, y, radius } of marks) {
-    const { side } = bubble;
+  for (const mark of marks) {
+    const { side } = mark.bubble;
     context.fillStyle = side === "B" ? palette.bid : side === "A" ? palette.ask : palette.text;
-    shape(context, side, x, y, radius);
+    context.beginPath();
+    shape(context, mark);
     context.globalAlpha = BUBBLE_ALPHA;
     context.fill();
     context.globalAlpha = 1;
     // An outline as strong as that of a large mark would be all there is of a small one.
-    context.lineWidth = Math.min(1.2, radius * 0.25);
+    context.lineWidth = Math.min(1.2, mark.radius * 0.25);
     context.stroke();
   }
-  drawSizes(context, palette, layout.rem, marks);
+  drawLines(scene, context, marks, originPx, left, width);
+  drawSizes(scene, context, marks, originPx);
+  context.restore();
+}
+
+/** The lines of the best prices once more, where marks cover them. */
+function drawLines({ palette, layout, columns, view, range }: Scene, context: CanvasRenderingContext2D, marks: readonly Mark[], originPx: number, left: number, width: number): void {
+  const { ratio } = layout;
+  context.save();
+  context.beginPath();
+  for (const mark of marks) shape(context, mark);
+  context.clip();
+  context.lineJoin = "round";
+  for (const side of ["B", "A"] as const) {
+    context.beginPath();
+    let isDrawing = false;
+    for (let px = Math.floor(left * ratio) - 1; px <= (left + width) * ratio; px += 1) {
+      const at = (originPx + px) * view.nsPerPx;
+      const [from, to] = columns.within(at, at + view.nsPerPx);
+      const best = from < to ? columns.best(to - 1, side) : null;
+      const [x, y] = [px / ratio, best === null ? 0 : range.y(best)];
+      if (best !== null && isDrawing) context.lineTo(x, y);
+      else if (best !== null) context.moveTo(x, y);
+      isDrawing = best !== null;
+    }
+    context.strokeStyle = palette.panel;
+    context.lineWidth = 2 * LINE_PX;
+    context.stroke();
+    context.strokeStyle = side === "B" ? palette.bid : palette.ask;
+    context.lineWidth = LINE_PX;
+    context.stroke();
+  }
   context.restore();
 }
 
 /** Over all marks, so that none covers a number. */
-function drawSizes(context: CanvasRenderingContext2D, palette: Palette, rem: number, marks: readonly Mark[]): void {
+function drawSizes(scene: Scene, context: CanvasRenderingContext2D, marks: readonly Mark[], originPx: number): void {
+  const { palette, layout } = scene;
+  const { rem, bottom } = layout;
+  const labels = placeLabels(marks.filter(({ radius }) => radius >= BUBBLE_TEXT_REM * rem), {
+    bottom,
+    textHeight: rem * TEXT_REM * 1.15,
+    textOf: ({ size }) => trimZeros(formatCompact(size)),
+    widthOf: (text) => (text.length * FIGURE_EM + 0.4) * rem * TEXT_REM,
+    hasLine: (box) => hasLine(scene, originPx, box),
+  });
   context.textAlign = "center";
   context.textBaseline = "middle";
-  context.font = `700 ${rem * 0.66}px ${palette.font}`;
+  context.font = `700 ${rem * TEXT_REM}px ${palette.font}`;
   context.lineWidth = rem * 0.18;
   context.lineJoin = "round";
-  for (const { bubble, x, y, radius } of marks) {
-    if (radius < BUBBLE_TEXT_REM * rem) break;
-    const text = trimZeros(formatCompact(bubble.size));
-    context.strokeStyle = palette.panel;
+  context.strokeStyle = palette.panel;
+  context.fillStyle = palette.text;
+  for (const { text, x, y } of labels) {
     context.strokeText(text, x, y + 0.5);
-    context.fillStyle = palette.text;
     context.fillText(text, x, y + 0.5);
   }
 }
 
-/** The path of a trade's mark; a diamond and a square have the circle's area. */
-function shape(context: CanvasRenderingContext2D, side: Bubble["side"], x: number, y: number, radius: number): void {
-  context.beginPath();
+function hasLine({ layout, view, columns, range }: Scene, originPx: number, { left, right, top, bottom }: Box): boolean {
+  const atOf = (x: number): number => (originPx + x * layout.ratio) * view.nsPerPx;
+  const [from, to] = columns.within(atOf(left), atOf(right));
+  const step = Math.max(1, Math.ceil((to - from) / LINES_SEEN_MAX));
+  for (const side of ["B", "A"] as const) {
+    let before: number | null = null;
+    for (let column = from; column < to; column += step) {
+      const best = columns.best(column, side);
+      const y: number | null = best === null ? null : range.y(best);
+      if (y !== null && Math.max(y, before ?? y) >= top - LINE_PX && Math.min(y, before ?? y) <= bottom + LINE_PX) return true;
+      before = y;
+    }
+  }
+  return false;
+}
+
+/** Adds the outline of a trade's mark to the path; a diamond and a square have the circle's area. */
+function shape(context: CanvasRenderingContext2D, { bubble: { side }, x, y, radius }: Mark): void {
   if (side === "B") {
+    context.moveTo(x + radius, y);
     context.arc(x, y, radius, 0, 2 * Math.PI);
     return;
   }
