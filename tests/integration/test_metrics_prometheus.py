@@ -111,6 +111,13 @@ def test_histograms_only_grow_and_count_what_was_asked(server: RunningServer) ->
             assert counts[-1] == last[f"{duration}_count", labels] > 0
 
 
+def test_what_is_refused_at_the_door_counts_for_the_route_that_was_asked_for(server: RunningServer) -> None:
+    answer = server.client.post(f"{server.url}/v1/exports", headers={"Idempotency-Key": "x" * 1_000}, json={})
+    assert answer.status_code == httpx.codes.BAD_REQUEST
+    asked = {"method": "POST", "route": "/v1/exports", "status": "400"}
+    assert value(scraped(server), "l3book_http_requests_total", **asked) == 1
+
+
 def test_nobody_can_make_new_series(server: RunningServer) -> None:
     before = len([name for name, _ in scraped(server) if name == "l3book_http_requests_total"])
     for n in range(20):

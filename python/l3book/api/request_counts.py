@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from l3book.access.middleware import IDENTITY
@@ -78,8 +79,11 @@ class CountRequests:
 
 
 def route_of(scope: Scope) -> str:
-    """Tell the template of the path that answered."""
-    return getattr(scope.get("route"), "path", OTHER)
+    """Tell the template of the path that was asked for, also where it was answered before any route was."""
+    route = scope.get("route")
+    if route is None and "app" in scope:
+        route = next((each for each in scope["app"].routes if each.matches(scope)[0] is not Match.NONE), None)
+    return getattr(route, "path", OTHER)
 
 
 def _tell(scope: Scope, method: str, status: int | None, took_ns: int) -> None:

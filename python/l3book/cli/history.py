@@ -173,7 +173,7 @@ def _export(arguments: argparse.Namespace) -> None:
     from l3book.cli.output import output_file
     from l3book.history.holes import holes_in
     from l3book.history.inspection import open_log
-    from l3book.history.stretch import rows_of
+    from l3book.history.stretch import first_ordinal, rows_of
 
     kind = _format(arguments)
     if None not in (arguments.start, arguments.end) and arguments.start > arguments.end:
@@ -181,7 +181,7 @@ def _export(arguments: argparse.Namespace) -> None:
         raise CommandError(f"--start {begin} is after --end {until}: expected a time before it")
     log = open_log(arguments.folder)
     past = Past(arguments.folder)
-    first = log.first_ordinal if arguments.start is None else past.ordinal_at(arguments.start)
+    first = log.first_ordinal if arguments.start is None else first_ordinal(past, log, arguments.start)
     end = log.end_ordinal if arguments.end is None else past.ordinal_at(arguments.end)
     deriver = Deriver(arguments.schema, instrument=arguments.instrument)
     rows = rows_of(log, first, max(first, end), deriver)

@@ -11,11 +11,11 @@ from typing import BinaryIO, Literal, TypeAlias, cast
 import msgspec
 
 from l3book import tracing
-from l3book._core import Deriver, Log, NotRecordedError, Past
+from l3book._core import Deriver, Log, Past
 from l3book.config import Settings
 from l3book.formats import BytesWriter, CsvWriter, ParquetWriter, Writer
 from l3book.history.holes import Hole, holes_in
-from l3book.history.stretch import rows_of
+from l3book.history.stretch import first_ordinal, rows_of
 from l3book.workers import Patience, Pool, in_worker
 
 ExportFormat: TypeAlias = Literal["dbn", "csv", "parquet"]
@@ -234,7 +234,7 @@ class _Bounded:
 def _write(directory: Path, request: Request, stream: _Bounded, patience: Patience) -> tuple[int, tuple[Hole, ...]]:
     """Write everything; -> how many rows, and what is missing in between."""
     past, log = Past(directory), Log(directory)
-    first = _first_ordinal(past, log, request.start)
+    first = first_ordinal(past, log, request.start)
     end = max(first, past.ordinal_at(request.end))
     deriver = Deriver(request.schema, instrument=request.instrument)
     pieces = rows_of(log, first, end, deriver, with_snapshot=request.with_snapshot, check=patience.check)
@@ -255,17 +255,6 @@ def _write(directory: Path, request: Request, stream: _Bounded, patience: Patien
         writer.abandon()
         raise
     return count, tuple(holes_in(log, first, end))
-
-
-def _first_ordinal(past: Past, log: Log, at: int) -> int:
-    """Find where a stretch begins: where the time lies, or with the first record."""
-    try:
-        return past.ordinal_at(at)
-    except NotRecordedError:
-        begins = [session["ts_begin"] for session in past.range() if session["ts_begin"] is not None]
-        if begins and at < min(begins):
-            return log.first_ordinal
-        raise
 
 
 def _writer(to: ExportFormat, stream: _Bounded, deriver: Deriver) -> Writer:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import Any
 
-from l3book._core import UNDEF_PRICE, Deriver, HistoryError, Log
+from l3book._core import UNDEF_PRICE, Deriver, HistoryError, Log, NotRecordedError, Past
 from l3book.rows import CHUNK_BYTES
 
 BOOKLESS = frozenset({"mbo", "trades", "ohlcv-1s", "ohlcv-1m", "ohlcv-1h", "ohlcv-1d"})
@@ -33,6 +33,17 @@ _LOOK_RECORDS = 65_536
 
 class SeveralSessionsError(Exception):
     """The books of one session do not go on in the next; the text is for the user."""
+
+
+def first_ordinal(past: Past, log: Log, at: int) -> int:
+    """Find where a stretch begins: where the time lies (ts_event, ns), or with the first record."""
+    try:
+        return past.ordinal_at(at)
+    except NotRecordedError:
+        begins = [session["ts_begin"] for session in past.range() if session["ts_begin"] is not None]
+        if begins and at < min(begins):
+            return log.first_ordinal
+        raise
 
 
 def rows_of(

@@ -214,7 +214,7 @@ def test_an_export_is_what_convert_makes_of_the_source(history: Path, source: Pa
 def test_stretches_that_follow_each_other_make_the_whole(history: Path, tmp_path: Path) -> None:
     times = Log(history).segments()
     middle = times[len(times) // 2]["ts_event_min"] + 1
-    bounds = {"whole": (), "first": ("--end", middle), "second": ("--start", middle)}
+    bounds = {"whole": ("--start", "2001-01-01"), "first": ("--end", middle), "second": ("--start", middle)}
     lines = {}
     for name, options in bounds.items():
         path = tmp_path / f"{name}.csv"
@@ -229,8 +229,6 @@ def test_an_export_of_nobody_makes_no_file(history: Path, tmp_path: Path) -> Non
     line = bad("history", "export", history, "--instrument", "NOBODY", "-o", path, code=2)
     assert "no instrument goes by 'NOBODY'" in line
     assert "no format" in bad("history", "export", history, "-o", tmp_path / "nobody", code=2)
-    line = bad("history", "export", history, "--start", "2001-01-01", "-o", path)
-    assert "the history begins at" in line
     line = bad("history", "export", history, "--start", "20", "--end", "10", "-o", path, code=2)
     assert "--start 1970-01-01T00:00:00.000000020Z (20 ns) is after --end 1970-01-01T00:00:00.000000010Z" in line
     assert not path.exists()
