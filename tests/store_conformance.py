@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from l3book.history.store import BboRow, InstrumentRow, LevelRow, TradeRow, VolumeRow
+from l3book.history.store import BboRow, InstrumentRow, LevelRow, SessionStart, TradeRow, VolumeRow
 from naive_store import NaiveStore
 from store_batches import BOOKS, SECOND, T0, TICK, UNDEF_PRICE, MadeBatch, RandomBatches, batch, bbo, level, trade
 
@@ -103,6 +103,18 @@ class Conformance:
         again.open()
         assert again.position() == 9
         assert [row.ordinal for row in again.trades(BOOK, *ALWAYS, ALL)] == [8, 9]
+        again.close()
+        store.open()
+
+    def test_what_it_was_made_of_is_known_to_whoever_opens_it_again(self, store: Store, make_store) -> None:
+        assert (store.end_ordinal(), store.sessions()) == (0, [])
+        sessions = [SessionStart(0, "file:a.dbn", T0), SessionStart(8, "file:b.dbn", T0 + 1)]
+        store.write(batch(trade(7, T0), sessions=[sessions[0]]))
+        store.write(batch(trade(8, T0 + 1), trade(9, T0 + SECOND), resume=9, sessions=[sessions[1]]))
+        store.close()
+        again = make_store()
+        again.open()
+        assert (again.position(), again.end_ordinal(), again.sessions()) == (9, 10, sessions)
         again.close()
         store.open()
 

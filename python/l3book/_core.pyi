@@ -490,11 +490,13 @@ class Recorder:
         fsync_ms: int = 500,
         segment_bytes_max: int = 268_435_456,
         queue_bytes_max: int = 67_108_864,
+        ordinal_min: int = 0,
     ) -> Recorder:
         """Locks the folder, makes it if need be, and makes its log ready to be written on.
 
-        What is recorded is made durable after `fsync_records` records or `fsync_ms` at the latest. Raises
-        HistoryLockedError if another recorder writes there, HistoryError if it cannot be read or written.
+        What is recorded is made durable after `fsync_records` records or `fsync_ms` at the latest. Ordinals below
+        `ordinal_min` are known to somebody, as tables may be ahead of what is left of a log: no other record gets one.
+        Raises HistoryLockedError if another recorder writes there, HistoryError if it cannot be read or written.
         """
     @property
     def recovered(self) -> dict[str, Any]:
@@ -542,6 +544,15 @@ class Log:
         ordinal, first_ordinal (more than ordinal where its beginning was removed), end_ordinal, uri, ts_event_min and
         _max, ts_recv_min and _max.
         """
+    def session_start(self, ordinal: int) -> int | None:
+        """When (ts_recv, ns) the session that began at an ordinal did so, as books and tables have it.
+
+        The first record of it that is there and no MBO snapshot's was received then; where there is none, the first of
+        all; where a frame before that is damaged, it was as early as the index says. None as long as the newest session
+        has told nothing but of the books that it begins with.
+        """
+    def session_starts(self) -> list[tuple[int, str, int]]:
+        """All sessions of which it is known, oldest first: (ordinal, uri, ts_recv)."""
     def holes(self) -> list[dict[str, Any]]:
         """What is missing in between: first, end, reason. Where both are the same, only marks are missing."""
     def damages(self) -> list[str]:

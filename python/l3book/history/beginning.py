@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from l3book._core import HistoryError, HistoryLockedError, Log, Market, Recorder
 from l3book.history.folder import default_folder, identity_of
 from l3book.history.recording import OFF, AnyIndexing, AnyRecording, Recording, Unrecorded, without_folder
+from l3book.history.sqlite import end_ordinal_in
 from l3book.history.uri import store_of
 from l3book.logs import Logger
 from l3book.sources import AnySource, is_connector
@@ -89,6 +90,8 @@ def _recorder_in(folder: Path, settings: "Settings") -> Recorder:
         fsync_ms=settings.history_fsync_ms,
         segment_bytes_max=settings.history_segment_bytes_max,
         queue_bytes_max=settings.history_queue_bytes_max,
+        # Where the log has lost its end, its tables know of it; others would take its records' rows for theirs.
+        ordinal_min=end_ordinal_in(folder),
     )
 
 

@@ -11,6 +11,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from l3book._core import Indexer, L3BookError, Log
+from l3book.history.agreement import contradiction
 from l3book.history.catalogue import Catalogue
 from l3book.history.lag import Lag
 from l3book.history.retention import Limits, Retention
@@ -143,12 +144,7 @@ class Indexing:
         self.lag.look(history.end_ordinal, time.monotonic())
         self.store.open()
         self.is_open = True
-        position = self._position = self.store.position()
-        if position > history.end_ordinal:
-            raise StoreError(
-                f"{self.store.name}: its rows are of {position} records, the log in {self._folder} has "
-                f"{history.end_ordinal}: expected the store of this log, or an empty one"
-            )
+        position = self._position = self._position_in(history)
         catalogue = Catalogue(self.store) if isinstance(self.store, SqliteStore) else None
         indexer = Indexer(
             self._folder,
@@ -177,6 +173,22 @@ class Indexing:
                 self._keep_house(history, catalogue)
             if not is_behind:
                 self._stopping.wait(max(0.0, BATCH_INTERVAL_S - (time.monotonic() - started_s)))
+
+    def _position_in(self, history: Log) -> int:
+        """Where to go on: what the log lost, or had to begin elsewhere, is in no table that is made from it."""
+        position = self.store.position()
+        what = contradiction(history, position, self.store.end_ordinal(), self.store.sessions())
+        if what is None:
+            return position
+        # A store elsewhere may be another history's, or have what this log does not have any more.
+        if not isinstance(self.store, SqliteStore):
+            raise StoreError(
+                f"{self.store.name}: {what} in {self._folder}: expected the store of this log, or an empty one"
+            )
+        text = "history {folder}: the tables have {contradiction}: they are made anew"
+        log.warning(text, folder=self._folder, contradiction=what)
+        self.store.begin_anew()
+        return 0
 
     def _write(self, batch: "Batch") -> None:
         self.store.write(batch)

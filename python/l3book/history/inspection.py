@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from l3book._core import CheckpointError, HistoryError, Log, check_checkpoint
+from l3book.history.agreement import columns_out_of_force, contradiction, rows_out_of_force
 from l3book.history.archive import TABLES, Archive, compacted_days
 from l3book.history.catalogue import checkpoints
 from l3book.history.sqlite import FILE_NAME
@@ -112,6 +113,8 @@ def _other_damage(folder: Path, history: Log, report: dict[str, Any]) -> Iterato
     if path.exists():
         try:
             with _reading(path) as connection:
+                # One view of it, as a server may be writing.
+                connection.execute("BEGIN")
                 yield from _damage_in_tables(connection, folder, history)
                 yield from _damage_in_days(connection, folder, report)
         except sqlite3.Error as error:
@@ -123,30 +126,40 @@ def _damage_in_tables(connection: sqlite3.Connection, folder: Path, history: Log
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         yield _damage(path, f"{found}: expected to be deleted, it is made anew from the log")
+    position, end = connection.execute("SELECT ordinal, max(ordinal, end_ordinal) FROM position").fetchone()
+    sessions = _session_starts(connection)
+    # It has all that the tables have.
     history.refresh()
-    (position,) = connection.execute("SELECT ordinal FROM position").fetchone()
-    if position > history.end_ordinal:
-        what = f"rows of {position} records, the log has {history.end_ordinal}: expected the tables of this log"
-        yield _damage(path, what, ordinal=history.end_ordinal)
     # The log itself shows what is missing in its middle, but not at its end.
     there = {segment["first_ordinal"] for segment in history.segments()}
     listed = connection.execute("SELECT path, first_ordinal, end_ordinal FROM segments ORDER BY first_ordinal")
-    for segment, first, end in listed:
-        if first not in there and end > max(first, history.first_ordinal):
-            yield _damage(folder / segment, f"missing: records {first} to {end} were in it", offset=0, ordinal=first)
+    for segment, first, segment_end in listed:
+        if first not in there and segment_end > max(first, history.first_ordinal):
+            yield _damage(
+                folder / segment, f"missing: records {first} to {segment_end} were in it", offset=0, ordinal=first
+            )
+    if what := contradiction(history, position, end, sessions):
+        yield _damage(path, f"{what}: expected the tables of this log, the next start makes them anew")
+    for what in rows_out_of_force(connection, [(ordinal, ts_recv) for ordinal, _, ts_recv in sessions]):
+        yield _damage(path, f"{what}: expected to be deleted, it is made anew from the log")
+
+
+def _session_starts(connection: sqlite3.Connection) -> list[tuple[int, str, int]]:
+    return connection.execute("SELECT ordinal, uri, ts_recv FROM session_starts").fetchall()
 
 
 def _damage_in_days(connection: sqlite3.Connection, folder: Path, report: dict[str, Any]) -> Iterator[dict[str, Any]]:
     archive = Archive(folder)
+    sessions = [(ordinal, ts_recv) for ordinal, _, ts_recv in _session_starts(connection)]
     for day, *expected in connection.execute("SELECT day, trades, bbo, levels FROM compacted_days ORDER BY day"):
         for table, rows in zip(TABLES, expected, strict=True):
             path = archive.path(table, day)
-            if what := _damage_in_file(path, rows):
+            if what := _damage_in_file(path, table, rows, sessions):
                 yield _damage(path, what)
         report["days"] += 1
 
 
-def _damage_in_file(path: Path, rows: int) -> str | None:
+def _damage_in_file(path: Path, table: str, rows: int, sessions: list[tuple[int, int]]) -> str | None:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -154,10 +167,14 @@ def _damage_in_file(path: Path, rows: int) -> str | None:
         return None if path.is_file() else "missing"
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            found = sum(batch.num_rows for batch in file.iter_batches())
+            found, what = 0, None
+            for batch in file.iter_batches():
+                found += batch.num_rows
+                times = batch.column("ts_recv" if table == "trades" else "ts").to_numpy()
+                what = what or columns_out_of_force(table, times, batch.column("ordinal").to_numpy(), sessions)
     except (OSError, pa.ArrowException) as error:
         return f"{error}: expected the rows of a compacted day"
-    return None if found == rows else f"{found} rows, expected {rows}"
+    return what if found == rows else f"{found} rows, expected {rows}"
 
 
 def _tables(folder: Path) -> tuple[dict[str, Any] | None, str | None]:

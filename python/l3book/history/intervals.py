@@ -36,16 +36,16 @@ def thinned(rows: Iterable[LevelRow], interval_ns: int) -> Iterator[LevelRow]:
         yield from sorted(last.values())
 
 
-def in_force(sessions: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+def in_force(sessions: Iterable[tuple[int, int]], unit_ns: int = NS_PER_S) -> list[tuple[int, int]]:
     """Return the (second, ordinal) at which sessions begin that no later one has put out of force, in order.
 
-    `sessions` are (ordinal, ts_recv) of their starts.
+    `sessions` are (ordinal, ts_recv) of their starts; `unit_ns`: what the rows are of, if not of seconds.
     """
     begun: list[tuple[int, int]] = []
     for ordinal, ts_recv in sorted(sessions, reverse=True):
-        second = ts_recv - ts_recv % NS_PER_S
-        if not begun or second < begun[-1][0]:
-            begun.append((second, ordinal))
+        ts = ts_recv - ts_recv % unit_ns
+        if not begun or ts < begun[-1][0]:
+            begun.append((ts, ordinal))
     return begun[::-1]
 
 

@@ -17,7 +17,6 @@ from typing import Any
 
 from l3book._core import Log
 from l3book.history.holes import Hole, hole_of, known_time
-from l3book.history.stretch import begin_of
 from l3book.workers import Pool
 
 FRESH_S = 0.25
@@ -65,7 +64,7 @@ class Begins:
         key, end = (session["first_ordinal"], is_newest), session["end_ordinal"]
         looked_to, begin = self._known.get(key, (None, None))
         if begin is None and looked_to != end:
-            begin = begin_of(log, session, lambda: None, is_newest=is_newest)
+            begin = log.session_start(session["ordinal"])
             self._known[key] = end, begin
         return begin
 

@@ -24,6 +24,7 @@ from l3book.history.store import (
     LevelRow,
     LifeRow,
     NotOpenYetError,
+    SessionStart,
     StoreError,
     TradeRow,
     VolumeRow,
@@ -35,9 +36,21 @@ if TYPE_CHECKING:
 
 FILE_NAME = "history.sqlite"
 """In the folder of a history. It may be deleted: it is made anew from the log."""
+_END_ORDINAL = "max(ordinal, end_ordinal)"
 _WRITER_CACHE_KB = 32_768
 _WAL_BYTES_MAX = 64 * 1024 * 1024
 """Of the write-ahead log between two checkpoints; SQLite cuts it to this afterwards."""
+
+
+def end_ordinal_in(folder: Path) -> int:
+    """Say as of which ordinal a folder's tables end, without opening a store; 0 where there are none that tell."""
+    try:
+        uri = f"{(folder / FILE_NAME).absolute().as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+            (end,) = connection.execute(f"SELECT {_END_ORDINAL} FROM position").fetchone() or (0,)
+    except sqlite3.Error:
+        return 0
+    return int(end)
 
 
 class SqliteStore:
@@ -77,6 +90,26 @@ class SqliteStore:
         with self.reading() as connection:
             (ordinal,) = connection.execute("SELECT ordinal FROM position").fetchone()
         return int(ordinal)
+
+    def end_ordinal(self) -> int:
+        """As Store.end_ordinal."""
+        with self.reading() as connection:
+            (end,) = connection.execute(f"SELECT {_END_ORDINAL} FROM position").fetchone()
+        return int(end)
+
+    def sessions(self) -> list[SessionStart]:
+        """As Store.sessions."""
+        with self.reading() as connection:
+            found = connection.execute("SELECT ordinal, uri, ts_recv FROM session_starts ORDER BY ordinal")
+            return [SessionStart(*row) for row in found]
+
+    def begin_anew(self) -> None:
+        """Forget all rows, days that are compacted among them, and how far they are."""
+        with self.writing() as connection:
+            days = compacted_days(connection)
+            sqlite_write.delete_all(connection)
+        self._progress = sqlite_write.Progress()
+        self.archive.remove(days)
 
     def write(self, batch: Batch) -> None:
         """Write it and its position in one transaction."""

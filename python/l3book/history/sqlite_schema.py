@@ -116,7 +116,10 @@ CREATE TABLE compacted_days (
 ) STRICT;
 """
 
-MIGRATIONS = (_ROWS, _CATALOGUE)
+# Rows of the second that runs are of records behind the position.
+_END = "ALTER TABLE position ADD COLUMN end_ordinal INTEGER NOT NULL DEFAULT 0;"
+
+MIGRATIONS = (_ROWS, _CATALOGUE, _END)
 """Each leads from the version that is its index to the next."""
 
 

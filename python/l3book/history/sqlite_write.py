@@ -106,7 +106,10 @@ def write(connection: sqlite3.Connection, batch: "Batch", progress: Progress) ->
     if batch.instruments:
         progress.books = _books(connection, batch.instruments)
     write_rows(connection, {name: np.frombuffer(packed, dtype) for name, (packed, dtype) in tables.items()}, progress)
-    connection.execute("UPDATE position SET ordinal = ?", (batch.resume_ordinal,))
+    connection.execute(
+        "UPDATE position SET ordinal = ?, end_ordinal = max(end_ordinal, ?)",
+        (batch.resume_ordinal, batch.end_ordinal),
+    )
     for session in batch.sessions:
         _begin_session(connection, session, progress)
 
@@ -123,6 +126,13 @@ def write_rows(connection: sqlite3.Connection, rows: "dict[str, NDArray[np.void]
         _WRITERS[name](connection, columns, progress)
         newest = max(newest, int(columns.seconds.max()))
     connection.execute("UPDATE position SET newest_second = max(newest_second, ?)", (newest,))
+
+
+def delete_all(connection: sqlite3.Connection) -> None:
+    """Delete all rows; books keep their numbers."""
+    for table in ("trades", "bbo", "levels", "level_minutes", "session_starts", "compacted_days"):
+        connection.execute(f"DELETE FROM {table}")
+    connection.execute("UPDATE position SET ordinal = 0, end_ordinal = 0, newest_second = -1")
 
 
 def prune_book(connection: sqlite3.Connection, book: int, second: int) -> None:

@@ -178,6 +178,12 @@ class Store(Protocol):
     def position(self) -> int:
         """Where in the log to go on: `resume_ordinal` of the last batch written, 0 where there was none."""
 
+    def end_ordinal(self) -> int:
+        """One more than the ordinal of the last record of which there may be a row; the position may be before that."""
+
+    def sessions(self) -> list[SessionStart]:
+        """All sessions that were written, by ordinal; a time later than 2262 may be told as another such time."""
+
     def write(self, batch: Batch) -> None:
         """Write all of it and the position, or nothing.
 

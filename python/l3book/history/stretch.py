@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import Any
 
-from l3book._core import UNDEF_PRICE, Deriver, HistoryError, Log, NotRecordedError, Past
+from l3book._core import UNDEF_PRICE, Deriver, Log, NotRecordedError, Past
 from l3book.rows import CHUNK_BYTES
 
 BOOKLESS = frozenset({"mbo", "trades", "ohlcv-1s", "ohlcv-1m", "ohlcv-1h", "ohlcv-1d"})
@@ -19,16 +19,12 @@ BOOKLESS = frozenset({"mbo", "trades", "ohlcv-1s", "ohlcv-1m", "ohlcv-1h", "ohlc
 _METADATA_HEAD_BYTES = 8
 """Before the rest of DBN metadata: its mark, its version, and how long that rest is."""
 _RECORD_BYTES = 56
-_FLAGS_AT, _TS_RECV_AT = 36, 40
+_TS_RECV_AT = 40
 """Of an MBO record."""
-_SNAPSHOT = 0x20
-"""The flag of an MBO snapshot's records, whose ts_recv tells when it was made, and not when it came."""
 _LAST = 0x80
 _MBO = struct.Struct("<QQQqIBBccQiI")
 """Whose record it is (length, type, publisher and instrument in one number), ts_event, order_id, price, size, flags,
 channel_id, action, side, ts_recv, ts_in_delta, sequence."""
-_LOOK_RECORDS = 65_536
-"""Of the beginning of a session, read in one go behind its first record: most begin with one that came live."""
 
 
 class SeveralSessionsError(Exception):
@@ -101,7 +97,8 @@ def _parts(log: Log, first: int, end: int, check: Callable[[], object]) -> Itera
             parts.append((part_first, part_end, before_ts))
         # Frames are read only of what can put anything out of force: the others need not even be readable.
         if earliest is not None and earliest <= earlier[at] and (before_ts is None or earliest < before_ts):
-            begin = begin_of(log, session, check, is_newest=at == len(sessions) - 1)
+            check()
+            begin = log.session_start(session["ordinal"])
             if begin is not None:
                 before_ts = begin if before_ts is None else min(before_ts, begin)
     return iter(parts[::-1])
@@ -120,35 +117,6 @@ def _latest_of(log: Log, session: dict[str, Any], first: int, end: int) -> int:
             if segment["first_ordinal"] < part_end and segment["end_ordinal"] > part_first
         ]
     return max((entry["ts_recv_max"] for entry in told if entry["ts_recv_max"] is not None), default=-1)
-
-
-def begin_of(log: Log, session: dict[str, Any], check: Callable[[], object], *, is_newest: bool) -> int | None:
-    """When (ts_recv, ns) a session began, as tables have it: its first record that is no snapshot's was received.
-
-    Where there is none, the first of all; but not yet in the newest session, which may still have one. Where a frame is
-    damaged, as early as the index says.
-    """
-    import numpy as np  # here: a server without a history does without
-
-    ordinal, end = session["first_ordinal"], session["end_ordinal"]
-    first: int | None = None
-    while ordinal < end:
-        check()
-        try:
-            at, records = log.read(ordinal, 1 if first is None else _LOOK_RECORDS)
-        except HistoryError:
-            return int(session["ts_recv_min"])
-        found = np.frombuffer(records, f"V{_RECORD_BYTES}")[: max(0, end - at)]
-        if not found.size:
-            break
-        times = found.view("<u8").reshape(-1, _RECORD_BYTES // 8)[:, _TS_RECV_AT // 8]
-        flags = found.view("u1").reshape(-1, _RECORD_BYTES)[:, _FLAGS_AT]
-        live = np.flatnonzero(flags & _SNAPSHOT == 0)
-        if live.size:
-            return int(times[live[0]])
-        first = int(times[0]) if first is None else first
-        ordinal = at + len(found)
-    return None if is_newest else first
 
 
 def _records(log: Log, first: int, end: int, *, books: bool) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ use super::{
     frame::{Plain, Run, records_of},
     frame_reader::FrameReader,
     frames::Frame,
+    index::flags,
     log::Log,
     mark::Mark,
 };
@@ -26,6 +27,13 @@ pub enum Item<'a> {
         first_ordinal: u64,
         /// At least one.
         records: &'a [MboMsg],
+    },
+    /// Records that no mark speaks of: a segment is lost. What it held may have moved books; what follows moves those.
+    Missing {
+        /// Ordinal of the first.
+        first: u64,
+        /// Of the first that is there again.
+        end: u64,
     },
     /// A symbol mapping: 176 bytes, as DBN 3 has them.
     Mapping(&'a [u8]),
@@ -89,6 +97,7 @@ impl Reads for Ahead<'_, Plain> {
 enum Found {
     Metadata,
     Records(u64, Range<usize>),
+    Missing(u64, u64),
     Mapping(Range<usize>),
     Mark(Mark),
 }
@@ -182,6 +191,7 @@ impl Cursor {
         Ok(Some(match found {
             Found::Metadata => Item::Metadata(self.metadata.as_deref().expect("just read")),
             Found::Records(first_ordinal, at) => Item::Records { first_ordinal, records: records_of(&self.plain[at]) },
+            Found::Missing(first, end) => Item::Missing { first, end },
             Found::Mapping(at) => Item::Mapping(&self.plain[at]),
             Found::Mark(Mark::Session { uri }) => Item::Session { ordinal: self.ordinal, uri },
             Found::Mark(mark) => Item::Mark(mark),
@@ -192,6 +202,11 @@ impl Cursor {
     pub(crate) fn give_back(&mut self, records: usize) {
         self.rest.start -= records * MBO_BYTES;
         self.ordinal -= records as u64;
+    }
+
+    /// As [`give_back`](Self::give_back), of records that are missing from this one on.
+    pub(super) fn give_back_missing(&mut self, first: u64) {
+        self.ordinal = first;
     }
 
     fn find(&mut self, log: &Log, reader: &mut impl Reads) -> Result<Option<Found>, HistoryError> {
@@ -205,6 +220,10 @@ impl Cursor {
                     self.segment = Some(segment.first_ordinal);
                     return Ok(Some(Found::Metadata));
                 }
+                if let Some(missing) = self.missing_before(log, at) {
+                    self.ordinal = missing.end;
+                    return Ok(Some(Found::Missing(missing.start, missing.end)));
+                }
                 reader.read(log, at, &mut self.plain)?;
                 self.is_records_only = frame.entry.is_records_only();
                 self.rest = 0..self.plain.len();
@@ -215,6 +234,15 @@ impl Cursor {
                 return Ok(Some(found));
             }
         }
+    }
+
+    /// What is missing before a frame that goes on with the same session, if it has no mark that says so.
+    fn missing_before(&self, log: &Log, at: usize) -> Option<Range<u64>> {
+        let (frame, before) = (log.frames().get(at)?, log.frames().get(at.checked_sub(1)?)?);
+        let session = |frame: &Frame| log.segments()[frame.segment].session().map(|(ordinal, _)| ordinal);
+        let missing = self.ordinal()..frame.entry.first_ordinal;
+        let is_silent = !missing.is_empty() && !frame.entry.has(flags::HOLE) && session(frame) == session(before);
+        is_silent.then_some(missing)
     }
 
     /// Takes the next run from the buffer; nothing if it lies before the start.

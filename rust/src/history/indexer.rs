@@ -11,11 +11,11 @@ mod sessions;
 
 pub use checkpoints::CheckpointSaved;
 pub use instruments::Instrument;
-pub use sessions::SessionStart;
 
 use std::path::Path;
 
 use super::{
+    beginnings::SessionStart,
     cursor::Cursor,
     error::HistoryError,
     log::{Hole, Log},
@@ -133,7 +133,7 @@ impl Indexer {
             }
             return Ok(None);
         }
-        self.makers.finish(&mut batch);
+        self.makers.finish(&self.log, &mut batch)?;
         Ok(Some(batch))
     }
 }

@@ -21,6 +21,9 @@ use crate::symbols::Symbols;
 /// Why something is missing where a segment's metadata cannot be read.
 const HEAD_DAMAGED: &str = "the segment's metadata is damaged: names of instruments may be missing";
 
+/// Why something is missing where a segment should be.
+pub(super) const SEGMENT_MISSING: &str = "the segment is missing or damaged";
+
 /// One uninterrupted history of a market.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
@@ -219,11 +222,8 @@ impl Log {
                 _ => None,
             });
             let end = segment.first_ordinal;
-            let found = expected.filter(|first| *first != end).map(|first| Hole {
-                first,
-                end,
-                reason: "the segment is missing or damaged".into(),
-            });
+            let found =
+                expected.filter(|first| *first != end).map(|first| Hole { first, end, reason: SEGMENT_MISSING.into() });
             let marks = |reason: &str| Hole { first: end, end, reason: reason.into() };
             let opening = segment.opening_damage.as_ref().map(|_| marks(openings::DAMAGED));
             let head = segment.head_damage.as_ref().map(|_| marks(HEAD_DAMAGED));

@@ -16,6 +16,7 @@
 //! entry is in the index. A reader sees a frame once it has an entry.
 
 mod ahead;
+mod beginnings;
 pub mod checkpoint_file;
 mod cursor;
 mod error;
@@ -51,11 +52,12 @@ mod verdict;
 mod walk;
 mod writer;
 
+pub use beginnings::SessionStart;
 pub use cursor::{Cursor, Item};
 pub use error::HistoryError;
 pub use frame::Plain;
 pub use frames::{Frame, Frames};
-pub use indexer::{Batch, CheckpointSaved, Indexer, IndexerSettings, Instrument, SessionStart};
+pub use indexer::{Batch, CheckpointSaved, Indexer, IndexerSettings, Instrument};
 pub use known::Reach;
 pub use log::{Clock, Hole, Log, Session};
 pub use mark::Mark;

@@ -56,7 +56,7 @@ impl Names {
                 Item::Metadata(metadata) => self.market.symbols.add_metadata(metadata),
                 Item::Mapping(record) => self.market.symbols.add_record(record),
                 Item::Mark(Mark::Doubt { key, .. }) => _ = self.market.find_or_add(key),
-                Item::Session { .. } | Item::Mark(_) => {}
+                Item::Session { .. } | Item::Mark(_) | Item::Missing { .. } => {}
                 Item::Records { first_ordinal, records } => {
                     for record in records {
                         let key = Key::of(record);

@@ -41,6 +41,8 @@ pub struct Settings {
     pub segment_bytes_max: u64,
     /// Bytes that may wait to become durable.
     pub queue_bytes_max: usize,
+    /// Ordinals below are known to somebody, as tables may be ahead of what is left of a log: no other record gets one.
+    pub ordinal_min: u64,
 }
 
 impl Default for Settings {
@@ -50,6 +52,7 @@ impl Default for Settings {
             fsync_ms: 500,
             segment_bytes_max: 256 << 20,
             queue_bytes_max: 64 << 20,
+            ordinal_min: 0,
         }
     }
 }
@@ -85,7 +88,7 @@ impl Recorder {
         make_folders(dir)?;
         let dir = fs::canonicalize(dir).map_err(HistoryError::io(dir))?;
         let lock = Lock::take(&dir)?;
-        let recovered = recover(&dir)?;
+        let recovered = recover(&dir, settings.ordinal_min)?;
         let records_max = settings.fsync_records.min(FRAME_RECORDS_MAX);
         let has_segment = recovered.segment.is_some();
         let queue = Arc::new(Queue::new(settings.queue_bytes_max, records_max, recovered.next_ordinal, has_segment));
@@ -125,7 +128,7 @@ impl Recorder {
         let taken = market.records_taken();
         let lost = (!self.has_begun && self.recovered.end_ordinal < next_ordinal).then_some(self.recovered.end_ordinal);
         let hole = match lost {
-            Some(first) => Some(Mark::Hole { first, end: next_ordinal, reason: "damaged frames were cut off".into() }),
+            Some(first) => Some(Mark::Hole { first, end: next_ordinal, reason: self.recovered.loss().into() }),
             None => self.queue.pending_hole(),
         };
         let (session, mark, dataset) = match session {

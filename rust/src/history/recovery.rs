@@ -1,8 +1,9 @@
 //! What a restart makes of the log that it finds.
 //!
 //! Whatever an index vouched for was durable, and somebody may have read it: its ordinals are never given out again,
-//! even if it is damaged now; what is cut off of it stays beside as `….dbn.zst.damaged`. What lies behind the last entry
-//! of the last segment was not: whole frames there are kept, the rest is cut off.
+//! even if it is damaged now; what is cut off of it stays beside as `….dbn.zst.damaged`. Nor are those of records that a
+//! checkpoint or somebody else knows of, if all of their segment is gone. What lies behind the last entry of the last segment was not: whole
+//! frames there are kept, the rest is cut off.
 
 use std::{
     fs::{self, OpenOptions},
@@ -11,12 +12,13 @@ use std::{
 };
 
 use super::{
+    checkpoint_file::{self, CheckpointFile},
     error::HistoryError,
     files::{replace, sync_folder},
     frame::{Plain, Unpacker},
     index::{self, Entry},
     layout::beside,
-    log::{Log, Session},
+    log::{Log, SEGMENT_MISSING, Session},
     platform::FileExt,
     segment::Segment,
 };
@@ -47,8 +49,15 @@ pub struct Recovered {
     pub is_new: bool,
 }
 
+impl Recovered {
+    /// Why records are missing that were there.
+    pub(super) fn loss(&self) -> &'static str {
+        if self.frames_cut > 0 { "damaged frames were cut off" } else { SEGMENT_MISSING }
+    }
+}
+
 /// Makes the log of a locked history ready to be written on.
-pub(crate) fn recover(dir: &Path) -> Result<Recovered, HistoryError> {
+pub(crate) fn recover(dir: &Path, ordinal_min: u64) -> Result<Recovered, HistoryError> {
     let mut recovered = Recovered::default();
     let mut segments = Segment::list(dir)?;
     // The last one that holds records decides; what was begun behind it and holds none is removed.
@@ -62,13 +71,20 @@ pub(crate) fn recover(dir: &Path) -> Result<Recovered, HistoryError> {
     }
     let log = Log::open(dir)?;
     recovered.end_ordinal = log.end_ordinal();
-    recovered.next_ordinal = recovered.next_ordinal.max(recovered.end_ordinal);
+    recovered.next_ordinal = recovered.next_ordinal.max(recovered.end_ordinal).max(checkpointed(dir)?).max(ordinal_min);
     recovered.session = log.sessions().pop();
     recovered.segment = log.segments().last().map(|segment| segment.path.clone());
     recovered.dataset = log.segments().last().map(|segment| segment.dataset.clone());
     recovered.damages = log.damages().map(|error| error.to_string()).collect();
     recovered.is_new = log.frames().is_empty() && recovered.next_ordinal == 0;
     Ok(recovered)
+}
+
+/// The ordinal up to which checkpoints know of records, also of a segment that is lost: what comes next must not take their place.
+fn checkpointed(dir: &Path) -> Result<u64, HistoryError> {
+    let is_good = |at: u64, path: &Path| CheckpointFile::open(path).is_ok_and(|file| file.head().ordinal == at);
+    let known = checkpoint_file::list(dir)?;
+    Ok(known.into_iter().rfind(|(at, path)| is_good(*at, path)).map_or(0, |(at, _)| at))
 }
 
 /// Cuts the last segment down to its whole frames; false if none of them holds a record, and it was removed.

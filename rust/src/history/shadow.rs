@@ -114,6 +114,13 @@ impl Shadow {
         Self::at(log, Head { ordinal, session: ordinal, ..Head::default() }, market, is_watched.then(Watch::default))
     }
 
+    /// Where a session's first record is that is there, if its beginning is lost: whatever its books were, they are in doubt.
+    pub(super) fn in_doubt(log: &Log, session: &Session) -> Self {
+        let mut shadow = Self::beginning(log, Some(session), Rules::default(), true);
+        shadow.jump(session.first_ordinal);
+        shadow
+    }
+
     fn at(log: &Log, head: Head, mut market: Market, watch: Option<Watch>) -> Self {
         market.records_taken = head.ordinal;
         let (symbols, dir) = (Symbols::default(), log.dir().into());
@@ -178,6 +185,8 @@ impl Shadow {
                         break;
                     }
                 }
+                // Whoever asks for the first record behind has a time among the missing ones.
+                Item::Missing { end, .. } if end >= ordinal => break,
                 Item::Mark(Mark::Hole { end: begin, .. }) | Item::Session { ordinal: begin, .. } if begin > ordinal => {
                     break;
                 }
@@ -202,6 +211,7 @@ impl Shadow {
                 self.symbols.add_metadata(metadata);
             }
             Item::Records { first_ordinal, records } => self.records(*first_ordinal, records),
+            Item::Missing { end, .. } => self.pass_missing(*end),
             Item::Mapping(record) => {
                 self.market.symbols.add_record(record);
                 self.market.stream.symbol_mappings += 1;

@@ -106,6 +106,8 @@ impl Telling {
                     self.records(*first_ordinal, &records[..due], out)?;
                 }
             }
+            Item::Missing { end, .. } if *end > self.next && *end <= self.end => self.pass_hole(*end, out)?,
+            Item::Missing { .. } => {}
             Item::Session { ordinal, .. } => (self.next, self.books) = (*ordinal, Books::Same),
             Item::Mark(Mark::Hole { end, .. }) => {
                 let is_known = *end == self.next && self.stage == Stage::Begun;

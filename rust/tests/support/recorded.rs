@@ -76,6 +76,7 @@ pub fn replayed(log: &Log) -> (Vec<u8>, Market) {
                 bytes.extend_from_slice(mbo_slice_bytes(records));
                 apply(&mut market, mbo_slice_bytes(records));
             }
+            Item::Missing { first, .. } => panic!("nothing is lost, and record {first} is missing"),
             Item::Session { .. } => market = Market::new(Rules::default()),
             Item::Mark(Mark::Hole { end, .. }) => ordinal = end,
             Item::Mark(mark) => mark.apply(&mut market),

@@ -65,11 +65,12 @@ class FaultyStore(SqliteStore):
 
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[MadeIndexer]:
-    """A log that is long enough, and made-up batches in the place of those of its records."""
+    """A log that is long enough; instead of what is made of its records, made-up batches with sessions of their own."""
     monkeypatch.setattr(MadeIndexer, "begun_at", [], raising=False)
     monkeypatch.setattr(MadeIndexer, "batches", list(BATCHES), raising=False)
     monkeypatch.setattr(MadeIndexer, "faults", [], raising=False)
     monkeypatch.setattr(indexing, "Indexer", MadeIndexer)
+    monkeypatch.setattr(indexing, "contradiction", lambda *_: None)
     monkeypatch.setattr(indexing, "BATCH_INTERVAL_S", 0.01)
     monkeypatch.setattr(indexing, "RETRY_FIRST_S", 0.01)
     assert record(tmp_path, pieces=1) >= BATCHES[-1].end_ordinal
@@ -175,15 +176,28 @@ def test_a_store_that_cannot_be_opened_is_opened_once_it_can(made: type[MadeInde
     assert everything(store) == expected()
 
 
-def test_a_store_of_another_log_is_refused(made: type[MadeIndexer], start, tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path)
+class StoreElsewhere:
+    """A store that may be another history's."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+
+def test_a_store_of_another_log_is_refused(start, tmp_path: Path) -> None:
+    record(tmp_path, pieces=1)
+    store = StoreElsewhere(SqliteStore(tmp_path))
     store.open()
     store.write(RandomBatches(6, 2_000).batches[-1])
-    position = store.position()
+    rows, told = store.end_ordinal(), everything(store)
     running = start(store)
     wait_until(lambda: running.stats()["state"] == "failing", running)
-    assert f"its rows are of {position} records, the log in {tmp_path} has" in str(running.stats()["error"])
-    assert made.begun_at == []
+    assert f"rows of {rows} records, the log has {Log(tmp_path).end_ordinal} in {tmp_path}" in str(
+        running.stats()["error"]
+    )
+    assert everything(store) == told
 
 
 @pytest.mark.parametrize(("again", "level"), [("file:older", "WARNING"), ("file:later", "INFO")])

@@ -141,6 +141,18 @@ class ClickHouseStore:
         query = f"SELECT max(resume_ordinal) FROM {self._names.all_of('position')}"
         return int(self._connection.read(query, _NUMBER)[0])
 
+    def end_ordinal(self) -> int:
+        """After the last record that was written."""
+        query = f"SELECT max(end_ordinal) FROM {self._names.all_of('position')}"
+        return int(self._connection.read(query, _NUMBER)[0])
+
+    def sessions(self) -> list[SessionStart]:
+        """All of them, by ordinal."""
+        found = self._connection.read_lists(
+            f"SELECT ordinal, uri, ts_recv FROM {self._names.all_of('sessions')} FINAL ORDER BY ordinal"
+        )
+        return [SessionStart(int(ordinal), uri, int(ts_recv)) for ordinal, uri, ts_recv in found]
+
     def write(self, batch: Batch) -> None:
         """Write new sessions and all rows in force, delete what the sessions put out of it, then write the position."""
         if batch.sessions:

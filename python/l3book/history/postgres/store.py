@@ -38,6 +38,7 @@ from l3book.history.store import (
     LevelRow,
     LifeRow,
     NotOpenYetError,
+    SessionStart,
     StoreError,
     TradeRow,
     VolumeRow,
@@ -105,6 +106,16 @@ class PostgresStore:
         """Where in the log to go on."""
         ((ordinal,),) = self._connections.read(f"SELECT resume_ordinal FROM {SCHEMA}.position")
         return int(ordinal)
+
+    def end_ordinal(self) -> int:
+        """After the last record that was written."""
+        ((ordinal,),) = self._connections.read(f"SELECT end_ordinal FROM {SCHEMA}.position")
+        return int(ordinal)
+
+    def sessions(self) -> list[SessionStart]:
+        """All of them, by ordinal."""
+        found = self._connections.read(f"SELECT ordinal, uri, ts_recv FROM {SCHEMA}.sessions ORDER BY ordinal")
+        return [SessionStart(ordinal, uri, _unsigned(ts_recv)) for ordinal, uri, ts_recv in found]
 
     def write(self, batch: Batch) -> None:
         """Write all of it and the position, or nothing."""

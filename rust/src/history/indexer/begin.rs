@@ -1,6 +1,6 @@
 //! Where an indexer begins.
 
-use crate::history::{Cursor, HistoryError, Item, Log, Shadow, checkpoint_file};
+use crate::history::{Cursor, HistoryError, Item, Log, Mark, Shadow, checkpoint_file};
 
 /// The market right after the record before an ordinal, and before any mark that stands there; and the log from there
 /// on. Where retention has removed that, the first that can be had.
@@ -11,13 +11,19 @@ pub(super) fn at(log: &Log, ordinal: u64) -> Result<(Shadow, Cursor), HistoryErr
         return Err(HistoryError::Refused { dir: log.dir().into(), what });
     }
     let mut shadow = match Shadow::before(log, start, true) {
-        Err(HistoryError::NotRecorded { .. }) => first_after(log, start)?,
+        Err(HistoryError::NotRecorded { .. }) => behind_lost(log, start)?,
         shadow => shadow?,
     };
     let mut cursor = log.cursor(shadow.head().ordinal);
     while shadow.head().ordinal < start {
         match cursor.next_or_hole(log)? {
             None => break,
+            Some(Item::Missing { first, end }) if end >= start => {
+                cursor.give_back_missing(first);
+                break;
+            }
+            // What comes next lies behind the ordinal: it is still to be told.
+            Some(item) if is_behind(&item, start, shadow.head().session) => return Ok((shadow, log.cursor(start))),
             Some(Item::Records { first_ordinal, records }) => {
                 let due = start.saturating_sub(first_ordinal).min(records.len() as u64) as usize;
                 shadow.records(first_ordinal, &records[..due]);
@@ -34,16 +40,34 @@ pub(super) fn at(log: &Log, ordinal: u64) -> Result<(Shadow, Cursor), HistoryErr
     Ok((shadow, cursor))
 }
 
+/// Whether something leads beyond an ordinal, or to another session than this one.
+fn is_behind(item: &Item<'_>, ordinal: u64, session: u64) -> bool {
+    match item {
+        Item::Session { ordinal, .. } | Item::Mark(Mark::Continues { ordinal, .. }) => *ordinal > session,
+        Item::Mark(Mark::Hole { end, .. }) => *end >= ordinal,
+        _ => false,
+    }
+}
+
+/// Where the beginning of an ordinal's session is gone, and no checkpoint says what its books were. What retention leaves has
+/// one, and all that is older was told. Of anything else what is there is told, in doubt.
+fn behind_lost(log: &Log, ordinal: u64) -> Result<Shadow, HistoryError> {
+    let sessions = log.sessions();
+    let session = sessions.iter().rfind(|session| session.ordinal <= ordinal).expect("one whose beginning is gone");
+    if session.first_ordinal == log.first_ordinal()
+        && let Some(shadow) = first_after(log, ordinal)?
+    {
+        return Ok(shadow);
+    }
+    Ok(Shadow::in_doubt(log, session))
+}
+
 /// From the first checkpoint after an ordinal, or the first session that begins there.
-fn first_after(log: &Log, ordinal: u64) -> Result<Shadow, HistoryError> {
+fn first_after(log: &Log, ordinal: u64) -> Result<Option<Shadow>, HistoryError> {
     let checkpoints = checkpoint_file::list(log.dir())?.into_iter().map(|(at, _)| at);
     let sessions = log.sessions().into_iter().map(|session| session.ordinal);
     let mut later: Vec<u64> =
         checkpoints.chain(sessions).filter(|at| *at > ordinal && *at <= log.end_ordinal()).collect();
     later.sort_unstable();
-    let found = later.into_iter().find_map(|at| Shadow::before(log, at, true).ok());
-    found.ok_or_else(|| HistoryError::NotRecorded {
-        dir: log.dir().into(),
-        what: format!("no checkpoint and no session's beginning from ordinal {ordinal} on"),
-    })
+    Ok(later.into_iter().find_map(|at| Shadow::before(log, at, true).ok()))
 }

@@ -84,6 +84,10 @@ impl Makers {
                 self.records(log, *first_ordinal, &records[..taken], batch);
                 return Passed { taken, given_back: records.len() - taken };
             }
+            Item::Missing { first, end } => {
+                note_hole(batch, *first, *end, MISSING);
+                self.pass_hole(*end);
+            }
             Item::Metadata(_) => {
                 self.instruments.expect_news();
                 self.shadow.apply(item);
@@ -94,10 +98,10 @@ impl Makers {
                 self.instruments.expect_news();
                 self.shadow.apply(item);
             }
-            Item::Session { ordinal, uri } => self.begin_session(*ordinal, uri, item, batch),
+            Item::Session { ordinal, .. } => self.begin_session(log, *ordinal, item, batch),
             // Its beginning is lost.
-            Item::Mark(Mark::Continues { ordinal, uri }) if *ordinal > self.shadow.head().session => {
-                self.begin_session(*ordinal, uri, item, batch);
+            Item::Mark(Mark::Continues { ordinal, .. }) if *ordinal > self.shadow.head().session => {
+                self.begin_session(log, *ordinal, item, batch);
             }
             Item::Mark(Mark::Hole { first, end, reason }) => {
                 note_hole(batch, *first, *end, reason);
@@ -114,14 +118,14 @@ impl Makers {
         Passed::default()
     }
 
-    fn begin_session(&mut self, ordinal: u64, uri: &str, item: &Item<'_>, batch: &mut Batch) {
+    fn begin_session(&mut self, log: &Log, ordinal: u64, item: &Item<'_>, batch: &mut Batch) {
         self.maker.end_session(&self.shadow.market);
         // With the session its books go, and what they were called.
         self.tell_instruments(batch);
         if ordinal > self.next_ordinal() {
             note_hole(batch, self.next_ordinal(), ordinal, MISSING);
         }
-        batch.sessions.extend(self.sessions.begin(ordinal, uri));
+        self.sessions.begin(log, ordinal);
         self.shadow.apply(item);
     }
 
@@ -129,7 +133,6 @@ impl Makers {
         if std::mem::take(&mut self.is_new_segment) {
             self.begin_segment(log);
         }
-        batch.sessions.extend(self.sessions.note(records));
         if self.keeps_records {
             batch.records.extend_from_slice(records);
             batch.ordinals.extend(first_ordinal..first_ordinal + records.len() as u64);
@@ -197,12 +200,14 @@ impl Makers {
     }
 
     /// What can only be said at the end of a batch.
-    pub(super) fn finish(&mut self, batch: &mut Batch) {
+    pub(super) fn finish(&mut self, log: &Log, batch: &mut Batch) -> Result<(), HistoryError> {
+        batch.sessions = self.sessions.take_known(log)?;
         batch.end_ordinal = self.next_ordinal();
         batch.rows = self.maker.take(&self.shadow.market);
         let unfinished = [self.maker.resume_ordinal(), self.sessions.resume_ordinal()];
         batch.resume_ordinal = unfinished.into_iter().flatten().min().unwrap_or(batch.end_ordinal);
         self.tell_instruments(batch);
+        Ok(())
     }
 
     fn tell_instruments(&mut self, batch: &mut Batch) {

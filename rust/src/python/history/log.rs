@@ -65,6 +65,20 @@ impl Log {
         Ok(list)
     }
 
+    /// When (ts_recv, ns) the session of an ordinal began: what others told of that time and later is out of force. None as long
+    /// as it has told nothing but of the books that it begins with, and for one that is not there.
+    fn session_start(&self, py: Python<'_>, ordinal: u64) -> PyResult<Option<u64>> {
+        let log = with_lock(py, &self.0, |log| log.clone());
+        Ok(py.detach(|| log.session_start(ordinal))?.map(|start| start.ts_recv))
+    }
+
+    /// That of all sessions of which it is known, oldest first: (ordinal, uri, ts_recv).
+    fn session_starts(&self, py: Python<'_>) -> PyResult<Vec<(u64, String, u64)>> {
+        let log = with_lock(py, &self.0, |log| log.clone());
+        let starts = py.detach(|| log.session_starts())?;
+        Ok(starts.into_iter().map(|start| (start.ordinal, start.uri, start.ts_recv)).collect())
+    }
+
     /// What is missing in between: first, end, reason.
     fn holes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let list = PyList::empty(py);
@@ -203,7 +217,7 @@ fn read(log: &history::Log, ordinal: u64, records_max: usize) -> Result<(u64, Ve
                 bytes.extend_from_slice(mbo_slice_bytes(&records[..taken]));
                 left -= taken;
             }
-            Some(Item::Mark(history::Mark::Hole { .. })) if first.is_some() => break,
+            Some(Item::Mark(history::Mark::Hole { .. }) | Item::Missing { .. }) if first.is_some() => break,
             Some(_) => {}
         }
     }

@@ -36,9 +36,10 @@ impl Recorder {
     #[new]
     #[pyo3(
         signature = (
-            directory, *, fsync_records=65_536, fsync_ms=500, segment_bytes_max=268_435_456, queue_bytes_max=67_108_864
+            directory, *, fsync_records=65_536, fsync_ms=500, segment_bytes_max=268_435_456, queue_bytes_max=67_108_864,
+            ordinal_min=0
         ),
-        text_signature = "(directory, *, fsync_records=65536, fsync_ms=500, segment_bytes_max=268435456, queue_bytes_max=67108864)"
+        text_signature = "(directory, *, fsync_records=65536, fsync_ms=500, segment_bytes_max=268435456, queue_bytes_max=67108864, ordinal_min=0)"
     )]
     fn new(
         py: Python<'_>,
@@ -47,8 +48,9 @@ impl Recorder {
         fsync_ms: u64,
         segment_bytes_max: u64,
         queue_bytes_max: usize,
+        ordinal_min: u64,
     ) -> PyResult<Self> {
-        let settings = Settings { fsync_records, fsync_ms, segment_bytes_max, queue_bytes_max };
+        let settings = Settings { fsync_records, fsync_ms, segment_bytes_max, queue_bytes_max, ordinal_min };
         let recorder = py.detach(|| history::Recorder::open(&directory, settings))?;
         Ok(Self { recorder: Mutex::new(recorder), market: Mutex::new(None) })
     }
