@@ -88,7 +88,8 @@ def find_damage(folder: Path, progress: Progress | None = None) -> dict[str, Any
 
 
 def _other_damage(folder: Path, history: Log, report: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for saved in checkpoints(folder):
+    known = checkpoints(folder)
+    for saved in known:
         history.refresh()
         if saved["ordinal"] > history.end_ordinal:
             what = f"books as of record {saved['ordinal']}, the log ends at {history.end_ordinal}"
@@ -109,6 +110,7 @@ def _other_damage(folder: Path, history: Log, report: dict[str, Any]) -> Iterato
                 what = f"books as of record {saved['ordinal']}, the log begins at {first}: a segment is missing"
                 yield _damage(saved["path"], what, ordinal=saved["ordinal"])
         report["checkpoints"] += 1
+    yield from _damage_at_the_begin(history, known)
     path = folder / FILE_NAME
     if path.exists():
         try:
@@ -119,6 +121,16 @@ def _other_damage(folder: Path, history: Log, report: dict[str, Any]) -> Iterato
                 yield from _damage_in_days(connection, folder, report)
         except sqlite3.Error as error:
             yield _damage(path, f"{error}: expected to be deleted, it is made anew from the log")
+
+
+def _damage_at_the_begin(history: Log, known: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Look for a log such as retention does not leave: with no checkpoint and no begin of a session in it."""
+    first, sessions = history.first_ordinal, history.sessions()
+    starts = [one["ordinal"] for one in (*known, *sessions)]
+    if sessions and not any(ordinal >= first for ordinal in starts):
+        begun = f"the log begins here, inside of the session of record {sessions[0]['ordinal']}"
+        what = f"{begun}, and no checkpoint has its books: a segment is missing"
+        yield _damage(history.segments()[0]["path"], what, offset=0, ordinal=first)
 
 
 def _damage_in_tables(connection: sqlite3.Connection, folder: Path, history: Log) -> Iterator[dict[str, Any]]:

@@ -255,6 +255,16 @@ def test_info_names_a_file_that_is_short_and_tells_the_rest(folder: Path) -> Non
     assert f"ordinals 0 to {log.end_ordinal:,}" in done.stdout.decode()
 
 
+def test_verify_misses_the_first_segment_where_nothing_was_made_of_it(tmp_path: Path) -> None:
+    folder = tmp_path / "history"
+    record(folder)
+    _, behind = lose(folder, 0)
+    line = error_line(run("history", "verify", folder))
+    assert f"offset 0, ordinal {behind:,}: the log begins here, inside of the session of record 0" in line
+    record(folder, pieces=1, seed=2)
+    assert run("history", "verify", folder).returncode == 0, "as retention leaves a log: a session begins"
+
+
 def test_verify_misses_the_first_segment_by_what_was_made_of_it(tmp_path: Path) -> None:
     folder = tmp_path / "history"
     record(folder)
