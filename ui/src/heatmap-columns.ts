@@ -160,6 +160,19 @@ export class Columns {
     return { ticks: chunk.ticks[at] ?? 0, size: chunk.sizes[at] ?? 0 };
   }
 
+  /** The lowest best bid and the highest best ask of these columns, in ticks; of books that have both. */
+  bestSpan(from: number, to: number): { readonly low: number; readonly high: number } | null {
+    let [low, high] = [Infinity, -Infinity];
+    for (let column = from; column < to; column += 1) {
+      const slot = this.#slot(column);
+      if (this.#bids[slot] === 0 || this.#asks[slot] === 0) continue;
+      const { ticks } = this.#chunk(slot);
+      low = Math.min(low, ticks[base(slot)] ?? low);
+      high = Math.max(high, ticks[base(slot) + LEVELS_MAX] ?? high);
+    }
+    return low <= high ? { low, high } : null;
+  }
+
   count(column: number, side: Side): number {
     return this.#count(this.#slot(column), side);
   }

@@ -1,4 +1,7 @@
-/** Which prices the heatmap shows: rows of whole ticks, and a middle that follows the market without trembling. */
+/**
+ * Which prices the heatmap shows: rows of whole ticks, the levels of now and the best prices of all that is in view, moved and widened
+ * with the market without trembling. A zoom of the reader's stays, and only its middle follows.
+ */
 
 import { LEVELS_MAX, type Columns } from "./heatmap-columns";
 
@@ -28,6 +31,21 @@ const SLACK = 0.3;
 const LEVELS_SHOWN = 48;
 /** Levels far from the others would flatten them: the look goes no further than so many times the middle distance. */
 const DISTANCES_SHOWN = 3;
+/** Prices go no further from the market of now than so many times what a look at it alone would show. */
+const WIDENED_MAX = 6;
+/** Beyond the best prices of before, so much of that is shown. */
+const MARGIN = 0.15;
+/** This much of it, on both sides of the market, is always in view. */
+const NEAR = 0.4;
+/** A range of which less than this is needed is made narrower. */
+const NEEDED_MIN = 0.5;
+const DISTANCE_MIN = 4;
+
+/** In ticks. */
+export interface PriceSpan {
+  readonly low: number;
+  readonly high: number;
+}
 
 export class PriceRange {
   step = 0;
@@ -38,6 +56,8 @@ export class PriceRange {
   isAutomatic = true;
   /** For a look at so many levels of a side the page has made that choice; null: the reader has made another. */
   #fittedLevels: number | null = null;
+  /** To each side of the market, in ticks, when the page has made its choice. */
+  #distance = 1;
   #heightPx = 1;
 
   get rowTicks(): number {
@@ -82,17 +102,51 @@ export class PriceRange {
     return this.isAutomatic || (this.#fittedLevels !== null && columns.levelsMax(column) > this.#fittedLevels);
   }
 
-  /** Shows as many levels as read well. */
-  fit(columns: Columns, column: number): void {
-    const middle = middleOf(columns, column);
-    if (middle === null) return;
+  /** Whether the market has come near an edge of the page's own choice. */
+  isLeft(middle: number): boolean {
+    const near = NEAR * this.#distance;
+    return this.isFitted && !this.#holds(middle - near, middle + near);
+  }
+
+  /** Whether the page's own choice no longer holds the best prices in view, or is far wider than they need. */
+  isOutgrown(columns: Columns, column: number, best: PriceSpan | null): boolean {
+    const wanted = this.isFitted ? this.#wanted(columns, column, best) : null;
+    if (wanted === null) return false;
+    return !this.#holds(wanted.bestLow, wanted.bestHigh) || wanted.high - wanted.low < NEEDED_MIN * this.ticks;
+  }
+
+  #holds(low: number, high: number): boolean {
+    return low >= this.bottom * this.rowTicks && high <= (this.bottom + this.rows) * this.rowTicks;
+  }
+
+  /** The page chooses what is shown, and goes on doing so. */
+  get isFitted(): boolean {
+    return this.#fittedLevels !== null && this.follows;
+  }
+
+  /** Shows as many levels as read well, and the best prices in view. */
+  fit(columns: Columns, column: number, best: PriceSpan | null): void {
+    const wanted = this.#wanted(columns, column, best);
+    if (wanted === null) return;
     this.isAutomatic = false;
     this.#fittedLevels = columns.levelsMax(column);
-    this.centre = middle;
-    const distance = typicalDistance(columns, column, middle);
-    const wanted = Math.max(8, 2 * distance);
-    const found = ROW_STEPS.findIndex(({ rowTicks, rowPx }) => Math.floor(this.#heightPx / rowPx) * rowTicks >= wanted);
+    this.#distance = wanted.distance;
+    this.centre = (wanted.low + wanted.high) / 2;
+    const ticks = wanted.high - wanted.low;
+    const found = ROW_STEPS.findIndex(({ rowTicks, rowPx }) => Math.floor(this.#heightPx / rowPx) * rowTicks >= ticks);
     this.step = found < 0 ? ROW_STEPS.length - 1 : found;
+  }
+
+  #wanted(columns: Columns, column: number, best: PriceSpan | null): (PriceSpan & { distance: number; bestLow: number; bestHigh: number }) | null {
+    const middle = middleOf(columns, column);
+    if (middle === null) return null;
+    const distance = Math.max(DISTANCE_MIN, typicalDistance(columns, column, middle));
+    const [least, most] = [middle - WIDENED_MAX * distance, middle + WIDENED_MAX * distance];
+    const bestLow = Math.max(least, best?.low ?? middle);
+    const bestHigh = Math.min(most, best?.high ?? middle);
+    const margin = MARGIN * distance;
+    const [low, high] = [Math.min(middle - distance, bestLow - margin), Math.max(middle + distance, bestHigh + margin)];
+    return { low, high, distance, bestLow, bestHigh };
   }
 
   /** Whether the middle had to move: the market has left the part of the picture that it may move in. */

@@ -197,7 +197,7 @@ describe("the prices in view", () => {
   it("are chosen by the levels there are, with the market in the middle", () => {
     const range = new PriceRange();
     range.resize(400);
-    range.fit(columns, 0);
+    range.fit(columns, 0, null);
     expect(range.ticks).toBeGreaterThan(80);
     expect(range.ticks).toBeLessThan(200);
     expect(range.y(middleOf(columns, 0) ?? 0)).toBeCloseTo(200, -1.2);
@@ -210,20 +210,20 @@ describe("the prices in view", () => {
     const [range, chosen] = [new PriceRange(), new PriceRange()];
     for (const each of [range, chosen]) {
       each.resize(400);
-      each.fit(few, 0);
+      each.fit(few, 0, null);
     }
     expect([range.ticks < 80, range.isToFit(few, 0)]).toEqual([true, false]);
     chosen.zoom(1, 200);
     push(few, 1, { bids: side(100, -1), asks: side(100.01, 1) });
     expect([range.isToFit(few, 1), chosen.isToFit(few, 1)]).toEqual([true, false]);
-    range.fit(few, 1);
+    range.fit(few, 1, null);
     expect([range.ticks > 80, range.isToFit(few, 1)]).toEqual([true, false]);
   });
 
   it("stay while the market moves a little and go after it when it goes far", () => {
     const range = new PriceRange();
     range.resize(400);
-    range.fit(columns, 0);
+    range.fit(columns, 0, null);
     const [centre, ticks] = [range.centre, range.ticks];
     expect(range.follow(centre + 0.29 * ticks)).toBe(false);
     expect(range.follow(centre - 0.29 * ticks)).toBe(false);
@@ -234,10 +234,40 @@ describe("the prices in view", () => {
     expect(range.follow(centre + 10 * ticks)).toBe(false);
   });
 
+  it("widen where the market leaves them, so that all best prices in view stay in view, and are narrower again after that", () => {
+    const moving = new Columns();
+    const middles = [100, 100, 101, 102, 103, 104, 104, 104];
+    for (const [second, middle] of middles.entries()) push(moving, second, { bids: side(middle, -1), asks: side(middle + 0.01, 1) });
+    const range = new PriceRange();
+    range.resize(400);
+    range.fit(moving, 0, moving.bestSpan(0, 1));
+    const { ticks } = range;
+    expect(moving.bestSpan(0, 8)).toEqual({ low: 10_000, high: 10_401 });
+    for (let column = 1; column < 8; column += 1) {
+      const best = moving.bestSpan(0, column + 1);
+      if (range.isOutgrown(moving, column, best)) range.fit(moving, column, best);
+      const [top, bottom] = [range.y(best?.high ?? 0), range.y(best?.low ?? 0)];
+      expect(top > 0 && bottom < 400).toBe(true);
+      expect(range.isLeft(middleOf(moving, column) ?? 0)).toBe(false);
+      expect(range.isOutgrown(moving, column, best)).toBe(false);
+    }
+    expect(range.ticks).toBeGreaterThan(2 * ticks);
+    expect(range.isLeft(10_400 + range.ticks)).toBe(true);
+    const newest = moving.bestSpan(5, 8);
+    expect(range.isOutgrown(moving, 7, newest)).toBe(true);
+    range.fit(moving, 7, newest);
+    expect(range.ticks).toBe(ticks);
+    // One price of nonsense does not flatten all others, and what the reader has chosen stays.
+    range.fit(moving, 7, { low: 0, high: 1e6 });
+    expect([range.ticks < 10 * ticks, range.isOutgrown(moving, 7, { low: 0, high: 1e6 })]).toEqual([true, false]);
+    range.zoom(1, 200);
+    expect(range.isOutgrown(moving, 7, newest)).toBe(false);
+  });
+
   it("zoom about the pointer, and group ticks when there are too many", () => {
     const range = new PriceRange();
     range.resize(400);
-    range.fit(columns, 0);
+    range.fit(columns, 0, null);
     range.follows = false;
     const before = range.rowAt(100) * range.rowTicks;
     range.zoom(-8, 100);

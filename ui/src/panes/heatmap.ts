@@ -6,7 +6,7 @@ import { formatInteger, formatUptime } from "../format";
 import type { Trade } from "../feed/feed";
 import type { Book } from "../feed/wire";
 import { heatRamp, luminance, type Rgb } from "../heatmap-ramp";
-import { middleOf, PriceRange } from "../heatmap-range";
+import { middleOf, PriceRange, type PriceSpan } from "../heatmap-range";
 import { HeatmapRecord, type MarketTime } from "../heatmap-record";
 import { HeatmapPast } from "../heatmap-past";
 import { HEAT_PERCENTILE, percentile, SteadyMax } from "../heatmap-scale";
@@ -61,6 +61,7 @@ export class HeatmapPane implements Pane {
   readonly #bubbleMax = new SteadyMax();
   #measured = new Float64Array(0);
   #measuredAtMs = -Infinity;
+  #rangedAtMs = -Infinity;
   #summarisedAtMs = -Infinity;
   #selected: string | null;
   #palette: Palette | null = null;
@@ -151,7 +152,7 @@ export class HeatmapPane implements Pane {
       this.#tip.hide(this);
       return;
     }
-    this.#followMarket();
+    this.#followMarket(nowMs);
     const layout = (this.#layout ??= this.#measureLayout(context, palette));
     const scene: draw.Scene = { context, palette, layout, columns, view: this.#view, range: this.#range };
     this.#fitTime(layout);
@@ -224,16 +225,20 @@ export class HeatmapPane implements Pane {
     });
   }
 
-  /** Rows fit the height; the middle goes after the market, and the zoom is chosen with the first book. */
-  #followMarket(): void {
+  /** Rows fit the height, and prices go after the market; what of it is in view is looked through once a second. */
+  #followMarket(nowMs: number): void {
     const { columns } = this.#record;
     const last = columns.end - 1;
     const heightPx = this.#surface.height - TIME_AXIS_REM * this.#surface.rem;
     this.#range.resize(Math.max(1, heightPx));
     const middle = middleOf(columns, last);
     if (middle === null) return;
-    if (this.#range.isToFit(columns, last)) this.#range.fit(columns, last);
-    else if (!this.#range.follow(middle)) return;
+    const isDue = nowMs - this.#rangedAtMs >= MEASURE_INTERVAL_MS;
+    if (isDue) this.#rangedAtMs = nowMs;
+    const best = (): PriceSpan | null => columns.bestSpan(...this.#view.span);
+    const isToFit = this.#range.isToFit(columns, last) || this.#range.isLeft(middle) || (isDue && this.#range.isOutgrown(columns, last, best()));
+    if (isToFit) this.#range.fit(columns, last, best());
+    else if (this.#range.isFitted || !this.#range.follow(middle)) return;
     this.#picture.invalidate();
     this.#bubbleCell = "";
     this.#measuredAtMs = -Infinity;
