@@ -160,6 +160,32 @@ def test_a_desk_shows_everything_without_scrolling(
         screenshot(page, f"desk-{width}")
 
 
+def test_prices_of_the_tape_stand_point_below_point(serve: Serve, open_page: OpenPage, screenshot: Screenshot) -> None:
+    server = serve("--source", "synthetic:?instruments=3&rate=3000")
+    server.wait_until_ready()
+    # A tick of 1/64: 167.875 and 167.890625 are neighbours.
+    page = open_page(f"{server.url}/#SYN2")
+    prices = page.locator('[data-testid="tape-row"] .tape-price')
+    expect(prices.nth(12)).to_be_visible()
+    decimals = {len(price.partition(".")[2]) for price in prices.all_text_contents()}
+    assert decimals == {6}
+    screenshot(page, "tape-decimals")
+
+
+def test_a_finger_has_the_numbers_of_the_depth_chart_too(still: RunningServer, open_page: OpenPage) -> None:
+    page = open_page(still.url, ViewportSize(width=390, height=844), has_touch=True, is_mobile=True)
+    wait_until(page, IS_LIVE)
+    wait_for_panes(page)
+    chart = page.get_by_test_id("depth-canvas")
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    assert box is not None
+    page.touchscreen.tap(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.6)
+    expect(page.get_by_test_id("tip")).to_contain_text("all of it on average at")
+    page.touchscreen.tap(box["x"] + 20, box["y"] - 20)
+    expect(page.get_by_test_id("tip")).to_be_hidden()
+
+
 @pytest.mark.parametrize("width", [320, 1440])
 def test_tab_reaches_everything_and_shows_where_it_is(still: RunningServer, open_page: OpenPage, width: int) -> None:
     page = open_page(still.url, ViewportSize(width=width, height=900))

@@ -151,19 +151,20 @@ def test_the_performance_page_fits_a_phone(serve: Serve, open_page: OpenPage, sc
     screenshot(page, "performance-320")
 
 
+@pytest.mark.parametrize("density", [1, 2])
 def test_charts_grow_with_the_window_and_cut_no_number(
-    serve: Serve, open_page: OpenPage, screenshot: Screenshot
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot, density: int
 ) -> None:
     server = serve("--source", "synthetic:?instruments=3")
     server.wait_until_ready()
-    page = open_page("about:blank")
+    page = open_page("about:blank", device_scale_factor=density)
     watch_canvases(page)
     page.goto(f"{server.url}/#view=performance")
     expect(page.locator('[data-column="paintMeanMs"] td').first).to_have_text(re.compile("[0-9]"))
     for width, height in ((1440, 900), (3840, 2160), (320, 700)):
         page.set_viewport_size(ViewportSize(width=width, height=height))
-        size = "parseFloat(getComputedStyle(document.documentElement).fontSize) * 0.74"
-        wait_until(page, f"Math.abs((drawnTexts('chart-throughput')[0]?.font ?? 0) - {size}) < 0.1")
+        size = f"{density} * Math.round(parseFloat(getComputedStyle(document.documentElement).fontSize) * 0.74)"
+        wait_until(page, f"drawnTexts('chart-throughput')[0]?.font === {size}")
         faults = {chart: crowded(drawn(page, f"chart-{chart}")) for chart in COLUMNS}
         assert not {chart: found for chart, found in faults.items() if found}
         cut = "cells => cells.filter(each => each.scrollWidth > each.clientWidth).map(each => each.textContent)"

@@ -58,6 +58,12 @@ export function decimalsOf(text: string): number {
   return point < 0 ? 0 : text.length - point - 1;
 }
 
+/** A price with all decimals that its neighbours have, so that points and digits stand in one line. */
+export function withDecimals(price: string, decimals: number): string {
+  const own = decimalsOf(price);
+  return own >= decimals ? price : `${price}${own === 0 ? "." : ""}${"0".repeat(decimals - own)}`;
+}
+
 /** For the geometry of an axis only. */
 export function toAxis(units: bigint): number {
   return Number(units) / Number(SCALE);

@@ -77,7 +77,7 @@ bookSlot.add({
     if (document.title !== title) document.title = title;
     picker.write(state.instruments ?? [], state.selected);
     status.write(notices(state, nowMs));
-    summary.write(state.book, standing, state.replay !== null, nowMs);
+    summary.write(state, nowMs);
     navigation.write(nowMs);
   },
 });

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { withDecimals } from "../src/decimal";
 import { buildLadder, spreadOf } from "../src/panes/ladder-model";
 import type { LadderRow, QueuedOrder } from "../src/panes/ladder-rows";
 import { fitBlocks } from "../src/panes/ladder-canvas";
-import { withDecimals } from "../src/panes/ladder-table";
 import { level } from "./fixtures";
 
 /** "A 64.78", "spread 0.01", "B 64.77", "": one word per row. */

@@ -215,6 +215,9 @@ describe("the standing of the book", () => {
 
   it("takes the colour from the pill of a book that is only remembered, in sight and in speech", () => {
     expect(statePill(book(), "current")).toMatchObject({ text: "live", state: "live" });
+    expect(statePill(book(), "current", true)).toMatchObject({ text: "stale", state: "stale" });
+    expect(statePill(book({ state: "suspect" }), "current", true).text).toBe("suspect");
+    expect(spokenSummary(book(), "current", true)).toContain(": stale;");
     expect(statePill(book(), "ended")).toMatchObject({ text: "live", state: "live" });
     const remembered = statePill(book(), "last-known");
     expect(remembered).toMatchObject({ text: "last known", state: "last-known" });

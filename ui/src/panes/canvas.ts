@@ -72,13 +72,16 @@ export class Surface {
   }
 }
 
-/** The position of the pointer over an element, null when it is elsewhere. */
+/**
+ * The position of the pointer over an element. Where `keepsTouch`, a place that was touched stays pointed at when the finger is lifted, until
+ * another place is touched or the page is scrolled.
+ */
 export class Pointer {
   x = 0;
   y = 0;
   inside = false;
 
-  constructor(element: HTMLElement, onMove: () => void) {
+  constructor(element: HTMLElement, onMove: () => void, keepsTouch = false) {
     const move = (event: PointerEvent): void => {
       const box = element.getBoundingClientRect();
       this.x = event.clientX - box.left;
@@ -88,9 +91,18 @@ export class Pointer {
     };
     element.addEventListener("pointermove", move);
     element.addEventListener("pointerdown", move);
-    element.addEventListener("pointerleave", () => {
+    const leave = (): void => {
+      if (!this.inside) return;
       this.inside = false;
       onMove();
+    };
+    element.addEventListener("pointerleave", (event) => {
+      if (!keepsTouch || event.pointerType !== "touch") leave();
+    });
+    if (!keepsTouch) return;
+    element.addEventListener("pointercancel", leave);
+    document.addEventListener("pointerdown", ({ target }) => {
+      if (target !== element) leave();
     });
   }
 }

@@ -56,7 +56,7 @@ export class DepthPane implements Pane {
     root.append(legend, canvas);
     this.#tip = tip;
     this.#surface = new Surface(canvas, repaint);
-    this.#pointer = new Pointer(canvas, onPointer);
+    this.#pointer = new Pointer(canvas, onPointer, true);
   }
 
   write({ depth }: State): void {

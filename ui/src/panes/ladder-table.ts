@@ -1,6 +1,6 @@
 /** The ladder's table: rows made once for a height, cells rewritten only where they changed. */
 
-import { decimalsOf } from "../decimal";
+import { withDecimals } from "../decimal";
 import { make, setData, setText, setTitle } from "../dom";
 import { formatCompact, formatInteger, plural } from "../format";
 import { ordersOf, type Ladder, type LadderRow, type PriceRow, type RowSide, type Sides } from "./ladder-rows";
@@ -202,10 +202,4 @@ function queueWords(side: RowSide): string {
   if (sizes.length === 0) return "";
   const more = side.count - sizes.length;
   return `sizes in priority order ${sizes.join(", ")}${more > 0 ? ` and ${plural(more, "more order")}` : ""}`;
-}
-
-/** A price with all decimals that its neighbours have, so that points and digits stand in one line. */
-export function withDecimals(price: string, decimals: number): string {
-  const own = decimalsOf(price);
-  return own >= decimals ? price : `${price}${own === 0 ? "." : ""}${"0".repeat(decimals - own)}`;
 }

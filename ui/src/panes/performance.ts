@@ -196,7 +196,8 @@ class TimeChart {
     const palette = (): Palette | null => this.#palette;
     const axis = {
       stroke: () => palette()?.muted ?? "",
-      font: `${rem * 0.74}px ${this.#palette?.font ?? "sans-serif"}`,
+      // Whole px: uPlot multiplies what stands before "px" by the screen's density, and takes the decimals alone for it.
+      font: `${Math.round(rem * 0.74)}px ${this.#palette?.font ?? "sans-serif"}`,
       grid: { stroke: () => palette()?.line ?? "", width: 1 },
       ticks: { show: false },
       border: { show: false },

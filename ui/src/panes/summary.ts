@@ -4,7 +4,7 @@ import { parseDecimal } from "../decimal";
 import { byTestId, setData, setHidden, setText, setTitle } from "../dom";
 import { formatInteger, formatTime, MISSING, plural } from "../format";
 import type { Book, Level } from "../feed/wire";
-import { nameOf, type Standing } from "../state";
+import { nameOf, type Standing, type State } from "../state";
 import { spreadOf } from "./ladder-model";
 
 /** The spoken summary is polite: no more often than this, and only when it says something new. */
@@ -33,9 +33,13 @@ export class SummaryPane {
   #spokenAtMs = -Infinity;
   #spokenState = "";
 
-  /** `isPast`: the book is that of a replay, whose epochs are its own: in another tab the same moment has others. */
-  write(book: Book | null, standing: Standing, isPast: boolean, nowMs: number): void {
-    const pill = statePill(book, standing);
+  write(state: State, nowMs: number): void {
+    const { book } = state;
+    const standing = state.standing();
+    const isStale = state.staleForMs() !== null;
+    // The epochs of a replay are its own: in another tab the same moment has others.
+    const isPast = state.replay !== null;
+    const pill = statePill(book, standing, isStale);
     setText(this.#state, pill.text);
     setData(this.#state, "state", pill.state);
     setTitle(this.#state, pill.title);
@@ -52,7 +56,7 @@ export class SummaryPane {
     setText(this.#orders, formatInteger(book?.orders));
     this.#writeTop(book);
     this.#writeImbalance(book);
-    this.#speak(book, standing, nowMs);
+    this.#speak(book, standing, isStale, nowMs);
   }
 
   #writeTop(book: Book | null): void {
@@ -81,14 +85,14 @@ export class SummaryPane {
     setText(this.#imbalanceAsk, percent === null ? MISSING : `${100 - percent} % A`);
   }
 
-  #speak(book: Book | null, standing: Standing, nowMs: number): void {
+  #speak(book: Book | null, standing: Standing, isStale: boolean, nowMs: number): void {
     if (book === null) return;
     // A state or a crossing is news at once; prices wait.
-    const state = `${book.instrumentId} ${book.state} ${standing} ${book.crossed} ${book.locked}`;
+    const state = `${book.instrumentId} ${book.state} ${standing} ${isStale} ${book.crossed} ${book.locked}`;
     if (state === this.#spokenState && nowMs - this.#spokenAtMs < SPOKEN_INTERVAL_MS) return;
     this.#spokenState = state;
     this.#spokenAtMs = nowMs;
-    setText(this.#spoken, spokenSummary(book, standing));
+    setText(this.#spoken, spokenSummary(book, standing, isStale));
   }
 }
 
@@ -99,7 +103,7 @@ export interface StatePill {
   readonly title: string;
 }
 
-export function statePill(book: Book | null, standing: Standing): StatePill {
+export function statePill(book: Book | null, standing: Standing, isStale = false): StatePill {
   if (book === null) return { text: "no book", state: "none", title: "State of the book" };
   if (standing === "past") {
     // "live" is the word for a book in order; of the past it would say the opposite of what is meant.
@@ -107,15 +111,20 @@ export function statePill(book: Book | null, standing: Standing): StatePill {
     const title = `The book of a past moment; its state then was ${book.state}`;
     return { text: isInOrder ? "past" : `past · ${book.state}`, state: isInOrder ? "past" : book.state, title };
   }
-  if (standing !== "last-known") return { text: book.state, state: book.state, title: "State of the book" };
-  return { text: "last known", state: "last-known", title: `The book is not current; its last known state was ${book.state}` };
+  if (standing === "last-known") {
+    return { text: "last known", state: "last-known", title: `The book is not current; its last known state was ${book.state}` };
+  }
+  if (isStale && book.state === "live") {
+    return { text: "stale", state: "stale", title: "Nothing new comes, although the source runs; the book was live" };
+  }
+  return { text: book.state, state: book.state, title: "State of the book" };
 }
 
-export function spokenSummary(book: Book, standing: Standing): string {
+export function spokenSummary(book: Book, standing: Standing, isStale = false): string {
   const side = (name: string, level: Level | undefined): string =>
     level === undefined ? `no ${name}` : `best ${name} ${level.price}, size ${level.size} in ${plural(level.count, "order")}`;
   const flags = book.crossed ? ", crossed" : book.locked ? ", locked" : "";
-  return `${nameOf(book)}: ${statePill(book, standing).text}${flags}; ${side("bid", book.bids[0])}; ${side("ask", book.asks[0])}.`;
+  return `${nameOf(book)}: ${statePill(book, standing, isStale).text}${flags}; ${side("bid", book.bids[0])}; ${side("ask", book.asks[0])}.`;
 }
 
 function detail(level: Level | undefined): string {

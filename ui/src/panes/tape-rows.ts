@@ -3,6 +3,7 @@
  * anybody reads there are no more rows than are in view; the others come back when it is calm.
  */
 
+import { decimalsOf, withDecimals } from "../decimal";
 import { formatInteger, formatTime, plural } from "../format";
 import { make, setData, setHidden, setText, setTitle } from "../dom";
 import type { Print } from "../tape-prints";
@@ -35,6 +36,8 @@ export class TapeRows {
   /** Newest first, as in the document. */
   #rows: Row[] = [];
   #newestId = 0;
+  /** The most of any price told. */
+  #decimals = 0;
   #rushedAtMs = -Infinity;
 
   constructor(body: HTMLTableSectionElement, onOrder: (orderId: string) => void) {
@@ -44,7 +47,7 @@ export class TapeRows {
 
   clear(): void {
     this.#rows = [];
-    this.#newestId = 0;
+    this.#newestId = this.#decimals = 0;
     this.#body.replaceChildren();
   }
 
@@ -56,6 +59,9 @@ export class TapeRows {
     const newest = prints.slice(isWhole ? -TAPE_ROWS_MAX : -Math.min(inView, TAPE_ROWS_MAX)).reverse();
     // Where most rows say something new anyway, moving them costs more than it saves.
     this.#fit(added > newest.length / 2 ? 0 : added, newest.length);
+    const decimals = newest.reduce((most, { trade }) => Math.max(most, decimalsOf(trade.price ?? "")), this.#decimals);
+    if (decimals !== this.#decimals) for (const row of this.#rows) row.said = "";
+    this.#decimals = decimals;
     newest.forEach((print, index) => {
       const row = this.#rows[index];
       if (row !== undefined) this.#writeRow(row, print, largeFrom);
@@ -99,7 +105,7 @@ export class TapeRows {
     setTitle(row.element, isAfterGap ? "Trades before this one were not received" : "");
     setText(row.time, short.split(" ")[1] ?? short);
     setTitle(row.time, `received ${exact} · matched ${formatTime(trade.tsEvent).exact}`);
-    setText(row.price, trade.price ?? "–");
+    setText(row.price, trade.price === null ? "–" : withDecimals(trade.price, this.#decimals));
     setText(row.size, formatInteger(size));
     setTitle(row.size, `${plural(trades, "trade")}${trades > 1 ? " of one order" : ""}${isLarge ? `; large: from ${formatInteger(largeFrom)} on` : ""}`);
     const share = Number.isFinite(largeFrom) ? Math.min(1, size / (largeFrom * 1.5)) : 0;
