@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from page_reading import choose_levels, expected, number, shown, wait_until
 from playwright.sync_api import Locator, Page, WebSocket, expect
 
-from recorded import ends_of, recorded_server, simulated
+from recorded import ends_of, recorded_server, serve_recorded, simulated, wait_until_durable
 from running import RunningServer
 
 OpenPage = Callable[..., Page]
@@ -214,6 +215,50 @@ def test_a_replay_that_reaches_the_newest_record_says_so_and_follows_it(
     expect(bar(page, "state")).to_have_text("live")
     server.kill()
     expect(bar(page, "state")).to_have_text("disconnected")
+
+
+def test_a_restarted_server_that_recorded_anew_says_that_the_moment_is_gone(
+    serve: Callable[..., RunningServer], open_page: OpenPage, file: Path, tmp_path: Path, screenshot: Screenshot
+) -> None:
+    history = tmp_path / "history"
+    server = serve_recorded(serve, file, history)
+    port = urlsplit(server.url).port
+    last = ends_of(file)[1]
+    page = open_page(f"{server.url}/#SYN0")
+    expect(bar(page, "field")).to_be_enabled()
+    go(page, last)
+    choose_levels(page, LEVELS)
+    wait_until(page, "location.hash.includes('at=2')")
+    address = page.evaluate("location.hash")
+    whole = server.get("/v1/books/SYN0", params={"level": 3, "depth": "all", "at": venue_time(page)}).json()
+    newest = max((order for level in whole["bids"] for order in level[3]), key=order_number)
+    page.get_by_test_id("inspector-field").fill(newest[0])
+    page.get_by_test_id("inspector-field").press("Enter")
+    expect(page.get_by_test_id("inspector-status")).to_have_text("was resting")
+
+    server.kill()
+    page.context.set_offline(True)
+    expect(bar(page, "state")).to_have_text("disconnected")
+    # It records from before that moment on, and is over before it: what was recorded before is in force no more.
+    shorter = simulated(tmp_path / "shorter.dbn", RECORDS * 5 // 6, seed=5, instruments=2)
+    other = serve("--source", f"file:{shorter}", "--history", str(history), port=port)
+    other.wait_for_state("ended")
+    wait_until_durable(other)
+    page.context.set_offline(False)
+    notice = page.get_by_test_id("notice-no-past")
+    expect(notice).to_contain_text("which was on view, is no longer recorded")
+    wait_until_settled(page)
+    wait_until_shows_itself(other, page)
+    assert page.evaluate("location.hash") == address
+    expect(page.get_by_test_id("inspector-hint")).to_be_visible()
+    screenshot(page, "replay-no-longer-recorded")
+    bar(page, "event-back").click()
+    expect(notice).to_be_hidden()
+    wait_until(page, f"location.hash !== '{address}' && location.hash.includes('at=2')")
+
+
+def order_number(order: list[Any]) -> int:
+    return int(order[0])
 
 
 def test_a_click_asks_once_and_a_held_key_switches_once(

@@ -1,6 +1,7 @@
 /** Keeps the page and its address the same: the instrument, the moment, the view. */
 
 import { formatAddress, isoTime, parseAddress, timesWritten, type Address, type View } from "./address";
+import { NO_LONGER_RECORDED } from "./feed/feed";
 import { plainName } from "./instrument-name";
 import type { ReplayCommands } from "./replay-commands";
 import { failureOf } from "./replay-commands";
@@ -120,7 +121,9 @@ export class Navigation {
    * there, it is what was asked for; never the clock of the replay, which is that of the receipt, and leads to a later one.
    */
   #moment(): string | null {
-    const { book, replay } = this.#state;
+    const { book, replay, problems } = this.#state;
+    // What was gone to is not what is on view: the address stays, until the reader goes elsewhere.
+    if (problems.get("replay")?.code === NO_LONGER_RECORDED) return this.#address.at;
     if (book !== null && book.tsEvent !== "0") return isoTime(book.tsEvent);
     return replay === null ? null : (this.#commands.askedFor ?? this.#address.at);
   }

@@ -26,12 +26,14 @@ export interface Choice {
 
 const CHOICES_SHOWN_MAX = 8;
 
+const NO_BOOK_AFTER_MS = 3_000;
+
 const LAST_RECEIVED = " The book below is the last one received.";
 
 export function notices(state: State, nowMs: number): Notice[] {
   const found = [
     linkNotice(state, nowMs),
-    pastNotice(state),
+    pastNotice(state, nowMs),
     travelNotice(state),
     problemNotice(state),
     missingNotice(state),
@@ -72,7 +74,7 @@ function linkNotice(state: State, nowMs: number): Notice | null {
 }
 
 /** Nobody may take the past for the present. */
-function pastNotice(state: State): Notice | null {
+function pastNotice(state: State, nowMs: number): Notice | null {
   const { replay, book, link } = state;
   const motion = motionOf(state);
   if (replay === null || motion === "live") return null;
@@ -87,8 +89,13 @@ function pastNotice(state: State): Notice | null {
     failed: "it goes no further here; seek another time",
   }[motion];
   const cut = link.state === "open" && link.via === "polling" ? " It stands still until the server takes a socket again." : "";
-  const waiting = book === null ? " Waiting for this book in the recording." : "";
+  const waiting = book !== null ? "" : isWithoutBook(state, nowMs) ? " This book is not recorded at that time." : " Waiting for this book in the recording.";
   return { id: "past", tone: replay.state === "failed" ? "bad" : "past", text: `The past: ${time}, ${doing}.${waiting}${cut}`, action: "live" };
+}
+
+/** Standing still, a replay comes to no book: one that is not there after so long is not recorded there. */
+export function isWithoutBook({ replay, book, changedAtMs }: State, nowMs: number): boolean {
+  return replay?.state === "paused" && book === null && nowMs - changedAtMs >= NO_BOOK_AFTER_MS;
 }
 
 function travelNotice({ problems }: State): Notice | null {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { NO_LONGER_RECORDED } from "../src/feed/feed";
 import { Navigation } from "../src/navigation";
 import { ReplayCommands } from "../src/replay-commands";
 import { State } from "../src/state";
@@ -121,6 +122,37 @@ describe("the address of a moment", () => {
     const detail = "time 1970-01-01T00:00:01Z: the history begins at 2025-09-24T21:47:00.00019326Z; expected a time from then on";
     expect(state.problems.get("replay")).toMatchObject({ title: "That moment cannot be shown", detail });
     expect(address.hash).toBe("#");
+  });
+
+  it("stays while the server shows another moment, as that one is no longer recorded", async () => {
+    await opened();
+    state.onBook(THEN);
+    frames();
+    const problem = { status: 0, title: "No longer recorded", detail: "", code: NO_LONGER_RECORDED, traceId: "", choices: [] };
+    state.onReset("moved");
+    state.onProblem("replay", problem);
+    state.onBook(book({ seq: 12, tsEvent: "1758751100000000000" }));
+    frames();
+    expect(address.hash).toContain(THEN_AT);
+    expect(navigation.link()).toContain(THEN_AT);
+    state.onProblem("replay", null);
+    frames();
+    expect(address.hash).toContain("at=2025-09-24T21:58:20Z");
+  });
+
+  it("names the instrument, also of a page that was opened without one", () => {
+    const syn = { symbol: "SYN0", publisherId: 1, instrumentId: 435_026, state: "live", seq: 1, orders: 1 } as const;
+    state.onInstruments([syn, { ...syn, symbol: null, instrumentId: 9 }]);
+    state.select("1:435026");
+    navigation.follow();
+    navigation.go({ view: "performance" });
+    expect(address.hash).toBe("instrument=SYN0&view=performance");
+    navigation.go({ instrument: "1:9" });
+    expect(address.hash).toBe("1:9");
+    address.hash = "#435026";
+    const before = state.revision;
+    navigation.follow();
+    expect([state.selected, state.revision], "it is on view, under another name").toEqual(["1:435026", before]);
   });
 
   it("that is taken away leads back to live", async () => {

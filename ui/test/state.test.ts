@@ -80,6 +80,10 @@ describe("what the page says", () => {
     state.onReset("moved");
     state.onReplay({ id: "r1", state: "paused", ts: "1758751201000000000", speed: 10 });
     expect(text("past")).toBe("The past: 2025-09-24 22:00:01.000 UTC, paused. Waiting for this book in the recording.");
+    nowMs += 3_000;
+    expect(text("past")).toBe("The past: 2025-09-24 22:00:01.000 UTC, paused. This book is not recorded at that time.");
+    state.onReplay({ id: "r1", state: "playing", ts: "1758751201000000000", speed: 10 });
+    expect(text("past")).toContain("Waiting for this book in the recording.");
     expect(statePill(book({ state: "live" }), "past").text).toBe("past");
     expect(statePill(book({ state: "suspect" }), "past")).toMatchObject({ text: "past · suspect", state: "suspect" });
     state.onReplay(null);

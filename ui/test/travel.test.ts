@@ -45,6 +45,7 @@ async function open(settings: Partial<ClientSettings> = {}): Promise<void> {
       places.push(place);
       told.push(`${place?.state ?? "live"}${isJump ? ", a jump" : ""}`);
     },
+    onAstray: (tsEvent) => { told.push(`astray from ${tsEvent}`); },
     onStranded: ({ code }) => { told.push(`stranded: ${code}`); },
   });
   client.subscribe("depth", "1:1", {
@@ -172,6 +173,32 @@ describe("a client in the past", () => {
     await until("the step", () => told.at(-1) === "9f2-9");
     expect(await from(2)).toEqual(["1758751200123456790", true]);
     expect(await from(3)).toEqual(["1758751200123456790", true]);
+  });
+
+  it("says that the way back has led to another event than the one it stood at, until somebody goes elsewhere", async () => {
+    const stood = "1758751200123456789";
+    await travelled();
+    socketAt(0).send(wireSnapshot(7));
+    await until("the book of the past", () => told.at(-1) === "9f2-7");
+    const back = async (index: number, tsEvent: string): Promise<string[]> => {
+      peer.onSocket = (socket) => {
+        socket.onMessage = ({ op, id }) => {
+          socket.send(op === "subscribe" ? { ...ACK, id } : { type: "ack", id, ...PLACE });
+          if (op === "subscribe") socket.send(wireSnapshot(7, { ts_event: tsEvent }));
+        };
+      };
+      told = [];
+      socketAt(index - 1).destroy();
+      await until("the book", () => told.at(-1) === "9f2-7");
+      return told.slice(0, -1);
+    };
+    expect(await back(1, stood)).toEqual(["paused, a jump"]);
+    expect(await back(2, "1758751100000000000")).toEqual(["paused, a jump", `astray from ${stood}`]);
+    expect(await back(3, "1758751100000000000")).toEqual(["paused, a jump", `astray from ${stood}`]);
+    await client.travel({ op: "seek", at: "1758751100000000000" });
+    socketAt(3).send(wireSnapshot(7, { ts_event: "1758751100000000000" }));
+    await until("the book that was asked for", () => told.at(-1) === "9f2-7");
+    expect(await back(4, "1758751100000000000")).toEqual(["paused, a jump"]);
   });
 
   it("goes on by itself again where it waited at the end of what is recorded", async () => {

@@ -47,6 +47,8 @@ export interface ClientHandlers {
   onDelay?(delayMs: number): void;
   /** Null: the books are those of now. `isJump`: no update that follows continues one of before. */
   onTravel?(place: Place | null, isJump: boolean): void;
+  /** After a reconnection the server led to another event of a book than the one that had stood still, at `tsEvent`. */
+  onAstray?(tsEvent: string): void;
   /** After a reconnection the server would not go back to where the replay was: the books are those of now. */
   onStranded?(refusal: Refusal): void;
 }
@@ -189,7 +191,7 @@ export class Client {
     const { place } = this;
     if (place === null) return;
     const request = { op: "replay", from: this.#travel.wayBack, speed: place.speed, paused: place.state === "paused" } as const;
-    this.#travel.ask(this.#send(request), request).catch((error: unknown) => {
+    this.#travel.ask(this.#send(request), request, true).catch((error: unknown) => {
       if (!(error instanceof Refusal)) throw error;
       // Lost once more: the next socket tries.
       if (error.code === "connection_lost") return;
@@ -205,7 +207,7 @@ export class Client {
   /** Gives up the past without a word to the server, which knows of none. */
   #stay(): void {
     clearTimeout(this.#returnTimer);
-    this.#travel.place = null;
+    this.#travel.leave();
     this.#isReturning = false;
     this.#handlers.onTravel?.(null, true);
     this.#askAll();
@@ -321,7 +323,9 @@ export class Client {
     else if (body.type === "heartbeat") this.#beat(body);
     else if (body.type === "pong") this.#answered(body.id);
     else if (body.type !== "unknown") {
-      if ("tsEvent" in body && this.place !== null && !this.#isReturning) this.#travel.saw(body);
+      const isPast = this.place !== null && !this.#isReturning;
+      const stood = isPast && channel !== null && "tsEvent" in body ? this.#travel.saw(channel, body) : null;
+      if (stood !== null) this.#handlers.onAstray?.(stood);
       for (const following of [...this.#followings]) {
         if (following.channel !== channel || following.ack?.instrument !== body.instrument) continue;
         try {

@@ -1,6 +1,6 @@
 /** What a client asks of the past, and where it stands there. Knows no socket. */
 
-import type { Place, Point, Stepped, Travelled } from "./messages";
+import type { Channel, Place, Point, Stepped, Travelled } from "./messages";
 
 export type TravelOp =
   | { readonly op: "replay"; readonly from: string; readonly speed?: number; readonly paused?: boolean }
@@ -24,6 +24,7 @@ export class Refusal extends Error {
 
 interface Asked {
   readonly request: TravelOp;
+  readonly isReturn: boolean;
   readonly resolve: (stepped: Stepped | null) => void;
   readonly reject: (refusal: Refusal) => void;
 }
@@ -37,6 +38,12 @@ export class Travel {
   /** The newest ts_event of the book of the past, since the last jump. */
   #seenNs = 0n;
   #seenEpoch = "";
+  /** The ts_event of each book of the past, as it was told last since the last jump. */
+  readonly #told = new Map<string, string>();
+  /** Those of the moment that stood still when the connection was lost, until somebody goes elsewhere. */
+  #stood: ReadonlyMap<string, string> | null = null;
+  /** Those of them that have not been told anew since the way back was answered. */
+  #unproven = new Map<string, string>();
 
   /**
    * What to ask for, to be just here again. A moment is asked for by ts_event, while a place tells its ts_recv, which
@@ -52,10 +59,10 @@ export class Travel {
     return this.#asked.size > 0;
   }
 
-  /** Under the id that the request has been sent with; -> how far it has led, if it is a step. */
-  ask(id: number, request: TravelOp): Promise<Stepped | null> {
+  /** Under the id that the request has been sent with; -> how far it has led, if it is a step. `isReturn`: on a new socket, to where it was. */
+  ask(id: number, request: TravelOp, isReturn = false): Promise<Stepped | null> {
     return new Promise((resolve, reject) => {
-      this.#asked.set(id, { request, resolve, reject });
+      this.#asked.set(id, { request, isReturn, resolve, reject });
     });
   }
 
@@ -66,16 +73,36 @@ export class Travel {
     if (id !== null) this.#asked.delete(id);
     asked?.resolve(stepped);
     const hasJumped = asked === undefined || isJump(asked.request);
-    if (hasJumped) this.#seenNs = 0n;
+    if (hasJumped) {
+      this.#seenNs = 0n;
+      this.#told.clear();
+    }
+    if (asked?.isReturn !== true) this.#stood = null;
+    this.#unproven = new Map(this.#stood);
     if (place?.state !== "paused" || asked?.request.op !== "pause") this.#question = place === null ? null : timeOf(asked?.request, place);
     return hasJumped;
   }
 
-  /** A book of the past was told as of then. From one recorded session into the next, time may go back. */
-  saw({ epoch, tsEvent }: Point): void {
+  /**
+   * A book of the past was told as of then. From one recorded session into the next, time may go back. -> where it stood,
+   * if the way back has led to another event of it: what stood still is recorded no more.
+   */
+  saw(channel: Channel, { instrument, epoch, tsEvent }: Point): string | null {
     const ns = BigInt(tsEvent);
     if (ns > this.#seenNs || epoch !== this.#seenEpoch) this.#seenNs = ns;
     this.#seenEpoch = epoch;
+    // Where a book stands still, it alone is told; trades are those of the events before.
+    if (channel === "trades") return null;
+    this.#told.set(instrument, tsEvent);
+    const stood = this.#unproven.get(instrument) ?? tsEvent;
+    this.#unproven.delete(instrument);
+    return stood === tsEvent ? null : stood;
+  }
+
+  /** The books are those of now. */
+  leave(): void {
+    this.place = null;
+    this.#stood = null;
   }
 
   /** -> whether it was about this. */
@@ -99,7 +126,8 @@ export class Travel {
     const lost = [...this.#asked.values()];
     this.#asked.clear();
     const hasLeft = this.place !== null && lost.at(-1)?.request.op === "live";
-    if (hasLeft) this.place = null;
+    if (hasLeft) this.leave();
+    else if (this.place?.state === "paused" && this.#told.size > 0) this.#stood ??= new Map(this.#told);
     for (const { request, resolve, reject } of lost) {
       if (hasLeft && request.op === "live") resolve(null);
       else reject(new Refusal("connection_lost", "the connection was lost before the answer"));

@@ -17,6 +17,9 @@ export type Reset = "epoch" | "moved";
 /** Whether the book on view is that of the server: no message yet; its checksum fits; it does not, and a snapshot is asked for. */
 export type Check = "waiting" | "matches" | "differs";
 
+/** The code of the problem that says so: a server that was started again has led to another moment than the one that had stood still. */
+export const NO_LONGER_RECORDED = "no_longer_recorded";
+
 export type Link =
   | { readonly state: "connecting" }
   /** `via`: how books come; by polling only where the socket cannot be opened. */

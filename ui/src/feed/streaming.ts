@@ -8,8 +8,10 @@ import type { Place, Stepped } from "../client/messages";
 import type { Mirror } from "../client/mirror";
 import type { Update } from "../client/subscription";
 import type { TravelOp } from "../client/travel";
+import { formatTime } from "../format";
+import { isNamed } from "../instrument-name";
 import { BookStream, STREAM_INTERVAL_MS, type BookStreamHandlers, type BookStreamSettings } from "./book-stream";
-import type { Check, Feed, FeedHandlers, Link, RestHandlers } from "./feed";
+import { NO_LONGER_RECORDED, type Check, type Feed, type FeedHandlers, type Link, type RestHandlers } from "./feed";
 import { PollingFeed, type PollingSettings } from "./polling";
 import { request, REQUEST_TIMEOUT_MS } from "./request";
 import { keyOf, parseTicket, type Book, type Instrument, type Problem } from "./wire";
@@ -146,32 +148,35 @@ export class StreamingFeed implements Feed {
     this.#rest.close();
   }
 
-  replay(from: string, options: { readonly speed?: number; readonly paused?: boolean } = {}): Promise<void> {
-    return this.#go({ op: "replay", from, ...options });
+  async replay(from: string, options: { readonly speed?: number; readonly paused?: boolean } = {}): Promise<void> {
+    await this.#go({ op: "replay", from, ...options });
   }
 
-  pausePlay(): Promise<void> {
-    return this.#go({ op: "pause" });
+  async pausePlay(): Promise<void> {
+    await this.#go({ op: "pause" });
   }
 
-  resumePlay(speed?: number): Promise<void> {
-    return this.#go({ op: "resume", ...(speed === undefined ? {} : { speed }) });
+  async resumePlay(speed?: number): Promise<void> {
+    await this.#go({ op: "resume", ...(speed === undefined ? {} : { speed }) });
   }
 
   step(events: number): Promise<Stepped | null> {
-    return this.#client.travel({ op: "step", events, ...(this.#instrument === null ? {} : { instrument: this.#instrument }) });
+    return this.#go({ op: "step", events, ...(this.#instrument === null ? {} : { instrument: this.#instrument }) });
   }
 
-  seek(at: string): Promise<void> {
-    return this.#go({ op: "seek", at });
+  async seek(at: string): Promise<void> {
+    await this.#go({ op: "seek", at });
   }
 
-  live(): Promise<void> {
-    return this.#go({ op: "live" });
+  async live(): Promise<void> {
+    await this.#go({ op: "live" });
   }
 
-  async #go(request: TravelOp): Promise<void> {
-    await this.#client.travel(request);
+  async #go(request: TravelOp): Promise<Stepped | null> {
+    const stepped = await this.#client.travel(request);
+    // What was refused before, or is recorded no more, is not where the page is.
+    this.#handlers.onProblem("replay", null);
+    return stepped;
   }
 
   #restHandlers(): RestHandlers {
@@ -237,6 +242,11 @@ export class StreamingFeed implements Feed {
       },
       onTravel: (place, isJump) => {
         this.#onTravel(place, isJump);
+      },
+      onAstray: (tsEvent) => {
+        const title = `${formatTime(tsEvent).short}, which was on view, is no longer recorded`;
+        const detail = "the server records anew since it was started again, and this is the last that it has of the time until then";
+        this.#handlers.onProblem("replay", problemOf(title, NO_LONGER_RECORDED, detail));
       },
       onStranded: ({ code, detail }) => {
         this.#handlers.onProblem("replay", problemOf("The replay could not be gone back to", code, detail));
@@ -306,7 +316,7 @@ export class StreamingFeed implements Feed {
   /** Whether the selected book is one of today's. */
   #isServed(): boolean {
     const name = this.#instrument;
-    return this.#instruments.some((each) => [keyOf(each), each.symbol, String(each.instrumentId)].includes(name));
+    return this.#instruments.some((each) => isNamed(each, name));
   }
 
   /** HTTP is asked for the books of now: they must not stand where those of the past did. */

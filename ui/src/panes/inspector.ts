@@ -7,8 +7,10 @@ import "./inspector.css";
 import { timesWritten } from "../address";
 import { setData, setHidden, setText, setTitle } from "../dom";
 import { formatInteger, formatTime, MISSING, plural } from "../format";
+import { NO_LONGER_RECORDED } from "../feed/feed";
 import { keyOf, type Book, type Problem } from "../feed/wire";
 import { lifeSteps, parseOrder, type LifeStep, type OrderAnswer } from "../order";
+import { isWithoutBook } from "../notices";
 import type { Actions, Pane, PaneContext } from "../pane";
 import { motionOf } from "../standing-word";
 import type { State } from "../state";
@@ -111,6 +113,11 @@ export class InspectorPane implements Pane {
     if (state.order !== this.#order) this.#choose(state.order);
     const nowMs = performance.now();
     if (this.#at() !== this.#askedAt && this.#order !== null) this.#ask.moved(nowMs, this.#isPlaying);
+    if (this.#order !== null && isWithoutBook(state, nowMs)) {
+      this.#answer = null;
+      this.#steps = [];
+      this.#message = "There is no book at this time that it could be in.";
+    }
     if (this.#order !== null && state.book !== null && this.#ask.take(nowMs)) this.#inquire(keyOf(state.book), this.#order);
     const { hint, body, clear, title } = this.#frame;
     setHidden(hint, this.#order !== null);
@@ -175,6 +182,11 @@ export class InspectorPane implements Pane {
     if (book !== null) this.#located = locate(book, order, null);
   }
 
+  /** What was on view is no longer recorded: an order that is not there either was one of that. */
+  get #isAstray(): boolean {
+    return this.#state.problems.get("replay")?.code === NO_LONGER_RECORDED;
+  }
+
   get #isPast(): boolean {
     return this.#state.replay !== null;
   }
@@ -211,6 +223,10 @@ export class InspectorPane implements Pane {
   }
 
   #take(answer: OrderAnswer): void {
+    if (answer.status === "removed" && this.#isAstray) {
+      this.#actions.selectOrder(null);
+      return;
+    }
     this.#answer = answer;
     this.#isGone = false;
     this.#steps = answer.life === null ? [] : lifeSteps(answer.life, answer.status);
@@ -218,6 +234,10 @@ export class InspectorPane implements Pane {
   }
 
   #refused({ status, code, detail, title }: Problem): void {
+    if (code === "unknown_order" && this.#isAstray) {
+      this.#actions.selectOrder(null);
+      return;
+    }
     if (status === 401) this.#message = "The server wants an API key to tell more.";
     else if (status === 403) this.#message = "This API key may not read orders.";
     else if (code === "history_unavailable") this.#message = "This server keeps no history, so nothing is known of orders in the past.";
