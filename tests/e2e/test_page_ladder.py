@@ -66,6 +66,52 @@ FLOWS = """(rows) => rows.map((row) => {
 })"""
 
 
+# The pointer goes along a row's queue, px by px; which order the tip tells at each, once a frame.
+ORDERS_AT = """async (cell) => {
+  const tip = document.querySelector('[data-testid="tip"]');
+  const box = cell.getBoundingClientRect();
+  const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+  const told = [];
+  for (let x = 0; x < box.width; x += 1) {
+    const place = { clientX: box.left + x, clientY: box.top + box.height / 2, bubbles: true };
+    cell.dispatchEvent(new PointerEvent('pointermove', place));
+    await frame();
+    await frame();
+    const line = tip.hidden ? undefined : [...tip.children].find((each) => each.textContent.startsWith('order '));
+    told.push(line?.textContent.replace('order ', '') ?? null);
+  }
+  return told;
+}"""
+# Whether anything is painted behind a cell, on the canvas under the table.
+PAINTED = """(cell) => {
+  const canvas = document.querySelector('[data-testid="ladder-canvas"]');
+  const [box, sheet, ratio] = [cell.getBoundingClientRect(), canvas.getBoundingClientRect(), devicePixelRatio];
+  const [x, y] = [(box.left - sheet.left + 1) * ratio, (box.top - sheet.top) * ratio];
+  const { data } = canvas.getContext('2d').getImageData(x, y, (box.width - 2) * ratio, box.height * ratio);
+  return data.some((value) => value !== 0);
+}"""
+# Headings that are cut off or stand elsewhere than the column, and numbers of another size than their neighbours.
+MISALIGNED = """(table) => {
+  const found = [];
+  const row = table.querySelector('[data-kind="level"]');
+  const sizes = new Set();
+  table.querySelectorAll('thead th').forEach((heading, index) => {
+    const cell = row.cells[index];
+    const [above, below] = [heading.getBoundingClientRect(), cell.getBoundingClientRect()];
+    if (above.width === 0) return;
+    sizes.add(getComputedStyle(cell).fontSize);
+    const words = document.createRange();
+    words.selectNodeContents(heading.firstChild);
+    const text = words.getBoundingClientRect();
+    const isBeside = Math.abs(above.left - below.left) > 0.5 || Math.abs(above.right - below.right) > 0.5;
+    if (isBeside) found.push(heading.className);
+    if (text.left < above.left - 0.5 || text.right > above.right + 0.5) found.push(`${heading.className} is cut`);
+  });
+  if (sizes.size > 1) found.push([...sizes].join(' and '));
+  return found;
+}"""
+
+
 def book_of(server: RunningServer, key: str, depth: int, at: int | None = None) -> dict[str, Any]:
     query = {"level": 3, "depth": depth} | ({} if at is None else {"at": at})
     return server.get(f"/v1/books/{key}", params=query).raise_for_status().json()
@@ -383,3 +429,91 @@ def test_a_block_is_an_order_and_a_row_lists_its_orders(
     screenshot(page, "ladder-list")
     page.get_by_test_id("queue-close").click()
     expect(page.get_by_test_id("queue-list")).to_be_hidden()
+
+
+def test_a_queue_shows_many_orders_and_each_of_its_pixels_is_one_of_them(
+    still: RunningServer, open_page: OpenPage, screenshot: Screenshot
+) -> None:
+    page = open_page(still.url)
+    wait_until(page, IS_LIVE)
+    wait_until(page, HAS_QUEUES)
+    book = book_of(still, only_key(still), LEVELS_CARRIED)
+    screenshot(page, "ladder-blocks")
+    # From the price outward, which is to the left of bids.
+    for column, outward, names in (("bid-queue", -1, "bids"), ("ask-queue", 1, "asks")):
+        for price, _, count, queue in book[names][1:3]:
+            row = page.get_by_test_id("ladder-row").filter(has=page.get_by_text(price, exact=True))
+            cell = row.locator(f'[data-col="{column}"]')
+            told = cell.evaluate(ORDERS_AT)[::outward]
+            seen = [order for order, before in pairwise([*told, None]) if order is not None and order != before]
+            assert seen == [entry[0] for entry in queue][: len(seen)], price
+            assert len(seen) >= min(count, 12), f"{price}: {len(seen)} blocks of {count} orders"
+            # A click picks what the tip tells: the third order, on its first pixel.
+            at = told.index(seen[min(2, len(seen) - 1)])
+            cell.click(position={"x": at if outward > 0 else len(told) - 1 - at, "y": 8})
+            expect(page.get_by_test_id("inspector-order")).to_have_text(f"Order {told[at]}")
+
+
+@pytest.mark.parametrize("width", [320, 768, 1440, 1920])
+def test_headings_stand_over_their_columns_and_numbers_are_of_one_size(
+    still: RunningServer, open_page: OpenPage, screenshot: Screenshot, width: int
+) -> None:
+    page = open_page(still.url, ViewportSize(width=width, height=900))
+    wait_until(page, IS_LIVE)
+    screenshot(page, f"ladder-columns-{width}")
+    assert page.get_by_test_id("ladder").evaluate(MISALIGNED) == []
+
+
+def test_the_bar_of_a_size_is_behind_the_size(still: RunningServer, open_page: OpenPage) -> None:
+    page = open_page(still.url)
+    wait_until(page, IS_LIVE)
+    for side, letter in (("bid", "B"), ("ask", "A")):
+        row = page.locator(f'tr[data-side="{letter}"]').first
+        assert row.locator(f'[data-col="{side}-size"]').evaluate(PAINTED)
+        assert not row.locator(f'[data-col="{side}-orders"]').evaluate(PAINTED)
+
+
+def test_columns_without_room_are_named(still: RunningServer, open_page: OpenPage) -> None:
+    page = open_page(still.url, ViewportSize(width=1920, height=1080))
+    wait_until(page, IS_LIVE)
+    told, net = page.get_by_test_id("ladder-left-out"), page.locator("thead .bid-net")
+    expect(net).to_be_visible()
+    expect(told).to_have_text("")
+    page.set_viewport_size(ViewportSize(width=1440, height=900))
+    expect(net).to_be_hidden()
+    expect(told).to_contain_text("no ±")
+    page.set_viewport_size(ViewportSize(width=320, height=700))
+    expect(told).to_have_text("no ±, sold, bought: open a row for them")
+    expect(page.locator("thead .bid-queue")).to_be_visible()
+    expect(page.locator("thead .sold")).to_be_hidden()
+
+
+def test_the_list_of_a_row_leaves_the_ladder_its_room_and_says_what_has_become_of_its_price(
+    serve: Serve, open_page: OpenPage, screenshot: Screenshot, tmp_path: Path
+) -> None:
+    path = tmp_path / "apart.dbn"
+    path.write_bytes(metadata(symbols={"APT": 1}) + stream(crossed(9_996, 10_004, None)))
+    page = open_page(serve("--source", f"file:{path}").url)
+    wait_until(page, "/^[0-9,]+$/.test(text('seq')) && text('centre-button') === 'Centre'")
+    wait_for(page, "prices between the best", lambda: "100.00" in shown(page).prices)
+    rows, listed = page.get_by_test_id("ladder-row"), page.get_by_test_id("queue-list")
+    count = rows.count()
+
+    def open_list(price: str) -> None:
+        rows.filter(has=page.get_by_text(price, exact=True)).locator('[data-col="price"]').click()
+        expect(listed.get_by_role("heading")).to_contain_text(price)
+
+    open_list("100.00")
+    expect(listed).to_contain_text("No orders at this price.")
+    expect(page.locator('tr[data-listed="yes"] .price-text')).to_have_text("100.00")
+    screenshot(page, "ladder-list-empty")
+    page.get_by_test_id("queue-close").click()
+    wait_for(page, "all rows again", lambda: rows.count() == count)
+    open_list("99.96")
+    expect(listed.locator(".order-button")).to_have_count(1)
+    wait_for(page, "fewer rows", lambda: rows.count() < count)
+    assert rows.count() > count * 0.6
+    page.get_by_test_id("ladder-scroll").hover()
+    page.mouse.wheel(0, -400)
+    expect(listed.get_by_role("heading")).to_have_text("99.96 ▼ below the rows · B 5 in 1 order")
+    screenshot(page, "ladder-list-away")

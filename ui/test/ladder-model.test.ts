@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { withDecimals } from "../src/decimal";
 import { buildLadder, spreadOf } from "../src/panes/ladder-model";
-import type { LadderRow, QueuedOrder } from "../src/panes/ladder-rows";
-import { fitBlocks } from "../src/panes/ladder-canvas";
+import type { LadderRow } from "../src/panes/ladder-rows";
 import { level } from "./fixtures";
 
 /** "A 64.78", "spread 0.01", "B 64.77", "": one word per row. */
@@ -80,34 +79,6 @@ describe("the rows of the compact ladder", () => {
     expect(spreadOf({ bids: [level("65.40")], asks: [level("64.78")] })).toBe("-0.62");
     expect(spreadOf({ bids: [level("4500.25")], asks: [level("4500.5")] })).toBe("0.25");
     expect(spreadOf({ bids: [], asks: [level("1.00")] })).toBeNull();
-  });
-});
-
-describe("the blocks of a queue", () => {
-  const queue = (...sizes: number[]): Pick<QueuedOrder, "order">[] => sizes.map((size, index) => ({ order: [String(index), size, "0"] }));
-
-  it("shows every order where there is room", () => {
-    expect(fitBlocks(queue(1, 4, 1), 3, 4, 200, 16)).toHaveLength(3);
-  });
-
-  it("makes a larger order wider, and the smallest still visible", () => {
-    const [small, large] = fitBlocks(queue(1, 10_000), 2, 10_000, 200, 16);
-    expect(small).toBeGreaterThan(3);
-    expect(large).toBeGreaterThan(small ?? 0);
-  });
-
-  it("keeps room for the number of those left out", () => {
-    const widths = fitBlocks(queue(...Array.from({ length: 40 }, () => 4)), 40, 4, 120, 16);
-    expect(widths.length).toBeGreaterThan(0);
-    expect(widths.reduce((sum, width) => sum + width + 1, 0)).toBeLessThanOrEqual(120 - 1.9 * 16);
-  });
-
-  it("says +n also when the server sent fewer orders than it counted", () => {
-    expect(fitBlocks(queue(1, 1), 5, 1, 200, 16)).toHaveLength(2);
-  });
-
-  it("draws nothing of an empty queue", () => {
-    expect(fitBlocks([], 0, 0, 200, 16)).toEqual([]);
   });
 });
 

@@ -4,30 +4,28 @@
  */
 
 import type { Palette, Surface } from "./canvas";
+import type { LadderGeometry, Span } from "./ladder-measure";
 import { ordersOf, type Ladder, type QueuedOrder, type RowFlow, type RowSide } from "./ladder-rows";
-import { COLUMNS, isPrice, type Column } from "./ladder-table";
+import { isPrice } from "./ladder-table";
 
-const BLOCK_WIDTH_MIN_REM = 0.22;
+/** The least that can be told from its neighbours. */
+const BLOCK_WIDTH_MIN_PX = 2;
+/** The order to be traded next is the one most often pointed at. */
+const FRONT_WIDTH_MIN_REM = 0.3;
 const BLOCK_WIDTH_MAX_REM = 1.7;
+/** Of a queue's room so much is for the largest block where queues are long; where they are short, this by their orders. */
+const BLOCK_SHARE_LONG = 0.12;
+const BLOCK_SHARE_SHORT = 1.2;
 const BLOCK_GAP_PX = 1;
-/** Room kept for "+123" at the outer end of a queue that does not fit. */
-const MORE_WIDTH_REM = 1.7;
+/** Room kept for "+123" at the outer end of a queue that does not fit: the gap with the sign, and each digit. */
+const MORE_SIGN_REM = 0.75;
+const MORE_DIGIT_REM = 0.45;
 const BAR_ALPHA = 0.17;
 const FLOW_ALPHA = 0.26;
 const BLOCK_ALPHA_FRONT = 0.95;
-const BLOCK_ALPHA_BACK = 0.32;
-
-interface Span {
-  readonly from: number;
-  readonly to: number;
-}
-
-/** Where rows and columns lie, in CSS pixels from the corner of the table. */
-export interface LadderGeometry {
-  readonly columns: Readonly<Record<Column, Span>>;
-  readonly top: number;
-  readonly rowHeight: number;
-}
+const BLOCK_ALPHA_BACK = 0.4;
+/** From this place on they are equally dim. */
+const BACK_PLACE = 20;
 
 export interface Block {
   readonly row: number;
@@ -41,24 +39,18 @@ export interface Block {
 }
 
 interface RowAt {
-  readonly y: number;
-  readonly rowHeight: number;
   readonly row: number;
   readonly side: "B" | "A";
 }
 
-export function measureLadder(table: HTMLTableElement, header: HTMLTableRowElement, first: HTMLElement): LadderGeometry {
-  const edge = (index: number): Span => {
-    const cell = header.cells.item(index);
-    return { from: cell?.offsetLeft ?? 0, to: (cell?.offsetLeft ?? 0) + (cell?.offsetWidth ?? 0) };
-  };
-  const spans = COLUMNS.map((column, index) => [column, edge(index)] as const);
-  return {
-    columns: Object.fromEntries(spans) as Record<Column, Span>,
-    top: first.getBoundingClientRect().top - table.getBoundingClientRect().top,
-    rowHeight: first.getBoundingClientRect().height,
-  };
+/** From top to bottom, in whole pixels, so that edges are sharp. */
+interface Extent {
+  readonly y: number;
+  readonly height: number;
 }
+
+/** What blocks are scaled by: the same for all rows, so that they can be compared. */
+type BlockScale = Pick<Ladder, "orderSizeMax" | "ordersTypical">;
 
 export class LadderCanvas {
   /** What was painted last, for the pointer. */
@@ -86,25 +78,30 @@ export class LadderCanvas {
     if (marked !== undefined) this.#mark(marked, geometry, palette);
   }
 
+  /** The block painted last at a place of a row; a gap belongs to one of its neighbours. */
+  blockAt(row: number, x: number): Block | null {
+    return this.blocks.find((block) => block.row === row && x >= block.from && x < block.to + BLOCK_GAP_PX) ?? null;
+  }
+
   /** Brightens one of the blocks painted last. */
-  light(block: Block, { top, rowHeight }: LadderGeometry, palette: Palette): void {
+  light(block: Block, geometry: LadderGeometry, palette: Palette): void {
     const { context } = this.#surface;
-    const inset = blockInset(rowHeight);
+    const { y, height } = blockExtent(geometry, block.row);
     context.globalAlpha = 1;
     context.fillStyle = palette.text;
-    context.fillRect(block.from, top + block.row * rowHeight + inset, block.to - block.from, rowHeight - 2 * inset);
+    context.fillRect(block.from, y, block.to - block.from, height);
   }
 
   /** Frames a block: its shape says so, not its colour alone. */
-  #mark(block: Block, { top, rowHeight }: LadderGeometry, palette: Palette): void {
+  #mark(block: Block, geometry: LadderGeometry, palette: Palette): void {
     const { context, rem } = this.#surface;
-    const [inset, line] = [blockInset(rowHeight), Math.max(1.5, rem * 0.12)];
-    const y = top + block.row * rowHeight + inset;
+    const line = Math.max(1.5, rem * 0.12);
+    const { y, height } = blockExtent(geometry, block.row);
     context.fillStyle = palette.accent;
-    context.fillRect(block.from, y, block.to - block.from, rowHeight - 2 * inset);
+    context.fillRect(block.from, y, block.to - block.from, height);
     context.strokeStyle = palette.text;
     context.lineWidth = line;
-    context.strokeRect(block.from - line, y - line, block.to - block.from + 2 * line, rowHeight - 2 * inset + 2 * line);
+    context.strokeRect(block.from - line, y - line, block.to - block.from + 2 * line, height + 2 * line);
   }
 
   /** What was traded, growing from the price outward: sellers left, where they hit bids, buyers right. */
@@ -112,19 +109,20 @@ export class LadderCanvas {
     context: CanvasRenderingContext2D,
     { sold, bought }: RowFlow,
     tradedMax: number,
-    { columns, top, rowHeight }: LadderGeometry,
+    geometry: LadderGeometry,
     palette: Palette,
     row: number,
   ): void {
     if (tradedMax === 0) return;
-    const y = top + row * rowHeight;
+    const { columns } = geometry;
+    const { y, height } = barExtent(geometry, row);
     context.globalAlpha = FLOW_ALPHA;
     const left = Math.round(((columns.sold.to - columns.sold.from) * sold) / tradedMax);
     const right = Math.round(((columns.bought.to - columns.bought.from) * bought) / tradedMax);
     context.fillStyle = palette.ask;
-    context.fillRect(columns.sold.to - left, y + 1, left, rowHeight - 2);
+    context.fillRect(columns.sold.to - left, y, left, height);
     context.fillStyle = palette.bid;
-    context.fillRect(columns.bought.from, y + 1, right, rowHeight - 2);
+    context.fillRect(columns.bought.from, y, right, height);
   }
 
   #side(
@@ -136,40 +134,37 @@ export class LadderCanvas {
     side: "B" | "A",
     level: RowSide,
   ): void {
-    const { columns, top, rowHeight } = geometry;
-    const y = top + row * rowHeight;
+    const { columns } = geometry;
+    const { y, height } = barExtent(geometry, row);
     context.fillStyle = side === "B" ? palette.bid : palette.ask;
     // Bids grow to the left of the price, asks to the right.
-    const [inner, outer] =
-      side === "B"
-        ? [columns["bid-orders"].to, columns["bid-size"].from]
-        : [columns["ask-orders"].from, columns["ask-size"].to];
-    const length = ladder.sizeMax === 0 ? 0 : Math.round((Math.abs(outer - inner) * level.size) / ladder.sizeMax);
+    const { from, to } = columns[side === "B" ? "bid-size" : "ask-size"];
+    const length = ladder.sizeMax === 0 ? 0 : Math.round(((to - from) * level.size) / ladder.sizeMax);
     context.globalAlpha = BAR_ALPHA;
-    context.fillRect(side === "B" ? inner - length : inner, y + 1, length, rowHeight - 2);
+    context.fillRect(side === "B" ? to - length : from, y, length, height);
     const queue = columns[side === "B" ? "bid-queue" : "ask-queue"];
     // On a narrow page the numbers keep their room and the blocks give way.
     if (queue.to === queue.from) return;
-    this.#queue(context, ladder.orderSizeMax, queue, { y, rowHeight, row, side }, level, palette);
+    this.#queue(context, ladder, queue, geometry, { row, side }, level, palette);
   }
 
   #queue(
     context: CanvasRenderingContext2D,
-    orderSizeMax: number,
+    scale: BlockScale,
     column: Span,
-    at: RowAt,
+    geometry: LadderGeometry,
+    { row, side }: RowAt,
     level: RowSide,
     palette: Palette,
   ): void {
     const { rem } = this.#surface;
-    const { side } = at;
     const direction = side === "B" ? -1 : 1;
-    const inset = blockInset(at.rowHeight);
+    const { y, height } = blockExtent(geometry, row);
     const padding = rem * 0.3;
     const room = column.to - column.from - 2 * padding;
     // One more than there is room for: those behind it are a number.
-    const orders = ordersOf(level, Math.ceil(room / (BLOCK_WIDTH_MIN_REM * rem + BLOCK_GAP_PX)) + 1);
-    const widths = fitBlocks(orders, level.count, orderSizeMax, room, rem);
+    const orders = ordersOf(level, Math.ceil(room / (BLOCK_WIDTH_MIN_PX + BLOCK_GAP_PX)) + 1);
+    const widths = fitBlocks(orders, level.count, scale, room, rem);
     let edge = Math.round(side === "B" ? column.to - padding : column.from + padding);
     context.fillStyle = side === "B" ? palette.bid : palette.ask;
     widths.forEach((width, place) => {
@@ -177,12 +172,12 @@ export class LadderCanvas {
       if (queued === undefined) return;
       const from = direction < 0 ? edge - width : edge;
       context.globalAlpha = fade(place, level.count);
-      context.fillRect(from, at.y + inset, width, at.rowHeight - 2 * inset);
-      this.blocks.push({ row: at.row, from, to: from + width, side, place, ...queued });
+      context.fillRect(from, y, width, height);
+      this.blocks.push({ row, from, to: from + width, side, place, ...queued });
       edge += direction * (width + BLOCK_GAP_PX);
     });
     const more = level.count - widths.length;
-    if (more > 0) this.#more[side].push({ text: `+${more}`, x: edge + direction * rem * 0.15, y: at.y + at.rowHeight / 2 + 0.5 });
+    if (more > 0) this.#more[side].push({ text: `+${more}`, x: edge + direction * rem * 0.15, y: y + height / 2 + 0.5 });
   }
 
   /** All at once, in one font. */
@@ -199,34 +194,42 @@ export class LadderCanvas {
 }
 
 /**
- * Widths of the blocks that fit, front of the queue first; the root keeps small orders visible beside large ones. Whole
- * pixels, so that their edges are sharp.
+ * Widths of the blocks that fit, front of the queue first, which is always there; the root keeps small orders visible
+ * beside large ones. Whole pixels, so that their edges are sharp.
  */
 export function fitBlocks(
   queue: readonly Pick<QueuedOrder, "order">[],
   count: number,
-  orderSizeMax: number,
+  { orderSizeMax, ordersTypical }: BlockScale,
   room: number,
   rem: number,
 ): number[] {
-  const width = ({ order: [, size] }: Pick<QueuedOrder, "order">): number => {
-    const share = orderSizeMax > 0 ? Math.sqrt(size / orderSizeMax) : 0;
-    return Math.max(1, Math.round(Math.max(BLOCK_WIDTH_MIN_REM, BLOCK_WIDTH_MAX_REM * share) * rem));
-  };
-  const widths = queue.map(width);
+  const share = Math.max(BLOCK_SHARE_LONG, BLOCK_SHARE_SHORT / Math.max(1, ordersTypical));
+  const widest = Math.min(BLOCK_WIDTH_MAX_REM * rem, share * room);
+  const widths = queue.map(({ order: [, size] }, place) => {
+    const least = place === 0 ? FRONT_WIDTH_MIN_REM * rem : BLOCK_WIDTH_MIN_PX;
+    return Math.round(Math.max(least, orderSizeMax > 0 ? widest * Math.sqrt(size / orderSizeMax) : 0));
+  });
   const total = widths.reduce((sum, each) => sum + each + BLOCK_GAP_PX, 0);
   if (count === queue.length && total <= room) return widths;
-  let left = room - MORE_WIDTH_REM * rem;
+  let left = room - (MORE_SIGN_REM + MORE_DIGIT_REM * String(count).length) * rem;
   const fitting = widths.findIndex((each) => (left -= each + BLOCK_GAP_PX) < 0);
-  return fitting < 0 ? widths : widths.slice(0, fitting);
+  return fitting < 0 ? widths : widths.slice(0, Math.max(1, fitting));
 }
 
-function blockInset(rowHeight: number): number {
-  return Math.round(rowHeight * 0.22);
+function barExtent({ top, rowHeight }: LadderGeometry, row: number): Extent {
+  const [from, to] = [Math.round(top + row * rowHeight), Math.round(top + (row + 1) * rowHeight)];
+  return { y: from + 1, height: to - from - 2 };
+}
+
+function blockExtent(geometry: LadderGeometry, row: number): Extent {
+  const { y, height } = barExtent(geometry, row);
+  const inset = Math.round(geometry.rowHeight * 0.2);
+  return { y: y + inset, height: height - 2 * inset };
 }
 
 /** The front of the queue is the brightest. */
 function fade(place: number, count: number): number {
-  const back = count <= 1 ? 0 : Math.min(1, place / Math.min(count - 1, 12));
+  const back = count <= 1 ? 0 : Math.min(1, place / Math.min(count - 1, BACK_PLACE));
   return BLOCK_ALPHA_FRONT - (BLOCK_ALPHA_FRONT - BLOCK_ALPHA_BACK) * back;
 }

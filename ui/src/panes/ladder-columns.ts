@@ -1,7 +1,7 @@
 /**
- * Which columns the ladder has room for, and how wide they are: as wide as the widest number seen, and the queues get what
- * is left. Where that is too little, what was pulled and stacked goes first, then the queues, then what was traded: those
- * are also in the list of a row, which Enter opens.
+ * Which columns the ladder has room for, and how wide they are: as wide as their heading or the widest number seen, and the
+ * queues get what is left. Where that is too little, what was pulled and stacked goes first, then what was traded, then the
+ * queues: all of it is also in the list of a row, which Enter opens.
  */
 
 import type { Ladder } from "./ladder-rows";
@@ -11,35 +11,40 @@ import { formatInteger } from "../format";
 export const COLUMN_SETS = ["all", "no-net", "no-flow", "no-queue", "bare"] as const;
 export type ColumnSet = (typeof COLUMN_SETS)[number];
 
-const QUEUE_WIDTH_MIN_REM = 4;
+const QUEUE_WIDTH_MIN_REM = 3.5;
+/** A queue of this width shows more than a dozen orders; only what is left is for what was pulled and stacked. */
+const QUEUE_WIDTH_BEFORE_NET_REM = 6;
 const PADDING_REM = 0.55;
+const HEADING_PADDING_REM = 0.35;
 /** The letters of the sides stand beside the price. */
-const PRICE_PADDING_REM = 2.1;
-/** What was done is written smaller than what rests. */
-const SMALL = 0.88;
+const PRICE_PADDING_REM = 1.8;
 /** A bold digit beside a plain one. */
 const BOLD = 1.1;
+/** How much wider than a digit a sign is, in digits. */
+const SIGN_EXTRA = 0.4;
+
+/** Columns of the same width; the queues have what is left. */
+export const KINDS = ["price", "size", "orders", "flow", "net"] as const;
+export type Kind = (typeof KINDS)[number];
 
 /** Of the widest text of each kind. */
-export interface Characters {
-  readonly price: number;
-  readonly size: number;
-  readonly orders: number;
-  readonly flow: number;
-  readonly net: number;
-}
+export type Characters = Readonly<Record<Kind, number>>;
 
-export interface Widths {
+/** px. */
+export interface Widths extends Readonly<Record<Kind, number>> {
   readonly set: ColumnSet;
-  /** px. */
-  readonly price: number;
-  readonly size: number;
-  readonly orders: number;
-  readonly flow: number;
-  readonly net: number;
 }
 
-export const CHARACTERS_MIN: Characters = { price: 6, size: 3, orders: 3, flow: 4, net: 3 };
+export const CHARACTERS_MIN: Characters = { price: 6, size: 3, orders: 2, flow: 4, net: 3 };
+
+/** What the text of the page measures, px. */
+export interface Measures {
+  readonly rem: number;
+  /** The width of a digit of the rows. */
+  readonly ch: number;
+  /** The widest heading of each kind. */
+  readonly headings: Readonly<Record<Kind, number>>;
+}
 
 /** As before, or wider where a number needs it: columns do not go back and forth. */
 export function widen(known: Characters, ladder: Ladder): Characters {
@@ -61,17 +66,15 @@ export function widen(known: Characters, ladder: Ladder): Characters {
   return { price, size, orders, flow, net };
 }
 
-/** `ch`: the width of a digit, px. */
-export function fitColumns(characters: Characters, room: number, ch: number, rem: number): Widths {
-  const text = (count: number, scale = 1): number => Math.ceil(count * ch * scale + PADDING_REM * rem);
-  const price = Math.ceil(characters.price * ch * BOLD + PRICE_PADDING_REM * rem);
-  const [size, orders] = [text(characters.size), text(characters.orders)];
-  // A sign is wider than a digit.
-  const [flow, net] = [text(characters.flow, SMALL), text(characters.net + 1, SMALL)];
+export function fitColumns(characters: Characters, room: number, { ch, rem, headings }: Measures): Widths {
+  const text = (name: "size" | "orders" | "flow" | "net", extra = 0): number =>
+    Math.ceil(Math.max((characters[name] + extra) * ch + PADDING_REM * rem, headings[name] + HEADING_PADDING_REM * rem));
+  const price = Math.ceil(Math.max(characters.price * ch * BOLD, headings.price) + PRICE_PADDING_REM * rem);
+  const [size, orders, flow, net] = [text("size"), text("orders"), text("flow"), text("net", SIGN_EXTRA)];
   const bare = price + 2 * (size + orders);
   const queues = 2 * QUEUE_WIDTH_MIN_REM * rem;
   const needed: Record<ColumnSet, number> = {
-    all: bare + 2 * (flow + net) + queues,
+    all: bare + 2 * (flow + net + QUEUE_WIDTH_BEFORE_NET_REM * rem),
     "no-net": bare + 2 * flow + queues,
     "no-flow": bare + queues,
     "no-queue": bare + 2 * flow,

@@ -6,6 +6,9 @@ import { LADDER_DEPTHS } from "../preferences";
 import type { Column } from "./ladder-table";
 
 export interface LadderFrame {
+  /** Which columns have no room, and how one comes to what they tell. */
+  readonly leftOut: HTMLElement;
+  readonly leftOutHow: HTMLElement;
   readonly coarser: HTMLButtonElement;
   readonly finer: HTMLButtonElement;
   readonly grouping: HTMLElement;
@@ -30,11 +33,11 @@ const HEADINGS: readonly (readonly [column: Column, text: string, title: string]
   ["bid-queue", "Queue", "Bids in priority order, the front next to the price: a block for each order"],
   ["bid-net", "±", `Bids stacked (+) or pulled (−) in the last ${FLOW_WINDOW_S} s: size that came or went without a trade`],
   ["bid-size", "Bids", "Size of the bids at this price"],
-  ["bid-orders", "Orders", "Number of bids at this price"],
+  ["bid-orders", "Ord.", "Number of bids at this price"],
   ["sold", "Sold", "Size that sellers traded against bids at this price, since the ladder was opened or reset"],
   ["price", "Price", "Price"],
   ["bought", "Bought", "Size that buyers traded against asks at this price, since the ladder was opened or reset"],
-  ["ask-orders", "Orders", "Number of asks at this price"],
+  ["ask-orders", "Ord.", "Number of asks at this price"],
   ["ask-size", "Asks", "Size of the asks at this price"],
   ["ask-net", "±", `Asks stacked (+) or pulled (−) in the last ${FLOW_WINDOW_S} s: size that came or went without a trade`],
   ["ask-queue", "Queue", "Asks in priority order, the front next to the price: a block for each order"],
@@ -86,6 +89,9 @@ export function buildFrame(root: HTMLElement): LadderFrame {
 function buildTools(root: HTMLElement) {
   const head = make("div", "panel-head ladder-head");
   const title = root.querySelector("h2") ?? make("h2", "", "Ladder");
+  const told = named(make("small", "ladder-left-out"), "ladder-left-out");
+  const [leftOut, leftOutHow] = [make("span"), make("span", "visually-hidden")];
+  told.append(leftOut, leftOutHow);
   const finer = button("small", "ladder-finer", "−", "Fewer ticks a row (−)");
   const coarser = button("small", "ladder-coarser", "+", "More ticks a row (+)");
   const grouping = named(make("span", "ladder-grouping"), "ladder-grouping");
@@ -100,8 +106,8 @@ function buildTools(root: HTMLElement) {
   const depthControl = named(group("Levels of each side", ...depths), "depth-choice");
   const clear = button("small", "flow-clear", "Reset", "");
   const centre = button("small", "centre-button", "Centre", "Centre the ladder (C)");
-  head.append(title, groupingControl, depthControl, group("Rows", every, compact), clear, centre);
-  return { head, coarser, finer, grouping, groupingControl, every, compact, depthControl, depths, clear, centre };
+  head.append(title, told, groupingControl, depthControl, group("Rows", every, compact), clear, centre);
+  return { head, leftOut, leftOutHow, coarser, finer, grouping, groupingControl, every, compact, depthControl, depths, clear, centre };
 }
 
 function group(label: string, ...children: HTMLElement[]): HTMLElement {

@@ -140,7 +140,8 @@ function add(flow: Mutable<RowFlow> | null, name: keyof RowFlow, size: number): 
 }
 
 /** What bars and columns are scaled to: the rows in view. */
-export function measures(rows: readonly LadderRow[]): Pick<Ladder, "sizeMax" | "orderSizeMax" | "tradedMax" | "decimals"> {
+export function measures(rows: readonly LadderRow[]): Omit<Ladder, "rows" | "centre"> {
+  const counts: number[] = [];
   let [sizeMax, orderSizeMax, tradedMax, decimals] = [0, 0, 0, 0];
   for (const row of rows) {
     if (row.kind !== "level" && row.kind !== "tick") continue;
@@ -148,11 +149,13 @@ export function measures(rows: readonly LadderRow[]): Pick<Ladder, "sizeMax" | "
     tradedMax = Math.max(tradedMax, row.flow?.bought ?? 0, row.flow?.sold ?? 0);
     for (const side of [row.bid, row.ask]) {
       if (side === null) continue;
+      counts.push(side.count);
       sizeMax = Math.max(sizeMax, side.size);
       for (const { queue } of side.levels) for (const [, size] of queue) orderSizeMax = Math.max(orderSizeMax, size);
     }
   }
-  return { sizeMax, orderSizeMax, tradedMax, decimals };
+  const ordersTypical = counts.sort((a, b) => a - b)[Math.floor(counts.length / 2)] ?? 0;
+  return { sizeMax, orderSizeMax, ordersTypical, tradedMax, decimals };
 }
 
 function nothing(count: number, text: string): Omit<Ladder, "centre"> {
@@ -160,5 +163,5 @@ function nothing(count: number, text: string): Omit<Ladder, "centre"> {
   const rows = Array.from({ length: count }, (_, index): LadderRow =>
     index === middle ? { kind: "spread", label: "", text } : { kind: "empty" },
   );
-  return { rows, sizeMax: 0, orderSizeMax: 0, tradedMax: 0, decimals: 0 };
+  return { rows, ...measures(rows) };
 }

@@ -1,5 +1,6 @@
 /** What one row of the ladder says; static and compact ladders are both made of these. */
 
+import { unitsOf } from "../decimal";
 import type { Level, QueueEntry } from "../feed/wire";
 
 /** One side of a row: a level, or several where prices are grouped, the first to be traded first. */
@@ -52,6 +53,8 @@ export interface Ladder {
   readonly centre: number;
   readonly sizeMax: number;
   readonly orderSizeMax: number;
+  /** Of how many orders a queue in view is, the median. */
+  readonly ordersTypical: number;
   readonly tradedMax: number;
   /** The most decimals of any price, for aligning the points. */
   readonly decimals: number;
@@ -83,6 +86,15 @@ export function ordersOf(side: RowSide, countMax = Infinity): QueuedOrder[] {
     }
   }
   return orders;
+}
+
+/** Where a price is that has no row: beyond the first or the last, or, of a compact ladder, between two. */
+export function whereIs(price: string, { rows }: Ladder): "above" | "below" | "between" | "in view" {
+  const units = unitsOf(price);
+  const prices = rows.flatMap((row) => (row.kind === "level" || row.kind === "tick" ? [unitsOf(row.price)] : []));
+  if (prices.includes(units)) return "in view";
+  const [first, last] = [prices[0], prices.at(-1)];
+  return first === undefined || last === undefined ? "between" : units > first ? "above" : units < last ? "below" : "between";
 }
 
 export function holds(row: PriceRow, orderId: string): boolean {

@@ -7,8 +7,8 @@ import { ordersOf, type Ladder, type LadderRow, type PriceRow, type RowSide, typ
 
 /** Sizes of a queue that are spelled out for those who cannot see the blocks. */
 const QUEUE_WORDS_MAX = 8;
-/** From here on a flow is told in three digits; the row's own list has all of them. */
-const EXACT_FLOW_MAX = 100_000;
+/** From here on a flow is told in three digits, so that its column leaves the queues their room; the row's list has all. */
+const EXACT_FLOW_MAX = 10_000;
 
 export const BEYOND_WORDS = "not known: beyond the levels that the page follows";
 export const CUT_WORDS = "at least: the page follows only some of these prices";
@@ -76,7 +76,8 @@ export class LadderTable {
     this.#rows[index]?.row.focus();
   }
 
-  write(ladder: Ladder, isSelected: (row: PriceRow) => boolean): void {
+  /** `listed`: the price whose orders are listed elsewhere. */
+  write(ladder: Ladder, isSelected: (row: PriceRow) => boolean, listed: string | null): void {
     const resized = ladder.rows.length !== this.#rows.length;
     // With another number of rows each price is in another one, and the focus is of a price.
     const held = resized ? this.#focusedPrice() : null;
@@ -86,6 +87,7 @@ export class LadderTable {
       if (cells === undefined) return;
       writeRow(cells, row, ladder.decimals);
       setData(cells.row, "selected", isPrice(row) && isSelected(row) ? "yes" : "");
+      setData(cells.row, "listed", isPrice(row) && row.price === listed ? "yes" : "");
     });
     const at = held === null ? -1 : ladder.rows.findIndex((row) => isPrice(row) && withDecimals(row.price, ladder.decimals) === held);
     if (at >= 0) this.focus(at);

@@ -12,14 +12,15 @@ import { GROUPINGS } from "../preferences";
 import type { State } from "../state";
 import { TickFinder } from "../tick";
 import { Pointer, Surface, type Palette } from "./canvas";
-import { LadderCanvas, measureLadder, type Block, type LadderGeometry } from "./ladder-canvas";
-import { CHARACTERS_MIN, fitColumns, widen, type Characters } from "./ladder-columns";
+import { LadderCanvas, type Block } from "./ladder-canvas";
+import { LadderFit } from "./ladder-fit";
 import { buildFrame, type LadderFrame } from "./ladder-frame";
 import { LadderAway } from "./ladder-away";
 import { bestsOf, centreWords, LadderFocus } from "./ladder-focus";
 import { buildGrid, rangeOf } from "./ladder-grid";
+import { measureLadder, type LadderGeometry } from "./ladder-measure";
 import { buildLadder } from "./ladder-model";
-import { hasQueues, holds, type Ladder, type PriceRow } from "./ladder-rows";
+import { hasQueues, holds, whereIs, type Ladder, type PriceRow } from "./ladder-rows";
 import { isPrice, LadderTable } from "./ladder-table";
 import { LadderView } from "./ladder-view";
 import { blockTip, flowTip } from "./ladder-words";
@@ -34,12 +35,15 @@ const FIXED_HEIGHT = "(min-width: 60rem)";
 /** While the rows are on their way to the market they move again after this, also when no news comes. */
 const MOVE_INTERVAL_MS = 100;
 const COMPACT_PAGE_ROWS = 10;
+const FLOW_COLUMNS = ["sold", "bought", "bid-net", "ask-net"] as const;
+const NUMBER_COLUMNS = [...FLOW_COLUMNS, "bid-size", "bid-orders", "ask-orders", "ask-size"] as const;
 
 export class LadderPane implements Pane {
   readonly #frame: LadderFrame;
   readonly #table: LadderTable;
   readonly #surface: Surface;
   readonly #canvas: LadderCanvas;
+  readonly #fit: LadderFit;
   readonly #pointer: Pointer;
   readonly #list: QueueList;
   readonly #state: State;
@@ -58,8 +62,6 @@ export class LadderPane implements Pane {
   #hovered: Block | null = null;
   /** The price whose orders are listed, as its row has it. */
   #listed: string | null = null;
-  #characters: Characters = CHARACTERS_MIN;
-  #fitted = "";
   /** Of the rows' box, px. Asked of the page while rows are being written it would cost a layout. */
   #room = { width: 0, height: 0 };
   #wheelRows = 0;
@@ -80,6 +82,7 @@ export class LadderPane implements Pane {
       repaint();
     });
     this.#canvas = new LadderCanvas(this.#surface);
+    this.#fit = new LadderFit(this.#frame, this.#surface);
     this.#away = new LadderAway(this.#frame, (side) => {
       this.#focus.lookAt(side);
       this.#view.centre();
@@ -111,7 +114,7 @@ export class LadderPane implements Pane {
       this.#ticks.reset();
       this.#view.reset();
       this.#focus.reset();
-      this.#characters = CHARACTERS_MIN;
+      this.#fit.reset();
       this.#centrePending = true;
       this.#list.close();
     }
@@ -141,9 +144,9 @@ export class LadderPane implements Pane {
     const before = this.#table.rowCount;
     this.#ladder = this.#isStatic ? this.#staticLadder() : buildLadder(state.book, preferences.depth, this.#flow);
     const { order } = state;
-    this.#table.write(this.#ladder, (row) => order !== null && holds(row, order));
+    this.#table.write(this.#ladder, (row) => order !== null && holds(row, order), this.#listed);
     if (this.#table.rowCount !== before) this.#fitRows();
-    this.#fitColumns();
+    if (this.#fit.write(this.#ladder, this.#room.width)) this.#geometry = null;
     this.#actions.feed.showQueues("ladder", this.#isStatic ? this.#levelsInReach : preferences.depth);
     setData(this.#frame.scroll, "queues", hasQueues(this.#ladder) ? "all" : "some");
     this.#away.write(this.#isStatic ? bestsOf(this.#book, this.#view.step) : [], this.#view);
@@ -395,17 +398,17 @@ export class LadderPane implements Pane {
   }
 
   #writeList(): void {
-    if (this.#listed === null || !this.#list.isOpen) return;
-    this.#list.write(this.#listedRow(this.#listed), this.#state.order);
+    if (this.#listed === null || !this.#list.isOpen || this.#ladder === null) return;
+    this.#list.write(this.#listedRow(this.#listed, this.#ladder), this.#state.order, whereIs(this.#listed, this.#ladder));
   }
 
   /** Also of a price that has left the view. */
-  #listedRow(price: string): PriceRow {
-    const inView = this.#ladder?.rows.find((row) => isPrice(row) && row.price === price);
+  #listedRow(price: string, { rows }: Ladder): PriceRow {
+    const inView = rows.find((row) => isPrice(row) && row.price === price);
     if (isPrice(inView)) return inView;
-    const { step } = this.#view;
+    const step = this.#isStatic ? this.#view.step : this.#ticks.tick;
     const top = step === 0n ? 0n : unitsOf(price) / step;
-    const [row] = this.#isStatic ? buildGrid(this.#book, { step, top, rows: 1 }, this.#flow).rows : [];
+    const [row] = buildGrid(this.#book, { step, top, rows: 1 }, this.#flow).rows;
     if (isPrice(row)) return row;
     const nothing = { bid: null, ask: null, best: false, overlap: false, inside: false, flow: null, cut: "", beyond: "" } as const;
     return { kind: "tick", price, ...nothing };
@@ -438,7 +441,7 @@ export class LadderPane implements Pane {
   /** So many rows as the pane has room for; of a compact ladder, the room is shared among the rows it has. */
   #fitRows(): void {
     this.#geometry = null;
-    this.#fitted = "";
+    this.#fit.forget();
     const { table } = this.#frame;
     this.#surface.measure();
     const room = (this.#room.height - (table.tHead?.offsetHeight ?? 0) - 1) / this.#surface.rem;
@@ -453,30 +456,9 @@ export class LadderPane implements Pane {
     table.style.setProperty("--row-height", `${height.toFixed(3)}rem`);
   }
 
-  #fitColumns(): void {
-    if (this.#ladder === null) return;
-    const { table } = this.#frame;
-    const { width } = this.#room;
-    this.#characters = widen(this.#characters, this.#ladder);
-    const wanted = `${JSON.stringify(this.#characters)} ${width}`;
-    if (wanted === this.#fitted || width === 0) return;
-    this.#fitted = wanted;
-    this.#surface.measure();
-    const { context, rem } = this.#surface;
-    context.font = getComputedStyle(table).font;
-    const widths = fitColumns(this.#characters, width, context.measureText("0").width, rem);
-    setData(table, "columns", widths.set);
-    for (const name of ["price", "size", "orders", "flow", "net"] as const) {
-      table.style.setProperty(`--${name}-width`, `${widths[name]}px`);
-    }
-    this.#geometry = null;
-  }
-
   #blockUnderPointer({ top, rowHeight }: LadderGeometry): Block | null {
     if (!this.#pointer.inside) return null;
-    const row = Math.floor((this.#pointer.y - top) / rowHeight);
-    const { x } = this.#pointer;
-    return this.#canvas.blocks.find((block) => block.row === row && x >= block.from && x <= block.to + 1) ?? null;
+    return this.#canvas.blockAt(Math.floor((this.#pointer.y - top) / rowHeight), this.#pointer.x);
   }
 
   #showTip(geometry: LadderGeometry): void {
@@ -489,11 +471,11 @@ export class LadderPane implements Pane {
     this.#tip.show(this, box.left + this.#pointer.x, box.top + this.#pointer.y, lines);
   }
 
-  /** What was done at the price under the pointer, over the columns that tell it. */
+  /** What was done at the price under the pointer, over the columns that tell it, or over all numbers where some have no room. */
   #flowTip({ top, rowHeight, columns }: LadderGeometry): string[] | null {
     const { x, y, inside } = this.#pointer;
     const row = inside ? this.#ladder?.rows[Math.floor((y - top) / rowHeight)] : undefined;
-    const told = ["sold", "bought", "bid-net", "ask-net"] as const;
+    const told = this.#fit.set === "all" ? FLOW_COLUMNS : NUMBER_COLUMNS;
     if (!isPrice(row) || row.flow === null || !told.some((name) => x > columns[name].from && x < columns[name].to)) return null;
     return flowTip(row, this.#flow);
   }

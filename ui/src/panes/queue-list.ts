@@ -3,8 +3,8 @@
 import { make, setHidden, setText } from "../dom";
 import { FLOW_WINDOW_S } from "../flow";
 import { formatInteger, formatTime, plural } from "../format";
-import { BEYOND_WORDS, netText } from "./ladder-table";
-import { ordersOf, type PriceRow, type QueuedOrder, type RowSide } from "./ladder-rows";
+import { BEYOND_WORDS } from "./ladder-table";
+import { ordersOf, type PriceRow, type QueuedOrder, type RowSide, type whereIs } from "./ladder-rows";
 import { OrderButtons } from "./order-buttons";
 
 const BUTTONS_MAX = 100;
@@ -64,13 +64,13 @@ export class QueueList {
     setHidden(this.#root, true);
   }
 
-  write(row: PriceRow, selected: string | null): void {
+  /** `where`: as ladder-rows.ts has it. */
+  write(row: PriceRow, selected: string | null, where: ReturnType<typeof whereIs>): void {
     this.#root.ariaLabel = `Orders at ${row.price}`;
-    setText(this.#heading, headline(row));
+    setText(this.#heading, headline(row, where));
     setText(this.#flow, flowWords(row));
     const shown = write(this.#bids, row.bid, selected) + write(this.#asks, row.ask, selected);
-    const count = (row.bid?.count ?? 0) + (row.ask?.count ?? 0);
-    setText(this.#more, count > shown ? `and ${plural(count - shown, "more order")}` : "");
+    setText(this.#more, moreWords(row, shown, where === "in view"));
     if (!this.#isAskedFor) return;
     this.#isAskedFor = false;
     (this.#root.querySelector<HTMLElement>("li button") ?? this.#root.querySelector("button"))?.focus();
@@ -88,13 +88,22 @@ function write(buttons: OrderButtons, side: RowSide | null, selected: string | n
   return orders.length;
 }
 
-function headline({ price, bid, ask, cut, beyond }: PriceRow): string {
+/** What stands below the orders, or in their place where there are none. */
+export function moreWords({ bid, ask, beyond }: Pick<PriceRow, "bid" | "ask" | "beyond">, shown: number, isInView: boolean): string {
+  const count = (bid?.count ?? 0) + (ask?.count ?? 0);
+  if (count === 0) return beyond === "" ? "No orders at this price." : "";
+  if (shown === 0) return isInView ? "The orders are on their way." : "Orders out of view are not followed: bring the price into view.";
+  return count > shown ? `and ${plural(count - shown, "more order")}` : "";
+}
+
+export function headline({ price, bid, ask, cut, beyond }: Omit<PriceRow, "flow">, where: ReturnType<typeof whereIs>): string {
   const words = (side: RowSide | null, letter: "B" | "A"): string[] => {
     if (side === null) return beyond.includes(letter) ? [`${letter} ${BEYOND_WORDS}`] : [];
     return [`${letter} ${cut.includes(letter) ? "at least " : ""}${formatInteger(side.size)} in ${plural(side.count, "order")}`];
   };
   const sides = [...words(bid, "B"), ...words(ask, "A")];
-  return `${price} · ${sides.length === 0 ? "nothing rests here" : sides.join(", ")}`;
+  const away = where === "above" ? " ▲ above the rows" : where === "below" ? " ▼ below the rows" : "";
+  return [`${price}${away}`, ...(sides.length === 0 ? [] : [sides.join(", ")])].join(" · ");
 }
 
 /** Everything that was done at this price, also what the columns have no room for. */
@@ -102,9 +111,13 @@ export function flowWords({ flow }: Pick<PriceRow, "flow">): string {
   if (flow === null) return "";
   const words = [`sold ${formatInteger(flow.sold)}`, `bought ${formatInteger(flow.bought)}`];
   if (flow.unknown > 0) words.push(`traded by unknown ${formatInteger(flow.unknown)}`);
-  if (flow.bidNet !== 0) words.push(`bids ${netText(flow.bidNet)} in ${FLOW_WINDOW_S} s`);
-  if (flow.askNet !== 0) words.push(`asks ${netText(flow.askNet)} in ${FLOW_WINDOW_S} s`);
+  if (flow.bidNet !== 0) words.push(`bids ${signed(flow.bidNet)} in ${FLOW_WINDOW_S} s`);
+  if (flow.askNet !== 0) words.push(`asks ${signed(flow.askNet)} in ${FLOW_WINDOW_S} s`);
   return words.join(" · ");
+}
+
+function signed(net: number): string {
+  return `${net > 0 ? "+" : "−"}${formatInteger(Math.abs(net))}`;
 }
 
 function orderWords({ order: [orderId, size, tsEvent], price }: QueuedOrder, place: number, isGrouped: boolean): string {
