@@ -11,8 +11,14 @@ class Shutdown:
     """SIGINT and SIGTERM (Windows: Ctrl+C, Ctrl+Break): the first ends the server in order, a second one at once."""
 
     def __init__(self) -> None:
-        self.requested = False
+        self.number: int | None = None
+        """The first that came."""
         self._callbacks: list[Callable[[], None]] = []
+
+    @property
+    def requested(self) -> bool:
+        """Whether one came."""
+        return self.number is not None
 
     def install(self) -> None:
         """Take over the signals, for the rest of the process."""
@@ -34,6 +40,6 @@ class Shutdown:
         if self.requested:
             os.write(sys.stderr.fileno(), b"l3book: a second signal: ending at once\n")
             os._exit(128 + number)
-        self.requested = True
+        self.number = number
         for callback in self._callbacks:
             callback()

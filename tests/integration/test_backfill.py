@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
+import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,14 +23,34 @@ from l3book._core import Compressor, Log, Past, Simulator
 from l3book.backfill import pool
 from l3book.backfill.folder import record
 from l3book.backfill.task import Task
-from running import error_line, run
+from running import COMMAND, EXIT_TIMEOUT_S, environment, error_line, run
 from running_nats import RunningNats
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 RECORDS = 5000
+NOTHING_YET = "1 file: 0 done, 0 there already, 0 failed; 0 records"
+
+# As a terminal's: the whole group gets it, when a worker runs Python, and has not been told anything yet.
+CTRL_C_AT_THE_START_OF_A_WORKER = """
+import multiprocessing.util, os, pathlib, re, signal, sys, time
+from l3book.cli import main
+
+start = multiprocessing.util.spawnv_passfds
+
+def start_and_interrupt(path, arguments, descriptors):
+    pid = start(path, arguments, descriptors)
+    if "spawn_main" in str(arguments):
+        status = pathlib.Path(f"/proc/{pid}/status")
+        while not int(re.search("SigCgt:\\s*(\\w+)", status.read_text())[1], 16) >> (signal.SIGINT - 1) & 1:
+            time.sleep(0.001)
+        os.killpg(os.getpgrp(), signal.SIGINT)
+    return pid
+
+multiprocessing.util.spawnv_passfds = start_and_interrupt
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +164,57 @@ def test_an_interrupt_does_not_wait_for_the_files_under_way(tmp_path: Path) -> N
     with pytest.raises(KeyboardInterrupt):
         list(pool.run([Task(tmp_path / str(number), "", 1) for number in range(3)], sleeps, 2, show))
     assert time.monotonic() - begun_s < 600
+
+
+def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
+    """Its exit code and all it wrote, once every process that has its standard error is gone."""
+    try:
+        _, text = process.communicate(timeout=EXIT_TIMEOUT_S)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    return process.returncode, text.decode()
+
+
+def begun(*command: object) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, env=environment(), start_new_session=True)
+
+
+@pytest.mark.parametrize(
+    ("number", "kill"),
+    [
+        (signal.SIGINT, os.kill),
+        (signal.SIGINT, os.killpg),
+        (signal.SIGTERM, os.kill),
+        (signal.SIGTERM, os.killpg),
+        (signal.SIGHUP, os.kill),
+        (signal.SIGKILL, os.kill),
+    ],
+)
+def test_no_worker_outlives_the_command(
+    files: list[Path], tmp_path: Path, number: signal.Signals, kill: Callable[[int, int], None]
+) -> None:
+    day, into = tmp_path / "day.dbn", tmp_path / "histories"
+    os.mkfifo(day)
+    process = begun(COMMAND, "backfill", day, "--to", into)
+    with day.open("wb"):
+        # A worker has opened it too, and waits for what never comes.
+        kill(process.pid, number)
+        code, text = ended(process)
+    if number == signal.SIGKILL:
+        assert code == -number
+    else:
+        assert code == 128 + number
+        assert text == f"{NOTHING_YET}; ended by {number.name}, the same command goes on\n"
+    day.unlink()
+    day.write_bytes(files[0].read_bytes())
+    assert backfill(day, "--to", into)[0] == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc here, to see when a worker heeds signals")
+def test_ctrl_c_while_workers_start_is_one_line(files: list[Path], tmp_path: Path) -> None:
+    process = begun(sys.executable, "-c", CTRL_C_AT_THE_START_OF_A_WORKER, "backfill", files[0], "--to", tmp_path / "x")
+    assert ended(process) == (130, f"{NOTHING_YET}; ended by SIGINT, the same command goes on\n")
 
 
 def test_a_folder_that_only_looks_unfinished_is_not_emptied(files: list[Path], tmp_path: Path) -> None:

@@ -28,7 +28,6 @@ pytestmark = [
 ]
 EXIT_ANSWER_IS_NO = 1
 EXIT_MISUSE = 2
-EXIT_INTERRUPTED = 130
 WAIT_S = 90
 POLL_S = 0.02
 RECORDS = 20_000
@@ -236,9 +235,10 @@ def test_a_full_disk_leaves_one_line(tmp_path: Path, kind: str) -> None:
     assert done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("kind", ["dbn", "csv"])
-def test_ctrl_c_leaves_nothing(tmp_path: Path, kind: str) -> None:
-    """The input is a pipe that never ends, so that the command is at work when it is interrupted."""
+def test_a_signal_leaves_nothing(tmp_path: Path, kind: str, number: signal.Signals) -> None:
+    """The input is a pipe that never ends, so that the command is at work when it is ended."""
     pipe, folder = tmp_path / "pipe", tmp_path / "out"
     os.mkfifo(pipe)
     folder.mkdir()
@@ -252,11 +252,11 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path, kind: str) -> None:
                 while not list(folder.glob(".*.part")) and time.monotonic() < deadline_s:
                     time.sleep(POLL_S)
                 assert list(folder.glob(".*.part"))
-                process.send_signal(signal.SIGINT)
+                process.send_signal(number)
                 _, text = process.communicate(timeout=WAIT_S)
         finally:
             process.kill()
-    assert (process.returncode, text) == (EXIT_INTERRUPTED, b"")
+    assert (process.returncode, text) == (128 + number, b"")
     assert list(folder.iterdir()) == []
 
 

@@ -1,6 +1,8 @@
 """`l3book simulate` writes DBN that the official package and our own reader take."""
 
 import json
+import signal
+import time
 from pathlib import Path
 
 import databento
@@ -8,7 +10,7 @@ import pytest
 import zstandard
 
 from l3book import Market
-from running import run
+from running import EXIT_TIMEOUT_S, POLL_INTERVAL_S, RunningCommand, run
 
 MESSAGES = 100_000
 
@@ -71,3 +73,17 @@ def test_the_folder_must_exist(tmp_path: Path) -> None:
     done = run("simulate", "-o", tmp_path / "none" / "a.dbn", "--messages", 10)
     assert done.returncode == 2
     assert done.stderr.decode() == f"l3book: {tmp_path}/none/a.dbn: No such file or directory\n"
+
+
+def test_sigterm_leaves_no_half_written_file(tmp_path: Path) -> None:
+    command = RunningCommand("simulate", "-o", str(tmp_path / "a.dbn.zst"), "--messages", "10000000000")
+    try:
+        deadline_s = time.monotonic() + EXIT_TIMEOUT_S
+        while not list(tmp_path.glob(".*.part")) and time.monotonic() < deadline_s:
+            time.sleep(POLL_INTERVAL_S)
+        assert list(tmp_path.glob(".*.part"))
+        command.process.send_signal(signal.SIGTERM)
+        assert command.wait_for_exit() == 128 + signal.SIGTERM
+    finally:
+        command.kill()
+    assert list(tmp_path.iterdir()) == []

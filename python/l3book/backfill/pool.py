@@ -1,18 +1,23 @@
 """Workers: as many files at once as wanted, and none lost by what another does to its process."""
 
+import contextlib
 import multiprocessing
+import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeAlias
+from threading import Thread
+from typing import Any, Final, TypeAlias
 
 from l3book.backfill.task import Progress, Result, Task
 
 Work: TypeAlias = Callable[[Task, Progress], Result]
 
 POLL_S = 0.2
+EXIT_ORPHAN: Final = 3
 
 _read_bytes: Any = None
 """Of this worker: the counter that it shares with all others."""
@@ -35,9 +40,11 @@ def run(tasks: Sequence[Task], work: Work, workers: int, show: Callable[[int], o
                 while queue or under_way:
                     while queue and len(under_way) < at_once:
                         task = queue.popleft()
-                        under_way[pool.submit(_work, work, task)] = task
+                        with _without_ctrl_c():
+                            under_way[pool.submit(_work, work, task)] = task
                     finished, _ = wait(under_way, POLL_S, FIRST_COMPLETED)
-                    show(counter.value)
+                    # Without its lock: a worker that was killed may have it.
+                    show(counter.get_obj().value)
                     for future in finished:
                         result = future.result()
                         del under_way[future]
@@ -49,18 +56,43 @@ def run(tasks: Sequence[Task], work: Work, workers: int, show: Callable[[int], o
                 else:
                     doubtful.extend(under_way.values())
             except BaseException:
-                # What is under way may take hours, and is begun anew next time.
+                # What is under way may take hours, and is begun anew next time, so nobody may be at it any more then.
                 for process in list((pool._processes or {}).values()):  # has no public name before 3.14
-                    process.terminate()
-                pool.shutdown(wait=False, cancel_futures=True)
+                    process.kill()
+                pool.shutdown(wait=True, cancel_futures=True)
                 raise
 
 
 def _begin(counter: Any) -> None:
-    """Begin a worker. It ends with its parent: a signal for all of them is the parent's to heed."""
+    """Begin a worker. It ends with its parent: Ctrl+C, which all of them get, is the parent's to heed."""
     global _read_bytes  # a pool has no other place for what its workers share
     _read_bytes = counter
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, name="l3book-parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End when the parent is gone, even by SIGKILL: what is under way would only hold up who comes next."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # noqa: S101  # a worker has one
+    parent.join()
+    os._exit(EXIT_ORPHAN)
+
+
+@contextlib.contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Have what is started in the block be deaf to it from its very beginning, when it could only complain.
+
+    It is held back from this process meanwhile, not lost. Windows has no such thing.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _work(work: Work, task: Task) -> Result:

@@ -23,6 +23,7 @@ from l3book.cli import (
     simulate,
     verify,
 )
+from l3book.cli.ending import Ended, end_in_order
 from l3book.cli.errors import EXIT_MISUSE, CommandError
 from l3book.cli.output import write_standard_output
 from l3book.spelling import meant
@@ -102,11 +103,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         # It was closed at the start: print() would take standard output for it.
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # for the rest of the process
     try:
+        end_in_order()
         arguments = _parser().parse_args(argv)
         code: int = arguments.run(arguments)
     except CommandError as error:
         print(f"l3book: {error}", file=sys.stderr)
         return error.exit_code
+    except Ended as ended:
+        return ended.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:

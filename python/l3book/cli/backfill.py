@@ -3,15 +3,18 @@
 import argparse
 import os
 import re
+import signal
 import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from l3book.cli.ending import Ended
 from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError, check_input_file
 from l3book.cli.numbers import WholeNumber, counted
 from l3book.cli.progress import bytes_progress
+from l3book.shutdown import Shutdown
 
 if TYPE_CHECKING:
     from l3book.backfill.pool import Work
@@ -41,29 +44,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do all files; -> 0 if each is there now, 1 if any failed."""
+    """Do all files; -> 0 if each is there now, 1 if any failed. Raises Ended once no process is at work any more."""
     for path in arguments.files:
         check_input_file(path)
     tasks, work = _to_streams(arguments) if ":" in arguments.to else _to_folders(arguments)
     from l3book.backfill import pool
 
+    shutdown = Shutdown()
+    shutdown.install()
     counts: Counter[str] = Counter()
     records = 0
     size = sum(task.size for task in tasks)
-    with bytes_progress(counted(len(tasks), "file"), size) as progress:
-        show = (lambda read: progress(read, size)) if progress is not None else (lambda _: None)
-        for result in pool.run(tasks, work, arguments.workers, show):
-            counts[result.outcome] += 1
-            records += result.records
-            if result.error is not None:
-                print(f"l3book: {result.task.file}: {result.error}", file=sys.stderr, flush=True)
-    done, there, failed = counts["done"], counts["there"], counts["failed"]
-    print(
-        f"{counted(len(tasks), 'file')}: {done:,} done, {there:,} there already, {failed:,} failed; "
-        f"{counted(records, 'record')}",
-        file=sys.stderr,
-    )
-    return EXIT_ANSWER_IS_NO if failed else 0
+    try:
+        with bytes_progress(counted(len(tasks), "file"), size) as progress:
+
+            def show(read: int) -> None:
+                # Only here: while a process is being started, it would be left half-begun, and say so.
+                _heed(shutdown)
+                if progress is not None:
+                    progress(read, size)
+
+            for result in pool.run(tasks, work, arguments.workers, show):
+                counts[result.outcome] += 1
+                records += result.records
+                if result.error is not None:
+                    print(f"l3book: {result.task.file}: {result.error}", file=sys.stderr, flush=True)
+    except Ended as ended:
+        why = f"ended by {signal.Signals(ended.number).name}, the same command goes on"
+        print(f"{_summary(len(tasks), counts, records)}; {why}", file=sys.stderr)
+        raise
+    print(_summary(len(tasks), counts, records), file=sys.stderr)
+    return EXIT_ANSWER_IS_NO if counts["failed"] else 0
+
+
+def _heed(shutdown: Shutdown) -> None:
+    if shutdown.number is not None:
+        raise Ended(shutdown.number)
+
+
+def _summary(files: int, counts: Counter[str], records: int) -> str:
+    done, there, failed = (counts[outcome] for outcome in ("done", "there", "failed"))
+    outcomes = f"{done:,} done, {there:,} there already, {failed:,} failed"
+    return f"{counted(files, 'file')}: {outcomes}; {counted(records, 'record')}"
 
 
 def _to_folders(arguments: argparse.Namespace) -> "tuple[list[Task], Work]":
