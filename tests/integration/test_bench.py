@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
-from dbn_bytes import metadata
-from running import run
+from dbn_bytes import UNDEF_PRICE, metadata, record
+from running import error_line, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,3 +72,23 @@ def test_what_cannot_be_measured_is_one_line(tmp_path: Path) -> None:
     for done in (missing, nothing, bad):
         assert done.stderr.count(b"\n") == 1
         assert done.stderr.startswith(b"l3book: ")
+
+
+@pytest.mark.parametrize("name", ["a.dbn", "a.dbn.zst"])
+def test_a_recording_that_is_cut_is_not_measured(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    assert run("simulate", "-o", path, "--messages", MESSAGES).returncode == 0
+    path.write_bytes(path.read_bytes()[:-30])
+    done = run("bench", path)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert re.match(f"l3book: {path}: byte .* the stream ends .*inside", error_line(done))
+    # What is behind the first records is not read.
+    assert run("bench", path, "--messages", 2_000).returncode == 0
+
+
+def test_records_that_are_rejected_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "a.dbn"
+    path.write_bytes(metadata() + record("A", "B", 1, size=1, order_id=1) + record("A", "B", UNDEF_PRICE, size=1))
+    done = run("bench", path, "--json")
+    assert (done.returncode, json.loads(done.stdout)["messages"]) == (1, 2)
+    assert f"{path}: 1 records rejected, the first: " in error_line(done)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from l3book.cli.errors import EXIT_ANSWER_IS_NO, CommandError, cannot_use, check_input_file
 from l3book.cli.output import write_standard_output
+from l3book.cli.reconstruct import faults_of
 from l3book.cli.simulate import RECORDS_PER_RESTING_ORDER_MIN, RESTING_MAX, RESTING_MIN
 from l3book.digits import whole_number
 from l3book.sources.synthetic import INSTRUMENTS_MAX
@@ -45,15 +46,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure and print; -> 0."""
+    """Measure and print; -> 0 if the file was whole and good."""
     path: Path | None = arguments.file
     if path is None:
         chunks = _synthetic(arguments.messages, arguments.instruments)
     else:
         chunks = _from_file(path, arguments.messages)
-    results = _measure(chunks, str(path or "synthetic"))
+    results, faults = _measure(chunks, path or Path("synthetic"))
     text = json.dumps(results) if arguments.json else _as_text(results)
     write_standard_output(os.fsencode(text + "\n"))
+    if faults:
+        raise CommandError("; ".join(faults), EXIT_ANSWER_IS_NO)
     return 0
 
 
@@ -80,13 +83,14 @@ def _from_file(path: Path, messages: int) -> list[bytes]:
         while not reader.ended and len(chunks) * CHUNK_RECORDS < messages:
             chunks.append(reader.read(CHUNK_RECORDS))
     except DecodeError as error:
-        raise CommandError(f"{path}: {error}", EXIT_ANSWER_IS_NO) from None
+        raise CommandError(str(error) if error.filename else f"{path}: {error}", EXIT_ANSWER_IS_NO) from None
     except OSError as error:
         raise cannot_use(path, error) from None
     return chunks
 
 
-def _measure(chunks: list[bytes], source: str) -> dict[str, int | float | str]:
+def _measure(chunks: list[bytes], source: Path) -> tuple[dict[str, int | float | str], list[str]]:
+    """-> what was found, and what is wrong with records of which a book can still be made."""
     from statistics import median
 
     from l3book import DecodeError, Market, __version__
@@ -98,14 +102,15 @@ def _measure(chunks: list[bytes], source: str) -> dict[str, int | float | str]:
             start = time.perf_counter_ns()
             messages = sum(map(market.feed, chunks))
             took_ns.append(time.perf_counter_ns() - start)
+            market.finish()
         except DecodeError as error:
             raise CommandError(f"{source}: {error}", EXIT_ANSWER_IS_NO) from None
         if messages == 0:
             raise CommandError(f"{source}: no MBO records to measure with", EXIT_ANSWER_IS_NO)
     apply = market.latency()["apply"]
     ns = median(took_ns) / messages
-    return {
-        "source": source,
+    results: dict[str, int | float | str] = {
+        "source": str(source),
         "version": __version__,
         "messages": messages,
         "books": len(market),
@@ -118,6 +123,7 @@ def _measure(chunks: list[bytes], source: str) -> dict[str, int | float | str]:
         "apply_p99_ns": apply["p99_ns"],
         **_reads(market),
     }
+    return results, faults_of(source, market, None)
 
 
 def _reads(market: "Market") -> dict[str, int]:

@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     if damage is None and stats["other_records"] and not stats["records"]:
         found = f"{stats['other_records']:,} records, none of them MBO"
         raise CommandError(f"{path}: {found}: expected schema mbo", EXIT_ANSWER_IS_NO)
-    faults = _faults(path, market, damage)
+    faults = faults_of(path, market, damage)
     if len(market) or damage is None:
         try:
             content = _books_json(market, arguments)
@@ -277,7 +277,7 @@ def _rejected(stats: dict[str, Any]) -> int:
     return sum(count for name, count in stats.items() if name.startswith("rejected_"))
 
 
-def _faults(path: Path, market: "Market", damage: str | None) -> list[str]:
+def faults_of(path: Path, market: "Market", damage: str | None) -> list[str]:
     """Why the file was not whole and good; the first fault names it."""
     faults = [] if damage is None else [damage]
     rejected = _rejected(market.stats())
