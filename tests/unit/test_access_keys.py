@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import stat
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ from l3book.access.keys import Key, key_id_of, make_key
 from l3book.access.scopes import SCOPES, Scope, is_open, needed, with_included
 from l3book.access.state_file import StateError, StateFile
 from l3book.config import Settings
-from running import run
+from running import COMMAND, environment, run
 
 FOREVER = None
 
@@ -233,6 +234,21 @@ def test_the_command_line_ends_the_identity_of_an_open_socket(tmp_path: Path) ->
             guard.close()
 
     asyncio.run(holds_until_revoked())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this machine")
+def test_a_key_that_could_not_be_shown_is_not_kept(state: StateFile) -> None:
+    arguments = ["keys", "create", "--name", "zz", "--state-dir", state.path.parent]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE, env=environment(), check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr == b"l3book: standard output: No space left on device; the key is not kept\n"
+    assert key_store.listed(state) == []
+    assert not key_store.has_keys(state.path.parent), "an open server stays open"
+    assert run(*arguments).returncode == 0, "nor is its name taken"
+    assert len(key_store.listed(state)) == 1
 
 
 def test_last_use_is_written_when_a_server_ends(tmp_path: Path) -> None:

@@ -158,6 +158,12 @@ def create(state: StateFile, name: str, scopes: Iterable[Scope], expires_s: int 
     return text
 
 
+def forget(state: StateFile, key_id: str) -> None:
+    """Have a key never been made, which nobody was shown."""
+    with _writing(state) as connection:
+        connection.execute("DELETE FROM keys WHERE id = ?", (key_id,))
+
+
 def listed(state: StateFile) -> list[dict[str, Any]]:
     """Tell what is known of every key, oldest first; times are UNIX seconds."""
     with contextlib.closing(state.connect()) as connection:

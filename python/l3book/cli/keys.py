@@ -87,7 +87,7 @@ def _check_state(folder: Path) -> None:
 
 
 def _create(state: "StateFile", arguments: argparse.Namespace) -> None:
-    from l3book.access.key_store import create
+    from l3book.access.key_store import create, forget
     from l3book.access.keys import key_id_of
 
     expires_s = int(time.time()) + arguments.expires if arguments.expires else None
@@ -96,10 +96,18 @@ def _create(state: "StateFile", arguments: argparse.Namespace) -> None:
         key = create(state, arguments.name, scopes, expires_s)
     except ValueError as error:
         raise CommandError(str(error)) from None
+    key_id = str(key_id_of(key))
     until = f"until {_iso(expires_s)}" if expires_s else "until it is revoked"
-    text = f"key {key_id_of(key)} ({arguments.name}): {', '.join(dict.fromkeys(scopes))}, {until}; it is shown only now"
+    text = f"key {key_id} ({arguments.name}): {', '.join(dict.fromkeys(scopes))}, {until}; it is shown only now"
+    try:
+        write_standard_output(f"{key}\n".encode())
+    except BaseException as error:
+        # Nobody has it; were it only revoked, it would still close a server that needs no key yet.
+        forget(state, key_id)
+        if isinstance(error, CommandError):
+            raise CommandError(f"{error}; the key is not kept", error.exit_code) from None
+        raise
     print(text, file=sys.stderr)
-    write_standard_output(f"{key}\n".encode())
 
 
 def _list(state: "StateFile", arguments: argparse.Namespace) -> None:
