@@ -121,7 +121,8 @@ def main(arguments: list[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     wrong = faults(text)
-    print("\n".join(wrong) if wrong else f"CHANGELOG.md: {len(releases(text))} releases, all well formed")
+    count = sum(release.version != UNRELEASED for release in releases(text))
+    print("\n".join(wrong) if wrong else f"CHANGELOG.md: well formed, releases so far: {count}")
     return 1 if wrong else 0
 
 

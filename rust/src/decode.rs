@@ -386,8 +386,19 @@ pub(crate) fn decode_metadata(item: &[u8], offset: u64) -> Result<Metadata, Deco
     let fail = |what: String| Err(DecodeError::new(offset, what));
     match fsm.process() {
         ProcessResult::Metadata(metadata) => Ok(metadata),
-        ProcessResult::Err(error) => fail(format!("invalid metadata: {error}")),
+        ProcessResult::Err(error) => fail(format!("invalid metadata: {}", in_words(&error))),
         _ => fail("invalid metadata: its parts exceed its stated length".into()),
+    }
+}
+
+/// An error of the dbn crate without the names and forms of Rust that its own text has.
+fn in_words(error: &dbn::Error) -> String {
+    match error {
+        dbn::Error::Utf8 { source, context } => format!("{source} while {context}"),
+        dbn::Error::Conversion { input, desired_type } => {
+            format!("{input}, expected a {}", desired_type.rsplit("::").next().unwrap_or(desired_type))
+        }
+        other => other.to_string(),
     }
 }
 

@@ -35,6 +35,12 @@ NOTHING_GOOD = {
     "truncated prelude": (HEAD[:5], "byte 5", ""),
     "dbz": (b"\x51\x2a\x4d\x18\x40\x00\x00\x00DBZ\x01" + bytes(60), "byte 0", "DBZ"),
     "another schema": (metadata(schema=SCHEMA_MBP_10), "byte 0", "expected mbo"),
+    "a symbol that is no text": (
+        HEAD.replace(b"AB\0", b"A\xff\0"),
+        "byte 0",
+        "utf-8 sequence of 1 bytes from index 1 while",
+    ),
+    "a schema that is none": (metadata(schema=99), "byte 0", "invalid metadata: [99, 0], expected a Schema"),
     "a version of the future": (b"DBN\x09" + HEAD[4:], "byte 3", "expected 1, 2 or 3"),
     "truncated zstd, no record whole": (frames(WHOLE)[:20], "byte 20", "zstd"),
     "damaged zstd": (b"\x28\xb5\x2f\xfd" + b"\xff" * 40, "zstd", ""),

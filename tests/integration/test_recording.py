@@ -188,7 +188,7 @@ def test_no_history_leaves_no_trace(serve: Callable[..., RunningServer], tmp_pat
 
 def test_a_folder_and_no_history_contradict_each_other(tmp_path: Path) -> None:
     done = run("serve", "--history", tmp_path, "--no-history")
-    assert error_line(done).endswith("--no-history is True: expected false where history names a folder")
+    assert error_line(done).endswith("--no-history and --history: expected one of them")
     assert done.returncode == 2
 
 

@@ -110,6 +110,13 @@ def test_a_changelog_that_is_not_well_formed(old: str, new: str, fault: str) -> 
     assert fault in changelog.faults(GOOD.replace(old, new, 1))
 
 
+def test_what_is_not_released_is_no_release(capsys: pytest.CaptureFixture[str]) -> None:
+    assert changelog.main([]) == 0
+    text = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    released = len(re.findall(r"^## \d", text, re.MULTILINE))
+    assert capsys.readouterr().out == f"CHANGELOG.md: well formed, releases so far: {released}\n"
+
+
 def test_notes_of_a_release_that_is_not_there() -> None:
     with pytest.raises(
         changelog.ChangelogError, match=r"0\.3\.0: not in CHANGELOG.md, expected one of 0\.2\.0, 0\.1\.0"

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from l3book.config.layers import ConfigError, Layer, from_environment, from_file, from_flags
-from l3book.config.settings import CONTRADICTION, SETTING_NAMES, Settings, expected_of
+from l3book.config.settings import ALTERNATIVES, CONTRADICTION, SETTING_NAMES, Settings, expected_of
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 CONFIG_FOLDER = Path("config")
@@ -76,6 +76,9 @@ def _origin(name: str, layers: list[Layer]) -> str:
 def _one_error(error: ValidationError, layers: list[Layer]) -> ConfigError:
     """Say the first thing that is wrong in one line; pydantic's own text is for programmers."""
     first: Any = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] == ALTERNATIVES:
+        both = " and ".join(_name_as_given(first["ctx"][which], layers) for which in ("setting", "other"))
+        return ConfigError(f"{both}: expected one of them")
     if first["type"] == CONTRADICTION:
         name, expected = first["ctx"]["setting"], first["ctx"]["expected"]
     else:
@@ -86,6 +89,10 @@ def _one_error(error: ValidationError, layers: list[Layer]) -> ConfigError:
             return ConfigError(f"{layer.name_in(name)} is {_shown(layer.values[name])}: expected {expected}")
     default = Settings.model_fields[name].default
     return ConfigError(f"{name} is {_shown(default)} by default: expected {expected}")
+
+
+def _name_as_given(name: str, layers: list[Layer]) -> str:
+    return next((layer.name_in(name) for layer in layers if name in layer.values), name)
 
 
 def _shown(value: object) -> str:

@@ -24,6 +24,8 @@ ANY = "*"
 
 CONTRADICTION = "contradiction"
 """The type of an error that lies between two settings; its context has `setting` and `expected`."""
+ALTERNATIVES = "alternatives"
+"""The type of an error of two settings of which only one can be; its context has both, `setting` and `other`."""
 
 # RFC 6454: scheme, host, port, and nothing after them.
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
@@ -292,7 +294,8 @@ class Settings(BaseSettings):
         if self.depth_default > self.depth_max:
             raise _contradiction("depth_default", f"at most depth_max ({self.depth_max})")
         if self.no_history and self.history:
-            raise _contradiction("no_history", "false where history names a folder")
+            context = {"setting": "no_history", "other": "history"}
+            raise PydanticCustomError(ALTERNATIVES, "{setting} and {other}: expected one of them", context)
         if self.tls_cert and not self.tls_key:
             raise _contradiction("tls_cert", "tls_key with it")
         if self.tls_key and not self.tls_cert:
