@@ -75,6 +75,7 @@ class OracleBook:
     waiting: list[Mbo] = field(default_factory=list)
     held_since: int | None = None  # ts_recv of the first that waits and tells the age
     counted: Counter[str] = field(default_factory=Counter)
+    settled: Counter[str] = field(default_factory=Counter)  # what was counted when the newest event was complete
     suspect: bool = False
     loading: bool = False  # an MBO snapshot has begun, and no F_LAST has come since
     past_end: bool = False
@@ -117,6 +118,7 @@ class OracleBook:
         self.waiting.clear()
         self.held_since = None
         self.counted["events"] += 1
+        self.settled = self.counted.copy()
         self.newest = record
 
     def held(self) -> list[Mbo]:
@@ -137,6 +139,7 @@ class OracleBook:
 
     def stop(self) -> None:
         self.past_end = True
+        self.counted = self.settled  # of an event that lies after the end, nothing has happened
         self.loading = False
         self.waiting.clear()
         self.held_since = None

@@ -10,7 +10,7 @@
 //! next complete event then supplies.
 
 use crate::{
-    book::{OrderBook, SameSizeModify},
+    book::{Counters, OrderBook, SameSizeModify},
     id_map::Tag,
     record::{Action, MboMsg, Reject, flags},
     tap::{Kept, TapId, Taps, Wanted},
@@ -30,7 +30,7 @@ pub enum State {
     Snapshot,
     /// As exact as the feed.
     Live,
-    /// The feed says that it lost packets; until the next snapshot or clear.
+    /// The feed lost something, or says so, or has failed; until the next snapshot or clear.
     Suspect,
 }
 
@@ -77,6 +77,14 @@ impl Default for Rules {
     }
 }
 
+/// What a book had counted before an event began.
+#[derive(Clone, Copy)]
+pub(crate) struct Counted {
+    pub(crate) seq: u64,
+    pub(crate) counters: Counters,
+    pub(crate) bad_book_marks: u64,
+}
+
 /// An [`OrderBook`] with its unfinished event, its state and its place in time.
 #[derive(Clone)]
 pub struct EventBook {
@@ -99,6 +107,9 @@ pub struct EventBook {
     taps: Taps,
     pub(crate) forced_events: u64,
     pub(crate) bad_book_marks: u64,
+    /// Of a book that has an end: what it goes back to if its unfinished event lies behind that; see
+    /// [`counted_before`](Self::counted_before).
+    pub(crate) counted: Option<Box<Counted>>,
 }
 
 impl EventBook {
@@ -121,6 +132,7 @@ impl EventBook {
             taps: Taps::default(),
             forced_events: 0,
             bad_book_marks: 0,
+            counted: None,
         }
     }
 
@@ -188,6 +200,9 @@ impl EventBook {
         if self.is_past_end {
             return Ok(false);
         }
+        if !is_last && self.until != u64::MAX {
+            self.note_counted();
+        }
         self.taps.note(action, record);
         self.note_flags(action, bits, rejected.is_none());
         match rejected {
@@ -206,6 +221,21 @@ impl EventBook {
             self.is_loading = false;
         }
         rejected.map_or(Ok(self.moment.seq != seq_before), Err)
+    }
+
+    /// Keeps what is counted now, unless that is already of the unfinished event.
+    #[cold]
+    fn note_counted(&mut self) {
+        if self.counted_before().is_none() {
+            let (counters, bad_book_marks) = (self.book.counters, self.bad_book_marks);
+            self.counted = Some(Box::new(Counted { seq: self.moment.seq, counters, bad_book_marks }));
+        }
+    }
+
+    /// What was counted before the unfinished event. What is kept of an earlier one is of no use any more: events that
+    /// are applied at once leave it lying.
+    pub(crate) fn counted_before(&self) -> Option<&Counted> {
+        self.counted.as_deref().filter(|counted| counted.seq == self.moment.seq)
     }
 
     /// A refused record can still tell of lost packets, but is no snapshot and no clear.
@@ -246,8 +276,12 @@ impl EventBook {
         }
     }
 
-    /// The event lies after `until`: the book stays as it is for good.
+    /// The event lies after `until`: the book stays as it is for good, and has counted nothing of it.
     fn end_time(&mut self) {
+        if let Some(before) = self.counted_before().copied() {
+            (self.book.counters, self.bad_book_marks) = (before.counters, before.bad_book_marks);
+        }
+        self.counted = None;
         self.is_past_end = true;
         self.is_loading = false;
         self.verdict = None;
@@ -283,6 +317,7 @@ impl EventBook {
         for (arrived, pending) in arrived.iter_mut().zip(pending) {
             *arrived = arrived.saturating_sub(u64::from(*pending));
         }
+        self.counted = None;
         self.drop_held();
         self.taps.drop_unfinished();
         self.verdict = None;

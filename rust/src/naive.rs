@@ -238,6 +238,8 @@ pub struct NaiveBook {
     moment: (u64, u64, u32),
     /// Arrived records, by action, then refused ones by reason: action, side, price.
     arrived: [u64; 10],
+    /// `arrived` and `bad_book_marks` after the last event.
+    settled: ([u64; 10], u64),
 }
 
 impl NaiveBook {
@@ -259,6 +261,7 @@ impl NaiveBook {
             bad_book_marks: 0,
             moment: (0, 0, 0),
             arrived: [0; 10],
+            settled: ([0; 10], 0),
         }
     }
 
@@ -351,11 +354,13 @@ impl NaiveBook {
     fn complete(&mut self, record: &MboMsg) {
         self.seq += 1;
         self.moment = (record.hd.ts_event, record.ts_recv, record.sequence);
+        self.settled = (self.arrived, self.bad_book_marks);
     }
 
     /// The unfinished event lies after `until`: it never happened, and nothing more will.
     fn stop(&mut self) {
         self.is_past_end = true;
+        (self.arrived, self.bad_book_marks) = self.settled;
         self.is_loading = false;
         self.held.clear();
         self.held_since = None;

@@ -282,6 +282,33 @@ fn a_book_that_stopped_is_loading_nothing() {
     assert_eq!((book.state().name(), book.book().len()), ("live", 1));
 }
 
+/// A book as of a time counted the records before the last one of the event that lies after it, a whole snapshot at worst.
+#[test]
+fn a_book_that_stopped_has_counted_nothing_of_what_came_after() {
+    let rules = Rules { until: T0 + 100, ..Rules::default() };
+    let first = record(b'A', b'B', P, 1, 1, LAST);
+    let mut after = [
+        record(b'T', b'B', P, 1, 0, 0),
+        record(b'F', b'B', P, 1, 1, flags::MAYBE_BAD_BOOK),
+        record(b'A', b'N', P, 1, 2, 0),
+        record(b'C', b'B', P, 1, 1, 0),
+        record(b'N', b'N', P, 0, 0, LAST),
+    ];
+    after.iter_mut().for_each(|record| record.hd.ts_event = T0 + 101);
+    let whole: Vec<MboMsg> = [first].into_iter().chain(after).collect();
+    let expected = held_against_the_naive(&rules, &[first]).counters();
+    assert_eq!(held_against_the_naive(&rules, &whole).counters(), expected);
+
+    // Also where it stood in the middle of that event when it was written down.
+    let mut market = Market::new(rules);
+    for record in &whole {
+        let mut feed = Feed::resume(market);
+        feed.feed(mbo_bytes(record)).expect("a good record");
+        market = checkpoint::from_bytes(&checkpoint::to_bytes(&feed.market)).expect("our own checkpoint");
+    }
+    assert_eq!(market.counters(), expected);
+}
+
 /// Found by fuzzing: a checkpoint could hold a count that the next record made overflow.
 #[test]
 fn a_checkpoint_with_an_absurd_count_is_refused() {

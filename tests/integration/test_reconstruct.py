@@ -133,6 +133,16 @@ def test_at_does_not_show_half_an_event(tmp_path: Path) -> None:
     assert book_of(path, "--at", T0 + 20)["bids"] == [["98.00", 5, 1]]
 
 
+def test_at_counts_nothing_of_what_came_after(tmp_path: Path) -> None:
+    path = tmp_path / "snapshots.dbn"
+    made = run("simulate", "-o", path, "--messages", 20_000, "--instruments", 2, "--seed", 9, "--crossed")
+    assert made.returncode == 0, made.stderr.decode()
+    before = run("reconstruct", path, "--at", "2020-01-01")
+    counters = before.stderr.decode().splitlines()
+    assert counters[0].startswith("snapshots.dbn: 0 records in ")
+    assert counters[1:3] == ["  actions: none", "  books: 2, events: 0, resting orders: 0"]
+
+
 def test_level_3_adds_the_queues_in_priority_order(two_books: Path) -> None:
     book = book_of(two_books, "--instrument", "7", "--level", "3", "--depth", "1")
     assert book["bids"] == [["100.00", 11, 2, [["1", 5, str(T0)], ["2", 6, str(T0 + 1000)]]]]

@@ -8,8 +8,8 @@ use super::{
     bytes::{In, Out},
 };
 use crate::{
-    book::OrderBook,
-    event::{EventBook, Moment, Rules},
+    book::{Counters, OrderBook},
+    event::{Counted, EventBook, Moment, Rules},
     record::{Action, MBO_BYTES, Reject, Side, UNDEF_PRICE, mbo_bytes, read_mbo},
 };
 
@@ -25,13 +25,21 @@ impl Out {
         for record in &book.held {
             self.bytes(mbo_bytes(record));
         }
-        let c = &book.book.counters;
-        self.varints(c.by_action);
-        self.varints([c.unknown_cancels, c.unknown_modifies, c.duplicate_adds, c.over_cancels]);
-        self.varints([c.zero_sizes, c.rejected_side, c.rejected_price]);
+        self.counters(&book.book.counters);
         for side in Side::BOTH {
             self.side(&book.book, side);
         }
+        // Only of a book that has an end, inside an event: what all others are written as has nothing here.
+        if let Some(before) = book.counted_before() {
+            self.counters(&before.counters);
+            self.varint(before.bad_book_marks);
+        }
+    }
+
+    fn counters(&mut self, c: &Counters) {
+        self.varints(c.by_action);
+        self.varints([c.unknown_cancels, c.unknown_modifies, c.duplicate_adds, c.over_cancels]);
+        self.varints([c.zero_sizes, c.rejected_side, c.rejected_price]);
     }
 
     fn side(&mut self, book: &OrderBook, side: Side) {
@@ -88,9 +96,21 @@ impl In<'_> {
             }
             book.held.push(record);
         }
-        let by_action = self.counts()?;
-        let counters = &mut book.book.counters;
-        counters.by_action = by_action;
+        book.book.counters = self.counters()?;
+        for side in Side::BOTH {
+            self.side(&mut book.book, side)?;
+        }
+        if self.at < self.bytes.len() {
+            let counters = self.counters()?;
+            let [bad_book_marks] = self.counts()?;
+            book.counted = Some(Box::new(Counted { seq, counters, bad_book_marks }));
+        }
+        book.settle();
+        Ok(book)
+    }
+
+    fn counters(&mut self) -> Result<Counters> {
+        let mut counters = Counters { by_action: self.counts()?, ..Counters::default() };
         [
             counters.unknown_cancels,
             counters.unknown_modifies,
@@ -100,11 +120,7 @@ impl In<'_> {
             counters.rejected_side,
             counters.rejected_price,
         ] = self.counts()?;
-        for side in Side::BOTH {
-            self.side(&mut book.book, side)?;
-        }
-        book.settle();
-        Ok(book)
+        Ok(counters)
     }
 
     fn side(&mut self, book: &mut OrderBook, side: Side) -> Result<()> {
