@@ -183,7 +183,8 @@ def test_the_life_can_be_left_out(server: RunningServer) -> None:
 
 
 def test_an_order_that_never_was(server: RunningServer) -> None:
-    for order_id in ("1", str(2**64 - 1), str(10**20 - 1)):
+    # Clears, and trades of no resting order, have the id 0.
+    for order_id in ("0", "1", str(2**64 - 1), str(10**20 - 1)):
         problem(server.get(f"/v1/books/SYN0/orders/{order_id}"), 404, "unknown_order")
 
 

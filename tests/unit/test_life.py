@@ -2,7 +2,7 @@
 
 import pytest
 
-from l3book.history.life import Life, life_of
+from l3book.history.life import Life, concerning, life_of
 from l3book.history.store import LifeRow
 
 
@@ -69,3 +69,11 @@ def test_what_comes_later_is_not_known_yet() -> None:
 
 def test_nobody_knows_what_was_never_there() -> None:
     assert life_of([], [0], None) is None
+
+
+def test_id_0_is_no_order_unless_one_rested_by_it() -> None:
+    others = [record(1, "T", 3), record(2, "R", 0), record(3, "N", 0), record(4, "F", 3)]
+    assert list(concerning(0, others)) == []
+    order = [record(5, "A", 10), record(6, "F", 4, ts_event=9), record(7, "C", 4, ts_event=9)]
+    assert list(concerning(0, [*others[:3], *order, record(8, "T", 1)])) == order
+    assert list(concerning(1, others)) == others

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 Status: TypeAlias = Literal["resting", "filled", "cancelled", "removed"]
 
 ADD, MODIFY, CANCEL, FILL, TRADE = "A", "M", "C", "F", "T"
+NO_ORDER = 0
+"""The order_id of what concerns no order: trades of no resting one, Clears, None records."""
 
 
 class Life(NamedTuple):
@@ -23,6 +25,15 @@ class Life(NamedTuple):
     """What was left of it; 0: nothing."""
     filled: int
     """The sum of what it took, before it rested, and of its fills."""
+
+
+def concerning(order_id: int, records: Sequence["LifeRow"]) -> Sequence["LifeRow"]:
+    """Leave out, of the records with an order's id, those that concern no order; any other id is always an order's."""
+    if order_id != NO_ORDER:
+        return records
+    # Nothing forbids a venue to give an order this id; then it was added, changed or cancelled.
+    own = [record for record in records if record.action in {ADD, MODIFY, CANCEL, FILL}]
+    return own if any(record.action != FILL for record in own) else []
 
 
 def life_of(records: Sequence["LifeRow"], session_starts: Sequence[int], end_ordinal: int | None) -> Life | None:

@@ -12,7 +12,7 @@ from l3book.config import Settings
 from l3book.digits import whole_number
 from l3book.etags import etag_of_json, etag_of_msgpack
 from l3book.history.exports import Exports
-from l3book.history.life import Life, life_of
+from l3book.history.life import Life, concerning, life_of
 from l3book.history.overview import Overviews
 from l3book.history.replays import Replays
 from l3book.history.sqlite import SqliteStore
@@ -104,9 +104,8 @@ class History:
         if self.store is None:
             return None
         end_ordinal = None if at is None else self._past.ordinal_at(at)
-        return life_of(
-            self.store.order_life(book, order_id), [session["ordinal"] for session in self._past.range()], end_ordinal
-        )
+        records = concerning(order_id, self.store.order_life(book, order_id))
+        return life_of(records, [session["ordinal"] for session in self._past.range()], end_ordinal)
 
     def close(self) -> None:
         """Wait for the threads."""
