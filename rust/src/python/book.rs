@@ -13,6 +13,7 @@ use pyo3::{
 };
 
 use super::{
+    ranged,
     shared::{Shared, with_lock},
     snapshot::{BookSnapshot, extent},
     types::{Bbo, Order, QueuePosition, parse_side},
@@ -133,7 +134,12 @@ impl Book {
 
     /// The book after its last complete event: `depth` levels a side (None = all), at level 3 with their orders.
     #[pyo3(signature = (depth=Some(10), *, level=2), text_signature = "($self, depth=10, *, level=2)")]
-    fn snapshot(&self, py: Python<'_>, depth: Option<i64>, level: u8) -> PyResult<BookSnapshot> {
+    fn snapshot(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = ranged::levels)] depth: Option<i64>,
+        #[pyo3(from_py_with = ranged::level)] level: u8,
+    ) -> PyResult<BookSnapshot> {
         let extent = extent(depth, level)?;
         Ok(BookSnapshot(self.read(py, |key, symbol, book| View::of(key, symbol, book, extent))))
     }
@@ -144,18 +150,27 @@ impl Book {
     }
 
     /// A resting order, or None.
-    fn order(&self, py: Python<'_>, order_id: u64) -> Option<Order> {
+    fn order(&self, py: Python<'_>, #[pyo3(from_py_with = ranged::order_id)] order_id: u64) -> Option<Order> {
         self.read(py, |_, _, book| book.book().order(order_id)).map(Order::from)
     }
 
     /// The orders at a price (1e-9 units) in priority order.
-    fn orders(&self, py: Python<'_>, side: &str, price: i64) -> PyResult<Vec<Order>> {
+    fn orders(
+        &self,
+        py: Python<'_>,
+        side: &str,
+        #[pyo3(from_py_with = ranged::price)] price: i64,
+    ) -> PyResult<Vec<Order>> {
         let side = parse_side(side)?;
         Ok(self.read(py, |_, _, book| book.book().orders_at(side, price).map(Order::from).collect()))
     }
 
     /// Where a resting order stands in its queue, or None.
-    fn queue_position(&self, py: Python<'_>, order_id: u64) -> Option<QueuePosition> {
+    fn queue_position(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = ranged::order_id)] order_id: u64,
+    ) -> Option<QueuePosition> {
         self.read(py, |_, _, book| book.book().queue_position(order_id)).map(QueuePosition::from)
     }
 
@@ -229,17 +244,17 @@ impl OrderBook {
         record: Option<&Bound<'_, PyAny>>,
         action: Option<&str>,
         side: Option<&str>,
-        price: Option<i64>,
-        size: Option<u32>,
-        order_id: Option<u64>,
-        flags: Option<u8>,
-        ts_event: Option<u64>,
-        ts_recv: Option<u64>,
-        ts_in_delta: Option<i32>,
-        sequence: Option<u32>,
-        channel_id: Option<u8>,
-        publisher_id: Option<u16>,
-        instrument_id: Option<u32>,
+        #[pyo3(from_py_with = ranged::price)] price: Option<i64>,
+        #[pyo3(from_py_with = ranged::size)] size: Option<u32>,
+        #[pyo3(from_py_with = ranged::order_id)] order_id: Option<u64>,
+        #[pyo3(from_py_with = ranged::flags)] flags: Option<u8>,
+        #[pyo3(from_py_with = ranged::ts_event)] ts_event: Option<u64>,
+        #[pyo3(from_py_with = ranged::ts_recv)] ts_recv: Option<u64>,
+        #[pyo3(from_py_with = ranged::ts_in_delta)] ts_in_delta: Option<i32>,
+        #[pyo3(from_py_with = ranged::sequence)] sequence: Option<u32>,
+        #[pyo3(from_py_with = ranged::channel_id)] channel_id: Option<u8>,
+        #[pyo3(from_py_with = ranged::publisher_id)] publisher_id: Option<u16>,
+        #[pyo3(from_py_with = ranged::instrument_id)] instrument_id: Option<u32>,
     ) -> PyResult<bool> {
         let has_fields = action.is_some()
             || side.is_some()

@@ -16,6 +16,7 @@ use pyo3::{
 use super::{
     book::{Book, parse_same_size, stats_dict},
     errors::{checkpoint_error, decode_error_in, os_error, piece_error, unknown_order},
+    ranged,
     shared::{Shared, with_lock},
     snapshot::{BookSnapshot, extent},
     stream::{Stream, parse_channel},
@@ -114,7 +115,12 @@ impl Market {
 impl Market {
     #[new]
     #[pyo3(signature = (*, same_size_modify="keeps_place", until=None, epoch=0, watch=false))]
-    fn new(same_size_modify: &str, until: Option<u64>, epoch: u64, watch: bool) -> PyResult<Self> {
+    fn new(
+        same_size_modify: &str,
+        #[pyo3(from_py_with = ranged::until)] until: Option<u64>,
+        #[pyo3(from_py_with = ranged::epoch)] epoch: u64,
+        watch: bool,
+    ) -> PyResult<Self> {
         let same_size = parse_same_size(same_size_modify)?;
         Ok(Self::of(market::Market::new(Rules { same_size, until: until.unwrap_or(u64::MAX), epoch }), watch))
     }
@@ -202,8 +208,8 @@ impl Market {
         &self,
         py: Python<'_>,
         instrument: &Bound<'_, PyAny>,
-        depth: Option<i64>,
-        level: u8,
+        #[pyo3(from_py_with = ranged::levels)] depth: Option<i64>,
+        #[pyo3(from_py_with = ranged::level)] level: u8,
     ) -> PyResult<BookSnapshot> {
         let (name, extent) = (parse_name(instrument)?, extent(depth, level)?);
         let view = self.0.work(py, |market| View::lookup(market, &name, extent))?;
@@ -219,8 +225,8 @@ impl Market {
         &self,
         py: Python<'py>,
         instrument: &Bound<'py, PyAny>,
-        level: u8,
-        depth: Option<i64>,
+        #[pyo3(from_py_with = ranged::level)] level: u8,
+        #[pyo3(from_py_with = ranged::levels)] depth: Option<i64>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         self.book_bytes(py, instrument, level, depth, encode::push_view)
     }
@@ -234,8 +240,8 @@ impl Market {
         &self,
         py: Python<'py>,
         instrument: &Bound<'py, PyAny>,
-        level: u8,
-        depth: Option<i64>,
+        #[pyo3(from_py_with = ranged::level)] level: u8,
+        #[pyo3(from_py_with = ranged::levels)] depth: Option<i64>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         self.book_bytes(py, instrument, level, depth, encode::push_view_message_pack)
     }
@@ -245,7 +251,7 @@ impl Market {
         &self,
         py: Python<'py>,
         instrument: &Bound<'py, PyAny>,
-        order_id: u64,
+        #[pyo3(from_py_with = ranged::order_id)] order_id: u64,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let name = parse_name(instrument)?;
         let work = |market: &mut market::Market| {
@@ -271,9 +277,9 @@ impl Market {
         py: Python<'_>,
         channel: &str,
         instrument: &Bound<'_, PyAny>,
-        depth: Option<i64>,
-        level: u8,
-        queues: Option<i64>,
+        #[pyo3(from_py_with = ranged::depth)] depth: Option<i64>,
+        #[pyo3(from_py_with = ranged::level)] level: u8,
+        #[pyo3(from_py_with = ranged::queues)] queues: Option<i64>,
     ) -> PyResult<Stream> {
         let (channel, name) = (parse_channel(channel, depth, level, queues)?, parse_name(instrument)?);
         let stream = self.0.glance(py, |market| stream::Stream::open(market, &name, channel))?;

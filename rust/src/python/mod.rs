@@ -7,6 +7,7 @@ mod errors;
 mod history;
 mod live_stream;
 mod market;
+mod ranged;
 mod reader;
 mod shared;
 mod sim;

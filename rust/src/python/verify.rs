@@ -8,6 +8,7 @@ use super::{
     book::parse_same_size,
     errors::{decode_error_in, os_error},
     market::{PROGRESS_BYTES, parse_name},
+    ranged,
 };
 use crate::{
     decode::DecodeError,
@@ -75,8 +76,8 @@ pub(super) fn verify(
     instrument: Option<&Bound<'_, PyAny>>,
     oracle: bool,
     same_size_modify: &str,
-    check_every: u64,
-    hash_every: Option<u64>,
+    #[pyo3(from_py_with = ranged::check_every)] check_every: u64,
+    #[pyo3(from_py_with = ranged::hash_every)] hash_every: Option<u64>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<VerifyReport> {
     for (name, every) in [("check_every", Some(check_every)), ("hash_every", hash_every)] {
