@@ -381,6 +381,11 @@ class Market:
         """
     def doubt(self, reason: str, instrument: _InstrumentRef | None = None) -> int:
         """Make one book suspect (None: all) until its next snapshot or Clear; -> how many became so."""
+    def failed(self, reason: str) -> None:
+        """Say that the stream failed for good: unfinished events are forgotten, every book is suspect.
+
+        Needs no watch: nothing that may follow is known to follow.
+        """
     def expect_snapshots(self, keys: list[tuple[int, int]]) -> None:
         """Say that snapshots of these books were asked for: the next of each is whole, also on a resumed stream."""
     def expect_skips(self, expects_skips: bool) -> None:

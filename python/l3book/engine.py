@@ -9,6 +9,7 @@ from l3book import tracing
 from l3book._core import DecodeError, Market
 from l3book.durations import Durations
 from l3book.feed.options import FeedOptions
+from l3book.feed.transitions import Transitions
 from l3book.logs import Logger
 from l3book.sources import AnySource, Connector, Source, is_connector
 from l3book.sources.connection import ConnectionLost, Refused
@@ -21,14 +22,18 @@ SourceState: TypeAlias = Literal["starting", "connecting", "running", "reconnect
 
 log = Logger(__name__)
 
+SOURCE_FAILED = "source failed"
+"""Why books are suspect whose source brings nothing more, though it has not come to its end."""
+
 
 class Engine:
     """Feeds a source to a Market until the source ends, fails or is stopped.
 
-    A source that ends or fails leaves the books as they are, and they go on being served. The loop runs once
-    per chunk of thousands of records; the records themselves are applied in Rust, without the GIL. A source that is
-    connected to needs a Market that watches (`watch=True`). Given a `recording`, a source waits while that is behind.
-    A market that goes on after a restart was `disconnected` before it is given, and stood still for `lost_s`.
+    A source that ends or fails leaves the books as they are, and they go on being served: of one that failed as
+    suspect, since nobody knows what would have followed. The loop runs once per chunk of thousands of records; the
+    records themselves are applied in Rust, without the GIL. A source that is connected to needs a Market that watches
+    (`watch=True`). Given a `recording`, a source waits while that is behind. A market that goes on after a restart was
+    `disconnected` before it is given, and stood still for `lost_s`.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class Engine:
         self.feed: Feed | None = None
         """What keeps the connection, where there is one."""
         self._source: Source | None = None
+        self._own_transitions = Transitions()
         if is_connector(source):
             self.feed = self._open_feed(source, options or FeedOptions(), lost_s)
         else:
@@ -65,6 +71,11 @@ class Engine:
         from l3book.feed.supervisor import Feed
 
         return Feed(connector, self._market, self._take, self._tell, options, lost_s)
+
+    @property
+    def transitions(self) -> Transitions:
+        """What happened to the source's line and the books."""
+        return self.feed.transitions if self.feed is not None else self._own_transitions
 
     @property
     def messages(self) -> int:
@@ -107,13 +118,32 @@ class Engine:
             log.info("source {source} ended after {messages} messages", source=self.uri, messages=self.messages)
 
     def _read(self, source: Source) -> None:
-        for chunk in source:
-            self.state = "running"
-            self._take(chunk)
-            if self._stopping:
-                return
-        if not self._stopping:
-            self._market.finish()
+        try:
+            for chunk in source:
+                self.state = "running"
+                self._take(chunk)
+                if self._stopping:
+                    return
+            if not self._stopping:
+                self._market.finish()
+        except BaseException as error:
+            self._doubt_books(str(error))
+            raise
+
+    def _doubt_books(self, error: str) -> None:
+        """Make every book suspect, as a feed does that has lost its line."""
+        trusted = [book for book in self._market.instruments() if book.state != "suspect"]
+        self._market.failed(SOURCE_FAILED)
+        self.transitions.add("lost", SOURCE_FAILED, text=error)
+        for book in trusted:
+            self.transitions.add(
+                "suspect",
+                SOURCE_FAILED,
+                publisher_id=book.publisher_id,
+                instrument_id=book.instrument_id,
+                symbol=book.symbol,
+                ts_event=str(book.ts_event),
+            )
 
     def _take(self, chunk: bytes | memoryview) -> None:
         # Before it is fed: of a damaged chunk, what is good is applied.

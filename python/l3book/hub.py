@@ -217,8 +217,8 @@ class Hub:
         }
 
     def transitions(self) -> list[dict[str, Any]]:
-        """List what happened last to a live feed and its books, oldest first."""
-        return list(self._engine.feed.transitions.recent()) if self._engine.feed else []
+        """List what happened last to the source and its books, oldest first."""
+        return list(self._engine.transitions.recent())
 
     def _source(self) -> dict[str, Any]:
         source = {"uri": self._engine.uri, "state": self._engine.state, "error": self._engine.error}

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from dbn_bytes import SNAPSHOT, UNIT, metadata, record
-from l3book import Market
+from l3book import UNDEF_PRICE, Market
 from l3book.engine import Engine
 from l3book.feed.status import FeedStatus
 from l3book.hub import Hub
@@ -59,15 +59,38 @@ def test_a_source_that_ends_leaves_the_books() -> None:
         1,
         len(HEAD) + len(ADD),
     )
-    assert market.book(7).seq == 1
+    assert (market.book(7).seq, market.book(7).state) == (1, "live")
+    assert not engine.transitions.recent()
 
 
-def test_bytes_that_are_no_dbn_fail_the_source_and_keep_the_books() -> None:
+def test_bytes_that_are_no_dbn_fail_the_source_and_put_the_books_in_doubt() -> None:
     engine, market = ran(HEAD + ADD, bytes(56))
     assert engine.state == "failed"
     assert engine.error is not None
     assert f"byte {len(HEAD) + len(ADD)}" in engine.error
-    assert market.book(7).seq == 1
+    assert (market.book(7).seq, market.book(7).state) == (1, "suspect")
+    lost, suspect = engine.transitions.recent()
+    assert (lost["kind"], lost["reason"], lost["text"]) == ("lost", "source failed", engine.error)
+    assert (suspect["kind"], suspect["reason"]) == ("suspect", "source failed")
+    assert (suspect["publisher_id"], suspect["instrument_id"], suspect["symbol"]) == (1, 7, "AB")
+
+
+def test_a_snapshot_that_a_failed_source_began_is_not_waited_for() -> None:
+    begun = record("R", "N", UNDEF_PRICE, flags=SNAPSHOT, instrument_id=7)
+    engine, market = ran(HEAD + ADD + begun + ADD[:20])
+    assert engine.state == "failed"
+    assert (market.book(7).state, market.book(7).stats()["held"], len(market.book(7))) == ("suspect", 0, 1)
+
+
+def test_who_listens_is_told_of_the_doubt() -> None:
+    market = Market()
+    market.feed(HEAD + ADD)
+    stream = market.stream("depth", 7)
+    assert json.loads(stream.snapshot().text)["state"] == "live"
+    market.failed("source failed")
+    message = stream.poll()
+    assert message is not None
+    assert (json.loads(message.text)["state"], message.seq) == ("suspect", message.prev)
 
 
 def test_a_stream_that_ends_inside_a_record_fails() -> None:

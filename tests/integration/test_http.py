@@ -311,11 +311,23 @@ def test_a_source_without_a_book_is_503_with_retry_after(serve: Callable[..., Ru
 
 
 def test_a_source_that_fails_leaves_its_books_and_says_so(serve: Callable[..., RunningServer], tmp_path: Path) -> None:
-    server = served(serve, tmp_path, HEAD + b"".join(RECORDS) + b"not a record at all, much too long for one")
+    content = HEAD + b"".join(RECORDS) + b"not a record at all, much too long for one"
+    server = served(serve, tmp_path, content, "--history", str(tmp_path / "history"))
     metrics = server.wait_for_state("failed")
     assert f"byte {len(HEAD) + 4 * 56}" in metrics["source"]["error"]
     assert metrics["totals"]["messages"] == 4
-    assert server.get("/v1/books/7").json()["asks"] == ASKS
+    book = server.get("/v1/books/7").json()
+    assert (book["asks"], book["state"]) == (ASKS, "suspect")
+    assert [entry["state"] for entry in server.get("/v1/instruments").json()["instruments"]] == ["suspect"]
+    transitions = server.get("/v1/feed/transitions").json()["transitions"]
+    assert [(entry["kind"], entry["reason"]) for entry in transitions] == [
+        ("lost", "source failed"),
+        ("suspect", "source failed"),
+    ]
+    assert 'l3book_books{state="suspect"} 1' in server.get("/metrics").text
+    recorded = server.get(f"/v1/books/7?at={T0 + 3}").json()
+    assert (recorded["asks"], recorded["state"]) == (ASKS, "suspect")
+    assert server.get(f"/v1/books/7?at={T0 + 2}").json()["state"] == "live"
     assert "the source failed" in problem(server.get("/readyz"), 503, "not_ready")["detail"]
     assert server.get("/livez").status_code == 200
 

@@ -61,7 +61,7 @@ export function standingWord(state: State): StandingWord {
 function liveWord(state: State): StandingWord {
   const { book, metrics } = state;
   const source = metrics?.source.state;
-  if (source === "failed") return { text: "failed", state: "failed", title: "The source failed, and its books stay as they were" };
+  if (source === "failed") return { text: "failed", state: "failed", title: "The source failed: its books stay as they were, and may be wrong by now" };
   if (source === "reconnecting") return { text: "reconnecting", state: "reconnecting", title: "The source has lost its connection" };
   if (book === null) return { text: "no book", state: "none", title: "There is no book to show" };
   if (state.lateForMs() !== null) return { text: "late", state: "late", title: "The line to the server is too slow for the book of now" };

@@ -161,7 +161,7 @@ def _server() -> tuple[Operation, ...]:
         Operation(
             "/v1/feed/transitions",
             "transitions",
-            "What happened last to a live feed and its books",
+            "What happened last to the source and its books",
             (Transitions,),
             content_types=types_of(TRANSITIONS_FORMS),
             line=Transition,

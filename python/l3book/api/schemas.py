@@ -292,7 +292,7 @@ class Metrics(Answer):
 
 
 class Transition(Answer):
-    """Something that happened to a live feed's connection, or to the state of one of its books."""
+    """Something that happened to the source's connection, or to the state of one of its books."""
 
     n: Annotated[int, Meta(ge=1, description="counts all transitions since the start")]
     at: Nanoseconds

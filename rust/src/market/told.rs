@@ -27,6 +27,15 @@ impl Market {
         }
     }
 
+    /// The stream failed for good, and nobody knows what would follow: unfinished events are forgotten, and every book is
+    /// suspect.
+    pub fn abandon(&mut self, reason: &str) {
+        for at in 0..self.len() {
+            self.drop_unfinished(at, &[0; 8]);
+            self.doubt(at, reason, true);
+        }
+    }
+
     /// Makes a book suspect because its stream broke.
     pub(crate) fn pause(&mut self, at: usize) {
         self.books[at].doubt();

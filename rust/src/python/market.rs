@@ -412,6 +412,11 @@ impl Market {
         Ok(doubted?)
     }
 
+    /// The stream failed for good: unfinished events are forgotten, every book is suspect. Watched or not.
+    fn failed(&self, py: Python<'_>, reason: String) {
+        self.0.work(py, |market| market.abandon(&reason));
+    }
+
     /// Snapshots of these books were asked for.
     fn expect_snapshots(&self, py: Python<'_>, keys: Vec<(u16, u32)>) -> PyResult<()> {
         let keys = keys.into_iter().map(|(publisher_id, instrument_id)| Key { publisher_id, instrument_id });
