@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import l3book
 from dbn_bytes import T0, UNIT, metadata, record
 from http_contract import problem, raw_answer
-from running import RunningServer
+from running import POLL_INTERVAL_S, STATE_TIMEOUT_S, RunningServer
 
 HEAD = metadata(symbols={"AB": 7})
 RECORDS = [
@@ -325,8 +326,11 @@ def test_a_source_that_fails_leaves_its_books_and_says_so(serve: Callable[..., R
         ("suspect", "source failed"),
     ]
     assert 'l3book_books{state="suspect"} 1' in server.get("/metrics").text
-    recorded = server.get(f"/v1/books/7?at={T0 + 3}").json()
-    assert (recorded["asks"], recorded["state"]) == (ASKS, "suspect")
+    deadline_s = time.monotonic() + STATE_TIMEOUT_S
+    while (recorded := server.get(f"/v1/books/7?at={T0 + 3}").json()).get("state") != "suspect":
+        assert time.monotonic() < deadline_s, recorded
+        time.sleep(POLL_INTERVAL_S)
+    assert recorded["asks"] == ASKS
     assert server.get(f"/v1/books/7?at={T0 + 2}").json()["state"] == "live"
     assert "the source failed" in problem(server.get("/readyz"), 503, "not_ready")["detail"]
     assert server.get("/livez").status_code == 200
