@@ -95,6 +95,39 @@ fn a_replay_goes_anywhere_and_its_books_can_be_followed() {
     assert!(!epochs.contains(&market.book(key).expect("it stays").epoch()));
 }
 
+/// Where one session ends another begins, at the same ordinal: whoever asks for a time in between gets the books of the first,
+/// as a question for that time does, and whoever plays on leaves them with the second one's first record.
+#[test]
+fn between_two_sessions_a_replay_has_the_books_of_the_first() {
+    let stream = simulated();
+    let (first, second) = stream.split_at(2_000 * MBO_BYTES);
+    for checkpointed in [&[][..], &[1_500, 2_000]] {
+        let folder = recorded(first, 700);
+        record_session(&folder.0, second, 700, "two");
+        checkpoints(&folder.0, checkpointed);
+        let (before, after) = (read_mbo(&first[first.len() - MBO_BYTES..]), read_mbo(second));
+        let expected = until(first, u64::MAX).fingerprint();
+        let mut market = Market::new(Rules::default());
+        let mut replay = Replay::open(&folder.0, Some(before.hd.ts_event), 1, &mut market).expect("recorded");
+        let look = |replay: &Replay, market: &Market| (replay.ordinal(), replay.next_ts(), market.fingerprint());
+        let between = (2_000, Some(after.ts_recv), expected);
+        assert_eq!(look(&replay, &market), between, "opened there");
+        replay.seek(&mut market, read_mbo(&first[500 * MBO_BYTES..]).hd.ts_event).expect("recorded");
+        assert_ne!(market.fingerprint(), expected);
+        replay.seek(&mut market, after.hd.ts_event - 1).expect("recorded");
+        assert_eq!(look(&replay, &market), between, "sought");
+        replay.seek(&mut market, read_mbo(&first[500 * MBO_BYTES..]).hd.ts_event).expect("recorded");
+        replay.advance(&mut market, after.ts_recv - 1, usize::MAX).expect("recorded");
+        assert_eq!(look(&replay, &market), between, "played");
+        assert_eq!(replay.advance(&mut market, after.ts_recv, 1).expect("recorded"), 1);
+        let resting = |market: &Market| market.books().map(|(_, book)| book.book().len()).sum::<usize>();
+        assert!(resting(&market) <= 1, "of the second alone");
+        replay.advance(&mut market, u64::MAX, usize::MAX).expect("recorded");
+        assert_eq!((replay.ordinal(), replay.next_ts()), (STREAM_RECORDS as u64, None));
+        assert_eq!(market.fingerprint(), until(second, u64::MAX).fingerprint());
+    }
+}
+
 /// Behind a hole without a checkpoint books are in doubt, but only up to the next one: then a replay that plays on shows
 /// what a question for that time gets.
 #[test]

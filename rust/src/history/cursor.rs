@@ -66,6 +66,8 @@ pub struct Cursor {
     ordinal: u64,
     /// What comes before this record is passed over.
     start: u64,
+    /// The session whose end is the log's for it, by its ordinal.
+    within: Option<u64>,
 }
 
 /// Who reads the frames that a cursor comes to.
@@ -119,7 +121,21 @@ impl Cursor {
             rest: 0..0,
             ordinal,
             start: ordinal,
+            within: None,
         }
+    }
+
+    /// One that ends with this session (its ordinal), though another begins there.
+    pub(super) fn within(mut self, session: u64) -> Self {
+        self.within = Some(session);
+        self
+    }
+
+    /// At a session's end: one that goes on with whatever session comes next.
+    pub(super) fn beyond(&self, log: &Log) -> Option<Self> {
+        let (next, segment, ordinal, start) = (self.next, self.segment, self.ordinal, self.start);
+        let is_more = self.rest.is_empty() && self.next_frame(log) < log.frames().len();
+        is_more.then(|| Self { next, segment, start, ..Self::new(log, ordinal) })
     }
 
     /// Ordinal of the next record that will be handed out.
@@ -215,6 +231,10 @@ impl Cursor {
                 let at = self.next_frame(log);
                 let Some(frame) = log.frames().get(at) else { return Ok(None) };
                 let segment = &log.segments()[frame.segment];
+                let session = segment.session().map(|(ordinal, _)| ordinal);
+                if self.within.is_some_and(|own| session.is_some_and(|session| session != own)) {
+                    return Ok(None);
+                }
                 if self.segment != Some(segment.first_ordinal) {
                     self.metadata = Some(Box::new(log.metadata(frame.segment)?));
                     self.segment = Some(segment.first_ordinal);

@@ -101,20 +101,26 @@ impl Known {
     }
 
     pub(super) fn ordinal_at(&self, at: u64) -> Result<u64, HistoryError> {
+        self.place_of(at).map(|(_, ordinal)| ordinal)
+    }
+
+    /// The session of a time, and where in it that lies.
+    pub(super) fn place_of(&self, at: u64) -> Result<(Session, u64), HistoryError> {
         let session = &self.reach(at)?.session;
+        let place = |ordinal| Ok((session.clone(), ordinal));
         let frame = self.log.frames().first_later(session.frames.clone(), Clock::Event, at);
         if frame == session.frames.end {
-            return Ok(session.end_ordinal);
+            return place(session.end_ordinal);
         }
         let mut cursor = self.log.cursor(self.log.frames()[frame].entry.first_ordinal);
         while let Some(item) = cursor.next(&self.log)? {
             if let Item::Records { first_ordinal, records } = item
                 && let Some(found) = records.iter().position(|record| record.hd.ts_event > at)
             {
-                return Ok(first_ordinal + found as u64);
+                return place(first_ordinal + found as u64);
             }
         }
-        Ok(session.end_ordinal)
+        place(session.end_ordinal)
     }
 
     pub(super) fn not_recorded(&self, at: u64) -> HistoryError {

@@ -215,6 +215,11 @@ impl Past {
         self.ask(at, HistoryError::is_gone, |known| known.ordinal_at(at))
     }
 
+    /// The session of a time (ts_event, ns), at whose end another may have begun, and the ordinal there.
+    pub(super) fn place_of(&self, at: u64) -> Result<(Session, u64), HistoryError> {
+        self.ask(at, HistoryError::is_gone, |known| known.place_of(at))
+    }
+
     /// The hash of all books as they were right before the record of an ordinal.
     ///
     /// # Errors

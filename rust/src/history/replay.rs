@@ -10,7 +10,7 @@ use super::{
     cursor::{Cursor, Item},
     error::HistoryError,
     past::{Past, PastError},
-    shadow::{Shadow, restore},
+    shadow::{Shadow, restore, restore_in},
 };
 use crate::{
     market::{Key, Market, Name},
@@ -50,15 +50,14 @@ impl Replay {
     /// If the log has nothing of that time.
     pub fn open(dir: &Path, at: Option<u64>, epoch: u64, market: &mut impl Lender) -> Result<Self, HistoryError> {
         let past = Past::open(dir)?;
-        let log = past.known().log.clone();
-        let begin = log.sessions().last().map_or(0, |session| session.first_ordinal);
-        let ordinal = at.map_or(Ok(begin), |at| past.ordinal_at(at))?;
-        let mut shadow = restore(&log, ordinal, false)?;
-        refuse_in_hole(&log, &shadow, at)?;
+        let (log, mut shadow) = match at {
+            Some(at) => shadow_at(&past, at)?,
+            None => newest(&past)?,
+        };
         shadow.market.rebase(epoch);
         market.lend(&mut |market| std::mem::swap(market, &mut shadow.market));
         shadow.is_followed = true;
-        let cursor = log.cursor(ordinal);
+        let cursor = cursor_behind(&log, &shadow);
         let mut replay = Self { past, log, cursor, shadow, next_ts: None };
         replay.look_ahead(market)?;
         Ok(replay)
@@ -93,15 +92,13 @@ impl Replay {
     /// # Errors
     /// If the log has nothing of that time; the market is then where it was.
     pub fn seek(&mut self, market: &mut impl Lender, at: u64) -> Result<(), HistoryError> {
-        let ordinal = self.past.ordinal_at(at)?;
-        self.log = self.past.refresh()?.log.clone();
-        let shadow = restore(&self.log, ordinal, false)?;
-        refuse_in_hole(&self.log, &shadow, Some(at))?;
+        let (log, shadow) = shadow_at(&self.past, at)?;
+        self.log = log;
         self.go_to(market, shadow)
     }
 
     fn go_to(&mut self, market: &mut impl Lender, mut shadow: Shadow) -> Result<(), HistoryError> {
-        let cursor = self.log.cursor(shadow.head().ordinal);
+        let cursor = cursor_behind(&self.log, &shadow);
         market.lend(&mut |market| {
             let mut moment = std::mem::replace(&mut shadow.market, Market::new(*market.rules()));
             moment.rebase(market.latest_epoch() + 1);
@@ -310,19 +307,43 @@ impl Replay {
         Ok(states)
     }
 
-    /// Goes on as long as all records at hand are wanted; `wanted` says how many of the next ones are.
+    /// Goes on as long as all records at hand are wanted; `wanted` says how many of the next ones are. Another session begins with
+    /// its first record, not with the end of the one before, whose books stay until then.
     fn walk(
         &mut self,
         market: &mut impl Lender,
         mut wanted: impl FnMut(&[MboMsg]) -> usize,
     ) -> Result<(), HistoryError> {
         let mut has_refreshed = false;
+        // Of the records that come next, wanted already.
+        let mut granted = 0;
         loop {
             let Self { log, cursor, shadow, .. } = self;
             match cursor.next(log)? {
                 None if has_refreshed => {
-                    self.next_ts = None;
-                    return Ok(());
+                    let Some(next) = cursor.beyond(log) else {
+                        self.next_ts = None;
+                        return Ok(());
+                    };
+                    let mut ahead = cursor.beyond(log).expect("as just now");
+                    let first = loop {
+                        match ahead.next(log)? {
+                            Some(Item::Records { records, .. }) => {
+                                break &records[..records.len().min(LENT_RECORDS_MAX)];
+                            }
+                            Some(_) => {}
+                            None => {
+                                self.next_ts = None;
+                                return Ok(());
+                            }
+                        }
+                    };
+                    granted = wanted(first);
+                    if granted == 0 {
+                        self.next_ts = Some(first[0].ts_recv);
+                        return Ok(());
+                    }
+                    *cursor = next;
                 }
                 None => {
                     log.refresh()?;
@@ -332,7 +353,7 @@ impl Replay {
                     let mut done = 0;
                     while done < records.len() {
                         let rest = &records[done..records.len().min(done + LENT_RECORDS_MAX)];
-                        let due = wanted(rest);
+                        let due = if granted > 0 { std::mem::take(&mut granted) } else { wanted(rest) };
                         let first = first_ordinal + done as u64;
                         if due > 0 {
                             lent(market, shadow, |shadow| shadow.records(first, &rest[..due]));
@@ -357,10 +378,34 @@ impl Replay {
     }
 }
 
+/// What the market was at a time (ts_event, ns): at the end of a session its last books, though another has begun there.
+fn shadow_at(past: &Past, at: u64) -> Result<(Log, Shadow), HistoryError> {
+    let (session, ordinal) = past.place_of(at)?;
+    let log = past.refresh()?.log.clone();
+    let shadow = restore_in(&log, &session, ordinal)?;
+    refuse_in_hole(&log, &shadow, at)?;
+    Ok((log, shadow))
+}
+
+/// … where the newest session begins.
+fn newest(past: &Past) -> Result<(Log, Shadow), HistoryError> {
+    let log = past.known().log.clone();
+    let begin = log.sessions().last().map_or(0, |session| session.first_ordinal);
+    let shadow = restore(&log, begin, false)?;
+    Ok((log, shadow))
+}
+
+/// A cursor behind a moment, to the end of its session.
+fn cursor_behind(log: &Log, shadow: &Shadow) -> Cursor {
+    log.cursor(shadow.head().ordinal).within(shadow.head().session)
+}
+
 /// A time inside a hole leads to the hole's end, whose books are of later times.
-fn refuse_in_hole(log: &Log, shadow: &Shadow, at: Option<u64>) -> Result<(), HistoryError> {
+fn refuse_in_hole(log: &Log, shadow: &Shadow, at: u64) -> Result<(), HistoryError> {
     let head = shadow.head();
-    let Some(at) = at.filter(|at| head.ts_event_max > *at) else { return Ok(()) };
+    if head.ts_event_max <= at {
+        return Ok(());
+    }
     match log.holes().iter().find(|hole| hole.end == head.ordinal) {
         None => Ok(()),
         Some(hole) => Err(HistoryError::in_hole(log.dir(), at, hole.first)),

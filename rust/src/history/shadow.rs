@@ -390,6 +390,14 @@ pub fn restore(log: &Log, ordinal: u64, is_watched: bool) -> Result<Shadow, Hist
     Ok(shadow)
 }
 
+/// As [`restore`], of a session at whose end another may have begun: its books are those that it left.
+pub(super) fn restore_in(log: &Log, session: &Session, ordinal: u64) -> Result<Shadow, HistoryError> {
+    let mut shadow = Shadow::before_in(log, Some(session), ordinal, false, |_| Ok(true))?;
+    let mut cursor = log.cursor(shadow.head.ordinal).within(session.ordinal);
+    shadow.advance(log, &mut cursor, ordinal)?;
+    Ok(shadow)
+}
+
 /// As [`restore`], right behind records that are missing before an ordinal: a time that leads there lies among them, and has
 /// no books; but whoever goes on from there has these.
 pub(super) fn restore_behind(log: &Log, ordinal: u64) -> Result<Shadow, HistoryError> {
