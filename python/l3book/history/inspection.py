@@ -11,9 +11,11 @@ from l3book.history.agreement import columns_out_of_force, contradiction, rows_o
 from l3book.history.archive import TABLES, Archive, compacted_days
 from l3book.history.catalogue import checkpoints
 from l3book.history.sqlite import FILE_NAME
-from l3book.history.sqlite_schema import MIGRATIONS
+from l3book.history.sqlite_schema import NewerFileError, end_ordinal_of, require_known
 
 Progress: TypeAlias = Callable[[int, int], object]
+
+_IF_NEWER = "use the l3book that wrote it, or delete the file, then it is made anew from the log"
 
 
 class NoHistoryError(HistoryError):
@@ -115,10 +117,16 @@ def _other_damage(folder: Path, history: Log, report: dict[str, Any]) -> Iterato
     if path.exists():
         try:
             with _reading(path) as connection:
-                # One view of it, as a server may be writing.
+                # One view of it, as a server may be writing. Not for as long as the compacted days take: its log of
+                # writes would grow all the while.
                 connection.execute("BEGIN")
                 yield from _damage_in_tables(connection, folder, history)
-                yield from _damage_in_days(connection, folder, report)
+                sessions = [(ordinal, ts_recv) for ordinal, _, ts_recv in _session_starts(connection)]
+                days = connection.execute("SELECT day, trades, bbo, levels FROM compacted_days ORDER BY day").fetchall()
+                connection.execute("COMMIT")
+            yield from _damage_in_days(folder, sessions, days, report)
+        except NewerFileError as error:
+            yield _damage(path, f"{error}: {_IF_NEWER}")
         except sqlite3.Error as error:
             yield _damage(path, f"{error}: expected to be deleted, it is made anew from the log")
 
@@ -138,7 +146,8 @@ def _damage_in_tables(connection: sqlite3.Connection, folder: Path, history: Log
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         yield _damage(path, f"{found}: expected to be deleted, it is made anew from the log")
-    position, end = connection.execute("SELECT ordinal, max(ordinal, end_ordinal) FROM position").fetchone()
+    (position,) = connection.execute("SELECT ordinal FROM position").fetchone()
+    end = end_ordinal_of(connection)
     sessions = _session_starts(connection)
     # It has all that the tables have.
     history.refresh()
@@ -160,10 +169,11 @@ def _session_starts(connection: sqlite3.Connection) -> list[tuple[int, str, int]
     return connection.execute("SELECT ordinal, uri, ts_recv FROM session_starts").fetchall()
 
 
-def _damage_in_days(connection: sqlite3.Connection, folder: Path, report: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _damage_in_days(
+    folder: Path, sessions: list[tuple[int, int]], days: list[tuple[int, int, int, int]], report: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
     archive = Archive(folder)
-    sessions = [(ordinal, ts_recv) for ordinal, _, ts_recv in _session_starts(connection)]
-    for day, *expected in connection.execute("SELECT day, trades, bbo, levels FROM compacted_days ORDER BY day"):
+    for day, *expected in days:
         for table, rows in zip(TABLES, expected, strict=True):
             path = archive.path(table, day)
             if what := _damage_in_file(path, table, rows, sessions):
@@ -203,6 +213,8 @@ def _tables(folder: Path) -> tuple[dict[str, Any] | None, str | None]:
                 raise sqlite3.DatabaseError("it does not say how far it is")
             (books,) = connection.execute("SELECT count(*) FROM books").fetchone()
             days = len(compacted_days(connection))
+    except NewerFileError as error:
+        return None, f"{path}: {error}: {_IF_NEWER}"
     except sqlite3.Error as error:
         return None, f"{path}: {error}: expected to be deleted, it is made anew from the log"
     found = {
@@ -225,9 +237,7 @@ def _size(path: Path) -> int:
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version != len(MIGRATIONS):
-            raise sqlite3.DatabaseError(f"version {version}, expected {len(MIGRATIONS)}")
+        require_known(connection)
         yield connection
 
 

@@ -15,7 +15,7 @@ from l3book.history.archive import Archive, compacted_days, compacted_until
 from l3book.history.intervals import in_force
 from l3book.history.order_rows import life_rows
 from l3book.history.sqlite_rows import SIGNED_MAX, SqliteRows
-from l3book.history.sqlite_schema import BUSY_TIMEOUT_S, NewerFileError, prepare
+from l3book.history.sqlite_schema import BUSY_TIMEOUT_S, NewerFileError, end_ordinal_of, prepare
 from l3book.history.store import (
     Batch,
     BboRow,
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 FILE_NAME = "history.sqlite"
 """In the folder of a history. It may be deleted: it is made anew from the log."""
-_END_ORDINAL = "max(ordinal, end_ordinal)"
 _WRITER_CACHE_KB = 32_768
 _WAL_BYTES_MAX = 64 * 1024 * 1024
 """Of the write-ahead log between two checkpoints; SQLite cuts it to this afterwards."""
@@ -47,10 +46,9 @@ def end_ordinal_in(folder: Path) -> int:
     try:
         uri = f"{(folder / FILE_NAME).absolute().as_uri()}?mode=ro"
         with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
-            (end,) = connection.execute(f"SELECT {_END_ORDINAL} FROM position").fetchone() or (0,)
+            return end_ordinal_of(connection)
     except sqlite3.Error:
         return 0
-    return int(end)
 
 
 class SqliteStore:
@@ -94,8 +92,7 @@ class SqliteStore:
     def end_ordinal(self) -> int:
         """As Store.end_ordinal."""
         with self.reading() as connection:
-            (end,) = connection.execute(f"SELECT {_END_ORDINAL} FROM position").fetchone()
-        return int(end)
+            return end_ordinal_of(connection)
 
     def sessions(self) -> list[SessionStart]:
         """As Store.sessions."""

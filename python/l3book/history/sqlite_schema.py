@@ -121,6 +121,8 @@ _END = "ALTER TABLE position ADD COLUMN end_ordinal INTEGER NOT NULL DEFAULT 0;"
 
 MIGRATIONS = (_ROWS, _CATALOGUE, _END)
 """Each leads from the version that is its index to the next."""
+_CATALOGUE_VERSION = 2
+_END_VERSION = 3
 
 
 class NewerFileError(Exception):
@@ -131,7 +133,7 @@ def prepare(connection: sqlite3.Connection) -> None:
     """Make the tables, or bring them up to this version. Raises sqlite3.Error or NewerFileError."""
     version = _version(connection)
     if version > len(MIGRATIONS):
-        raise NewerFileError(f"version {version}: expected one of this l3book, {len(MIGRATIONS)} at most")
+        raise _newer(version)
     if version == 0:
         # Before there is a table, or never: what is pruned can be given back to the file system then. Not where there
         # are any: it waits for whoever writes, though it changes nothing any more.
@@ -147,6 +149,26 @@ def prepare(connection: sqlite3.Connection) -> None:
                 connection.execute("ROLLBACK")
             if _version(connection) == version:
                 raise
+
+
+def require_known(connection: sqlite3.Connection) -> None:
+    """Refuse a file of a later l3book, or from before there was a catalogue. Raises sqlite3.Error or NewerFileError."""
+    version = _version(connection)
+    if version > len(MIGRATIONS):
+        raise _newer(version)
+    if version < _CATALOGUE_VERSION:
+        raise sqlite3.DatabaseError(f"version {version}, expected {_CATALOGUE_VERSION} to {len(MIGRATIONS)}")
+
+
+def end_ordinal_of(connection: sqlite3.Connection) -> int:
+    """Say as of which ordinal the tables end, also of a file that is not brought up to this version yet."""
+    end = "max(ordinal, end_ordinal)" if _version(connection) >= _END_VERSION else "ordinal"
+    (found,) = connection.execute(f"SELECT {end} FROM position").fetchone() or (0,)
+    return int(found)
+
+
+def _newer(version: int) -> NewerFileError:
+    return NewerFileError(f"version {version}: expected one of this l3book, {len(MIGRATIONS)} at most")
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,11 @@ import pytest
 from histories import FLUSH_TIMEOUT_S, record
 from holed_histories import lose
 from l3book._core import Log, Market, Recorder, Simulator
+from l3book.history import inspection
 from l3book.history.agreement import columns_out_of_force
 from l3book.history.indexing import Indexing
-from l3book.history.inspection import find_damage
-from l3book.history.sqlite import SqliteStore, end_ordinal_in
+from l3book.history.inspection import describe, find_damage
+from l3book.history.sqlite import FILE_NAME, SqliteStore, end_ordinal_in
 from l3book.times import NS_PER_S
 
 if TYPE_CHECKING:
@@ -128,6 +130,47 @@ def test_verify_says_where_tables_contradict_the_log(tmp_path: Path, loss: Calla
     assert told in find_damage(tmp_path)["damage"]["what"]
     index(tmp_path)
     assert find_damage(tmp_path)["good"]
+
+
+def test_a_file_of_the_version_before_is_read_as_one_of_this(tmp_path: Path) -> None:
+    """Before a server has brought it up to its version: the recorder asks it first."""
+    record(tmp_path, pieces=8)
+    index(tmp_path)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        connection.executescript("ALTER TABLE position DROP COLUMN end_ordinal; PRAGMA user_version = 2")
+        (position,) = connection.execute("SELECT ordinal FROM position").fetchone()
+    assert describe(tmp_path)["tables_damage"] is None
+    assert describe(tmp_path)["tables"]["position"] == position > 0
+    assert find_damage(tmp_path)["damage"] is None
+    assert end_ordinal_in(tmp_path) == position
+
+
+def test_of_a_file_of_a_later_version_is_said_what_to_do(tmp_path: Path) -> None:
+    record(tmp_path, pieces=2)
+    index(tmp_path)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        connection.execute("PRAGMA user_version = 9")
+    for told in (describe(tmp_path)["tables_damage"], find_damage(tmp_path)["damage"]["what"]):
+        assert "version 9: expected one of this l3book, 3 at most: use the l3book that wrote it, or delete" in told
+
+
+def test_verify_holds_up_no_writer_while_it_reads_compacted_days(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(tmp_path, pieces=2)
+    index(tmp_path)
+    told = []
+
+    def write_and_checkpoint(*_: object) -> None:
+        with closing(sqlite3.connect(tmp_path / FILE_NAME, timeout=0, isolation_level=None)) as writer:
+            writer.execute("UPDATE compacted_days SET trades = trades + 1")
+            told.append(writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone())
+
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as connection:
+        connection.execute("INSERT INTO compacted_days VALUES (1, 0, 0, 0)")
+    monkeypatch.setattr(inspection, "_damage_in_file", write_and_checkpoint)
+    assert find_damage(tmp_path)["days"] == 1
+    assert told == [(0, 0, 0)] * 3
 
 
 @pytest.mark.parametrize("table", ["trades", "bbo", "levels"])
