@@ -199,3 +199,20 @@ fn a_replay_that_plays_over_a_hole_has_good_books_from_the_next_checkpoint_on() 
     assert_eq!(replay.step(&mut market, &name, -40, usize::MAX).expect("recorded"), -40);
     assert_eq!(told(&market), at_once);
 }
+
+#[test]
+fn a_replay_that_plays_over_two_sessions_keeps_the_books_of_each_to_its_end() {
+    let stream = simulated();
+    let (first, rest) = stream.split_at(1_000 * MBO_BYTES);
+    let (second, third) = rest.split_at(1_000 * MBO_BYTES);
+    let folder = recorded(first, 700);
+    record_session(&folder.0, second, 700, "two");
+    record_session(&folder.0, third, 700, "three");
+    let mut market = Market::new(Rules::default());
+    let begin = read_mbo(&first[500 * MBO_BYTES..]).hd.ts_event;
+    let mut replay = Replay::open(&folder.0, Some(begin), 1, &mut market).expect("recorded");
+    let next = read_mbo(third).ts_recv;
+    replay.advance(&mut market, next - 1, usize::MAX).expect("recorded");
+    assert_eq!((replay.ordinal(), replay.next_ts()), (2_000, Some(next)));
+    assert_eq!(market.fingerprint(), until(second, u64::MAX).fingerprint());
+}

@@ -131,11 +131,12 @@ impl Cursor {
         self
     }
 
-    /// At a session's end: one that goes on with whatever session comes next.
+    /// At a session's end: one that goes on with the next session, and ends with that.
     pub(super) fn beyond(&self, log: &Log) -> Option<Self> {
+        let frame = log.frames().get(self.next_frame(log)).filter(|_| self.rest.is_empty())?;
+        let within = log.segments()[frame.segment].session().map(|(session, _)| session);
         let (next, segment, ordinal, start) = (self.next, self.segment, self.ordinal, self.start);
-        let is_more = self.rest.is_empty() && self.next_frame(log) < log.frames().len();
-        is_more.then(|| Self { next, segment, start, ..Self::new(log, ordinal) })
+        Some(Self { next, segment, start, within, ..Self::new(log, ordinal) })
     }
 
     /// Ordinal of the next record that will be handed out.
