@@ -135,6 +135,7 @@ def test_a_publisher_told_to_end_waits_for_no_server_that_is_away(*, is_frozen: 
         wait_until(lambda: any(stream.state.messages > 2 for stream in server.ask(streams)), "published")
         if is_frozen:
             server.process.send_signal(signal.SIGSTOP)
+            publisher.wait_for_line("no acknowledgement within")
         else:
             server.kill()
             publisher.wait_for_line("the next attempt in")

@@ -5,6 +5,7 @@ server would apply is published: after a lost connection a source repeats record
 """
 
 import asyncio
+import contextlib
 import secrets
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -35,6 +36,8 @@ QUEUE_CHUNKS_MAX = 8
 """Chunks of a source that wait to be published; then the source waits."""
 IDENTITY_BYTES = 8
 IDENTITY_FILE_BYTES = 1024 * 1024
+LEFT_TIMEOUT_S = 1.0
+"""A source that does not end within that has handed over what it had."""
 OPEN_RECORDS_MAX = 4096
 """Of a book's unfinished event, kept; no event is so long, and a sender that ends none shall not fill the memory."""
 HELD_BYTES_MAX = 16 * 1024 * 1024
@@ -107,6 +110,8 @@ class Feeding:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="l3book-publish-source", daemon=True)
         self._closing = threading.Event()
+        self._is_over = False
+        """Whether all that the source brought was taken out of the queue."""
         self._feed: Feed | None = None
         self.error: str | None = None
         """What was wrong with the source, once the batches have ended."""
@@ -117,7 +122,11 @@ class Feeding:
         try:
             if self._goes_on:
                 yield list(self._windows.doubt([EVERY_BOOK]))
-            while (brought := await self._queue.get()) is not None:
+            while True:
+                brought = await self._queue.get()
+                if brought is None:
+                    self._is_over = True
+                    break
                 if isinstance(brought, _Doubts):
                     yield list(self._windows.doubt(brought.doubts))
                 elif isinstance(brought, _Away):
@@ -132,6 +141,17 @@ class Feeding:
             self.error = str(error)
         finally:
             self.close()
+
+    async def left_records(self) -> int:
+        """Count the records that no message was made of, once it is closed and nobody asks for batches any more."""
+        cutter, count = Cutter(), 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEFT_TIMEOUT_S):
+                while not self._is_over and (brought := await self._queue.get()) is not None:
+                    if isinstance(brought, bytes):
+                        items = cutter.feed(brought)
+                        count += sum(len(item.data) // item.stride for item in items if item.kind == "mbo")
+        return count
 
     def close(self) -> None:
         """End it, from any thread."""

@@ -126,8 +126,12 @@ class Publisher:
 
     @property
     def unacknowledged_records(self) -> int:
-        """Records that were taken from the source, and of which nobody knows whether the stream has them."""
-        return sum(message.records for message in self._waiting)
+        """Records of messages of which nobody knows whether the stream has them."""
+        made = self._next
+        # Made while the server was already away.
+        is_made = made is not None and made.done() and not made.cancelled() and made.exception() is None
+        last = (made.result() or ()) if made is not None and is_made else ()
+        return sum(message.records for message in (*self._waiting, *last))
 
     def close(self) -> None:
         """Give up soon if the server acknowledges nothing. Called on the event loop."""

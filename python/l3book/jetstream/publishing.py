@@ -11,6 +11,7 @@ from l3book.jetstream.mirror import Mirror
 from l3book.jetstream.publisher import Counts, Limits, Publisher
 from l3book.jetstream.windows import Progress, Windows
 from l3book.sources import AnySource, is_connector
+from l3book.sources.connection import ConnectionLost, Refused
 
 if TYPE_CHECKING:
     from l3book.jetstream.address import NatsAddress
@@ -85,9 +86,13 @@ class Publishing:
         self._publisher.on_records = on_records
         try:
             await self._publisher.run(feeding.batches())
+        except (ConnectionLost, Refused):
+            feeding.close()
+            left = await feeding.left_records()
+            self.published.unacknowledged_records = self._publisher.unacknowledged_records + left
+            raise
         finally:
             self._feeding = None
-            self.published.unacknowledged_records = self._publisher.unacknowledged_records
         self.published.error = feeding.error
         return self.published
 
