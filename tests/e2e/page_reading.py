@@ -50,6 +50,18 @@ TRADE_ROWS = """(rows) => rows.map((row) => {
   return [cell('price').textContent, cell('size').textContent, row.dataset.side, cell('time').title];
 })"""
 
+# What was done at each price of the ladder.
+FLOWS = """(rows) => rows.map((row) => {
+  const sum = (column) => {
+    const text = row.querySelector(`[data-col="${column}"]`).textContent;
+    return Number(text.replace('\\u2212', '-').replaceAll(',', '') || 0);
+  };
+  return {
+    price: row.querySelector('.price-text').textContent,
+    sold: sum('sold'), bought: sum('bought'), bidNet: sum('bid-net'), askNet: sum('ask-net'),
+  };
+})"""
+
 PAGE_TIMEOUT_MS = 60_000
 WAIT_S = 60
 POLL_INTERVAL_MS = 20
@@ -160,6 +172,12 @@ def wait_for(page: Page, what: str, holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline_s, f"the page never had: {what}"
         page.wait_for_timeout(POLL_INTERVAL_MS)
+
+
+def wait_until_trades_before(page: Page) -> None:
+    """Wait for what was recorded before the time gone to: all panes have it at once, and the tape marks it."""
+    marked = '[data-testid="tape-row"][data-recorded="yes"]'
+    wait_until(page, f"document.querySelector('{marked}') !== null")
 
 
 def heatmap(page: Page, name: str) -> str:

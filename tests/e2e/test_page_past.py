@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
+import operator
 import random
 import re
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from page_reading import TRADE_ROWS, WAIT_S, heatmap, number, pointed, wait_for, wait_until
+from page_reading import (
+    FLOWS,
+    TRADE_ROWS,
+    WAIT_S,
+    heatmap,
+    number,
+    pointed,
+    wait_for,
+    wait_until,
+    wait_until_trades_before,
+)
 from playwright.sync_api import ViewportSize, expect
 
 from dbn_bytes import T0, Mbo, metadata, stream
@@ -130,6 +142,70 @@ def test_heatmap_and_tape_go_to_the_past_and_play(
     expect(page.get_by_test_id("replay-state")).to_have_text("ended")
     live = recorded.get("/v1/books/SYN0", params={"level": 2, "depth": 1}).raise_for_status().json()
     wait_for_best(page, live)
+
+
+def test_the_trades_of_the_minute_before_are_shown_once(
+    recorded: RunningServer, page: Page, file: Path, screenshot: Screenshot
+) -> None:
+    first, last = ends_of(file)
+    page.get_by_test_id("tape-aggregate").uncheck()
+    rows = page.get_by_test_id("tape-row")
+    recorded_rows = page.locator('[data-testid="tape-row"][data-recorded="yes"]')
+
+    def theirs() -> list[dict[str, Any]]:
+        told = recorded.get("/v1/books/SYN0/history/trades", params={"limit": 10_000}).raise_for_status().json()
+        assert "next_cursor" not in told
+        until = venue_time(page)
+        return [each for each in told["trades"] if int(each["ts_event"]) <= until]
+
+    def assert_shown() -> None:
+        wanted = theirs()
+
+        def ours() -> list[tuple[str, int, str]]:
+            return [(price, number(size), side) for price, size, side, _ in rows.evaluate_all(TRADE_ROWS)]
+
+        newest = [(each["price"], each["size"], each["side"]) for each in wanted[::-1]]
+        wait_for(page, "the trades until then", lambda: ours() == newest[: len(ours())] and len(ours()) > 30)
+        sizes = {side: Counter[str]() for side in "BAN"}
+        for each in wanted:
+            sizes[each["side"]][each["price"]] += each["size"]
+
+        def at_prices() -> tuple[dict[str, tuple[int, int]], dict[str, tuple[int, int]]]:
+            told = page.get_by_test_id("ladder-row").evaluate_all(FLOWS)
+            # Where the side is not told, the page asks the quotes of then, as far as it knows them.
+            flows = {
+                row["price"]: (row["sold"], row["bought"]) for row in told if row["price"] not in {"", *sizes["N"]}
+            }
+            return flows, {price: (sizes["A"][price], sizes["B"][price]) for price in flows}
+
+        wait_for(page, "what was traded at each price", lambda: operator.eq(*at_prices()))
+        assert sum(map(sum, at_prices()[1].values())) > 0
+        wait_until(page, f"text('tape-volume').replace(/[≥, ]/g, '') === '{sum(each['size'] for each in wanted)}'")
+
+    # All that is recorded before a moment is of the minute before it.
+    assert last - first < 60 * NS_PER_S
+    go(page, first + (last - first) // 3)
+    wait_until_trades_before(page)
+    assert_shown()
+    assert recorded_rows.count() == rows.count()
+    screenshot(page, "past-trades-before")
+    # On over the moment: those that come are told by the stream, and none is told twice.
+    page.get_by_test_id("replay-play").click()
+    wait_for(page, "trades since", lambda: rows.count() > recorded_rows.count())
+    page.get_by_test_id("replay-play").click()
+    wait_until_paused(page)
+    assert_shown()
+    screenshot(page, "past-trades-after")
+    # Back by an event, which is another place.
+    page.keyboard.press("Escape")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator('[data-testid="tape-row"][data-recorded="no"]')).to_have_count(0)
+    wait_until_paused(page)
+    wait_until_trades_before(page)
+    assert_shown()
+    page.keyboard.press("l")
+    expect(page.get_by_test_id("replay-state")).to_have_text("ended")
+    expect(recorded_rows).to_have_count(0)
 
 
 def slow_market(start: int = T0, seconds: int = SLOW_S) -> list[Mbo]:

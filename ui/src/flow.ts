@@ -89,6 +89,8 @@ export class Flow {
   /** Of the newest snapshot, whose levels what was traded until then has already led to. */
   #baselineNs = 0n;
   #newestTradeNs = 0n;
+  /** The reader has begun to count anew since the first book. */
+  #isCleared = false;
   #second = 0;
 
   /** Net size by price, in units of 1e-9. */
@@ -107,6 +109,7 @@ export class Flow {
 
   /** Begins to count anew, from the book as it is. */
   clear(): void {
+    this.#isCleared = true;
     this.#since = this.#book?.tsRecv ?? null;
     this.traded.clear();
     this.#bids.clear();
@@ -117,6 +120,7 @@ export class Flow {
   forget(): void {
     this.#book = null;
     this.clear();
+    this.#isCleared = false;
     this.#openedNs = null;
     this.#baselineNs = this.#newestTradeNs = 0n;
     this.#second = 0;
@@ -150,12 +154,29 @@ export class Flow {
     }
   }
 
-  #trade(units: bigint, { side, size }: Traded, isNetted: boolean): void {
+  /**
+   * Trades from before the first book, told once: traded then, and explaining no change of a level. The quotes of then
+   * are not known, to ask them who came.
+   */
+  takeTradesBefore(trades: readonly Traded[], sinceNs: bigint): void {
+    if (this.#isCleared) return;
+    this.#since = String(sinceNs);
+    for (const { price, size, side } of trades) {
+      if (price !== null) this.#flowAt(unitsOf(price))[side === "B" ? "bought" : side === "A" ? "sold" : "unknown"] += size;
+    }
+  }
+
+  #flowAt(units: bigint): PriceFlow {
     let flow = this.traded.get(units);
     if (flow === undefined) {
       flow = { bought: 0, sold: 0, unknown: 0 };
       this.traded.set(units, flow);
     }
+    return flow;
+  }
+
+  #trade(units: bigint, { side, size }: Traded, isNetted: boolean): void {
+    const flow = this.#flowAt(units);
     const taker = side === "N" ? this.#takerAt(units) : side;
     if (taker === "B") {
       flow.bought += size;

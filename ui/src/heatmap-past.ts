@@ -1,11 +1,13 @@
 /** Fills the heatmap with what was recorded before its first column: newest first, within bounds, and again where the server could not. */
 
 import { retryDelayMs } from "./feed/backoff";
+import { comeAgain, ComeAgain } from "./feed/come-again";
 import type { Answer } from "./feed/request";
 import { parseBook } from "./feed/wire";
 import { COLUMNS_MAX } from "./heatmap-columns";
 import type { HeatmapRecord } from "./heatmap-record";
 import { NS_PER_S, parseLevelRows, RECORDED_LEVELS, stepsOf, type Stretch } from "./heatmap-recorded";
+import { areTablesAt } from "./recorded-tables";
 import type { RecordedLine } from "./replay-line";
 import type { State } from "./state";
 
@@ -24,22 +26,6 @@ const BUSY_ROWS_PER_S = 60;
 /** A line or a server that needs longer for a stretch has so long to itself before the next one is asked for. */
 const SLOW_MS = 2_000;
 const SLOW_PAUSE_MS = 8_000;
-/** Tables are written a little behind the market: what is asked for then is there. */
-const BEHIND_MS = 1_000;
-
-/** What the server could not answer now; of all other refusals, another try would be answered alike. */
-const WORTH_ANOTHER_TRY = new Set([408, 429, 502, 503, 504]);
-
-/** Nothing was told, and it may be later. */
-class ComeAgain extends Error {
-  /** As far as the server says. */
-  readonly afterMs: number;
-
-  constructor(why: string, afterMs: number) {
-    super(why);
-    this.afterMs = afterMs;
-  }
-}
 
 type Request = (path: string) => Promise<Answer>;
 
@@ -81,29 +67,20 @@ export class HeatmapPast {
       this.#notBeforeMs = 0;
       this.#before = Number(columns.tsRecv(columns.first) / NS_PER_S);
     }
-    if (this.#isAsking || nowMs < this.#notBeforeMs || line === null || !this.#isTold(state, line, nowMs)) return;
+    if (this.#isAsking || nowMs < this.#notBeforeMs || line === null) return;
+    if (!areTablesAt(BigInt(this.#before) * NS_PER_S, this.#sinceMs, state, line, nowMs)) return;
     // Where all room is taken, the first column is no more the one that it was to stand in front of.
     const stretch = columns.length < COLUMNS_MAX ? this.#stretch(line) : null;
     if (stretch === null) this.#next = STRETCHES.length;
     else void this.#fill(stretch, nowMs);
   }
 
-  /** Whether the tables have come to the first column. */
-  #isTold({ metrics }: State, line: RecordedLine, nowMs: number): boolean {
-    const lagS = metrics?.recording.tablesLagS ?? null;
-    if (lagS === null || nowMs - this.#sinceMs < BEHIND_MS) return false;
-    if (nowMs - this.#sinceMs >= lagS * 1_000 + BEHIND_MS) return true;
-    return BigInt(this.#before) * NS_PER_S < line.end - BigInt(Math.ceil(lagS + 1)) * NS_PER_S;
-  }
-
   /** What is asked for next; null: nothing that was recorded without a break. */
   #stretch(line: RecordedLine): Stretch | null {
     const wanted = STRETCHES[this.#next];
     const endNs = BigInt(this.#before) * NS_PER_S;
-    const session = line.stretches.findLast(({ start }) => start < endNs);
-    if (wanted === undefined || session === undefined) return null;
-    const hole = line.holes.findLast(({ start }) => start < endNs);
-    const firstNs = hole !== undefined && hole.end > session.start ? hole.end : session.start;
+    const firstNs = line.unbrokenFrom(endNs);
+    if (wanted === undefined || firstNs === null) return null;
     const first = Number((firstNs + NS_PER_S - 1n) / NS_PER_S);
     const stepS = this.#isBusy && "busyStepS" in wanted ? wanted.busyStepS : wanted.stepS;
     const aligned = Math.floor((this.#before - wanted.seconds) / ALIGN_S) * ALIGN_S;
@@ -149,7 +126,7 @@ export class HeatmapPast {
       this.#request(`${book}?level=2&depth=${RECORDED_LEVELS}&at=${from}`),
       this.#request(`${book}/history/levels?start=${from}&end=${to}&limit=${ROWS_MAX}${interval}`),
     ]);
-    const again = [base, levels].flatMap(comeAgain);
+    const again = [base, levels].map(comeAgain).filter((each) => each !== null);
     if (again[0] !== undefined) throw new ComeAgain(again[0].message, Math.max(...again.map(({ afterMs }) => afterMs)));
     const isNew = base.kind === "refused" && base.problem.status === 404;
     if ((base.kind !== "ok" && !isNew) || levels.kind !== "ok" || beginning !== this.#record.beginning) return null;
@@ -158,11 +135,4 @@ export class HeatmapPast {
     this.#record.prepend(stepsOf(base.kind === "ok" ? parseBook(base.body, RECORDED_LEVELS) : null, rows, stretch), stretch.stepS);
     return rows.length;
   }
-}
-
-function comeAgain(answer: Answer): readonly ComeAgain[] {
-  if (answer.kind === "failed") return [new ComeAgain(answer.reason, 0)];
-  if (answer.kind === "aborted") return [new ComeAgain("given up", 0)];
-  if (answer.kind !== "refused" || !WORTH_ANOTHER_TRY.has(answer.problem.status)) return [];
-  return [new ComeAgain(answer.problem.detail, answer.retryAfterMs ?? 0)];
 }

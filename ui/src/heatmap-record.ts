@@ -8,6 +8,7 @@ import type { Step } from "./heatmap-recorded";
 import { NS_PER_S } from "./heatmap-time";
 import { TradeRing, type PlacedTrade } from "./heatmap-trades";
 import { continueRun } from "./trade-run";
+import type { TradesBefore } from "./trades-before";
 
 /** Time goes on; or a source that has ended or a held replay brings no time; or nobody knows how the book stands. */
 export type Flow = "moving" | "held" | "cut";
@@ -71,6 +72,10 @@ export class HeatmapRecord {
   #known: Trade[] = [];
   /** Trades up to here are placed, or from before all that is kept. */
   #tradesTo = -Infinity;
+  /** Those of this time and later are placed already, or come as they happen. */
+  #tradesFrom = Infinity;
+  /** What was recorded before the place gone to: each is placed once there is a column for it. */
+  #before: TradesBefore | null = null;
 
   constructor(onFiner: (factor: number) => void) {
     this.#onFiner = onFiner;
@@ -98,6 +103,7 @@ export class HeatmapRecord {
     this.#next = "moved";
     this.#movedAtMs = nowMs;
     this.#known = [];
+    this.#before = null;
   }
 
   clear(): void {
@@ -106,6 +112,7 @@ export class HeatmapRecord {
     this.placed = [];
     this.#waiting = [];
     this.#known = [];
+    this.#before = null;
     this.#next = "continues";
     this.#levelsMax = 0;
     this.generation += 1;
@@ -123,6 +130,13 @@ export class HeatmapRecord {
     this.recordedTo ??= this.columns.first;
     for (const step of steps.toReversed()) if (!this.columns.prepend(step, step.from, stepS)) break;
     this.generation += 1;
+    this.#placeBefore();
+  }
+
+  /** Of before the first book after a move. */
+  takeTradesBefore(before: TradesBefore): void {
+    this.#before = before;
+    this.#placeBefore();
   }
 
   takeDepth(book: Book, isSnapshot: boolean, nowMs: number): void {
@@ -199,14 +213,16 @@ export class HeatmapRecord {
 
   /** What waits is of the book that comes. */
   #clearForNext(): void {
-    const [waiting, known] = [this.#waiting, this.#known];
+    const [waiting, known, before] = [this.#waiting, this.#known, this.#before];
     this.clear();
-    [this.#waiting, this.#known] = [waiting, known];
+    [this.#waiting, this.#known, this.#before] = [waiting, known, before];
   }
 
   #begin(book: Book, nowMs: number): void {
     this.columns.begin(BigInt(book.tsRecv));
     this.#tradesTo = -1;
+    // Trades of the first book's own time led to it: they are of those before.
+    this.#tradesFrom = 1;
     this.#beganAtMs = nowMs;
     this.#next = "continues";
   }
@@ -234,6 +250,7 @@ export class HeatmapRecord {
       columns.grid.learn([price]);
       const entry = { at, ticks: columns.grid.index(price), size, side };
       this.trades.push(entry);
+      this.#tradesFrom = Math.min(this.#tradesFrom, at);
       this.placed.push(entry);
       if (this.placed.length > PLACED_MAX) {
         this.placed = [];
@@ -241,6 +258,23 @@ export class HeatmapRecord {
       }
     }
     this.#waiting = [];
+  }
+
+  #placeBefore(): void {
+    const { columns } = this;
+    if (this.#before === null || columns.length === 0) return;
+    const from = Math.max(columns.at(columns.first), columns.atOf(this.#before.sinceNs));
+    if (from >= this.#tradesFrom) return;
+    const { trades } = this.#before;
+    columns.grid.learn(trades.flatMap(({ price }) => (price === null ? [] : [price])));
+    const placed: PlacedTrade[] = [];
+    for (const { tsRecv, price, size, side } of trades) {
+      const at = columns.atOf(BigInt(tsRecv));
+      if (price !== null && at >= from && at < this.#tradesFrom) placed.push({ at, ticks: columns.grid.index(price), size, side });
+    }
+    this.#tradesFrom = from;
+    this.trades.prepend(placed);
+    this.generation += 1;
   }
 
   #touched(at: number): void {

@@ -47,6 +47,14 @@ export class TradeRing {
     this.#first = Math.max(this.#first, this.#end - TRADES_MAX);
   }
 
+  /** Puts trades from before all others in front, as far as there is room: the newest of them. */
+  prepend(trades: readonly PlacedTrade[]): void {
+    const kept = [...this];
+    const room = TRADES_MAX - kept.length;
+    this.clear();
+    for (const trade of room === 0 ? kept : [...trades.slice(-room), ...kept]) this.push(trade);
+  }
+
   clear(): void {
     this.#first = this.#end;
   }

@@ -6,11 +6,13 @@ import type { Book } from "./feed/wire";
 import type { Slot } from "./loop";
 import type { Pane, PaneClass, PaneContext, PaneName } from "./pane";
 import type { Palette } from "./panes/canvas";
+import type { TradesBefore } from "./trades-before";
 
 export class PaneHost {
   readonly #panes: Pane[] = [];
   readonly #context: Omit<PaneContext, "root" | "repaint" | "onPointer">;
   readonly #palette: () => Palette;
+  #before: TradesBefore | null = null;
 
   constructor(context: Omit<PaneContext, "root" | "repaint" | "onPointer">, palette: () => Palette) {
     this.#context = context;
@@ -33,6 +35,7 @@ export class PaneHost {
     const { depth, trades } = state;
     if (depth !== null) pane.takeDepth?.(depth, true);
     if (trades.length > 0) pane.takeTrades?.(trades, true);
+    if (this.#before !== null) pane.takeTradesBefore?.(this.#before);
     slot.isMoving ||= pane.isMoving === true;
     slot.add({
       write: (nowMs) => {
@@ -52,7 +55,13 @@ export class PaneHost {
     this.#each((pane) => pane.takeTrades?.(trades, isSnapshot));
   }
 
+  takeTradesBefore(before: TradesBefore): void {
+    this.#before = before;
+    this.#each((pane) => pane.takeTradesBefore?.(before));
+  }
+
   reset(): void {
+    this.#before = null;
     this.#each((pane) => pane.reset?.());
   }
 

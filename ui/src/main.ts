@@ -25,6 +25,7 @@ import { ReplayCommands } from "./replay-commands";
 import { get } from "./feed/request";
 import { LINK_WORDS } from "./standing-word";
 import { nameOf, State } from "./state";
+import { RecordedTrades } from "./trades-before";
 
 /** The panes that are loaded later wait no longer for the first ladder than this. */
 const LATER_PANES_DELAY_MAX_MS = 1_000;
@@ -78,6 +79,7 @@ bookSlot.add({
     picker.write(state.instruments ?? [], state.selected);
     status.write(notices(state, nowMs));
     summary.write(state, nowMs);
+    tradesBefore.refresh(state, replay.line, nowMs);
     navigation.write(nowMs);
   },
 });
@@ -124,6 +126,10 @@ actions.bind("p", "performance page, and back", toggleView);
 viewButton.addEventListener("click", toggleView);
 const controls = new Controls(state, actions, keys, () => navigation.link());
 const host = new PaneHost({ state, actions, tip }, () => palette);
+const tradesBefore = new RecordedTrades((path) => actions.request(path), (before) => {
+  host.takeTradesBefore(before);
+  repaint();
+});
 for (const [name, make] of FIRST_PANES) host.add(name, make, slotOf(name));
 
 /** Every feed event reaches the state, then the panes, then the loop. */
@@ -143,6 +149,7 @@ function watched(target: State): FeedHandlers {
     },
     onDepth: (book, isSnapshot) => {
       target.onDepth(book);
+      tradesBefore.takeDepth(book, target.replay !== null, performance.now());
       host.takeDepth(book, isSnapshot);
       loop.changed();
     },
@@ -174,6 +181,7 @@ function watched(target: State): FeedHandlers {
     },
     onReset: (why) => {
       target.onReset(why);
+      tradesBefore.reset(why);
       host.reset();
       loop.changed();
     },
@@ -214,6 +222,7 @@ function show(view: View): void {
 
 function select(instrument: string | null): void {
   state.select(instrument);
+  tradesBefore.reset("moved");
   host.reset();
   feed.select(instrument);
   repaint();

@@ -8,11 +8,14 @@ import type { Tip } from "./panes/tip";
 import type { Preferences } from "./preferences";
 import type { ReplayCommands } from "./replay-commands";
 import type { State } from "./state";
+import type { TradesBefore } from "./trades-before";
 
 export interface Pane {
   /** Every update, twenty a second: all levels with their queues. Cheap work only. */
   takeDepth?(book: Book, isSnapshot: boolean): void;
   takeTrades?(trades: readonly Trade[], isSnapshot: boolean): void;
+  /** Of a time gone to, once: what was recorded of just before it. */
+  takeTradesBefore?(before: TradesBefore): void;
   /** Another instrument, a new epoch, a seek, live or the past: forget what was gathered before. */
   reset?(): void;
   /** Text and tables; ten times a second at most. */

@@ -81,6 +81,14 @@ export class RecordedLine {
     return this.holes.find((hole) => hole.start < ns && ns < hole.end) ?? null;
   }
 
+  /** From when on all that came before `ns` is recorded without a break; null: nothing of it is. */
+  unbrokenFrom(ns: bigint): bigint | null {
+    const session = this.stretches.findLast(({ start }) => start < ns);
+    if (session === undefined) return null;
+    const hole = this.holes.findLast(({ start }) => start < ns);
+    return hole !== undefined && hole.end > session.start ? hole.end : session.start;
+  }
+
   clamp(ns: bigint): bigint {
     return ns < this.start ? this.start : ns > this.end ? this.end : ns;
   }

@@ -52,6 +52,11 @@ export class MinuteFlow {
     return sum;
   }
 
+  /** When the minute up to this time begins, in ns. */
+  startOf(ts: string): bigint {
+    return BigInt(secondOf(ts) - FLOW_SECONDS + 1) * NS_PER_S;
+  }
+
   clear(): void {
     this.#buckets.fill(emptyBucket());
     this.#newest = -Infinity;

@@ -21,7 +21,11 @@ export interface Print {
   readonly isLarge: boolean;
   /** Trades before this one may be missing. */
   readonly isAfterGap: boolean;
+  /** From before the time gone to. */
+  readonly isRecorded: boolean;
 }
+
+type Kept = Pick<Print, "trade" | "isAfterGap" | "isRecorded">;
 
 export interface PrintOptions {
   /** Trades of one side, price and ts_event come from one order that met several: they are one print. */
@@ -63,7 +67,7 @@ export class RecentSizes {
 export class Prints {
   #options: PrintOptions = { isAggregated: true, sizeMin: 0 };
   readonly #recent = new RecentSizes();
-  #trades: { readonly trade: Trade; readonly isAfterGap: boolean }[] = [];
+  #trades: Kept[] = [];
   #prints: Print[] = [];
   #nextId = 1;
 
@@ -90,16 +94,19 @@ export class Prints {
   setOptions(options: PrintOptions): void {
     const isRegrouped = options.isAggregated !== this.#options.isAggregated;
     this.#options = options;
-    if (!isRegrouped) return;
-    const trades = this.#trades;
-    this.clear();
-    for (const { trade, isAfterGap } of trades) this.#push(trade, isAfterGap);
+    if (isRegrouped) this.#rebuild(this.#trades);
   }
 
   take(trades: readonly Trade[], isAfterGap: boolean): void {
     trades.forEach((trade, index) => {
-      this.#push(trade, isAfterGap && index === 0);
+      this.#push({ trade, isAfterGap: isAfterGap && index === 0, isRecorded: false });
     });
+  }
+
+  /** Recorded ones from before all others. */
+  takeBefore(trades: readonly Trade[]): void {
+    const before = trades.slice(-PRINTS_MAX).map((trade) => ({ trade, isAfterGap: false, isRecorded: true }));
+    this.#rebuild([...before, ...this.#trades]);
   }
 
   clear(): void {
@@ -108,18 +115,24 @@ export class Prints {
     this.#recent.clear();
   }
 
-  #push(trade: Trade, isAfterGap: boolean): void {
-    this.#trades.push({ trade, isAfterGap });
+  #rebuild(trades: readonly Kept[]): void {
+    this.clear();
+    for (const kept of trades) this.#push(kept);
+  }
+
+  #push(kept: Kept): void {
+    const { trade, isAfterGap, isRecorded } = kept;
+    this.#trades.push(kept);
     // Cut in one go now and then: cutting with every trade would copy all of them each time.
     if (this.#trades.length >= 2 * PRINTS_MAX) this.#trades = this.#trades.slice(-PRINTS_MAX);
     const last = this.#prints.at(-1);
-    if (last !== undefined && !isAfterGap && this.#options.isAggregated && isOneOrder(last.trade, trade)) {
+    if (last?.isRecorded === isRecorded && !isAfterGap && this.#options.isAggregated && isOneOrder(last.trade, trade)) {
       const size = last.size + trade.size;
       this.#prints[this.#prints.length - 1] = { ...last, size, trades: last.trades + 1, isLarge: size >= this.largeFrom };
       return;
     }
     if (last !== undefined) this.#recent.push(last.size);
-    this.#prints.push({ id: this.#nextId, trade, size: trade.size, trades: 1, isLarge: trade.size >= this.largeFrom, isAfterGap });
+    this.#prints.push({ id: this.#nextId, trade, size: trade.size, trades: 1, isLarge: trade.size >= this.largeFrom, isAfterGap, isRecorded });
     this.#nextId += 1;
     if (this.#prints.length >= 2 * PRINTS_MAX) this.#prints = this.#prints.slice(-PRINTS_MAX);
   }

@@ -108,6 +108,20 @@ describe("what was done at each price", () => {
     expect(flow.traded.size).toBe(3);
   });
 
+  it("takes what was recorded before its first book for traded, and for nothing else", () => {
+    const before = [trade(0.5, "A", "10.00", 4), trade(0.9, "N", "10.00", 2), trade(1, "B", null, 8)];
+    depth(1, [level("10.00", 5)], []);
+    flow.takeTrades([trade(2, "A", "10.00", 1)], false);
+    depth(2, [level("10.00", 4)], []);
+    flow.takeTradesBefore(before, BigInt(ns(0.5)));
+    expect([flow.since, flow.traded.size, flow.bidNets.size]).toEqual([ns(0.5), 1, 0]);
+    expect(traded("10.00")).toEqual({ sold: 5, bought: 0, unknown: 2 });
+    // Where the reader has begun to count anew, it is of before that.
+    flow.clear();
+    flow.takeTradesBefore(before, BigInt(ns(0.5)));
+    expect([flow.since, flow.traded.size]).toEqual([ns(2), 0]);
+  });
+
   it("begins anew when told to, from the book as it is", () => {
     depth(1, [level("10.00", 5)], []);
     expect(flow.since).toBe(ns(1));

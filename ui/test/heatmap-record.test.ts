@@ -225,3 +225,44 @@ describe("the heatmap's trades", () => {
     expect(record.trades.length).toBe(0);
   });
 });
+
+describe("trades recorded before a time gone to", () => {
+  const second = (count: number): number => Number(START / 1_000_000_000n) + count;
+  const steps = (from: number, to: number) =>
+    Array.from({ length: to - from }, (_, at) => ({ from: second(from + at), bids: [level("64.77", 1)], asks: [] }));
+  const beforeOf = (sinceMs: number, ...atMs: number[]) => ({ sinceNs: BigInt(ns(sinceMs)), trades: atMs.map((ms) => trade(ms)) });
+  const placed = ({ trades }: HeatmapRecord): number[] => [...trades].map(({ at }) => Math.round(at / 1e6));
+
+  it("are placed where there are columns for them, each once, and in order", () => {
+    const record = made();
+    record.takeDepth(bookAt(0), true, 0);
+    record.takeTrades([trade(20)], false);
+    record.takeTradesBefore(beforeOf(-60_000, -50_000, -9_000, -500, 0));
+    expect(placed(record)).toEqual([0, 20]);
+    record.prepend(steps(-10, 0), 1);
+    expect(placed(record)).toEqual([-9_000, -500, 0, 20]);
+    record.prepend(steps(-60, -10), 1);
+    expect(placed(record)).toEqual([-50_000, -9_000, -500, 0, 20]);
+    record.takeTrades([trade(40, { price: "64.775" })], false);
+    const [oldest, newest] = [[...record.trades][0], [...record.trades].at(-1)];
+    expect([record.columns.grid.price(oldest?.ticks ?? 0), record.columns.grid.price(newest?.ticks ?? 0)]).toEqual(["64.770", "64.775"]);
+  });
+
+  it("are those of the place, after a step back too", () => {
+    const record = made();
+    record.takeDepth(bookAt(0), true, 0);
+    record.prepend(steps(-10, 0), 1);
+    record.takeTradesBefore(beforeOf(-60_000, -9_000, 0));
+    record.takeDepth(bookAt(100), false, 100);
+    record.takeTrades([trade(50), trade(100)], false);
+    record.move(200);
+    record.takeDepth(bookAt(60), true, 210);
+    expect(placed(record)).toEqual([-9_000, 0, 50]);
+    record.takeTradesBefore(beforeOf(-59_940, -9_000, 0, 50));
+    expect(placed(record)).toEqual([-9_000, 0, 50]);
+    // Another time of which nothing was on view.
+    record.move(300);
+    record.takeDepth(bookAt(-100_000), true, 310);
+    expect(placed(record)).toEqual([]);
+  });
+});

@@ -60,6 +60,19 @@ describe("prints", () => {
     expect(prints.shown.map(({ size }) => size)).toEqual([6]);
   });
 
+  it("have recorded ones put in front of them", () => {
+    const prints = new Prints();
+    prints.take([trade(50, { tsEvent: "9" }), trade(51)], false);
+    prints.takeBefore([trade(1, { tsEvent: "5" }), trade(2, { tsEvent: "5" }), trade(49, { tsEvent: "9" })]);
+    expect(prints.shown.map(({ size, isRecorded }) => [size, isRecorded])).toEqual([[6, true], [3, true], [3, false], [3, false]]);
+    const ids = prints.shown.map(({ id }) => id);
+    expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b));
+    prints.setOptions({ isAggregated: false, sizeMin: 0 });
+    expect(prints.shown.map(({ isRecorded }) => isRecorded)).toEqual([true, true, true, false, false]);
+    prints.take([trade(52)], false);
+    expect(prints.shown).toHaveLength(6);
+  });
+
   it("are bounded", () => {
     const prints = new Prints();
     for (let sequence = 1; sequence <= 5_000; sequence += 1) prints.take([trade(sequence)], false);
@@ -89,6 +102,14 @@ describe("the flow of the last minute", () => {
     expect(flow.upTo(String(130e9))).toEqual({ bought: 5, sold: 2, volume: 8, trades: 3 });
     expect(flow.upTo(String((99 + FLOW_SECONDS) * 1e9)).bought).toBe(5);
     expect(flow.upTo(String((100 + FLOW_SECONDS) * 1e9))).toEqual({ bought: 0, sold: 0, volume: 1, trades: 1 });
+  });
+
+  it("takes what was before, and says from when on it has to be known", () => {
+    const flow = new MinuteFlow();
+    flow.take([at(130)]);
+    flow.take([at(70), at(71, { size: 5 }), at(129)]);
+    expect(flow.upTo(String(130e9))).toEqual({ bought: 11, sold: 0, volume: 11, trades: 3 });
+    expect(flow.startOf(String(130.5e9))).toBe(BigInt(71e9));
   });
 
   it("forgets by buckets, and counts nothing that is older than the newest minute", () => {

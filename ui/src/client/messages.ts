@@ -331,8 +331,12 @@ function side(value: unknown, where: string): Side {
 
 function trades(message: Fields): TradesMessage {
   const prev = nullable(message["prev"], "prev", number);
-  const told = list(message["trades"], "trades").map((entry, index) => trade(entry, `trades[${index}]`));
-  return { type: "trades", ...heading(message), prev, trades: told };
+  return { type: "trades", ...heading(message), prev, trades: parseTrades(message) };
+}
+
+/** Of an answer of the HTTP contract, too. */
+export function parseTrades(message: Fields): readonly Trade[] {
+  return list(message["trades"], "trades").map((entry, index) => trade(entry, `trades[${index}]`));
 }
 
 function trade(value: unknown, where: string): Trade {

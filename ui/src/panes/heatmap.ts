@@ -16,6 +16,7 @@ import { TimeView } from "../heatmap-view";
 import { bubbleLine, pricesOf, restingLines, summaryRows, tradedLine } from "../heatmap-words";
 import type { ReplayCommands } from "../replay-commands";
 import type { State } from "../state";
+import type { TradesBefore } from "../trades-before";
 import { Pointer, Surface, type Palette } from "./canvas";
 import * as draw from "./heatmap-canvas";
 import { BubbleLayer } from "./heatmap-bubbles";
@@ -106,6 +107,10 @@ export class HeatmapPane implements Pane {
 
   takeTrades(trades: readonly Trade[], isSnapshot: boolean): void {
     this.#record.takeTrades(trades, isSnapshot);
+  }
+
+  takeTradesBefore(before: TradesBefore): void {
+    this.#record.takeTradesBefore(before);
   }
 
   /** A new epoch leaves a gap; of another time, which the state has forgotten, what was before it stays; of another instrument, nothing. */

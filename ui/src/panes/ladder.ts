@@ -10,6 +10,7 @@ import { keyOf, type Book } from "../feed/wire";
 import type { Actions, Pane, PaneContext } from "../pane";
 import { GROUPINGS } from "../preferences";
 import type { State } from "../state";
+import type { TradesBefore } from "../trades-before";
 import { TickFinder } from "../tick";
 import { Pointer, Surface, type Palette } from "./canvas";
 import { LadderCanvas, type Block } from "./ladder-canvas";
@@ -124,6 +125,10 @@ export class LadderPane implements Pane {
 
   takeTrades(trades: readonly Trade[], isSnapshot: boolean): void {
     this.#flow.takeTrades(trades, isSnapshot);
+  }
+
+  takeTradesBefore({ trades, sinceNs }: TradesBefore): void {
+    this.#flow.takeTradesBefore(trades, sinceNs);
   }
 
   reset(): void {

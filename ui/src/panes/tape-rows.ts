@@ -20,6 +20,8 @@ const SIDES = {
   N: { sign: "■", word: "none", title: "The venue does not tell the side" },
 } as const;
 
+const GAP_TITLE = "Trades before this one were not received";
+
 interface Row {
   readonly element: HTMLTableRowElement;
   readonly time: HTMLElement;
@@ -92,7 +94,7 @@ export class TapeRows {
   }
 
   #writeRow(row: Row, print: Print, largeFrom: number): void {
-    const { trade, size, trades, isLarge, isAfterGap } = print;
+    const { trade, size, trades, isLarge, isAfterGap, isRecorded } = print;
     const said = `${print.id}:${size}`;
     if (row.said === said) return;
     row.said = said;
@@ -102,9 +104,10 @@ export class TapeRows {
     setData(row.element, "large", isLarge ? "yes" : "no");
     setData(row.element, "gap", isAfterGap ? "yes" : "no");
     setData(row.element, "print", String(print.id));
-    setTitle(row.element, isAfterGap ? "Trades before this one were not received" : "");
+    setData(row.element, "recorded", isRecorded ? "yes" : "no");
+    setTitle(row.element, isAfterGap ? GAP_TITLE : "");
     setText(row.time, short.split(" ")[1] ?? short);
-    setTitle(row.time, `received ${exact} · matched ${formatTime(trade.tsEvent).exact}`);
+    setTitle(row.time, `received ${exact} · matched ${formatTime(trade.tsEvent).exact}${isRecorded ? " · recorded" : ""}`);
     setText(row.price, trade.price === null ? "–" : withDecimals(trade.price, this.#decimals));
     setText(row.size, formatInteger(size));
     setTitle(row.size, `${plural(trades, "trade")}${trades > 1 ? " of one order" : ""}${isLarge ? `; large: from ${formatInteger(largeFrom)} on` : ""}`);

@@ -2,12 +2,13 @@
 
 import "./tape.css";
 import { setData, setHidden, setText, setTitle } from "../dom";
-import { formatInteger, MISSING } from "../format";
+import { formatInteger, formatTime, MISSING } from "../format";
 import type { Trade } from "../feed/feed";
 import type { State } from "../state";
 import { MinuteFlow } from "../tape-flow";
 import { Prints, type Print } from "../tape-prints";
 import { continueRun } from "../trade-run";
+import type { TradesBefore } from "../trades-before";
 import type { Pane, PaneContext } from "../pane";
 import { buildTape, type TapeElements } from "./tape-dom";
 import { remPx } from "./canvas";
@@ -32,6 +33,8 @@ export class TapePane implements Pane {
   #isScrolled = false;
   /** What is shown while it is held. */
   #held: readonly Print[] | null = null;
+  /** From here on the trades before a time gone to are known; null: none of before it are. */
+  #knownSinceNs: bigint | null = null;
   /** So many rows are in view. */
   #inView = TAPE_ROWS_MAX;
 
@@ -80,12 +83,22 @@ export class TapePane implements Pane {
     this.#flow.take(fresh);
   }
 
+  takeTradesBefore({ trades, sinceNs }: TradesBefore): void {
+    const waiting = this.#prints.shown.length - (this.#held?.length ?? 0);
+    this.#prints.takeBefore(trades);
+    this.#flow.take(trades);
+    this.#knownSinceNs = sinceNs;
+    // Older rows push none away: a tape that is held has them, too.
+    if (this.#held !== null) this.#held = this.#prints.shown.slice(0, this.#prints.shown.length - waiting);
+  }
+
   reset(): void {
     this.#known = [];
     this.#prints.clear();
     this.#flow.clear();
     this.#rows.clear();
     this.#held = null;
+    this.#knownSinceNs = null;
   }
 
   write(state: State, nowMs: number): void {
@@ -109,16 +122,21 @@ export class TapePane implements Pane {
   #noteOf(state: State): string {
     if (state.link.state === "open" && state.link.via === "polling") return "No trades while the page polls: they come by the socket alone";
     if (this.#prints.kept > 0) return "None so large";
-    return state.replay === null ? "No trades yet" : "No trades since the page came to this time";
+    if (state.replay === null) return "No trades yet";
+    return this.#knownSinceNs === null ? "No trades since the page came to this time" : "No trades in the last minute";
   }
 
   #writeFlow(state: State): void {
     const { volume, delta } = this.#elements;
-    const { bought, sold, volume: traded, trades } = this.#flow.upTo(state.book?.tsRecv ?? "0");
-    // Of a time gone to, the page does not know what was traded just before it.
-    const isUnknown = state.replay !== null && this.#prints.kept === 0;
-    setText(volume, isUnknown ? MISSING : formatInteger(traded));
-    setTitle(volume, `${formatInteger(trades)} trades that the page has seen, in the last minute of the market's time`);
+    const ts = state.book?.tsRecv ?? "0";
+    const { bought, sold, volume: traded, trades } = this.#flow.upTo(ts);
+    // Of a time gone to, the page knows what was traded just before it where the recording tells.
+    const isUnknown = state.replay !== null && this.#prints.kept === 0 && this.#knownSinceNs === null;
+    const since = this.#knownSinceNs;
+    const isPart = since !== null && since > this.#flow.startOf(ts);
+    setText(volume, isUnknown ? MISSING : `${isPart ? "≥ " : ""}${formatInteger(traded)}`);
+    const known = isPart ? `, known since ${formatTime(String(since)).short}` : "";
+    setTitle(volume, `${formatInteger(trades)} trades that the page has seen, in the last minute of the market's time${known}`);
     const difference = bought - sold;
     const sign = difference > 0 ? "+" : difference < 0 ? "−" : "";
     setText(delta, isUnknown ? MISSING : `${sign}${formatInteger(Math.abs(difference))}`);
