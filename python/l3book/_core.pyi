@@ -556,8 +556,11 @@ class Log:
         all; where a frame before that is damaged, it was as early as the index says. None as long as the newest session
         has told nothing but of the books that it begins with.
         """
-    def session_starts(self) -> list[tuple[int, str, int]]:
-        """All sessions of which it is known, oldest first: (ordinal, uri, ts_recv)."""
+    def session_starts(self) -> list[tuple[int, str, int, bool]]:
+        """All sessions of which it is known, oldest first: (ordinal, uri, ts_recv, is_estimated).
+
+        Estimated is when a session began where a damaged frame hides it.
+        """
     def holes(self) -> list[dict[str, Any]]:
         """What is missing in between: first, end, reason. Where both are the same, only marks are missing."""
     def damages(self) -> list[str]:

@@ -25,7 +25,8 @@ def contradiction(log: "Log", position: int, end_ordinal: int, sessions: Iterabl
     """Say what tables have that the log has not, or the other way round; None where one leads to the other.
 
     They are whole up to `position`, end at `end_ordinal`, and know these sessions, by their starts. What retention has
-    removed from the log's beginning they may still have.
+    removed from the log's beginning they may still have, and when a session began they know better where the frame that
+    says it is damaged by now.
     """
     first, end = log.first_ordinal, log.end_ordinal
     if end_ordinal > end:
@@ -35,7 +36,9 @@ def contradiction(log: "Log", position: int, end_ordinal: int, sessions: Iterabl
         at = bisect_right(segments, end_ordinal - 1, key=lambda segment: segment["first_ordinal"]) - 1
         if (known := segments[at]["end_ordinal"]) < end_ordinal:
             return f"rows of {end_ordinal} records, of which the log lacks those from {known} on"
-    begun = {ordinal: min(ts_recv, TS_MAX) for ordinal, _, ts_recv in log.session_starts() if ordinal >= first}
+    starts = [start for start in log.session_starts() if start[0] >= first]
+    begun = {ordinal: min(ts_recv, TS_MAX) for ordinal, _, ts_recv, _ in starts}
+    estimated = {ordinal for ordinal, _, _, is_estimated in starts if is_estimated}
     told = {ordinal: min(ts_recv, TS_MAX) for ordinal, _, ts_recv in sessions if ordinal >= first}
     for ordinal in sorted(begun.keys() | told.keys()):
         theirs, ours = told.get(ordinal), begun.get(ordinal)
@@ -43,7 +46,7 @@ def contradiction(log: "Log", position: int, end_ordinal: int, sessions: Iterabl
             return f"a session that begins at record {ordinal}, the log has none there"
         if theirs is None and ordinal < position:
             return f"no session that begins at record {ordinal}, the log has one"
-        if theirs is not None and theirs != ours:
+        if theirs is not None and theirs != ours and ordinal not in estimated:
             return f"a session at record {ordinal} that begins at {theirs} (ts_recv, ns), in the log at {ours}"
     return None
 

@@ -18,8 +18,10 @@ pub struct SessionStart {
     /// Its source.
     pub uri: String,
     /// ts_recv of its first record that is no MBO snapshot's, ns; or else of its first. Where a frame before that is
-    /// damaged, as early as the index says.
+    /// damaged, as early as the index says: see `is_estimated`.
     pub ts_recv: u64,
+    /// Whether a damaged frame hides when it began. Who read that before the damage knows better.
+    pub is_estimated: bool,
 }
 
 /// Looks when a session begins, as far as a log goes, and goes on from there once that has more.
@@ -39,25 +41,30 @@ impl Beginning {
         self.ordinal
     }
 
-    /// Nothing as long as the newest session has told nothing but of the books that it begins with.
+    /// Among the log's sessions; nothing as long as the newest has told nothing but of the books that it begins with.
     ///
     /// # Errors
     /// If the log cannot be read. Damage is no error.
-    pub(super) fn look(&mut self, log: &Log) -> Result<Option<SessionStart>, HistoryError> {
-        let sessions = log.sessions();
+    pub(super) fn look(&mut self, log: &Log, sessions: &[Session]) -> Result<Option<SessionStart>, HistoryError> {
         let Some(at) = sessions.iter().position(|session| session.ordinal == self.ordinal) else { return Ok(None) };
         let session = &sessions[at];
         let first = self.first_live(log, session.end_ordinal)?;
         let is_newest = at + 1 == sessions.len();
-        let ts_recv = first.or(if is_newest { None } else { self.first_ts_recv });
+        let first_of_all = if is_newest { None } else { self.first_ts_recv };
         let (ordinal, uri) = (session.ordinal, &session.uri);
-        Ok(ts_recv.map(|ts_recv| SessionStart { ordinal, uri: uri.clone(), ts_recv }))
+        Ok(first.or(first_of_all.map(|ts_recv| (ts_recv, false))).map(|(ts_recv, is_estimated)| SessionStart {
+            ordinal,
+            uri: uri.clone(),
+            ts_recv,
+            is_estimated,
+        }))
     }
 
-    fn first_live(&mut self, log: &Log, end: u64) -> Result<Option<u64>, HistoryError> {
+    /// Its ts_recv, and whether that is estimated.
+    fn first_live(&mut self, log: &Log, end: u64) -> Result<Option<(u64, bool)>, HistoryError> {
         while self.cursor.ordinal() < end {
             let item = match self.cursor.next(log) {
-                Err(HistoryError::Damaged { .. }) => return Ok(Some(self.cursor.received(log))),
+                Err(HistoryError::Damaged { .. }) => return Ok(Some((self.cursor.received(log), true))),
                 item => item?,
             };
             match item {
@@ -66,7 +73,7 @@ impl Beginning {
                     self.first_ts_recv = self.first_ts_recv.or(records.first().map(|record| record.ts_recv));
                     let live = records.iter().find(|record| record.flags.raw() & flags::SNAPSHOT == 0);
                     if let Some(record) = live {
-                        return Ok(Some(record.ts_recv));
+                        return Ok(Some((record.ts_recv, false)));
                     }
                 }
                 Some(_) => {}
@@ -83,8 +90,9 @@ impl Log {
     /// # Errors
     /// If the log cannot be read. Damage is no error.
     pub fn session_start(&self, ordinal: u64) -> Result<Option<SessionStart>, HistoryError> {
-        let session = self.sessions().into_iter().find(|session| session.ordinal == ordinal);
-        session.map_or(Ok(None), |session| Beginning::of(self, &session).look(self))
+        let sessions = self.sessions();
+        let session = sessions.iter().find(|session| session.ordinal == ordinal);
+        session.map_or(Ok(None), |session| Beginning::of(self, session).look(self, &sessions))
     }
 
     /// When its sessions began, oldest first; without the newest, as long as that has told nothing but of the books that it
@@ -93,7 +101,8 @@ impl Log {
     /// # Errors
     /// If the log cannot be read. Damage is no error.
     pub fn session_starts(&self) -> Result<Vec<SessionStart>, HistoryError> {
-        let looks = self.sessions().iter().map(|session| Beginning::of(self, session).look(self)).collect::<Vec<_>>();
-        looks.into_iter().filter_map(Result::transpose).collect()
+        let sessions = self.sessions();
+        let looks = sessions.iter().map(|session| Beginning::of(self, session).look(self, &sessions));
+        looks.filter_map(Result::transpose).collect()
     }
 }

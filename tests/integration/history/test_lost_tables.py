@@ -70,9 +70,9 @@ def record_again(folder: Path, pieces: int) -> int:
     return ordinal
 
 
-def flip_in_last(folder: Path, share: float) -> None:
-    """Damage the last segment at a part of its length."""
-    path = Path(Log(folder).segments()[-1]["path"])
+def flip(folder: Path, segment: int, share: float) -> None:
+    """Damage a segment at a part of its length."""
+    path = Path(Log(folder).segments()[segment]["path"])
     content = bytearray(path.read_bytes())
     content[int(len(content) * share)] ^= 0x10
     path.write_bytes(content)
@@ -80,7 +80,7 @@ def flip_in_last(folder: Path, share: float) -> None:
 
 def cut_the_end_off(folder: Path) -> None:
     """Damage in the last segment, which the next start cuts off, and then a file that tells of its time anew."""
-    flip_in_last(folder, 0.6)
+    flip(folder, -1, 0.6)
     record_again(folder, 2)
 
 
@@ -130,6 +130,28 @@ def test_verify_says_where_tables_contradict_the_log(tmp_path: Path, loss: Calla
     assert told in find_damage(tmp_path)["damage"]["what"]
     index(tmp_path)
     assert find_damage(tmp_path)["good"]
+
+
+def test_a_damaged_frame_takes_no_rows_that_were_made_before(tmp_path: Path) -> None:
+    """It hid when its session began: what the index says is another time."""
+    record(tmp_path, pieces=4, session="file:first")
+    begin = record_again(tmp_path, 4)
+    index(tmp_path)
+    before, exact = rows_in(tmp_path), Log(tmp_path).session_starts()[1]
+    flip(tmp_path, next(at for at, one in enumerate(Log(tmp_path).segments()) if one["first_ordinal"] == begin), 0.3)
+    _, _, ts_recv, is_estimated = Log(tmp_path).session_starts()[1]
+    assert is_estimated
+    assert ts_recv != exact[2]
+    index(tmp_path)
+    after = rows_in(tmp_path)
+    for table in ("session_starts", "trades"):
+        assert after[table] == before[table]
+    # The second that still runs is made once more, with books in doubt.
+    running = max(second for _, second, *_ in before["bbo"])
+    for table in ("bbo", "levels"):
+        found, expected = ([row for row in rows[table] if row[1] < running] for rows in (after, before))
+        assert found == expected
+    assert len(rows_made_anew(tmp_path)["trades"]) < len(before["trades"])
 
 
 def test_a_file_of_the_version_before_is_read_as_one_of_this(tmp_path: Path) -> None:

@@ -22,8 +22,12 @@ impl Sessions {
     /// Those of which the log says by now when they began.
     pub(super) fn take_known(&mut self, log: &Log) -> Result<Vec<SessionStart>, HistoryError> {
         let mut known = Vec::new();
+        if self.pending.is_empty() {
+            return Ok(known);
+        }
+        let sessions = log.sessions();
         for mut beginning in std::mem::take(&mut self.pending) {
-            match beginning.look(log)? {
+            match beginning.look(log, &sessions)? {
                 Some(start) => known.push(start),
                 None => self.pending.push(beginning),
             }

@@ -72,11 +72,12 @@ impl Log {
         Ok(py.detach(|| log.session_start(ordinal))?.map(|start| start.ts_recv))
     }
 
-    /// That of all sessions of which it is known, oldest first: (ordinal, uri, ts_recv).
-    fn session_starts(&self, py: Python<'_>) -> PyResult<Vec<(u64, String, u64)>> {
+    /// That of all sessions of which it is known, oldest first: (ordinal, uri, ts_recv, whether a damaged frame hides it, so that this is
+    /// as early as the index says).
+    fn session_starts(&self, py: Python<'_>) -> PyResult<Vec<(u64, String, u64, bool)>> {
         let log = with_lock(py, &self.0, |log| log.clone());
         let starts = py.detach(|| log.session_starts())?;
-        Ok(starts.into_iter().map(|start| (start.ordinal, start.uri, start.ts_recv)).collect())
+        Ok(starts.into_iter().map(|start| (start.ordinal, start.uri, start.ts_recv, start.is_estimated)).collect())
     }
 
     /// What is missing in between: first, end, reason.
