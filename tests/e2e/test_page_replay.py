@@ -277,7 +277,7 @@ def test_a_click_asks_once_and_a_held_key_switches_once(
     wait_until(page, "text('book-state') === 'live'")
 
     def moves() -> list[str]:
-        return [op["op"] for op in asked if op["op"] not in {"subscribe", "unsubscribe"}]
+        return [op["op"] for op in asked if op["op"] not in {"subscribe", "unsubscribe", "ping"}]
 
     box = slider.bounding_box()
     assert box is not None
