@@ -144,6 +144,25 @@ fn without_its_first_segment_a_log_is_told_of_in_doubt() {
     assert_eq!(ordinals(&made), (log.first_ordinal()..log.end_ordinal()).collect::<Vec<_>>());
 }
 
+/// A checkpoint behind where the next session began is no place to begin: nobody would be told of that.
+#[test]
+fn who_begins_in_doubt_tells_of_the_session_behind_though_its_beginning_is_lost_too() {
+    let folder = recorded(&stream());
+    let log = folder.log();
+    let second = log.sessions()[1].ordinal;
+    let saved = restore(&log, log.end_ordinal() - 50, false).expect("recorded");
+    checkpoint_file::save(&folder.0, saved.head(), &saved.market, None).expect("writable");
+    let lost = segment_of(&log, second);
+    let there = log.segments()[lost + 1].first_ordinal;
+    lose(&log, 0);
+    lose(&log, lost);
+    let log = folder.log();
+    let made = batches(&folder, 0);
+    assert_eq!(starts(&made), log.session_starts().expect("readable")[1..]);
+    let expected = (log.first_ordinal()..second).chain(there..log.end_ordinal());
+    assert_eq!(ordinals(&made), expected.collect::<Vec<_>>());
+}
+
 /// A mark that opens the segment behind a lost one counts, though the books there come from a checkpoint.
 #[test]
 fn a_doubt_behind_a_lost_segment_stays() {

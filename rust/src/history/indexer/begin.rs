@@ -1,6 +1,6 @@
 //! Where an indexer begins.
 
-use crate::history::{Cursor, HistoryError, Item, Log, Mark, Shadow, checkpoint_file};
+use crate::history::{Cursor, HistoryError, Item, Log, Mark, Session, Shadow, checkpoint_file};
 
 /// The market right after the record before an ordinal, and before any mark that stands there; and the log from there
 /// on. Where retention has removed that, the first that can be had.
@@ -55,19 +55,19 @@ fn behind_lost(log: &Log, ordinal: u64) -> Result<Shadow, HistoryError> {
     let sessions = log.sessions();
     let session = sessions.iter().rfind(|session| session.ordinal <= ordinal).expect("one whose beginning is gone");
     if session.first_ordinal == log.first_ordinal()
-        && let Some(shadow) = first_after(log, ordinal)?
+        && let Some(shadow) = first_after(log, ordinal, &sessions)?
     {
         return Ok(shadow);
     }
     Ok(Shadow::in_doubt(log, session))
 }
 
-/// From the first checkpoint after an ordinal, or the first session that begins there.
-fn first_after(log: &Log, ordinal: u64) -> Result<Option<Shadow>, HistoryError> {
+/// From the first checkpoint after an ordinal, or the session that begins next: no further, or nobody would be told of that.
+fn first_after(log: &Log, ordinal: u64, sessions: &[Session]) -> Result<Option<Shadow>, HistoryError> {
+    let next = sessions.iter().map(|session| session.ordinal).find(|at| *at > ordinal);
+    let last = next.unwrap_or_else(|| log.end_ordinal());
     let checkpoints = checkpoint_file::list(log.dir())?.into_iter().map(|(at, _)| at);
-    let sessions = log.sessions().into_iter().map(|session| session.ordinal);
-    let mut later: Vec<u64> =
-        checkpoints.chain(sessions).filter(|at| *at > ordinal && *at <= log.end_ordinal()).collect();
+    let mut later: Vec<u64> = checkpoints.chain(next).filter(|at| *at > ordinal && *at <= last).collect();
     later.sort_unstable();
     Ok(later.into_iter().find_map(|at| Shadow::before(log, at, true).ok()))
 }
