@@ -112,7 +112,10 @@ export class PriceRange {
   isOutgrown(columns: Columns, column: number, best: PriceSpan | null): boolean {
     const wanted = this.isFitted ? this.#wanted(columns, column, best) : null;
     if (wanted === null) return false;
-    return !this.#holds(wanted.bestLow, wanted.bestHigh) || wanted.high - wanted.low < NEEDED_MIN * this.ticks;
+    const ticks = wanted.high - wanted.low;
+    // Where no nearer step shows all that is needed, a wide picture is the narrowest there is.
+    const isFarWider = ticks < NEEDED_MIN * this.ticks && this.#stepFor(ticks) < this.step;
+    return isFarWider || !this.#holds(wanted.bestLow, wanted.bestHigh);
   }
 
   #holds(low: number, high: number): boolean {
@@ -132,9 +135,13 @@ export class PriceRange {
     this.#fittedLevels = columns.levelsMax(column);
     this.#distance = wanted.distance;
     this.centre = (wanted.low + wanted.high) / 2;
-    const ticks = wanted.high - wanted.low;
+    this.step = this.#stepFor(wanted.high - wanted.low);
+  }
+
+  /** The nearest step that shows so many ticks. */
+  #stepFor(ticks: number): number {
     const found = ROW_STEPS.findIndex(({ rowTicks, rowPx }) => Math.floor(this.#heightPx / rowPx) * rowTicks >= ticks);
-    this.step = found < 0 ? ROW_STEPS.length - 1 : found;
+    return found < 0 ? ROW_STEPS.length - 1 : found;
   }
 
   #wanted(columns: Columns, column: number, best: PriceSpan | null): (PriceSpan & { distance: number; bestLow: number; bestHigh: number }) | null {

@@ -25,6 +25,12 @@ function push(columns: Columns, second: number, changes: Partial<Book> = {}): vo
   columns.push(bookAt(second, changes), second * 1e9);
 }
 
+/** The same numbers of [0, 1) in every run. */
+function numbersFrom(seed: number): () => number {
+  let state = seed;
+  return () => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647;
+}
+
 describe("the grid of prices", () => {
   it("takes the largest tick that all prices are multiples of, and goes back to exact prices", () => {
     const factors: number[] = [];
@@ -262,6 +268,23 @@ describe("the prices in view", () => {
     expect([range.ticks < 10 * ticks, range.isOutgrown(moving, 7, { low: 0, high: 1e6 })]).toEqual([true, false]);
     range.zoom(1, 200);
     expect(range.isOutgrown(moving, 7, newest)).toBe(false);
+  });
+
+  it("are not outgrown as soon as they are chosen, whatever the book, the prices in view and the height", () => {
+    const next = numbersFrom(7);
+    const until = (end: number): number => Math.floor(next() * end);
+    const books = new Columns();
+    for (let column = 0; column < 1_000; column += 1) {
+      const [bid, spread, apart] = [10_000 + until(1_000), 1 + until(20), 1 + until(10 ** until(7))];
+      const levels = (best: number, by: number): ReturnType<typeof level>[] =>
+        Array.from({ length: 1 + until(20) }, (_, place) => level(((best + by * place * apart) / 100).toFixed(2)));
+      push(books, column, { bids: levels(bid, -1), asks: levels(bid + spread, 1) });
+      const best = until(2) === 0 ? null : { low: bid - until(apart * 3), high: bid + spread + until(apart * 3) };
+      const range = new PriceRange();
+      range.resize(100 + until(1_400));
+      range.fit(books, column, best);
+      expect(range.isOutgrown(books, column, best), `book ${column}: ${range.rows} rows of ${range.rowTicks}`).toBe(false);
+    }
   });
 
   it("zoom about the pointer, and group ticks when there are too many", () => {
