@@ -26,9 +26,11 @@ pytest.register_assert_rewrite("store_conformance")
 # Where this is set, each of the thousand commands that the tests start would compile all of l3book anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# A shell that runs its jobs in the background has them ignore SIGINT, and what is started from here would inherit that:
-# a handler of our own becomes the default one in every command that the tests run.
+# A shell that runs its jobs in the background has them ignore SIGINT, and `nohup` SIGHUP; what is started from here
+# would inherit that: a handler of our own becomes the default one in every command that the tests run.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if sys.platform != "win32":
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

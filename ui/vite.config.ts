@@ -14,8 +14,8 @@ export default defineConfig({
     // Each file costs its headers, and styles together are compressed better.
     cssCodeSplit: false,
     modulePreload: { polyfill: false },
-    // What several files share is in the first one, where each part would be one of a few hundred bytes with headers of its own.
-    rolldownOptions: { output: { codeSplitting: { groups: [{ name: "index", test: /src\/(main|decimal|trade-run|feed\/fields|panes\/pane-head)\.ts$/ }] } } },
+    // What several files share, and what is small, is in the first one: a file of a few hundred bytes has as many in its headers.
+    rolldownOptions: { output: { codeSplitting: { groups: [{ name: "index", test: /src\/(main|settings|decimal|trade-run|feed\/fields|panes\/pane-head)\.ts$/ }] } } },
   },
   // The server takes sockets of pages of its own origin only.
   server: { proxy: { "/v1": { target: DEV_SERVER, ws: true, rewriteWsOrigin: true } } },

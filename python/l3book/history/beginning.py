@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from l3book._core import HistoryError, HistoryLockedError, Log, Market, Recorder
 from l3book.history.folder import default_folder, identity_of
 from l3book.history.recording import OFF, AnyIndexing, AnyRecording, Recording, Unrecorded, without_folder
-from l3book.history.sqlite import end_ordinal_in
 from l3book.history.uri import store_of
 from l3book.logs import Logger
 from l3book.sources import AnySource, is_connector
@@ -84,6 +83,9 @@ def _indexing(folder: Path, settings: "Settings") -> AnyIndexing:
 
 
 def _recorder_in(folder: Path, settings: "Settings") -> Recorder:
+    # Here: a server without a history does without.
+    from l3book.history.sqlite import end_ordinal_in
+
     return Recorder(
         folder,
         fsync_records=settings.history_fsync_records,
