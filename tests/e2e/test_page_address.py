@@ -192,7 +192,8 @@ def test_the_address_names_the_instrument_as_people_do(serve: Serve, open_page: 
     wait_until(page, f"location.hash === '#{other}' && {HAS_BOOK}")
     # The same instrument under another name is on view already.
     (entry,) = [each for each in server.get("/v1/instruments").json()["instruments"] if each["symbol"] == other]
-    wait_until(page, f"document.querySelector('[data-testid=picker]').value === '{other}' && /^[0-9]/.test(text('seq'))")
+    expect(page.get_by_test_id("picker")).to_have_value(other)
+    wait_until(page, "/^[0-9]/.test(text('seq'))")
     before = seq(page)
     page.goto(f"{server.url}/#{entry['publisher_id']}:{entry['instrument_id']}")
     expect(page.get_by_test_id("picker")).to_have_value(other)
