@@ -262,6 +262,7 @@ def test_long_prices_have_room(
     path.write_bytes(metadata(symbols={"XED": 1}) + b"".join(LONG_PRICES))
     page = open_page(ended(serve, path).url, ViewportSize(width=width, height=800))
     wait_until(page, "text('best-bid') === '143.1171875'")
+    assert page.locator(".quote-price").all_text_contents() == ["143.1171875", "143.1250000"], "the same decimals"
     screenshot(page, f"long-prices-{width}")
     rows = page.locator('[data-testid="ladder-row"][data-kind="level"]')
     expect(rows).to_have_count(4)

@@ -172,16 +172,23 @@ def test_prices_of_the_tape_stand_point_below_point(serve: Serve, open_page: Ope
     screenshot(page, "tape-decimals")
 
 
-def test_a_finger_has_the_numbers_of_the_depth_chart_too(still: RunningServer, open_page: OpenPage) -> None:
+@pytest.mark.parametrize(
+    ("canvas", "says"),
+    [("depth-canvas", "all of it on average at"), ("heatmap-canvas", "best bid ")],
+)
+def test_a_finger_has_the_numbers_of_the_charts_too_and_keeps_them_when_it_is_lifted(
+    still: RunningServer, open_page: OpenPage, screenshot: Screenshot, canvas: str, says: str
+) -> None:
     page = open_page(still.url, ViewportSize(width=390, height=844), has_touch=True, is_mobile=True)
     wait_until(page, IS_LIVE)
     wait_for_panes(page)
-    chart = page.get_by_test_id("depth-canvas")
+    chart = page.get_by_test_id(canvas)
     chart.scroll_into_view_if_needed()
     box = chart.bounding_box()
     assert box is not None
     page.touchscreen.tap(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.6)
-    expect(page.get_by_test_id("tip")).to_contain_text("all of it on average at")
+    expect(page.get_by_test_id("tip")).to_contain_text(says)
+    screenshot(page, f"finger-{canvas}")
     page.touchscreen.tap(box["x"] + 20, box["y"] - 20)
     expect(page.get_by_test_id("tip")).to_be_hidden()
 

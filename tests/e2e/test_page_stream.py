@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from page_reading import choose_levels, expected, shown, wait_until
+from page_reading import HAS_QUEUES, choose_levels, expected, shown, wait_until
 from playwright.sync_api import expect
 
 from l3book.client import Client
@@ -107,12 +107,13 @@ def test_a_socket_that_is_refused_has_books_polled_until_there_is_room(
         expect(page.get_by_test_id("link")).to_have_text("polling")
         wait_until(page, HAS_BOOK)
         wait_until(page, moved_on(shown(page).seq))
+        wait_until(page, HAS_QUEUES)
         screenshot(page, "polling")
     expect(page.get_by_test_id("link")).to_have_text("connected")
     wait_until(page, moved_on(shown(page).seq))
 
 
-def test_a_server_that_hangs_is_stale_then_gone_then_back(
+def test_a_server_that_hangs_is_silent_then_gone_then_back(
     serve: Serve, open_page: OpenPage, screenshot: Screenshot
 ) -> None:
     server = serve("--source", "synthetic:?instruments=1")
@@ -123,8 +124,9 @@ def test_a_server_that_hangs_is_stale_then_gone_then_back(
     server.process.send_signal(signal.SIGSTOP)
     try:
         # For two seconds or so: then it is known to be gone.
-        wait_until(page, "document.querySelector('[data-testid=notice-stale]') !== null")
-        screenshot(page, "stale")
+        wait_until(page, "document.querySelector('[data-testid=notice-silent]') !== null")
+        assert not page.get_by_test_id("notice-stale").count(), "nobody knows whether its source runs"
+        screenshot(page, "silent")
         notice = page.get_by_test_id("notice-disconnected")
         expect(notice).to_contain_text(re.compile(r"no answer within 5 s; (next try in \d+ s|trying now)"))
         expect(page.get_by_test_id("book-state")).to_have_text("last known")

@@ -168,8 +168,8 @@ function watched(target: State): FeedHandlers {
       target.onMetrics(metrics);
       loop.changed();
     },
-    onNews: () => {
-      target.onNews();
+    onBeat: (isNews) => {
+      target.onBeat(isNews);
     },
     onDelay: (delayMs) => {
       target.onDelay(delayMs);

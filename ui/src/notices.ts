@@ -171,8 +171,11 @@ function endedText({ book, metrics, problems }: State, uri: string): string {
 
 function bookNotices(state: State, nowMs: number): (Notice | null)[] {
   const { book, restart } = state;
-  const [staleMs, lateMs] = [state.staleForMs(), state.lateForMs()];
+  const [silentMs, staleMs, lateMs] = [state.silentForMs(), state.staleForMs(), state.lateForMs()];
   return [
+    silentMs === null
+      ? null
+      : { id: "silent", tone: "bad", text: `Silent: nothing has come from the server for ${formatUptime(silentMs / 1000)}.${LAST_RECEIVED}` },
     lateMs === null
       ? null
       : { id: "late", tone: "bad", text: `Late: what is shown may be ${formatUptime(lateMs / 1000)} old, as the line to the server is too slow.` },

@@ -71,6 +71,10 @@ function headingOf(wishes: readonly Wish[], now: Heading | null): Heading | null
 /** How far before a hole the last moment is looked for that can be shown. */
 const BEFORE_HOLE_NS = [NS_PER_MS, 20n * NS_PER_MS, NS_PER_S] as const;
 
+/** What a server that has just been started records can be read after half a second or so: this often, and as many times, it is asked again. */
+const FIRST_RECORD_MS = 250;
+const FIRST_RECORD_TRIES = 12;
+
 type Player = Pick<Feed, "replay" | "pausePlay" | "resumePlay" | "step" | "seek" | "live">;
 
 /** Failures by what the reader can do about them; for others the server's own words serve. */
@@ -235,7 +239,7 @@ export class ReplayCommands {
         this.askedFor = null;
         return;
       case "pause":
-        if (replay === null) await this.#go(this.#liveNs);
+        if (replay === null) await this.#stop(this.#liveNs);
         else await this.#player.pausePlay();
         return;
       case "play":
@@ -251,7 +255,7 @@ export class ReplayCommands {
         return;
       case "step":
         if (wish.events === 0) return;
-        if (replay === null) await this.#go(this.#liveNs);
+        if (replay === null) await this.#stop(this.#liveNs);
         this.#aside = stopOf(wish.events, await this.#player.step(wish.events)) ?? this.#aside;
         this.askedFor = null;
     }
@@ -274,6 +278,17 @@ export class ReplayCommands {
       if (hole === undefined || !isNotRecorded(error)) throw error;
       await this.#goBefore(hole.start, BEFORE_HOLE_NS);
       this.#aside = { text: "Records are missing there: this is before them.", detail: hole.reason, isNote: true };
+    }
+  }
+
+  /** From live: what is on view is recorded, if not yet to be read. */
+  async #stop(at: bigint, tries = FIRST_RECORD_TRIES): Promise<void> {
+    try {
+      await this.#go(at);
+    } catch (error) {
+      if (tries === 0 || !isNotRecorded(error)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, FIRST_RECORD_MS));
+      await this.#stop(at, tries - 1);
     }
   }
 

@@ -4,6 +4,7 @@ import type { Answer } from "./feed/request";
 import type { Metrics } from "./feed/wire";
 import { parseHistory } from "./replay-history";
 import { RecordedLine } from "./replay-line";
+import { NS_PER_MS } from "./replay-time";
 
 /** The end of what is recorded moves on. */
 const INTERVAL_MS = 5_000;
@@ -18,17 +19,24 @@ export class Recorded {
   problem: string | null = null;
   /** The server keeps no history. */
   isNone = false;
-  /** When the line was told, on the clock of `performance.now()`. */
-  toldAtMs = 0;
   readonly #request: (path: string) => Promise<Answer>;
   readonly #changed: () => void;
   #askedAtMs = -Infinity;
+  /** When the line was told, on the clock of `performance.now()`. */
+  #toldAtMs = 0;
+  /** How fast its end moves, ns in a ms: a market that is made up, or played, has a pace of its own. */
+  #pace = Number(NS_PER_MS);
   #isAsking = false;
 
   /** `changed`: another line, or another problem. */
   constructor(request: (path: string) => Promise<Answer>, changed: () => void) {
     this.#request = request;
     this.#changed = changed;
+  }
+
+  /** The newest record of a recording that goes on as it did between the last two answers. */
+  endAt(nowMs: number): bigint {
+    return (this.line?.end ?? 0n) + BigInt(Math.round(Math.max(0, nowMs - this.#toldAtMs) * this.#pace));
   }
 
   /** To be called often: asks when it is time to, and not where the answer would be that there is none. */
@@ -62,8 +70,10 @@ export class Recorded {
 
   #take(answer: Answer, nowMs: number): void {
     if (answer.kind === "ok") {
-      this.line = new RecordedLine(parseHistory(answer.body));
-      this.toldAtMs = nowMs;
+      const [before, line] = [this.line, new RecordedLine(parseHistory(answer.body))];
+      if (before?.stretches.length === line.stretches.length) this.#pace = Number(line.end - before.end) / (nowMs - this.#toldAtMs);
+      this.line = line;
+      this.#toldAtMs = nowMs;
       this.isNone = false;
       this.problem = null;
     } else if (answer.kind === "refused") {

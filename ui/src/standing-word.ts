@@ -64,6 +64,7 @@ function liveWord(state: State): StandingWord {
   if (source === "failed") return { text: "failed", state: "failed", title: "The source failed: its books stay as they were, and may be wrong by now" };
   if (source === "reconnecting") return { text: "reconnecting", state: "reconnecting", title: "The source has lost its connection" };
   if (book === null) return { text: "no book", state: "none", title: "There is no book to show" };
+  if (state.silentForMs() !== null) return { text: "silent", state: "late", title: "Nothing comes from the server" };
   if (state.lateForMs() !== null) return { text: "late", state: "late", title: "The line to the server is too slow for the book of now" };
   const standing = state.standing();
   if (standing === "last-known") return { text: "last known", state: "last-known", title: "The server does not vouch for the book any more" };

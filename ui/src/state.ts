@@ -7,7 +7,7 @@ import { preferencesFrom, type Preferences } from "./preferences";
 import { PageMeter } from "./page-meter";
 import { Telemetry } from "./telemetry";
 
-/** A source that runs and brings nothing new for this long is called stale. */
+/** A source that runs and brings nothing new for this long is called stale, a server that says nothing at all silent. */
 export const STALE_AFTER_MS = 3_000;
 /** What comes by a line that is so slow is called late. */
 export const LATE_FROM_MS = 2_500;
@@ -57,6 +57,8 @@ export class State implements FeedHandlers {
 
   readonly #now: () => number;
   #metricsAtMs = 0;
+  /** When the server last said anything. */
+  #heardAtMs = 0;
   #delayMs = 0;
 
   constructor(now: () => number = () => performance.now()) {
@@ -75,9 +77,16 @@ export class State implements FeedHandlers {
     this.#changed();
   }
 
+  /** All levels, or, where those came without their queues, the best ones with them. */
+  get queued(): Book | null {
+    const { book, depth } = this;
+    const best = depth?.bids[0] ?? depth?.asks[0];
+    return best?.queue.length === 0 ? (book ?? depth) : (depth ?? book);
+  }
+
   onLink(link: Link): void {
     // Time without a connection says nothing about the source, so the wait for news begins anew.
-    if (link.state === "open") this.changedAtMs = this.#now();
+    if (link.state === "open") this.changedAtMs = this.#heardAtMs = this.#now();
     else this.#delayMs = 0;
     this.link = link;
     this.revision += 1;
@@ -87,8 +96,9 @@ export class State implements FeedHandlers {
     const before = this.book;
     this.book = book;
     this.revision += 1;
+    this.#heardAtMs = this.#now();
     if (before?.epoch === book.epoch && before.seq === book.seq) return;
-    this.changedAtMs = this.#now();
+    this.changedAtMs = this.#heardAtMs;
     if (before === null || keyOf(before) !== keyOf(book) || before.epoch === book.epoch) return;
     if (!this.#restartedLately()) this.restart = { what: "book", atMs: this.#now() };
   }
@@ -127,15 +137,16 @@ export class State implements FeedHandlers {
     const nowMs = this.#now();
     if (this.#serverRestarted(metrics, nowMs)) this.restart = { what: "server", atMs: nowMs };
     this.metrics = metrics;
-    this.#metricsAtMs = nowMs;
+    this.#metricsAtMs = this.#heardAtMs = nowMs;
     // A book of the past has no place on the time line of now.
     const current = this.replay === null ? this.depth : null;
     this.telemetry.take(Date.now(), metrics, current, this.meter.take());
     this.revision += 1;
   }
 
-  onNews(): void {
-    this.changedAtMs = this.#now();
+  onBeat(isNews: boolean): void {
+    this.#heardAtMs = this.#now();
+    if (isNews) this.changedAtMs = this.#heardAtMs;
   }
 
   onDelay(delayMs: number): void {
@@ -163,22 +174,32 @@ export class State implements FeedHandlers {
     if (isCut || this.problems.has("book")) return "last-known";
     // What becomes of the source, or how late it is told, does not change what has been.
     if (this.replay !== null) return "past";
-    if (this.lateForMs() !== null) return "last-known";
+    if (this.silentForMs() !== null || this.lateForMs() !== null) return "last-known";
     if (source === "failed" || source === "reconnecting") return "last-known";
     return source === "ended" ? "ended" : "current";
   }
 
   /** ms without a new seq while the source says that it runs; null when that is no news. */
   staleForMs(): number | null {
-    const running = this.link.state === "open" && this.replay === null && this.metrics?.source.state === "running";
-    if (!running || this.book === null || this.problems.has("book")) return null;
+    const running = this.#isLive && this.metrics?.source.state === "running";
+    if (!running || this.book === null || this.problems.has("book") || this.silentForMs() !== null) return null;
     const waited = this.#now() - this.changedAtMs;
     return waited >= STALE_AFTER_MS ? waited : null;
   }
 
+  /** ms without a word from a server that is not known to be gone, which says nothing of its source; null when that is no news. */
+  silentForMs(): number | null {
+    const waited = this.#now() - this.#heardAtMs;
+    return this.#isLive && this.book !== null && waited >= STALE_AFTER_MS ? waited : null;
+  }
+
   /** How far behind what is shown may be, on a line that is too slow; null where that is no news. */
   lateForMs(): number | null {
-    return this.link.state === "open" && this.replay === null && this.#delayMs >= LATE_FROM_MS ? this.#delayMs : null;
+    return this.#isLive && this.#delayMs >= LATE_FROM_MS && this.silentForMs() === null ? this.#delayMs : null;
+  }
+
+  get #isLive(): boolean {
+    return this.link.state === "open" && this.replay === null;
   }
 
   #serverRestarted(metrics: Metrics, nowMs: number): boolean {

@@ -48,6 +48,13 @@ describe("the polling feed", () => {
     expect(state.metrics?.version).toBe("0.1.0");
     expect(peer.asked).toContain("/v1/books/1%3A1?level=3&depth=20");
     expect(peer.asked).toContain("/v1/books/1%3A1?level=2&depth=100");
+    feed.showQueues(30);
+    await until("as many levels with queues as are drawn", () => state.book?.levelsMax === 30);
+    expect(peer.asked).toContain("/v1/books/1%3A1?level=3&depth=30");
+    feed.showQueues(Infinity);
+    await until("no more than there are", () => state.book?.levelsMax === 100);
+    feed.showQueues(5);
+    await until("the depth asked for", () => state.book?.levelsMax === 20);
   });
 
   it("asks for the whole list now and then, unless somebody looks at it or there is another book", async () => {
@@ -127,6 +134,30 @@ describe("the polling feed", () => {
     expect(state.link.state).toBe("open");
     peer.routes.set("/v1/books/1%3A1", json(WIRE_BOOK));
     await until("the book", () => state.book !== null && !state.problems.has("book"));
+  });
+
+  it("asks ever more slowly for an instrument that is not there, and at once when the list has it", async () => {
+    const asked = { unknown: 0, busy: 0 };
+    peer.routes.set("/v1/instruments", json({ ...WIRE_INSTRUMENTS, instruments: [] }));
+    peer.routes.set("/v1/books/1%3A1", (request, response) => {
+      const isUnknown = request.url?.includes("level=3") === true;
+      asked[isUnknown ? "unknown" : "busy"] += 1;
+      problem(isUnknown ? 404 : 503, "No")(request, response);
+    });
+    open({ refusedIntervalMs: 40 }).select("1:1");
+    feed.start();
+    await until("five questions", () => asked.unknown === 5);
+    // Of fifteen steady intervals: a server that is busy is asked at each.
+    expect(asked.busy).toBeGreaterThan(9);
+    feed.close();
+
+    open({ refusedIntervalMs: 3_600_000 }).select("1:1");
+    feed.start();
+    await until("the refusals", () => state.problems.get("book")?.status === 404 && state.problems.has("depth"));
+    peer.routes.set("/v1/books/1%3A1", json(WIRE_BOOK));
+    peer.routes.set("/v1/instruments", json(WIRE_INSTRUMENTS));
+    peer.routes.set("/v1/metrics", json({ ...WIRE_METRICS, books: WIRE_METRICS.books + 1 }));
+    await until("the book", () => state.book !== null && state.depth !== null && state.problems.size === 0);
   });
 
   it("hands over the choices of a 409", async () => {

@@ -18,6 +18,8 @@ describe("the room for prices", () => {
     expect(width.take(book())).toBeNull();
     expect(width.take(book({ bids: [level("143.1171875")] }))).toBe(11);
     expect(width.take(book({ bids: [level("143.125")] }))).toBeNull();
+    expect(width.decimals).toBe(7);
     expect(width.take(book({ instrumentId: 2 }))).toBe(PRICE_CHARACTERS_MIN);
+    expect(width.decimals).toBe(2);
   });
 });

@@ -3,6 +3,7 @@ import type { Replay } from "../src/feed/feed";
 import { failureOf, folded, ReplayCommands, type Wish } from "../src/replay-commands";
 import { RecordedLine } from "../src/replay-line";
 import { book, metrics } from "./fixtures";
+import { until } from "./peer";
 import { Player, refusal, replay } from "./player";
 
 function fold(...wishes: Wish[]): readonly Wish[] {
@@ -112,6 +113,17 @@ describe("what the page asks of the past", () => {
     const { player: third, commands: back } = made(null);
     back.ask(skip(-30n));
     expect(third.asked).toEqual(["replay 70 1 true"]);
+  });
+
+  it("asks again for the moment of a live book that is not yet to be read, as right after the server's start", async () => {
+    const { player, commands } = made(null);
+    commands.toggle();
+    await player.answer(refusal("not_recorded", "nothing has been recorded"));
+    expect([commands.failure, commands.isBusy]).toEqual([null, true]);
+    await until("the second question", () => player.asked.length === 2);
+    await player.answer();
+    expect(player.asked).toEqual(["replay 100 1 true", "replay 100 1 true"]);
+    expect([commands.failure, commands.isBusy]).toEqual([null, false]);
   });
 
   it("plays at the speed chosen, and stays within what is recorded", async () => {

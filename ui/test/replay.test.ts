@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parseHistory } from "../src/replay-history";
 import { RecordedLine, timeMarks } from "../src/replay-line";
+import { Recorded } from "../src/replay-recorded";
 import { formatSpan, NS_PER_S, parseTypedTime } from "../src/replay-time";
 
 /** 2025-09-24T21:47:00.000193260Z */
@@ -54,6 +55,32 @@ describe("typed times", () => {
 function session(start: bigint, end: bigint, source = "file:a") {
   return { start, end, source, records: 1 };
 }
+
+describe("the newest record between two answers", () => {
+  const recording = { state: "recording", warning: null, recordsLost: 0, tablesLagS: null };
+
+  it("goes on as fast as it did before, whatever the pace of the market", async () => {
+    let sessions = [{ source: "synthetic:", start: "1000", end: "2000", records: 1 }];
+    const recorded = new Recorded(
+      () => Promise.resolve({ kind: "ok", body: { state: "recording", records: 1, sessions, holes: [] }, etag: null }),
+      () => undefined,
+    );
+    const answered = async (nowMs: number): Promise<void> => {
+      recorded.refresh(nowMs, recording);
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    };
+    await answered(10_000);
+    expect(recorded.endAt(10_001), "as the clock, until there are two").toBe(1_002_000n);
+    sessions = [{ source: "synthetic:", start: "1000", end: "12000", records: 2 }];
+    await answered(15_000);
+    expect(recorded.endAt(15_000)).toBe(12_000n);
+    expect(recorded.endAt(17_500)).toBe(17_000n);
+    // Another session says nothing of the pace.
+    sessions = [...sessions, { source: "synthetic:", start: "900000", end: "900100", records: 1 }];
+    await answered(20_000);
+    expect(recorded.endAt(22_500)).toBe(905_100n);
+  });
+});
 
 describe("the line of what is recorded", () => {
   const hole = { start: 40n, end: 60n, records: 3, reason: "the disk was full" };

@@ -35,6 +35,8 @@ describe("the word of the replay bar, live", () => {
     }
     source("running");
     nowMs += STALE_AFTER_MS;
+    expect(word()).toBe("silent");
+    source("running");
     expect(word()).toBe("stale");
     state.onDelay(LATE_FROM_MS);
     expect(word()).toBe("late");

@@ -63,7 +63,33 @@ describe("what the page says", () => {
     expect(ids()).toEqual(["live"]);
     nowMs += 1;
     expect(ids()).toEqual(["stale"]);
+    state.onBeat(false);
+    expect(ids()).toEqual(["stale"]);
+    state.onBeat(true);
+    expect(ids()).toEqual(["live"]);
+    nowMs += STALE_AFTER_MS;
     state.onBook(book({ seq: 2 }));
+    expect(ids()).toEqual(["live"]);
+  });
+
+  it("is silent, and says nothing of source or line, when the server has said nothing at all for three seconds", () => {
+    nowMs += STALE_AFTER_MS - 1;
+    expect([ids(), state.standing()]).toEqual([["live"], "current"]);
+    state.onDelay(LATE_FROM_MS);
+    nowMs += 1;
+    expect([ids(), state.standing()]).toEqual([["silent"], "last-known"]);
+    expect(text("silent")).toBe("Silent: nothing has come from the server for 3 s. The book below is the last one received.");
+    state.onDelay(0);
+    // It is there, and its book stands still.
+    for (const heard of [() => { state.onBeat(false); }, () => { state.onMetrics(metrics()); }]) {
+      heard();
+      expect([ids(), state.standing()]).toEqual([["stale"], "current"]);
+      nowMs += STALE_AFTER_MS;
+      expect(ids()).toEqual(["silent"]);
+    }
+    state.onLink({ state: "down", reason: "gone", attempt: 1, retryAtMs: null });
+    expect(ids()).toEqual(["disconnected"]);
+    state.onLink({ state: "open", via: "stream" });
     expect(ids()).toEqual(["live"]);
   });
 
@@ -180,11 +206,29 @@ describe("what the page says", () => {
   });
 });
 
+describe("the book with queues", () => {
+  const one = { ...level("64.77"), queue: [["1", 3, "5"]] } as const;
+
+  it("is that of all levels, unless they came without", () => {
+    const [few, all] = [book({ bids: [one] }), book({ bids: [one, level("64.76")] })];
+    state.onBook(few);
+    expect(state.queued).toBe(few);
+    state.onDepth(all);
+    expect(state.queued).toBe(all);
+    state.onDepth(book({ bids: [level("64.77"), level("64.76")] }));
+    expect(state.queued).toBe(few);
+    const empty = book({ bids: [], asks: [] });
+    state.onDepth(empty);
+    expect(state.queued).toBe(empty);
+  });
+});
+
 describe("the standing of the book", () => {
   it("is current on a steady connection, stale or not", () => {
     expect(state.standing()).toBe("current");
     nowMs += 2 * STALE_AFTER_MS;
-    expect(state.standing()).toBe("current");
+    state.onMetrics(metrics());
+    expect([ids(), state.standing()]).toEqual([["stale"], "current"]);
   });
 
   it("is last known while the server is gone, and current again with it", () => {

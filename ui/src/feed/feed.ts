@@ -46,8 +46,8 @@ export interface RestHandlers {
 export interface FeedHandlers extends RestHandlers {
   /** Of the selected instrument. */
   onTrades(trades: readonly Trade[], isSnapshot: boolean): void;
-  /** The book has moved, though perhaps not within the levels that are carried. */
-  onNews(): void;
+  /** The server is there, which it says every second; `isNews`: the book has moved, though perhaps not within the levels that are carried. */
+  onBeat(isNews: boolean): void;
   /** How old what comes by the socket is, at most; 0 where that is not known. */
   onDelay(delayMs: number): void;
   /** Told with each answer about a replay, and every second of one; null: the books are those of now. */

@@ -3,6 +3,7 @@
  * while it does not. A refusal (404, 409, …) belongs to its channel; silence, or metrics that fail, to the link.
  */
 
+import { isNamed } from "../instrument-name";
 import { retryDelayMs } from "./backoff";
 import type { Channel, RestFeed, RestHandlers } from "./feed";
 import { Poller } from "./poller";
@@ -17,8 +18,10 @@ export const SLOW_INTERVAL_MS = 1_000;
  * it, the number of books in the metrics tells sooner when there is another.
  */
 export const LIST_INTERVAL_MS = 10_000;
-/** A refused channel is asked again this slowly: the instrument may come back. */
+/** A refused channel is asked again this slowly. */
 export const REFUSED_INTERVAL_MS = 1_000;
+/** One that the server does not know after twice as long each time, up to this: that it is back, the list tells sooner. */
+export const UNKNOWN_INTERVAL_MAX_MS = 16_000;
 /** Levels of each side in the depth chart. */
 export const DEPTH_CHART_LEVELS = 100;
 
@@ -28,6 +31,7 @@ export interface PollingSettings {
   readonly depthIntervalMs: number;
   readonly slowIntervalMs: number;
   readonly listIntervalMs: number;
+  readonly refusedIntervalMs: number;
   readonly timeoutMs: number;
   readonly retryDelayMs: (attempt: number) => number;
   /** The API key to ask with, if there is one. */
@@ -44,6 +48,7 @@ const DEFAULTS: PollingSettings = {
   depthIntervalMs: DEPTH_INTERVAL_MS,
   slowIntervalMs: SLOW_INTERVAL_MS,
   listIntervalMs: LIST_INTERVAL_MS,
+  refusedIntervalMs: REFUSED_INTERVAL_MS,
   timeoutMs: REQUEST_TIMEOUT_MS,
   retryDelayMs: (attempt) => retryDelayMs(attempt, Math.random),
   key: () => null,
@@ -53,6 +58,7 @@ const DEFAULTS: PollingSettings = {
 
 const BOOK_CHANNELS = ["book", "depth"] as const;
 const UNAUTHORIZED = 401;
+const NOT_FOUND = 404;
 
 /** `orders` is asked for in silence: where the book is refused, others say so. */
 type PolledChannel = Exclude<Channel, "replay"> | "orders";
@@ -63,13 +69,15 @@ export class PollingFeed implements RestFeed {
   readonly #handlers: RestHandlers;
   readonly #settings: PollingSettings;
   readonly #pollers: Readonly<Record<PolledChannel, Poller>>;
-  readonly #refused = new Set<Channel>();
+  /** How often in a row. */
+  readonly #refused = new Map<Channel, number>();
   #phase: Phase = "idle";
   #attempt = 0;
   #reason = "";
   #retryTimer: ReturnType<typeof setTimeout> | null = null;
   #instrument: string | null = null;
   #levels = 10;
+  #queues = 0;
   #polledBooks: boolean;
   #isListWatched = false;
   #isCounting = true;
@@ -83,8 +91,8 @@ export class PollingFeed implements RestFeed {
     this.#polledBooks = this.#settings.polledBooks;
     const { bookIntervalMs, depthIntervalMs, slowIntervalMs } = this.#settings;
     this.#pollers = {
-      book: this.#poller("book", bookIntervalMs, () => this.#bookUrl(3, this.#levels), (body) => {
-        handlers.onBook(parseBook(body, this.#levels));
+      book: this.#poller("book", bookIntervalMs, () => this.#bookUrl(3, this.#bookLevels), (body) => {
+        handlers.onBook(parseBook(body, this.#bookLevels));
       }),
       depth: this.#poller("depth", depthIntervalMs, () => this.#bookUrl(2, DEPTH_CHART_LEVELS), (body) => {
         handlers.onDepth(parseBook(body, DEPTH_CHART_LEVELS), true);
@@ -93,6 +101,7 @@ export class PollingFeed implements RestFeed {
         const instruments = parseInstruments(body);
         this.#listed = instruments.length;
         handlers.onInstruments(instruments);
+        if (instruments.some((each) => isNamed(each, this.#instrument))) this.#askRefusedAgain();
       }),
       metrics: this.#poller("metrics", slowIntervalMs, () => "/v1/metrics", (body) => {
         const metrics = parseMetrics(body);
@@ -124,6 +133,13 @@ export class PollingFeed implements RestFeed {
   setDepth(levels: number): void {
     this.#levels = levels;
     if (this.#asksForBooks) this.#pollers.book.restart();
+  }
+
+  /** Of so many of the best levels of a side queues are looked at: the `book` channel carries as many, also where its depth is less. */
+  showQueues(levels: number): void {
+    const before = this.#bookLevels;
+    this.#queues = Math.min(levels, DEPTH_CHART_LEVELS);
+    if (this.#bookLevels !== before && this.#asksForBooks) this.#pollers.book.restart();
   }
 
   /** Whether books are asked for here, from now on. */
@@ -181,8 +197,17 @@ export class PollingFeed implements RestFeed {
     this.#phase = "closed";
   }
 
+  get #bookLevels(): number {
+    return Math.max(this.#levels, this.#queues);
+  }
+
   get #asksForBooks(): boolean {
     return this.#phase === "open" && this.#polledBooks;
+  }
+
+  #askRefusedAgain(): void {
+    if (!this.#asksForBooks) return;
+    for (const channel of BOOK_CHANNELS) if (this.#refused.has(channel)) this.#pollers[channel].restart();
   }
 
   #askForOrders(): void {
@@ -225,10 +250,12 @@ export class PollingFeed implements RestFeed {
     if (problem !== null) {
       // Metrics are always there on a server that is well, so their refusal speaks for the whole server.
       if (channel === "metrics") return this.#down(describe(problem));
-      if (channel === "orders") return Math.max(REFUSED_INTERVAL_MS, intervalMs);
-      this.#refused.add(channel);
+      const refusedMs = Math.max(this.#settings.refusedIntervalMs, intervalMs);
+      if (channel === "orders") return refusedMs;
+      const before = this.#refused.get(channel) ?? 0;
+      this.#refused.set(channel, before + 1);
       this.#handlers.onProblem(channel, problem);
-      return Math.max(REFUSED_INTERVAL_MS, intervalMs);
+      return problem.status === NOT_FOUND ? Math.min(refusedMs * 2 ** before, UNKNOWN_INTERVAL_MAX_MS) : refusedMs;
     }
     if (channel !== "orders") this.#resolve(channel);
     if (channel === "metrics") this.#up();

@@ -118,7 +118,9 @@ export class StreamingFeed implements Feed {
 
   showQueues(by: string, levels: number): void {
     this.#queuesShown.set(by, levels);
-    this.#bookStream.show(Math.max(...this.#queuesShown.values()));
+    const most = Math.max(...this.#queuesShown.values());
+    this.#bookStream.show(most);
+    this.#rest.showQueues(most);
   }
 
   watchList(isWatched: boolean): void {
@@ -234,7 +236,7 @@ export class StreamingFeed implements Feed {
         this.#onLost(reason, isFinal);
       },
       onHeartbeat: ({ seq }) => {
-        if (seq > this.#eventsSeen && this.#mirror !== null) this.#handlers.onNews();
+        this.#handlers.onBeat(seq > this.#eventsSeen && this.#mirror !== null);
         this.#eventsSeen = seq;
       },
       onDelay: (delayMs) => {

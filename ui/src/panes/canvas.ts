@@ -97,7 +97,8 @@ export class Pointer {
       onMove();
     };
     element.addEventListener("pointerleave", (event) => {
-      if (!keepsTouch || event.pointerType !== "touch") leave();
+      // A finger that is not lifted, and leaves all the same, drags something.
+      if (!keepsTouch || event.pointerType !== "touch" || event.buttons > 0) leave();
     });
     if (!keepsTouch) return;
     element.addEventListener("pointercancel", leave);

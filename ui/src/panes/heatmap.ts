@@ -86,7 +86,7 @@ export class HeatmapPane implements Pane {
       this.#layout = null;
       page.repaint();
     });
-    this.#pointer = new Pointer(elements.canvas, () => { page.onPointer(); });
+    this.#pointer = new Pointer(elements.canvas, () => { page.onPointer(); }, true);
     new Gestures(elements.view, {
       zoomTime: (steps, x) => { this.#zoomTime(steps, x); },
       zoomPrice: (steps, y) => { this.#changeRange(() => { this.#range.zoom(steps, y); }); },

@@ -141,7 +141,7 @@ export class InspectorPane implements Pane {
 
   /** That of its level among those of its side, from 1; 0 where it is not among them, as far as is known. */
   #rank(): number {
-    const [book, at] = [this.#state.depth ?? this.#state.book, this.#located ?? this.#answer ?? this.#lastSeen];
+    const [book, at] = [this.#state.queued, this.#located ?? this.#answer ?? this.#lastSeen];
     if (book === null || at === null) return 0;
     return (at.side === "B" ? book.bids : book.asks).findIndex(({ price }) => price === at.price) + 1;
   }
@@ -178,7 +178,7 @@ export class InspectorPane implements Pane {
     this.#frame.field.value = order;
     this.#frame.field.ariaInvalid = "false";
     this.#ask.begin(performance.now());
-    const book = this.#state.depth ?? this.#state.book;
+    const book = this.#state.queued;
     if (book !== null) this.#located = locate(book, order, null);
   }
 

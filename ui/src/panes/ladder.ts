@@ -25,7 +25,6 @@ import { hasQueues, holds, whereIs, type Ladder, type PriceRow } from "./ladder-
 import { isPrice, LadderTable } from "./ladder-table";
 import { LadderView } from "./ladder-view";
 import { blockTip, flowTip } from "./ladder-words";
-import { PriceWidth } from "./price-width";
 import { QueueList } from "./queue-list";
 import type { Tip } from "./tip";
 
@@ -56,7 +55,6 @@ export class LadderPane implements Pane {
   readonly #view = new LadderView();
   readonly #focus = new LadderFocus();
   readonly #away: LadderAway;
-  readonly #priceWidth = new PriceWidth();
   #instrument = "";
   #ladder: Ladder | null = null;
   #geometry: LadderGeometry | null = null;
@@ -138,7 +136,6 @@ export class LadderPane implements Pane {
   write(state: State): void {
     const { preferences } = state;
     this.#writeTools();
-    this.#priceWidth.write(state.book);
     const shape = `${preferences.ladder} ${preferences.depth}`;
     if (shape !== this.#shape) {
       this.#shape = shape;
@@ -154,7 +151,7 @@ export class LadderPane implements Pane {
     if (this.#fit.write(this.#ladder, this.#room.width)) this.#geometry = null;
     this.#actions.feed.showQueues("ladder", this.#isStatic ? this.#levelsInReach : preferences.depth);
     setData(this.#frame.scroll, "queues", hasQueues(this.#ladder) ? "all" : "some");
-    this.#away.write(this.#isStatic ? bestsOf(this.#book, this.#view.step) : [], this.#view);
+    this.#away.write(this.#isStatic ? bestsOf(this.#state.queued, this.#view.step) : [], this.#view);
     this.#writeList();
     this.#painted = [];
     if (this.#centrePending && state.book !== null) {
@@ -184,7 +181,7 @@ export class LadderPane implements Pane {
 
   /** Of a crossed book, or looking elsewhere than at the middle, levels far behind the best may stand in view. */
   get #levelsInReach(): number {
-    const isMiddle = this.#focus.current?.on === "middle" && this.#book?.crossed === false;
+    const isMiddle = this.#focus.current?.on === "middle" && this.#state.queued?.crossed === false;
     return isMiddle ? this.#view.levelsInReach(this.#state.preferences.grouping) : Infinity;
   }
 
@@ -192,13 +189,8 @@ export class LadderPane implements Pane {
     return this.#state.trades.findLast(({ price }) => price !== null)?.price ?? null;
   }
 
-  /** All levels that are carried; the ladder shows those whose rows are in view. */
-  get #book(): Book | null {
-    return this.#state.depth ?? this.#state.book;
-  }
-
   #staticLadder(): Ladder {
-    const book = this.#book;
+    const book = this.#state.queued;
     this.#view.setStep(this.#ticks.tick * BigInt(this.#state.preferences.grouping));
     if (book !== null) {
       const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -323,7 +315,8 @@ export class LadderPane implements Pane {
   }
 
   #scrollRows(rows: number): boolean {
-    const [lowest, highest] = this.#book === null ? [null, null] : rangeOf(this.#book);
+    const { queued } = this.#state;
+    const [lowest, highest] = queued === null ? [null, null] : rangeOf(queued);
     const moved = this.#view.scroll(rows, lowest, highest);
     if (moved) this.#repaint();
     return moved;
@@ -413,7 +406,7 @@ export class LadderPane implements Pane {
     if (isPrice(inView)) return inView;
     const step = this.#isStatic ? this.#view.step : this.#ticks.tick;
     const top = step === 0n ? 0n : unitsOf(price) / step;
-    const [row] = buildGrid(this.#book, { step, top, rows: 1 }, this.#flow).rows;
+    const [row] = buildGrid(this.#state.queued, { step, top, rows: 1 }, this.#flow).rows;
     if (isPrice(row)) return row;
     const nothing = { bid: null, ask: null, best: false, overlap: false, inside: false, flow: null, cut: "", beyond: "" } as const;
     return { kind: "tick", price, ...nothing };

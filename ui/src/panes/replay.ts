@@ -5,7 +5,7 @@ import { make, setData, setHidden, setText, setTitle } from "../dom";
 import { formatTime } from "../format";
 import type { ReplayCommands } from "../replay-commands";
 import { nothingRecorded, Recorded } from "../replay-recorded";
-import { formatSpan, NS_PER_MS, NS_PER_S, parseTypedTime } from "../replay-time";
+import { formatSpan, NS_PER_S, parseTypedTime } from "../replay-time";
 import { motionOf, standingWord, type Motion } from "../standing-word";
 import type { State } from "../state";
 import type { Palette } from "./canvas";
@@ -134,9 +134,8 @@ export class ReplayPane implements Pane {
 
   /** The newest record, as far as is known: a running source goes on between two answers. */
   #endNs(nowMs: number): bigint {
-    const end = this.#recorded.line?.end ?? 0n;
     const goesOn = this.#state.metrics?.source.state === "running" && this.#state.metrics.recording.state === "recording";
-    return goesOn ? end + BigInt(Math.round(Math.max(0, nowMs - this.#recorded.toldAtMs))) * NS_PER_MS : end;
+    return goesOn ? this.#recorded.endAt(nowMs) : (this.#recorded.line?.end ?? 0n);
   }
 
   #ask(act: () => void): void {

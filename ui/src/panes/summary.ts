@@ -1,11 +1,12 @@
 /** What is known of the book beside its levels: state, facts, and the top of the book. */
 
-import { parseDecimal } from "../decimal";
+import { parseDecimal, withDecimals } from "../decimal";
 import { byTestId, setData, setHidden, setText, setTitle } from "../dom";
 import { formatInteger, formatTime, MISSING, plural } from "../format";
 import type { Book, Level } from "../feed/wire";
 import { nameOf, type Standing, type State } from "../state";
 import { spreadOf } from "./ladder-model";
+import { PriceWidth } from "./price-width";
 
 /** The spoken summary is polite: no more often than this, and only when it says something new. */
 const SPOKEN_INTERVAL_MS = 10_000;
@@ -30,6 +31,7 @@ export class SummaryPane {
   readonly #imbalanceBid = byTestId("imbalance-bid", HTMLElement);
   readonly #imbalanceAsk = byTestId("imbalance-ask", HTMLElement);
   readonly #spoken = byTestId("spoken", HTMLElement);
+  readonly #width = new PriceWidth();
   #spokenAtMs = -Infinity;
   #spokenState = "";
 
@@ -55,27 +57,28 @@ export class SummaryPane {
     setTitle(this.#time, time.exact);
     setText(this.#orders, formatInteger(book?.orders));
     this.#writeTop(book);
-    this.#writeImbalance(book);
+    this.#writeImbalance(book, state.preferences.depth);
     this.#speak(book, standing, isStale, nowMs);
   }
 
   #writeTop(book: Book | null): void {
+    this.#width.write(book);
+    const { decimals } = this.#width;
     const [bid, ask] = [book?.bids[0], book?.asks[0]];
-    setText(this.#bid, bid?.price ?? MISSING);
-    setText(this.#ask, ask?.price ?? MISSING);
+    setText(this.#bid, bid === undefined ? MISSING : withDecimals(bid.price, decimals));
+    setText(this.#ask, ask === undefined ? MISSING : withDecimals(ask.price, decimals));
     setText(this.#bidDetail, detail(bid));
     setText(this.#askDetail, detail(ask));
     const spread = book === null ? null : spreadOf(book);
-    setText(this.#spread, spread ?? MISSING);
+    setText(this.#spread, spread === null ? MISSING : withDecimals(spread.replace("-", ""), decimals));
     const sign = spread === null ? 1n : parseDecimal(spread);
     setText(this.#spreadLabel, sign > 0n ? "spread" : sign === 0n ? "locked" : "crossed by");
     setData(this.#spread, "sign", sign > 0n ? "" : sign === 0n ? "locked" : "crossed");
-    if (sign < 0n) setText(this.#spread, (spread ?? "").replace("-", ""));
   }
 
   /** The shares of both sides in the size of the levels shown. */
-  #writeImbalance(book: Book | null): void {
-    const size = (levels: readonly Level[]): number => levels.reduce((sum, level) => sum + level.size, 0);
+  #writeImbalance(book: Book | null, depth: number): void {
+    const size = (levels: readonly Level[]): number => levels.slice(0, depth).reduce((sum, level) => sum + level.size, 0);
     const [bids, asks] = [size(book?.bids ?? []), size(book?.asks ?? [])];
     const share = bids + asks === 0 ? null : bids / (bids + asks);
     this.#imbalance.style.setProperty("--bid-share", String(share ?? 0.5));
