@@ -13,7 +13,7 @@ const CODINGS: Readonly<Record<string, (content: Buffer) => Buffer>> = {
         [constants.BROTLI_PARAM_SIZE_HINT]: content.length,
       },
     }),
-  gz: (content) => gzipSync(content, { level: constants.Z_BEST_COMPRESSION }),
+  gz: (content) => gzipSync(content, { level: constants.Z_BEST_COMPRESSION, memLevel: constants.Z_MAX_MEMLEVEL }),
 };
 
 export function precompress(): Plugin {

@@ -1,11 +1,12 @@
 import { defineConfig } from "vitest/config";
+import { bareImports } from "./bare-imports.ts";
 import { precompress } from "./precompress.ts";
 
 /** Where `npm run dev` finds a running `l3book serve`. */
 const DEV_SERVER = process.env["L3BOOK_SERVER"] ?? "http://127.0.0.1:8000";
 
 export default defineConfig({
-  plugins: [precompress()],
+  plugins: [bareImports(), precompress()],
   build: {
     outDir: "../python/l3book/static",
     emptyOutDir: true,

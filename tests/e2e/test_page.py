@@ -194,6 +194,7 @@ def test_a_source_that_fails_gives_its_reason(
     error = server.wait_for_state("failed")["source"]["error"]
     page = open_page(server.url)
     expect(page.get_by_test_id("notice-source-failed")).to_contain_text(error)
+    expect(page.get_by_test_id("notice-suspect")).to_contain_text("Suspect (source failed): it may be wrong")
     wait_until(page, "text('book-state') === 'last known'")
     assert shown(page).orders == 4, "the good records before the damage are served"
     screenshot(page, "source-failed")

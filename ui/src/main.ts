@@ -25,6 +25,7 @@ import { ReplayCommands } from "./replay-commands";
 import { get } from "./feed/request";
 import { LINK_WORDS } from "./standing-word";
 import { nameOf, State } from "./state";
+import { SuspectReason } from "./suspect-reason";
 import { RecordedTrades } from "./trades-before";
 
 /** The panes that are loaded later wait no longer for the first ladder than this. */
@@ -77,6 +78,7 @@ bookSlot.add({
     const title = state.replay === null ? name : `past · ${name}`;
     if (document.title !== title) document.title = title;
     picker.write(state.instruments ?? [], state.selected);
+    suspectReason.refresh(state);
     status.write(notices(state, nowMs));
     summary.write(state, nowMs);
     tradesBefore.refresh(state, replay.line, nowMs);
@@ -128,6 +130,10 @@ const controls = new Controls(state, actions, keys, () => navigation.link());
 const host = new PaneHost({ state, actions, tip }, () => palette);
 const tradesBefore = new RecordedTrades((path) => actions.request(path), (before) => {
   host.takeTradesBefore(before);
+  repaint();
+});
+const suspectReason = new SuspectReason((path) => actions.request(path), (reason) => {
+  state.suspectReason = reason;
   repaint();
 });
 for (const [name, make] of FIRST_PANES) host.add(name, make, slotOf(name));

@@ -170,7 +170,8 @@ function endedText({ book, metrics, problems }: State, uri: string): string {
 }
 
 function bookNotices(state: State, nowMs: number): (Notice | null)[] {
-  const { book, restart } = state;
+  const { book, restart, suspectReason } = state;
+  const [why, where] = suspectReason === "" ? ["", "; /v1/feed/transitions says why"] : [` (${suspectReason})`, ""];
   const [silentMs, staleMs, lateMs] = [state.silentForMs(), state.staleForMs(), state.lateForMs()];
   return [
     silentMs === null
@@ -186,7 +187,7 @@ function bookNotices(state: State, nowMs: number): (Notice | null)[] {
       ? {
           id: "suspect",
           tone: "warn",
-          text: "Suspect: it may be wrong until its next snapshot, clear or replay; /v1/feed/transitions says why.",
+          text: `Suspect${why}: it may be wrong until its next snapshot, clear or replay${where}.`,
         }
       : null,
     book?.state === "empty" ? { id: "empty", tone: "info", text: "Empty: no order rests in this book." } : null,

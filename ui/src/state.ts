@@ -50,6 +50,8 @@ export class State implements FeedHandlers {
   readonly telemetry = new Telemetry();
   readonly meter: PageMeter;
   restart: Restart | null = null;
+  /** Why the live book is suspect; "" where it is not, or nobody has told. */
+  suspectReason = "";
   /** When the book last arrived with a new seq or epoch, or when we began to wait for it. */
   changedAtMs: number;
   /** Rises with every change, so that panes know when to look. */

@@ -203,6 +203,8 @@ describe("what the page says", () => {
     expect(ids()).toEqual(["source-ended", "suspect", "crossed"]);
     // Packets are one reason of many.
     expect(text("suspect")).toContain("/v1/feed/transitions");
+    state.suspectReason = "half-open";
+    expect(text("suspect")).toBe("Suspect (half-open): it may be wrong until its next snapshot, clear or replay.");
   });
 });
 
