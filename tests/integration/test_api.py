@@ -128,6 +128,13 @@ def test_messagepack_goes_by_its_other_names(ended: RunningServer, name: str) ->
     assert response.content == get(ended, "/v1/books/AB", "application/msgpack").content
 
 
+@pytest.mark.parametrize("name", ["application/ndjson", "application/jsonl"])
+def test_ndjson_goes_by_its_other_names(ended: RunningServer, name: str) -> None:
+    response = get(ended, "/v1/books/AB", name)
+    assert response.headers["content-type"] == name
+    assert response.content == get(ended, "/v1/books/AB", "application/x-ndjson").content
+
+
 def test_each_representation_has_an_etag_of_its_own(ended: RunningServer) -> None:
     etags = {}
     for accept in ("application/json", "application/x-ndjson", "application/msgpack", ARROW):

@@ -10,6 +10,7 @@ import pytest
 
 from l3book.api.asyncapi import asyncapi
 from l3book.api.codes import CODES
+from l3book.api.negotiation import OTHER_NAMES
 from l3book.api.openapi import openapi
 from l3book.api.operation import COMMON_PROBLEMS, KEY_PROBLEMS, POST_PROBLEMS
 from l3book.api.operations import operations
@@ -54,7 +55,7 @@ def test_every_route_with_its_parameters_content_types_and_problems() -> None:
         names(route)[0]: (set(names(parameters)), set(names(types)), set(names(problems)))
         for route, parameters, types, problems in rows
     }
-    other_names = {"application/vnd.msgpack", "application/x-msgpack"}
+    other_names = set(OTHER_NAMES)
     served = {
         f"{method.upper()} {path}": (
             {entry["name"] for entry in operation["parameters"] if "name" in entry},

@@ -49,6 +49,8 @@ def instrument(key: tuple[int, int], state: Any = "live") -> Instrument:
         ("APPLICATION/X-NDJSON", "application/x-ndjson"),
         ("application/msgpack", "application/msgpack"),
         ("application/vnd.msgpack", "application/vnd.msgpack"),
+        ("application/ndjson", "application/ndjson"),
+        ("application/jsonl", "application/jsonl"),
         ("application/x-msgpack;q=0.9, application/json;q=0.8", "application/x-msgpack"),
         ("application/json;q=0.5, application/x-ndjson", "application/x-ndjson"),
         ("application/x-ndjson, application/json", "application/json"),

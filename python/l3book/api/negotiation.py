@@ -19,6 +19,8 @@ MEDIA_TYPES: dict[Form, str] = {
     "arrow": "application/vnd.apache.arrow.stream",
 }
 OTHER_NAMES: dict[str, Form] = {
+    "application/jsonl": "ndjson",
+    "application/ndjson": "ndjson",
     "application/vnd.msgpack": "msgpack",
     "application/x-msgpack": "msgpack",
 }

@@ -149,21 +149,16 @@ class _Writer:
         operation = self._operation
         content: Json = {}
         for content_type in operation.content_types:
+            others = (name for name, form in OTHER_NAMES.items() if MEDIA_TYPES[form] == content_type)
             if content_type == MEDIA_TYPES["ndjson"]:
                 line = self._schemas[id(operation.line)]
-                content[content_type] = {
-                    "schema": {"type": "string", "description": "a JSON object a line"},
-                    "x-line": line,
-                }
+                lines = {"schema": {"type": "string", "description": "a JSON object a line"}, "x-line": line}
+                content.update(dict.fromkeys((content_type, *others), lines))
             elif content_type == MEDIA_TYPES["arrow"]:
                 content[content_type] = {"schema": {"type": "string", "contentMediaType": content_type}}
             elif operation.answers:
                 schema = self._answer()
-                names = [
-                    content_type,
-                    *(name for name, form in OTHER_NAMES.items() if MEDIA_TYPES[form] == content_type),
-                ]
-                content.update({name: {"schema": schema} for name in names})
+                content.update({name: {"schema": schema} for name in (content_type, *others)})
             elif content_type == MEDIA_TYPES["json"]:
                 content[content_type] = {"schema": {"type": "object"}}
             else:
