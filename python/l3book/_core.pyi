@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
-from typing import Any, Final, Literal, SupportsBytes, TypeAlias, final, overload
+from typing import Any, Final, Literal, Protocol, SupportsBytes, TypeAlias, final, overload
 
 import numpy as np
 import pandas as pd
+from databento_dbn import Action, Side
 from numpy.typing import NDArray
 from typing_extensions import Buffer, disjoint_base
 
@@ -56,6 +57,13 @@ _InstrumentRef: TypeAlias = int | str | tuple[int, int]
 _BookState: TypeAlias = Literal["empty", "snapshot", "live", "suspect"]
 _Channel: TypeAlias = Literal["bbo", "depth", "orders", "trades", "dbn"]
 _SameSizeModify: TypeAlias = Literal["keeps_place", "to_back"]
+
+class _Bar(Protocol):
+    """Shows how far something is, as tqdm does: its `total` is set, too."""
+
+    def update(self, n: int, /) -> object: ...
+
+_Progress: TypeAlias = Callable[[int, int], object] | _Bar
 
 __version__: Final[str]
 DEBUG_BUILD: Final[bool]
@@ -236,7 +244,7 @@ class Book:
     def snapshot(self, depth: int | None = 10, *, level: Literal[2, 3] = 2) -> BookSnapshot: ...
     def bbo(self) -> BBO: ...
     def order(self, order_id: int) -> Order | None: ...
-    def orders(self, side: _Side, price: int) -> list[Order]: ...
+    def orders(self, side: _Side | Side, price: int) -> list[Order]: ...
     def queue_position(self, order_id: int) -> QueuePosition | None: ...
     def stats(self) -> dict[str, Any]: ...
     def state_hash(self) -> str:
@@ -255,8 +263,8 @@ class OrderBook(Book):
     def apply_mbo(
         self,
         *,
-        action: str,
-        side: str = "N",
+        action: str | bytes | Action,
+        side: str | bytes | Side = "N",
         price: int = 9223372036854775807,
         size: int = 0,
         order_id: int = 0,
@@ -303,12 +311,12 @@ class Market:
         self,
         path: str | PathLike[str],
         *,
-        progress: Callable[[int, int], object] | None = None,
+        progress: _Progress | None = None,
     ) -> int:
         """Read a whole .dbn or .dbn.zst file, a stream of its own; -> MBO records taken.
 
-        `progress(bytes_read, bytes_total)` is called now and then. Raises OSError (also for what is no regular
-        file) or DecodeError, with the good records applied.
+        `progress(bytes_read, bytes_total)` is called now and then; or it is a bar such as tqdm's, which is updated.
+        Raises OSError (also for what is no regular file) or DecodeError, with the good records applied.
         """
     def instruments(self) -> list[Instrument]: ...
     def book(self, instrument: _InstrumentRef) -> Book: ...
@@ -896,7 +904,7 @@ def verify(
     same_size_modify: _SameSizeModify = "keeps_place",
     check_every: int = 50000,
     hash_every: int | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: _Progress | None = None,
 ) -> VerifyReport:
     """Read a whole .dbn or .dbn.zst file of schema mbo, prove its books and describe it.
 

@@ -148,7 +148,11 @@ def derived_of(source: "Source", deriver: Deriver, instrument: "Instrument | Non
 
 def _pieces(source: "Source") -> Iterator[bytes]:
     if not isinstance(source, (str, PathLike)):
-        whole = memoryview(source).cast("B")
+        try:
+            whole = memoryview(source)
+        except TypeError:
+            raise TypeError(f"source of type {type(source).__name__}, expected a path or bytes") from None
+        whole = whole.cast("B")
         for at in range(0, len(whole), CHUNK_BYTES):
             yield bytes(whole[at : at + CHUNK_BYTES])
         return

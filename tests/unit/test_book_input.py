@@ -12,7 +12,7 @@ import pytest
 
 from books import book_of, counts, levels, queue
 from dbn_bytes import LAST, T0, UNDEF_PRICE, UNIT, Mbo, other_record, record
-from l3book import Market, OrderBook, verify
+from l3book import Market, OrderBook, rows, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,9 +83,10 @@ def test_the_hand_made_example_is_what_the_official_types_encode() -> None:
         lambda m: memoryview(m.to_bytes()),
         lambda m: unaligned(m.to_bytes()),
         lambda m: np.frombuffer(m.to_bytes(), np.uint8),
+        lambda m: np.frombuffer(m.to_bytes(), rows.fields("mbo"))[0],
         lambda m: m.to_bytes(ts_out=m.ts_recv + 5),
     ],
-    ids=["MBOMsg", "bytearray", "memoryview", "unaligned", "numpy", "ts_out"],
+    ids=["MBOMsg", "bytearray", "memoryview", "unaligned", "numpy", "numpy row", "ts_out"],
 )
 def test_every_form_of_a_record_gives_the_same_book(form: Any, expected: OrderBook) -> None:
     book = OrderBook()
@@ -97,6 +98,26 @@ def test_keyword_fields_give_the_same_book(expected: OrderBook) -> None:
     book = OrderBook()
     assert [book.apply_mbo(**m._asdict()) for m in EXAMPLES] == [m.last for m in EXAMPLES]
     assert_equal(book, expected)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("publisher_id", "instrument_id", "price", "size", "action", "side", "flags", "order_id", "ts_event"),
+        ("action", "side", "price", "size", "order_id"),
+    ],
+    ids=["most", "few"],
+)
+def test_keyword_fields_are_taken_as_records_have_them(names: tuple[str, ...]) -> None:
+    messages, array = OrderBook(), OrderBook()
+    for m in EXAMPLES:
+        message, row = as_msg(m), np.frombuffer(m.to_bytes(), rows.fields("mbo"))[0]
+        messages.apply_mbo(**{name: getattr(message, name) for name in names})
+        array.apply_mbo(**{name: row[name] for name in names})
+    assert messages.snapshot(None, level=3) == array.snapshot(None, level=3)
+    assert queue(messages, "B", P - 3) == [(1, 3)]
+    assert messages.orders(databento_dbn.Side.BID, P - 3) == messages.orders("B", P - 3)
+    assert messages.orders(databento_dbn.Side.ASK, P + 1) == messages.orders("A", P + 1)
 
 
 def test_a_memory_map_is_a_record(tmp_path: Path) -> None:
@@ -148,7 +169,10 @@ BAD_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({}, "action"),
     ({"action": ""}, "action"),
     ({"action": "AB"}, "action"),
-    ({"action": 65}, "action"),
+    ({"action": 65}, "action of type int, expected one ASCII letter"),
+    ({"action": 5}, "action of type int, expected one ASCII letter"),
+    ({"action": b"AB"}, "action of type bytes, expected one ASCII letter"),
+    ({"action": "A", "side": ["B"]}, "side of type list, expected one ASCII letter"),
     ({"action": "A", "side": "BA"}, "side"),
     ({"action": "A", "side": ""}, "side"),
     ({"action": "A", "price": 65.4}, "price"),

@@ -114,6 +114,35 @@ def test_what_cannot_name_an_instrument_is_refused(name: object) -> None:
         market.book(name)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (-1, "instrument_id -1, expected 0 to 4294967295"),
+        (2**32, "instrument_id 4294967296, expected 0 to 4294967295"),
+        ((70_000, 1), "publisher_id 70000, expected 0 to 65535"),
+        ((1, -7), "instrument_id -7, expected 0 to 4294967295"),
+    ],
+)
+def test_a_number_that_no_instrument_can_have_is_refused_with_its_range(name: object, text: str) -> None:
+    with pytest.raises(ValueError, match=f"^{text}$"):
+        Market().book(name)  # type: ignore[arg-type]
+
+
+def test_an_instrument_without_a_symbol_does_not_show_one() -> None:
+    market = Market()
+    market.feed(metadata(3, symbols={"SPY": 5}) + stream([one(5, 1), one(6, 1)]))
+    assert [repr(entry).partition(", state")[0] for entry in market.instruments()] == [
+        'Instrument(1:5, symbol="SPY"',
+        "Instrument(1:6, symbol=None",
+    ]
+
+
+@pytest.mark.parametrize("data", ["text", 56, None, [1]])
+def test_a_checkpoint_of_no_bytes_is_refused_as_that(data: object) -> None:
+    with pytest.raises(TypeError, match="a bytes-like object is required"):
+        Market.from_bytes(data)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(("header", "message"), [(1, 1), (2, 2), (3, 3)])
 def test_a_live_session_names_its_instruments_by_symbol_mapping_records(header: int, message: int) -> None:
     market = Market()

@@ -9,11 +9,12 @@ import zstandard
 
 from agreement import assert_market_agrees
 from dbn_bytes import RECORD_BYTES, T0, UNIT, Mbo, metadata, other_record, split, stream
-from l3book import DecodeError, Market
+from l3book import DecodeError, Market, verify
 from l3book._core import FileReader
 from oracle import OracleMarket
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 P = 100 * UNIT
@@ -77,6 +78,33 @@ def test_progress_ends_at_the_size_of_the_file(good_file: Path) -> None:
     assert Market().feed_file(good_file, progress=lambda done, total: seen.append((done, total))) == len(GOOD)
     size = good_file.stat().st_size
     assert seen[-1] == (size, size)
+
+
+class Bar:
+    """As tqdm's: no function, told by how many more there are."""
+
+    total: int | None = None
+
+    def __init__(self) -> None:
+        self.n = 0
+
+    def update(self, n: int) -> None:
+        self.n += n
+
+
+@pytest.mark.parametrize("read", [Market().feed_file, verify], ids=["feed_file", "verify"])
+def test_progress_is_a_bar(good_file: Path, read: Callable[..., object]) -> None:
+    bar = Bar()
+    read(good_file, progress=bar)
+    assert (bar.n, bar.total) == (good_file.stat().st_size,) * 2
+
+
+@pytest.mark.parametrize("read", [Market().feed_file, verify], ids=["feed_file", "verify"])
+def test_what_cannot_be_told_of_progress_is_refused_before_anything_is_read(
+    good_file: Path, read: Callable[..., object]
+) -> None:
+    with pytest.raises(TypeError, match="progress of type bool, expected a function"):
+        read(good_file.with_name("missing"), progress=True)
 
 
 def test_an_error_in_progress_is_not_swallowed(good_file: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import databento
 import numpy as np
@@ -118,6 +118,13 @@ def test_a_file_its_bytes_and_its_compressed_bytes_give_the_same(made: bytes, tm
     expected = mbp10(made)
     for source in (str(plain), plain, compressed, packed, bytearray(made), memoryview(made)):
         assert np.array_equal(mbp10(source), expected)
+
+
+@pytest.mark.parametrize("source", [None, 5, databento.DBNStore])
+def test_what_is_neither_a_path_nor_bytes_is_refused_as_that(source: Any) -> None:
+    for read in (mbp10, to_arrow):
+        with pytest.raises(TypeError, match=f"source of type {type(source).__name__}, expected a path or bytes"):
+            read(source)
 
 
 def test_bars_are_pandas_resampled_trades(made: bytes) -> None:

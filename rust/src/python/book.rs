@@ -9,21 +9,21 @@ use pyo3::{
     exceptions::{PyTypeError, PyValueError},
     intern,
     prelude::*,
-    types::{PyBytes, PyDict},
+    types::{PyBytes, PyDict, PyMemoryView},
 };
 
 use super::{
-    ranged,
+    letter, ranged,
     shared::{Shared, with_lock},
     snapshot::{BookSnapshot, extent},
-    types::{Bbo, Order, QueuePosition, parse_side},
+    types::{Bbo, Order, QueuePosition},
 };
 use crate::{
     book::SameSizeModify,
     event::{EventBook, Rules},
     fingerprint,
     market::Key,
-    record::{MBO_BYTES, MBO_TS_OUT_BYTES, MboMsg, UNDEF_PRICE, flags, read_mbo},
+    record::{MBO_BYTES, MBO_TS_OUT_BYTES, MboMsg, Side, UNDEF_PRICE, flags, read_mbo},
     view::View,
 };
 
@@ -102,31 +102,37 @@ impl Book {
 
 #[pymethods]
 impl Book {
+    /// Databento's number of the publisher; 0 before the first record.
     #[getter]
     fn publisher_id(&self, py: Python<'_>) -> u16 {
         self.read(py, |key, _, _| key.publisher_id)
     }
 
+    /// Databento's number of the instrument; 0 before the first record.
     #[getter]
     fn instrument_id(&self, py: Python<'_>) -> u32 {
         self.read(py, |key, _, _| key.instrument_id)
     }
 
+    /// What the stream maps the instrument to now, or None.
     #[getter]
     fn symbol(&self, py: Python<'_>) -> Option<String> {
         self.read(py, |_, symbol, _| symbol.map(str::to_owned))
     }
 
+    /// 'empty', 'snapshot' (being loaded), 'live' or 'suspect' (it may be wrong).
     #[getter]
     fn state(&self, py: Python<'_>) -> &'static str {
         self.read(py, |_, _, book| book.state().name())
     }
 
+    /// How many events are complete.
     #[getter]
     fn seq(&self, py: Python<'_>) -> u64 {
         self.read(py, |_, _, book| book.moment().seq)
     }
 
+    /// Changes with every Clear; hexadecimal.
     #[getter]
     fn epoch(&self, py: Python<'_>) -> String {
         format!("{:x}", self.read(py, |_, _, book| book.epoch()))
@@ -158,11 +164,10 @@ impl Book {
     fn orders(
         &self,
         py: Python<'_>,
-        side: &str,
+        #[pyo3(from_py_with = letter::book_side)] side: Side,
         #[pyo3(from_py_with = ranged::price)] price: i64,
-    ) -> PyResult<Vec<Order>> {
-        let side = parse_side(side)?;
-        Ok(self.read(py, |_, _, book| book.book().orders_at(side, price).map(Order::from).collect()))
+    ) -> Vec<Order> {
+        self.read(py, |_, _, book| book.book().orders_at(side, price).map(Order::from).collect())
     }
 
     /// Where a resting order stands in its queue, or None.
@@ -225,7 +230,8 @@ impl OrderBook {
         Ok(PyClassInitializer::from(Book(Source::Own(Box::new(Mutex::new(own))))).add_subclass(OrderBook))
     }
 
-    /// Takes one MBO record: a databento_dbn.MBOMsg, its 56 bytes (64 with ts_out), or keyword fields.
+    /// Takes one MBO record: a databento_dbn.MBOMsg, its 56 bytes (64 with ts_out), a row of `DBNStore.to_ndarray`, or
+    /// keyword fields as they have them.
     ///
     /// Returns whether that completed an event; until then it is held back and no view shows it. A record that makes no
     /// sense (see `stats()`: rejected_*) changes nothing. Raises ValueError or TypeError for what is no MBO record, and
@@ -242,8 +248,8 @@ impl OrderBook {
     fn apply_mbo(
         slf: &Bound<'_, Self>,
         record: Option<&Bound<'_, PyAny>>,
-        action: Option<&str>,
-        side: Option<&str>,
+        #[pyo3(from_py_with = letter::action)] action: Option<u8>,
+        #[pyo3(from_py_with = letter::side)] side: Option<u8>,
         #[pyo3(from_py_with = ranged::price)] price: Option<i64>,
         #[pyo3(from_py_with = ranged::size)] size: Option<u32>,
         #[pyo3(from_py_with = ranged::order_id)] order_id: Option<u64>,
@@ -278,8 +284,8 @@ impl OrderBook {
                 size: size.unwrap_or(0),
                 flags: FlagSet::new(flags.unwrap_or(flags::LAST)),
                 channel_id: channel_id.unwrap_or(0),
-                action: letter("action", action)?,
-                side: letter("side", side.unwrap_or("N"))?,
+                action: action as c_char,
+                side: side.unwrap_or(b'N') as c_char,
                 ts_recv: ts_recv.unwrap_or(0),
                 ts_in_delta: ts_in_delta.unwrap_or(0),
                 sequence: sequence.unwrap_or(0),
@@ -297,13 +303,6 @@ impl OrderBook {
     }
 }
 
-fn letter(field: &str, text: &str) -> PyResult<c_char> {
-    match text.as_bytes() {
-        [byte] => Ok(*byte as c_char),
-        _ => Err(PyValueError::new_err(format!("{field} {text:?}, expected one ASCII letter"))),
-    }
-}
-
 #[inline]
 fn record_of(record: &Bound<'_, PyAny>) -> PyResult<MboMsg> {
     if let Ok(bytes) = record.cast_exact::<PyBytes>() {
@@ -315,6 +314,10 @@ fn record_of(record: &Bound<'_, PyAny>) -> PyResult<MboMsg> {
         return record_in(bytes.cast::<PyBytes>()?.as_bytes());
     }
     let Ok(buffer) = PyUntypedBuffer::get(record) else {
+        // A row of a numpy array is a buffer without a shape, which PyO3 does not take.
+        if let Ok(view) = PyMemoryView::from(record) {
+            return record_in(view.call_method0(intern!(py, "tobytes"))?.cast::<PyBytes>()?.as_bytes());
+        }
         let name = record.get_type().name()?;
         return Err(PyTypeError::new_err(format!("{name}, expected databento_dbn.MBOMsg or 56 bytes")));
     };

@@ -8,14 +8,15 @@ use std::{
 
 use pyo3::{
     buffer::PyUntypedBuffer,
-    exceptions::{PyBufferError, PyTypeError},
+    exceptions::{PyBufferError, PyTypeError, PyValueError},
     prelude::*,
-    types::{PyBool, PyBytes, PyDict, PyList},
+    types::{PyBool, PyBytes, PyDict, PyList, PyMemoryView},
 };
 
 use super::{
     book::{Book, parse_same_size, stats_dict},
     errors::{checkpoint_error, decode_error_in, os_error, piece_error, unknown_order},
+    progress::Progress,
     ranged,
     shared::{Shared, with_lock},
     snapshot::{BookSnapshot, extent},
@@ -47,17 +48,24 @@ pub(super) fn parse_name(instrument: &Bound<'_, PyAny>) -> PyResult<Name> {
         if let Ok(text) = instrument.extract::<String>() {
             return Ok(Name::Text(text));
         }
-        if let Ok(id) = instrument.extract::<u32>() {
-            return Ok(Name::InstrumentId(id));
-        }
-        if let Ok((publisher_id, instrument_id)) = instrument.extract() {
-            return Ok(Name::Key(Key { publisher_id, instrument_id }));
+        match parse_numbers(instrument) {
+            Err(error) if !error.is_instance_of::<PyValueError>(instrument.py()) => {}
+            name => return name,
         }
     }
     Err(PyTypeError::new_err(format!(
         "instrument {}, expected a symbol, an instrument_id or (publisher_id, instrument_id)",
         instrument.repr()?
     )))
+}
+
+/// Reads an instrument_id or (publisher_id, instrument_id). Raises ValueError if a number does not fit.
+fn parse_numbers(instrument: &Bound<'_, PyAny>) -> PyResult<Name> {
+    let Ok((publisher_id, instrument_id)) = instrument.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>() else {
+        return ranged::instrument_id(instrument).map(Name::InstrumentId);
+    };
+    let publisher_id = ranged::publisher_id(&publisher_id)?;
+    Ok(Name::Key(Key { publisher_id, instrument_id: ranged::instrument_id(&instrument_id)? }))
 }
 
 /// All books of a feed, keyed by (publisher_id, instrument_id).
@@ -154,10 +162,12 @@ impl Market {
         Ok(py.detach(|| self.0.finish())?)
     }
 
-    /// Reads a whole .dbn or .dbn.zst file and finishes. `progress(bytes_read, bytes_total)` is called now and then.
+    /// Reads a whole .dbn or .dbn.zst file and finishes. `progress(bytes_read, bytes_total)` is called now and then; or
+    /// it is a bar as tqdm has them, whose `total` is set and whose `update` is called with the bytes read since.
     /// Returns the number of MBO records taken. Raises OSError or DecodeError, with everything before it applied.
     #[pyo3(signature = (path, *, progress=None))]
     fn feed_file(&self, py: Python<'_>, path: PathBuf, progress: Option<&Bound<'_, PyAny>>) -> PyResult<u64> {
+        let mut progress = progress.map(Progress::of).transpose()?;
         let mut pieces = py.detach(|| Pieces::open(&path)).map_err(|error| os_error(&error, &path))?;
         // A decoder of its own: whatever becomes of this file, the next one begins afresh.
         let mut decoder = Decoder::new();
@@ -178,8 +188,8 @@ impl Market {
             };
             let is_over = py.detach(step).map_err(|error| piece_error(error, &path))?;
             py.check_signals()?;
-            if let Some(progress) = progress {
-                progress.call1((pieces.file_bytes(), pieces.size_bytes()))?;
+            if let Some(progress) = &mut progress {
+                progress.tell(pieces.file_bytes(), pieces.size_bytes())?;
             }
             if is_over {
                 return decoder.finish().map(|()| taken).map_err(|error| decode_error_in(&error, &path));
@@ -379,7 +389,7 @@ impl Market {
     #[staticmethod]
     #[pyo3(signature = (data, *, watch=false))]
     fn from_bytes(py: Python<'_>, data: &Bound<'_, PyAny>, watch: bool) -> PyResult<Self> {
-        let bytes = data.py().import("builtins")?.getattr("bytes")?.call1((data,))?;
+        let bytes = PyMemoryView::from(data)?.call_method0("tobytes")?;
         let bytes = bytes.cast::<PyBytes>()?.as_bytes();
         Ok(Self::of(py.detach(|| checkpoint::from_bytes(bytes))?, watch))
     }

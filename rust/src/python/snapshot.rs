@@ -63,86 +63,103 @@ impl BookSnapshot {
 
 #[pymethods]
 impl BookSnapshot {
+    /// Structured array (price i64 in units of 1e-9, size u64, count u32), best first.
     #[getter]
     fn bids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.array(py, Side::Bid)
     }
 
+    /// As `bids`: the lowest price first.
     #[getter]
     fn asks<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.array(py, Side::Ask)
     }
 
+    /// Databento's number of the publisher.
     #[getter]
     fn publisher_id(&self) -> u16 {
         self.0.key.publisher_id
     }
 
+    /// Databento's number of the instrument.
     #[getter]
     fn instrument_id(&self) -> u32 {
         self.0.key.instrument_id
     }
 
+    /// What the stream maps the instrument to, or None.
     #[getter]
     fn symbol(&self) -> Option<&str> {
         self.0.symbol.as_deref()
     }
 
+    /// Of the last event, by the venue's clock: UNIX time in ns.
     #[getter]
     fn ts_event(&self) -> u64 {
         self.0.moment.ts_event
     }
 
+    /// Of its last record, by the capture's clock: UNIX time in ns.
     #[getter]
     fn ts_recv(&self) -> u64 {
         self.0.moment.ts_recv
     }
 
+    /// The venue's number of its last record.
     #[getter]
     fn sequence(&self) -> u32 {
         self.0.moment.sequence
     }
 
+    /// How many events of this book are complete.
     #[getter]
     fn seq(&self) -> u64 {
         self.0.moment.seq
     }
 
+    /// Changes with every Clear; hexadecimal.
     #[getter]
     fn epoch(&self) -> String {
         format!("{:x}", self.0.epoch)
     }
 
+    /// 'empty', 'snapshot' (being loaded), 'live' or 'suspect' (it may be wrong).
     #[getter]
     fn state(&self) -> &'static str {
         self.0.state.name()
     }
 
+    /// Whether the best bid is above the best ask, as it may be before an open.
     #[getter]
     fn crossed(&self) -> bool {
         self.0.is_crossed
     }
 
+    /// Whether they are equal.
     #[getter]
     fn locked(&self) -> bool {
         self.0.is_locked
     }
 
+    /// Resting orders in the whole book, whatever depth was asked for.
     #[getter]
     fn orders(&self) -> usize {
         self.0.orders
     }
 
+    /// The book in its wire shape: prices as decimals, times and order ids as digits, all of these text.
     fn to_json(&self) -> PyResult<String> {
         let mut out = Vec::new();
         encode::push_view(&mut out, &self.0);
         Ok(String::from_utf8(out)?)
     }
 
+    /// What `to_json` says, as a dict.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         py.import("json")?.call_method1("loads", (self.to_json()?,))
     }
 
+    /// A DataFrame: side, level (0 is the best), price (float), price_units (i64, exact), size, count. Needs pandas.
     fn to_pandas<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         Self::render(slf, "to_pandas")
     }

@@ -77,43 +77,51 @@ impl Message {
 
 #[pymethods]
 impl Message {
+    /// "snapshot", "delta" or "gap": more came than is kept between two polls.
     #[getter]
     fn kind(&self) -> &'static str {
         self.message.kind().name()
     }
 
+    /// That of the book; hexadecimal.
     #[getter]
     fn epoch(&self) -> String {
         format!("{:x}", self.message.epoch())
     }
 
+    /// The seq of the message that it continues; None for a snapshot.
     #[getter]
     fn prev(&self) -> Option<u64> {
         self.message.prev()
     }
 
+    /// How many events of the book it leads to.
     #[getter]
     fn seq(&self) -> u64 {
         self.message.seq()
     }
 
+    /// ts_recv (ns) of the last event that it tells of; 0 if it tells of none.
     #[getter]
     fn lag_from_ts_recv(&self) -> u64 {
         self.message.ts_recv()
     }
 
+    /// As JSON; the same str object every time.
     #[getter]
     fn text(&self, py: Python<'_>) -> Py<PyString> {
         let make = || PyString::new(py, &py.detach(|| self.message.json())).unbind();
         self.text.get_or_init(py, make).clone_ref(py)
     }
 
+    /// The same object as a MessagePack map; the same bytes object every time.
     #[getter]
     fn msgpack(&self, py: Python<'_>) -> Py<PyBytes> {
         let make = || PyBytes::new(py, &py.detach(|| self.message.message_pack())).unbind();
         self.msgpack.get_or_init(py, make).clone_ref(py)
     }
 
+    /// Channel "dbn": whole records of 56 bytes, of a snapshot DBN metadata and an MBO snapshot; None of all other channels.
     #[getter]
     fn binary(&self, py: Python<'_>) -> Option<Py<PyBytes>> {
         let bytes = self.message.bytes()?;
@@ -189,21 +197,25 @@ impl Stream {
 
 #[pymethods]
 impl Stream {
+    /// "bbo", "depth", "orders", "trades" or "dbn".
     #[getter]
     fn channel(&self) -> &'static str {
         self.channel
     }
 
+    /// The name its messages carry: the symbol if it names one book, or else "publisher_id:instrument_id".
     #[getter]
     fn instrument(&self) -> &str {
         &self.instrument
     }
 
+    /// Databento's number of the publisher.
     #[getter]
     fn publisher_id(&self) -> u16 {
         self.publisher_id
     }
 
+    /// Databento's number of the instrument.
     #[getter]
     fn instrument_id(&self) -> u32 {
         self.instrument_id

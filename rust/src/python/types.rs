@@ -1,6 +1,6 @@
 //! Small immutable values.
 
-use pyo3::{exceptions::PyValueError, prelude::*, types::PyTuple};
+use pyo3::{prelude::*, types::PyTuple};
 
 use crate::{
     book::{self, OrderBook},
@@ -9,20 +9,15 @@ use crate::{
     record::Side,
 };
 
-pub(super) fn parse_side(side: &str) -> PyResult<Side> {
-    match side.as_bytes() {
-        [byte] => Side::from_byte(*byte),
-        _ => None,
-    }
-    .ok_or_else(|| PyValueError::new_err(format!("side {side:?}, expected 'B' or 'A'")))
-}
-
 /// All orders at one price. Unpacks as (price, size, count).
 #[pyclass(frozen, eq, hash, get_all, module = "l3book", from_py_object)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Level {
+    /// In units of 1e-9.
     price: i64,
+    /// Of all its orders together.
     size: u64,
+    /// Of its orders; 0 where the publisher sends only its best prices (F_TOB).
     count: u32,
 }
 
@@ -47,9 +42,13 @@ impl Level {
 #[pyclass(frozen, eq, get_all, name = "BBO", module = "l3book")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bbo {
+    /// The best Level of bids, or None.
     bid: Option<Level>,
+    /// The best Level of asks, or None.
     ask: Option<Level>,
+    /// Of the event last applied, by the venue's clock: UNIX time in ns.
     ts_event: u64,
+    /// How many events of this book are complete.
     seq: u64,
 }
 
@@ -76,10 +75,15 @@ impl Bbo {
 #[pyclass(frozen, eq, hash, get_all, module = "l3book")]
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Order {
+    /// The venue's number of it.
     order_id: u64,
+    /// 'B' or 'A'.
     side: char,
+    /// In units of 1e-9.
     price: i64,
+    /// What still rests.
     size: u32,
+    /// Of its last Add or Modify: UNIX time in ns.
     ts_event: u64,
 }
 
@@ -104,9 +108,13 @@ impl Order {
 #[pyclass(frozen, eq, get_all, module = "l3book")]
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct QueuePosition {
+    /// Orders that are filled before it.
     orders_ahead: u32,
+    /// Their size together.
     size_ahead: u64,
+    /// Orders at its price that are filled after it.
     orders_behind: u32,
+    /// Their size together.
     size_behind: u64,
 }
 
@@ -130,12 +138,19 @@ impl QueuePosition {
 /// One book of a Market, as a list entry.
 #[pyclass(frozen, get_all, module = "l3book")]
 pub(super) struct Instrument {
+    /// Databento's number of the publisher.
     publisher_id: u16,
+    /// Its number of the instrument, unique within a dataset and a day.
     instrument_id: u32,
+    /// What the stream maps it to now, or None.
     symbol: Option<String>,
+    /// 'empty', 'snapshot', 'live' or 'suspect'.
     state: &'static str,
+    /// How many events of this book are complete.
     seq: u64,
+    /// Resting orders.
     orders: usize,
+    /// Of the event last applied, by the venue's clock: UNIX time in ns.
     ts_event: u64,
 }
 
@@ -161,10 +176,10 @@ impl Instrument {
 impl Instrument {
     fn __repr__(&self) -> String {
         format!(
-            "Instrument({}:{}, symbol={:?}, state='{}', seq={}, orders={})",
+            "Instrument({}:{}, symbol={}, state='{}', seq={}, orders={})",
             self.publisher_id,
             self.instrument_id,
-            self.symbol.as_deref().unwrap_or("None"),
+            self.symbol.as_ref().map_or_else(|| "None".to_owned(), |symbol| format!("{symbol:?}")),
             self.state,
             self.seq,
             self.orders

@@ -8,6 +8,7 @@ use super::{
     book::parse_same_size,
     errors::{decode_error_in, os_error},
     market::{PROGRESS_BYTES, parse_name},
+    progress::Progress,
     ranged,
 };
 use crate::{
@@ -46,10 +47,12 @@ impl VerifyReport {
         self.0.hashes.running.to_string()
     }
 
+    /// All of it: docs/verify.md.
     fn to_json(&self) -> String {
         self.0.to_json()
     }
 
+    /// What `to_json` says, as a dict.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         py.import("json")?.call_method1("loads", (self.to_json(),))
     }
@@ -85,6 +88,7 @@ pub(super) fn verify(
             return Err(PyValueError::new_err(format!("{name} 0, expected a number of events above 0")));
         }
     }
+    let mut progress = progress.map(Progress::of).transpose()?;
     let name = instrument.map(parse_name).transpose()?;
     let options = Options {
         same_size: parse_same_size(same_size_modify)?,
@@ -108,8 +112,9 @@ pub(super) fn verify(
         let outcome = py.detach(|| verification.step(PROGRESS_BYTES));
         let is_over = outcome.map_err(|error| os_error(&error, &path))?;
         py.check_signals()?;
-        if let Some(progress) = progress {
-            progress.call1(verification.progress_bytes())?;
+        if let Some(progress) = &mut progress {
+            let (bytes, bytes_in_all) = verification.progress_bytes();
+            progress.tell(bytes, bytes_in_all)?;
         }
         if is_over {
             break;
