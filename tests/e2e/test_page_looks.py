@@ -14,6 +14,7 @@ from page_reading import POLL_INTERVAL_MS, wait_for_panes, wait_until
 from playwright.sync_api import ViewportSize, expect
 
 from documented import names, tables
+from recorded import serve_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -191,6 +192,63 @@ def test_a_finger_has_the_numbers_of_the_charts_too_and_keeps_them_when_it_is_li
     screenshot(page, f"finger-{canvas}")
     page.touchscreen.tap(box["x"] + 20, box["y"] - 20)
     expect(page.get_by_test_id("tip")).to_be_hidden()
+
+
+def test_a_finger_scrolls_the_instruments_and_chooses_none(serve: Serve, open_page: OpenPage) -> None:
+    server = serve("--source", "synthetic:?instruments=40&rate=500")
+    server.wait_until_ready()
+    page = open_page(server.url, ViewportSize(width=390, height=844), has_touch=True, is_mobile=True)
+    wait_until(page, f"{IS_LIVE} && text('books') === '40'")
+    page.get_by_test_id("picker").tap()
+    options = page.get_by_test_id("picker-list").get_by_role("option")
+    expect(options).to_have_count(40)
+    box = options.nth(9).bounding_box()
+    assert box is not None
+    session = page.context.new_cdp_session(page)
+    for kind, dy in [("touchStart", 0), *(("touchMove", 20 * step) for step in range(10))]:
+        points = [{"x": box["x"] + 60, "y": box["y"] + 10 - dy}]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    wait_until(page, "document.querySelector('[data-testid=picker-list]').scrollTop > 100")
+    expect(page.get_by_test_id("picker-list")).to_be_visible()
+    expect(page.get_by_test_id("picker")).to_have_value("SYN0")
+    options.nth(12).tap()
+    expect(page.get_by_test_id("picker")).to_have_value("SYN12")
+    expect(page.get_by_test_id("picker-list")).to_be_hidden()
+
+
+def test_a_window_that_goes_to_a_denser_screen_is_drawn_for_that(
+    serve: Serve, simulated: Callable[..., Path], open_page: OpenPage, screenshot: Screenshot, tmp_path: Path
+) -> None:
+    server = serve_recorded(serve, simulated("--instruments", "2"), tmp_path / "history")
+    page = open_page(server.url)
+    wait_until(page, IS_LIVE)
+    wait_for_panes(page)
+    # The line of the recording is as high and as wide in both windows: nothing else tells of it.
+    expect(page.get_by_test_id("replay-slider")).to_be_visible()
+    shown = "[...document.querySelectorAll('canvas:not(.heatmap-ramp)')].filter((canvas) => canvas.clientWidth > 0)"
+    wait_until(page, f"{shown}.every((canvas) => canvas.width === canvas.clientWidth)")
+    session = page.context.new_cdp_session(page)
+    screen = {"width": 1440, "height": 901, "deviceScaleFactor": 2, "mobile": False}
+    session.send("Emulation.setDeviceMetricsOverride", screen)
+    wait_until(page, f"{shown}.every((canvas) => canvas.width === 2 * canvas.clientWidth)")
+    # In a market that stands still, too: a canvas of another size is empty at first.
+    painted = "getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((value) => value > 0)"
+    wait_until(page, f"{shown}.every((canvas) => canvas.{painted})")
+    screenshot(page, "denser-screen")
+
+
+def test_the_box_beside_the_pointer_goes_with_what_it_is_about(still: RunningServer, open_page: OpenPage) -> None:
+    page = open_page(still.url)
+    wait_until(page, IS_LIVE)
+    wait_for_panes(page)
+    for pane in ("heatmap-canvas", "depth-canvas"):
+        page.get_by_test_id(pane).hover()
+        expect(page.get_by_test_id("tip")).to_be_visible()
+        page.keyboard.press("p")
+        expect(page.get_by_test_id("performance-pane")).to_be_visible()
+        expect(page.get_by_test_id("tip")).to_be_hidden()
+        page.keyboard.press("p")
 
 
 @pytest.mark.parametrize("width", [320, 1440])

@@ -34,12 +34,23 @@ export function remPx(): number {
   return Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
 }
 
+/** A window that moves to a screen of another density may keep its size, so that no observer tells of it. */
+function onDensity(act: () => void): void {
+  const next = (): void => {
+    act();
+    onDensity(act);
+  };
+  matchMedia(`(resolution: ${window.devicePixelRatio}dppx)`).addEventListener("change", next, { once: true });
+}
+
 export class Surface {
   readonly canvas: HTMLCanvasElement;
   readonly context: CanvasRenderingContext2D;
   width = 0;
   height = 0;
   rem = 16;
+  /** Pixels of the screen in one of CSS: those that the canvas was made for, also where the screen has become another one. */
+  ratio = 1;
 
   /** `onResize` is told after the surface has its new size. */
   constructor(canvas: HTMLCanvasElement, onResize: () => void) {
@@ -47,26 +58,27 @@ export class Surface {
     if (context === null) throw new Error("this browser gives no 2D canvas");
     this.canvas = canvas;
     this.context = context;
-    new ResizeObserver(() => {
+    const fit = (): void => {
       this.measure();
       onResize();
-    }).observe(canvas);
+    };
+    new ResizeObserver(fit).observe(canvas);
+    onDensity(fit);
   }
 
   measure(): void {
     this.rem = remPx();
     this.width = this.canvas.clientWidth;
     this.height = this.canvas.clientHeight;
-    const ratio = window.devicePixelRatio;
-    const [width, height] = [Math.round(this.width * ratio), Math.round(this.height * ratio)];
+    this.ratio = window.devicePixelRatio;
+    const [width, height] = [Math.round(this.width * this.ratio), Math.round(this.height * this.ratio)];
     if (this.canvas.width !== width) this.canvas.width = width;
     if (this.canvas.height !== height) this.canvas.height = height;
   }
 
   /** Empties the surface; from here on one unit is one CSS pixel. */
   begin(): CanvasRenderingContext2D {
-    const ratio = window.devicePixelRatio;
-    this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     this.context.clearRect(0, 0, this.width, this.height);
     return this.context;
   }

@@ -55,7 +55,10 @@ export class DepthPane implements Pane {
     legend.append(make("span", "key bid", "Bids (B)"), make("span", "key ask", "Asks (A)"), make("span", "unit", "cumulative size by price"));
     root.append(legend, canvas);
     this.#tip = tip;
-    this.#surface = new Surface(canvas, repaint);
+    this.#surface = new Surface(canvas, () => {
+      this.#painted = [];
+      repaint();
+    });
     this.#pointer = new Pointer(canvas, onPointer, true);
   }
 
@@ -75,8 +78,7 @@ export class DepthPane implements Pane {
 
   paint(palette: Palette): void {
     const { x, y, inside } = this.#pointer;
-    const { width, height, rem } = this.#surface;
-    const now = [palette, x, y, inside, this.#curves, width, height, rem];
+    const now = [palette, x, y, inside, this.#curves];
     if (now.every((each, index) => each === this.#painted[index])) return;
     this.#painted = now;
     const context = this.#surface.begin();
@@ -190,7 +192,8 @@ export class DepthPane implements Pane {
 
   /** Drawn once for each colour and size of the page. */
   #hatch(context: CanvasRenderingContext2D, colour: string, slant: Slant): CanvasPattern | null {
-    const size = Math.round(HATCH_REM * this.#surface.rem * window.devicePixelRatio);
+    const { rem, ratio } = this.#surface;
+    const size = Math.round(HATCH_REM * rem * ratio);
     const key = `${colour} ${slant} ${size}`;
     const known = this.#hatches.get(key);
     if (known !== undefined) return known;
@@ -208,7 +211,6 @@ export class DepthPane implements Pane {
     brush.stroke();
     const pattern = context.createPattern(tile, "repeat");
     if (pattern === null) return null;
-    const ratio = window.devicePixelRatio;
     pattern.setTransform(new DOMMatrix([1 / ratio, 0, 0, 1 / ratio, 0, 0]));
     this.#hatches.set(key, pattern);
     return pattern;

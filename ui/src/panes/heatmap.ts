@@ -149,10 +149,9 @@ export class HeatmapPane implements Pane {
     this.#record.advance(nowMs, timeOf(this.#state));
     if (palette !== this.#palette) this.#recolour(palette);
     const context = this.#surface.begin();
-    if (this.#surface.width === 0) return;
     const { columns } = this.#record;
     if (this.#generation !== this.#record.generation) this.#restart();
-    if (columns.length === 0) {
+    if (columns.length === 0 || this.#surface.width === 0) {
       this.#layout = null;
       this.#tip.hide(this);
       return;
@@ -251,8 +250,7 @@ export class HeatmapPane implements Pane {
   }
 
   #measureLayout(context: CanvasRenderingContext2D, palette: Palette): draw.Layout {
-    const { width, height, rem } = this.#surface;
-    const ratio = window.devicePixelRatio;
+    const { width, height, rem, ratio } = this.#surface;
     const axis = draw.priceAxisWidth(context, palette, this.#record.columns, this.#range, rem);
     const band = Math.max(1, width - axis);
     const bars = width < BAND_MIN_WIDTH_REM * rem ? 0 : Math.min(BAND_MAX_REM * rem, width * BAND_SHARE);

@@ -1,6 +1,6 @@
 /** The instrument picker: a text field with a list that narrows as one types. */
 
-import { byTestId, make, setHidden } from "../dom";
+import { byTestId, make, setHidden, setText } from "../dom";
 import { formatCompact, formatInteger } from "../format";
 import { keyOf, type Instrument } from "../feed/wire";
 import { isNamed } from "../instrument-name";
@@ -13,6 +13,9 @@ const STEPS: Readonly<Record<string, number>> = { ArrowDown: 1, ArrowUp: -1, Pag
 export class Picker {
   readonly #input = byTestId("picker", HTMLInputElement);
   readonly #list = byTestId("picker-list", HTMLUListElement);
+  /** They stay the same elements while the list changes, so that no click is lost to it. */
+  readonly #options: HTMLLIElement[] = [];
+  readonly #note = make("li", "option-note");
   readonly #onPick: (key: string) => void;
   #instruments: readonly Instrument[] = [];
   #selected: string | null = null;
@@ -44,10 +47,15 @@ export class Picker {
     this.#input.addEventListener("keydown", (event) => {
       this.#key(event);
     });
-    // Before the field loses its focus, which closes the list.
-    this.#list.addEventListener("pointerdown", (event) => {
+    this.#note.role = "presentation";
+    this.#list.append(this.#note);
+    // The field would lose its focus, which closes the list.
+    this.#list.addEventListener("mousedown", (event) => {
       event.preventDefault();
-      const option = event.target instanceof Element ? event.target.closest("li") : null;
+    });
+    // A finger that scrolls the list goes down on one of them, too.
+    this.#list.addEventListener("click", ({ target }) => {
+      const option = target instanceof Element ? target.closest("li") : null;
       if (option?.dataset["key"] !== undefined) this.#pick(option.dataset["key"]);
     });
   }
@@ -113,10 +121,13 @@ export class Picker {
     const { shown, hidden } = searchInstruments(this.#instruments, this.#typed);
     this.#follow(shown);
     this.#shown = shown;
-    const options = shown.map((instrument, index) => this.#option(instrument, index));
-    if (hidden > 0) options.push(note(`${formatInteger(hidden)} more of ${formatInteger(this.#instruments.length)}: type to narrow`));
-    if (shown.length === 0) options.push(note(this.#instruments.length === 0 ? "no instruments yet" : "none by that name"));
-    this.#list.replaceChildren(...options);
+    for (const option of this.#options.splice(shown.length)) option.remove();
+    shown.forEach((instrument, index) => {
+      this.#writeOption(instrument, index);
+    });
+    const more = hidden === 0 ? "" : `${formatInteger(hidden)} more of ${formatInteger(this.#instruments.length)}: type to narrow`;
+    setText(this.#note, shown.length > 0 ? more : this.#instruments.length === 0 ? "no instruments yet" : "none by that name");
+    setHidden(this.#note, this.#note.textContent === "");
     setHidden(this.#list, false);
     this.#input.setAttribute("aria-expanded", "true");
     if (shown.length > 0) this.#input.setAttribute("aria-activedescendant", `instrument-${this.#active}`);
@@ -132,19 +143,23 @@ export class Picker {
     this.#isTyping = false;
   }
 
-  #option(instrument: Instrument, index: number): HTMLLIElement {
+  #writeOption(instrument: Instrument, index: number): void {
+    const option = (this.#options[index] ??= this.#build(index));
+    option.dataset["key"] = keyOf(instrument);
+    option.dataset["state"] = instrument.state;
+    option.ariaSelected = String(index === this.#active);
+    const texts = [nameOf(instrument), keyOf(instrument), instrument.state, `${formatCompact(instrument.orders)} orders`];
+    [...option.children].forEach((part, at) => {
+      setText(part, texts[at] ?? "");
+    });
+  }
+
+  #build(index: number): HTMLLIElement {
     const option = make("li");
     option.id = `instrument-${index}`;
     option.role = "option";
-    option.dataset["key"] = keyOf(instrument);
-    option.ariaSelected = String(index === this.#active);
-    const orders = `${formatCompact(instrument.orders)} orders`;
-    option.append(
-      make("span", "option-name", nameOf(instrument)),
-      make("span", "option-key", keyOf(instrument)),
-      stateOf(instrument),
-      make("span", "option-orders", orders),
-    );
+    option.append(...["name", "key", "state", "orders"].map((part) => make("span", `option-${part}`)));
+    this.#note.before(option);
     return option;
   }
 
@@ -162,16 +177,4 @@ export class Picker {
       this.#input.blur();
     }
   }
-}
-
-function stateOf({ state }: Instrument): HTMLElement {
-  const element = make("span", "option-state", state);
-  element.dataset["state"] = state;
-  return element;
-}
-
-function note(text: string): HTMLLIElement {
-  const item = make("li", "option-note", text);
-  item.role = "presentation";
-  return item;
 }
