@@ -18,6 +18,8 @@ const QUEUES_STEP = 10;
 const WIDEN_DELAY_MS = 250;
 /** Where more has not come after this, the line is too slow for it. */
 const WIDE_MAX_MS = 10_000;
+/** A server may be set to give fewer levels than the page shows, and does not say how many: these are tried in turn. */
+const LEVELS = [DEPTH_CHART_LEVELS, 50, 20, 10, 5, 2, 1] as const;
 /** A socket that is lost sooner than this says nothing of the line. */
 const SLOW_MS = 3_000;
 /** And it is asked for again after this; after twice as long each next time. */
@@ -59,6 +61,7 @@ export class BookStream {
   readonly #client: Client;
   readonly #handlers: BookStreamHandlers;
   readonly #settings: BookStreamSettings;
+  #levelsTry = 0;
   #instrument: string | null = null;
   #phase: Phase = "first";
   /** Whether the first book of those that were asked for is there. */
@@ -126,6 +129,11 @@ export class BookStream {
     return Math.min(Math.ceil(this.#shown / QUEUES_STEP) * QUEUES_STEP, DEPTH_CHART_LEVELS);
   }
 
+  /** Of each side, as far as the server allows. */
+  get #levels(): number {
+    return LEVELS[this.#levelsTry] ?? 1;
+  }
+
   #ask(phase: Phase): void {
     if (this.#instrument === null) return;
     clearTimeout(this.#timer);
@@ -136,7 +144,8 @@ export class BookStream {
     this.#queues = this.#isNarrow ? this.#settings.firstQueues : this.#wanted;
     this.#fewerSinceMs = null;
     this.#isCome = false;
-    const options = { depth: DEPTH_CHART_LEVELS, level: 3, queues: this.#queues, interval_ms: STREAM_INTERVAL_MS } as const;
+    const levels = this.#levels;
+    const options = { depth: levels, level: 3, queues: Math.min(this.#queues, levels), interval_ms: STREAM_INTERVAL_MS } as const;
     this.#end = this.#client.subscribe(
       "depth",
       this.#instrument,
@@ -148,7 +157,10 @@ export class BookStream {
         },
         onRefused: (code, detail) => {
           clearTimeout(this.#timer);
-          this.#handlers.onRefused(code, detail);
+          if (code === "bad_parameter" && levels > 1) {
+            this.#levelsTry += 1;
+            this.#ask(phase);
+          } else this.#handlers.onRefused(code, detail);
         },
         onFault: () => {
           this.#handlers.onFault();

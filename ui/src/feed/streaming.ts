@@ -59,6 +59,7 @@ export class StreamingFeed implements Feed {
   #eventsSeen = -1;
   #levels = 10;
   #unfollow: () => void = () => undefined;
+  #tradesTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(handlers: FeedHandlers, settings: Partial<StreamingSettings> = {}) {
     this.#handlers = handlers;
@@ -145,6 +146,7 @@ export class StreamingFeed implements Feed {
   }
 
   close(): void {
+    clearTimeout(this.#tradesTimer);
     this.#bookStream.stop();
     this.#client.close();
     this.#rest.close();
@@ -341,18 +343,26 @@ export class StreamingFeed implements Feed {
     this.#bookStream.stop();
     this.#unfollow();
     this.#unfollow = () => undefined;
+    clearTimeout(this.#tradesTimer);
     this.#refusedAtMs = null;
     this.#check = "waiting";
     const instrument = this.#instrument;
     if (instrument === null) return;
     this.#bookStream.follow(instrument);
+    this.#followTrades(instrument);
+  }
+
+  #followTrades(instrument: string): void {
     const onUpdate = (update: Update): void => {
       if (update.kind !== "trades") return;
       this.#noteEpoch(update.epoch);
       this.#handlers.onTrades(update.trades, update.isSnapshot);
     };
-    // Where the book is refused its trades are, and once is enough to say so.
-    const handlers = { onUpdate, onRefused: () => undefined };
+    // Where the book is refused its trades are, and once is enough to say so; what is refused for now is followed with the next book, or alone.
+    const onRefused = (code: string): void => {
+      if (code === "too_many_requests") this.#tradesTimer = setTimeout(() => { this.#followTrades(instrument); }, REFUSED_RETRY_MS);
+    };
+    const handlers = { onUpdate, onRefused };
     this.#unfollow = this.#client.subscribe("trades", instrument, handlers, { interval_ms: STREAM_INTERVAL_MS });
   }
 
