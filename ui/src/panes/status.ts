@@ -95,8 +95,12 @@ export class StatusPane {
     input.placeholder = "l3b_…";
     input.ariaLabel = "API key";
     input.dataset["testid"] = "key-field";
+    // Nothing else can stand in a header: asked with it, a browser would send no request, and say that nobody answers.
+    input.pattern = "[!-~]+";
+    input.title = "An API key has no letters with accents, and no spaces";
     const unlock = (): void => {
-      if (input.value.trim() !== "") this.#actions.unlock(input.value.trim());
+      input.value = input.value.trim();
+      if (input.value !== "" && input.reportValidity()) this.#actions.unlock(input.value);
     };
     input.addEventListener("keydown", (event) => {
       if (event.key === "Enter") unlock();
