@@ -268,3 +268,17 @@ def test_an_order_is_found_and_inspected_with_the_keyboard_alone(
     page.keyboard.type("5")
     page.keyboard.press("Enter")
     expect(page.get_by_test_id("inspector-order")).to_have_text("Order 5")
+
+
+def test_an_answer_of_another_shape_is_told_and_the_next_one_is_read(story: RunningServer, open_page: OpenPage) -> None:
+    page = open_page(story.url, LARGE)
+    wait_until(page, IS_LIVE)
+    expect(page.get_by_test_id("inspector-pane")).to_be_visible()
+    page.route("**/orders/1", lambda route: route.fulfill(json={"order_id": "1", "status": "elsewhere"}))
+    page.keyboard.press("o")
+    page.keyboard.type("1")
+    page.keyboard.press("Enter")
+    expect(page.get_by_test_id("inspector-message")).to_contain_text("No answer about it: order.status")
+    page.unroute("**/orders/1")
+    page.get_by_test_id("inspector-show").click()
+    expect(page.get_by_test_id("inspector-status")).to_have_text("filled")

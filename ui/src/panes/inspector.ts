@@ -8,6 +8,7 @@ import { timesWritten } from "../address";
 import { setData, setHidden, setText, setTitle } from "../dom";
 import { formatInteger, formatTime, MISSING, plural } from "../format";
 import { NO_LONGER_RECORDED } from "../feed/feed";
+import { WireError } from "../feed/fields";
 import { keyOf, type Book, type Problem } from "../feed/wire";
 import { lifeSteps, parseOrder, type LifeStep, type OrderAnswer } from "../order";
 import { isWithoutBook } from "../notices";
@@ -210,7 +211,7 @@ export class InspectorPane implements Pane {
     const path = `/v1/books/${encodeURIComponent(key)}/orders/${order}${at === null ? "" : `?at=${at}`}`;
     void this.#actions.request(path).then((answer) => {
       if (question !== this.#question) return;
-      if (answer.kind === "ok") this.#take(parseOrder(answer.body));
+      if (answer.kind === "ok") this.#read(answer.body);
       else if (answer.kind === "refused") this.#refused(answer.problem);
       else this.#message = `No answer about it: ${answer.reason}.`;
       const isUnseen = this.#answer?.status === "resting" && this.#located === null;
@@ -220,6 +221,15 @@ export class InspectorPane implements Pane {
       this.#ask.answered(performance.now(), { failed: answer.kind === "failed", again, missed: answer.kind === "refused" });
       this.#repaint();
     });
+  }
+
+  #read(body: unknown): void {
+    try {
+      this.#take(parseOrder(body));
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      this.#message = `No answer about it: ${error.message}.`;
+    }
   }
 
   #take(answer: OrderAnswer): void {
