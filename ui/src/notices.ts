@@ -1,7 +1,7 @@
 /** What the status line says, most pressing first: a function of the state and the time, and nothing else. */
 
 import { formatTime, formatUptime, plural } from "./format";
-import { keyOf, type Problem } from "./feed/wire";
+import { keyOf, type Instrument, type Problem } from "./feed/wire";
 import { isNamed, similarlyNamed } from "./instrument-name";
 import { motionOf } from "./standing-word";
 import { nameOf, RESTART_NOTICE_MS, type State } from "./state";
@@ -25,6 +25,7 @@ export interface Choice {
 }
 
 const CHOICES_SHOWN_MAX = 8;
+const NONE: readonly Instrument[] = [];
 
 const NO_BOOK_AFTER_MS = 3_000;
 
@@ -109,12 +110,9 @@ function problemNotice(state: State): Notice | null {
   const name = state.selected ?? "the instrument";
   const isGone = problem.status === 404 || problem.code === "unknown_instrument";
   if (isGone && !state.problems.has("instruments")) {
-    const others = (state.instruments ?? []).filter((instrument) => !isNamed(instrument, state.selected));
-    const similar = similarlyNamed(others, name);
-    const offered = similar.length > 0 ? similar : others;
-    const choices = offered.slice(0, CHOICES_SHOWN_MAX).map((other) => ({ label: nameOf(other), instrument: keyOf(other) }));
+    const { choices, areSimilar } = othersThan(name, state.instruments ?? NONE);
     const kept = state.book === null ? "" : LAST_RECEIVED;
-    const next = choices.length === 0 ? "Waiting for it to come back." : similar.length > 0 ? "Similar names:" : "Choose another:";
+    const next = choices.length === 0 ? "Waiting for it to come back." : areSimilar ? "Similar names:" : "Choose another:";
     return { id: "gone", tone: "bad", text: `The server has no book for ${name} (any more).${kept} ${next}`, choices };
   }
   if (problem.status === 409) {
@@ -122,6 +120,26 @@ function problemNotice(state: State): Notice | null {
     return { id: "ambiguous", tone: "warn", text: `${name} names several books. Choose one:`, choices };
   }
   return { id: "refused", tone: "bad", text: refusal(problem) };
+}
+
+interface Others {
+  readonly of: string;
+  readonly instruments: readonly Instrument[];
+  readonly choices: readonly Choice[];
+  readonly areSimilar: boolean;
+}
+
+let lastOthers: Others = { of: "", instruments: NONE, choices: [], areSimilar: false };
+
+/** Ten times a second it would be a long task to compare thousands of names: of the same ones the last answer stands. */
+function othersThan(name: string, instruments: readonly Instrument[]): Others {
+  if (lastOthers.of === name && lastOthers.instruments === instruments) return lastOthers;
+  const others = instruments.filter((instrument) => !isNamed(instrument, name));
+  const similar = similarlyNamed(others, name);
+  const areSimilar = similar.length > 0;
+  const offered = (areSimilar ? similar : others).slice(0, CHOICES_SHOWN_MAX);
+  const choices = offered.map((other) => ({ label: nameOf(other), instrument: keyOf(other) }));
+  return (lastOthers = { of: name, instruments, choices, areSimilar });
 }
 
 /** After an update of the server the parts of the page before are no longer there; or the line was lost between. */

@@ -185,6 +185,19 @@ describe("what the page says", () => {
     expect(ids()).toEqual(["live"]);
   });
 
+  it("compares the names of the others once, however often it is written", () => {
+    let read = 0;
+    const other = { publisherId: 1, instrumentId: 2, state: "live", seq: 1, orders: 1 } as const;
+    const counted = { ...other, get symbol() { read += 1; return "ESZ5"; } };
+    state.onInstruments([counted]);
+    state.onProblem("book", problem(404));
+    const first = notices(state, nowMs);
+    const readOnce = read;
+    expect([notices(state, nowMs + 100), read]).toEqual([first, readOnce]);
+    state.onInstruments([counted, { ...other, symbol: "CLX5", instrumentId: 3 }]);
+    expect(notices(state, nowMs)[0]?.choices).toHaveLength(2);
+  });
+
   it("lists the books that an ambiguous name means", () => {
     state.onProblem("book", problem(409, { choices: ["1:5", "2:5"] }));
     const [notice] = notices(state, nowMs);
