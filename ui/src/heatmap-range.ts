@@ -54,8 +54,8 @@ export class PriceRange {
   follows = true;
   /** The step is the page's choice until the reader makes one. */
   isAutomatic = true;
-  /** For a look at so many levels of a side the page has made that choice; null: the reader has made another. */
-  #fittedLevels: number | null = null;
+  /** The page has made that choice, and the reader no other. */
+  #hasFitted = false;
   /** To each side of the market, in ticks, when the page has made its choice. */
   #distance = 1;
   #heightPx = 1;
@@ -97,11 +97,6 @@ export class PriceRange {
     this.#heightPx = heightPx;
   }
 
-  /** Whether the page has to choose, or has chosen when it knew fewer levels. */
-  isToFit(columns: Columns, column: number): boolean {
-    return this.isAutomatic || (this.#fittedLevels !== null && columns.levelsMax(column) > this.#fittedLevels);
-  }
-
   /** Whether the market has come near an edge of the page's own choice. */
   isLeft(middle: number): boolean {
     const near = NEAR * this.#distance;
@@ -124,7 +119,7 @@ export class PriceRange {
 
   /** The page chooses what is shown, and goes on doing so. */
   get isFitted(): boolean {
-    return this.#fittedLevels !== null && this.follows;
+    return this.#hasFitted && this.follows;
   }
 
   /** Shows as many levels as read well, and the best prices in view. */
@@ -132,7 +127,7 @@ export class PriceRange {
     const wanted = this.#wanted(columns, column, best);
     if (wanted === null) return;
     this.isAutomatic = false;
-    this.#fittedLevels = columns.levelsMax(column);
+    this.#hasFitted = true;
     this.#distance = wanted.distance;
     this.centre = (wanted.low + wanted.high) / 2;
     this.step = this.#stepFor(wanted.high - wanted.low);
@@ -168,7 +163,7 @@ export class PriceRange {
     const before = this.#ticksAt(y);
     this.step = Math.min(ROW_STEPS.length - 1, Math.max(0, this.step - steps));
     this.isAutomatic = false;
-    this.#fittedLevels = null;
+    this.#hasFitted = false;
     if (!this.follows) this.centre += before - this.#ticksAt(y);
   }
 
@@ -176,7 +171,7 @@ export class PriceRange {
   scroll(rows: number): void {
     this.centre += rows * this.rowTicks;
     this.follows = false;
-    this.#fittedLevels = null;
+    this.#hasFitted = false;
   }
 
   clear(): void {

@@ -30,8 +30,6 @@ export const UNSEEN_MS = 3_000;
 export const DISORDER_NS = NS_PER_S;
 /** A moment so little later than all that is kept is that at which a reader has stopped. */
 const NEAR_NS = 0.05 * NS_PER_S;
-/** The few levels that come first leave no trace where all of them follow so soon. */
-const FIRST_LEVELS_MS = 2_000;
 /** The picture of one time stays until the first book of another is there, but no longer. */
 const MOVE_MS = 1_000;
 /** Trades come on a channel of their own, so they may come before the first book; so many are kept for it. */
@@ -64,10 +62,7 @@ export class HeatmapRecord {
   /** Of what kind the next book's beginning is: it continues, or comes after what was missed, or is of another time. */
   #next: "continues" | "broken" | "moved" = "continues";
   #lookedAtMs = 0;
-  #beganAtMs = 0;
   #movedAtMs = 0;
-  /** The most levels that a book had of those that are kept. */
-  #levelsMax = 0;
   #waiting: Trade[] = [];
   #known: Trade[] = [];
   /** Trades up to here are placed, or from before all that is kept. */
@@ -114,7 +109,6 @@ export class HeatmapRecord {
     this.#known = [];
     this.#before = null;
     this.#next = "continues";
-    this.#levelsMax = 0;
     this.generation += 1;
     this.beginning += 1;
     this.recordedTo = null;
@@ -141,8 +135,8 @@ export class HeatmapRecord {
 
   takeDepth(book: Book, isSnapshot: boolean, nowMs: number): void {
     const { columns } = this;
-    this.#leaveWhatWas(book, nowMs);
-    if (columns.length === 0) this.#begin(book, nowMs);
+    this.#leaveWhatWas(book);
+    if (columns.length === 0) this.#begin(book);
     const last = columns.end - 1;
     const told = columns.atOf(BigInt(book.tsRecv));
     const at = columns.has(last) ? Math.max(told, columns.at(last)) : told;
@@ -151,7 +145,6 @@ export class HeatmapRecord {
     columns.until = at;
     columns.push(book, at);
     this.#key = keyOf(book);
-    this.#levelsMax = Math.max(this.#levelsMax, book.levelsMax);
     if (isSnapshot || this.#next !== "continues") this.#clock.restart(at, nowMs);
     else this.#clock.take(at, nowMs);
     this.#next = "continues";
@@ -197,13 +190,11 @@ export class HeatmapRecord {
   }
 
   /** What a book does not continue is forgotten, or what of it came later. */
-  #leaveWhatWas(book: Book, nowMs: number): void {
+  #leaveWhatWas(book: Book): void {
     const { columns } = this;
     if (columns.length === 0) return;
-    // The few levels that come first.
-    const isFirstOfAll = book.levelsMax > this.#levelsMax && nowMs - this.#beganAtMs <= FIRST_LEVELS_MS;
     const at = columns.atOf(BigInt(book.tsRecv));
-    if (isFirstOfAll || keyOf(book) !== this.#key) this.#clearForNext();
+    if (keyOf(book) !== this.#key) this.#clearForNext();
     else if (this.#next === "moved") {
       const seenFrom = columns.at(Math.max(columns.first, this.recordedTo ?? columns.first));
       if (at >= seenFrom && at <= columns.at(columns.end - 1) + NEAR_NS) this.#cut(at);
@@ -218,12 +209,11 @@ export class HeatmapRecord {
     [this.#waiting, this.#known, this.#before] = [waiting, known, before];
   }
 
-  #begin(book: Book, nowMs: number): void {
+  #begin(book: Book): void {
     this.columns.begin(BigInt(book.tsRecv));
     this.#tradesTo = -1;
     // Trades of the first book's own time led to it: they are of those before.
     this.#tradesFrom = 1;
-    this.#beganAtMs = nowMs;
     this.#next = "continues";
   }
 

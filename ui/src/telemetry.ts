@@ -1,7 +1,6 @@
 /** One row of numbers for each answer of /v1/metrics: what the performance page draws, collected from the page's start. */
 
 import { parseDecimal, toAxis } from "./decimal";
-import { DEPTH_CHART_LEVELS } from "./feed/polling";
 import type { Book, Metrics } from "./feed/wire";
 import type { PageNumbers } from "./page-meter";
 import { TimeRows, type Columns, type Fold, type Value } from "./time-rows";
@@ -104,11 +103,9 @@ function ofServer(metrics: Metrics) {
 function ofBook(book: Book | null) {
   const [bid, ask] = [book?.bids[0], book?.asks[0]];
   const spread = bid === undefined || ask === undefined ? null : toAxis(parseDecimal(ask.price) - parseDecimal(bid.price));
-  // That of the first few levels, which are all that is known for a moment, says nothing of the book.
-  const isWhole = book !== null && book.levelsMax >= DEPTH_CHART_LEVELS;
   return {
-    bidLevels: isWhole ? book.bids.length : null,
-    askLevels: isWhole ? book.asks.length : null,
+    bidLevels: book?.bids.length ?? null,
+    askLevels: book?.asks.length ?? null,
     orders: book?.orders ?? null,
     spread,
   };

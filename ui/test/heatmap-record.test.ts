@@ -56,19 +56,6 @@ describe("what the heatmap keeps", () => {
     expect(record.pace / speed).toBeCloseTo(1, 1);
   });
 
-  it("begins with all levels where a few came just before, and keeps what it has of a slow line", () => {
-    const [record, slow] = [made(), made()];
-    for (const each of [record, slow]) each.takeDepth(bookAt(0, 1, { levelsMax: 20 }), true, 0);
-    record.takeDepth(bookAt(2, 2), true, 300);
-    expect(told(record)).toEqual([[0, 2]]);
-    record.takeDepth(bookAt(3, 3, { levelsMax: 20 }), true, 360);
-    record.takeDepth(bookAt(4, 4), true, 420);
-    expect(told(record)).toEqual([[0, 2], [1, 3], [2, 4]]);
-    slow.advance(2_950, LIVE);
-    slow.takeDepth(bookAt(3_010, 2), true, 3_010);
-    expect(told(slow)).toEqual([[0, 1], [3_010, 2]]);
-  });
-
   it("goes on with the time of a live market in which nothing happens, and is not ahead of one that goes slowly", () => {
     const [quiet, slow] = [made(), made()];
     quiet.takeDepth(bookAt(0), true, 0);

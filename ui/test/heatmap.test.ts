@@ -210,22 +210,6 @@ describe("the prices in view", () => {
     expect(range.rowAt(range.y(10_010))).toBe(Math.floor(10_010 / range.rowTicks));
   });
 
-  it("are chosen anew when more levels are known, unless the reader has chosen", () => {
-    const few = new Columns();
-    push(few, 0, { bids: side(100, -1).slice(0, 20), asks: side(100.01, 1).slice(0, 20), levelsMax: 20 });
-    const [range, chosen] = [new PriceRange(), new PriceRange()];
-    for (const each of [range, chosen]) {
-      each.resize(400);
-      each.fit(few, 0, null);
-    }
-    expect([range.ticks < 80, range.isToFit(few, 0)]).toEqual([true, false]);
-    chosen.zoom(1, 200);
-    push(few, 1, { bids: side(100, -1), asks: side(100.01, 1) });
-    expect([range.isToFit(few, 1), chosen.isToFit(few, 1)]).toEqual([true, false]);
-    range.fit(few, 1, null);
-    expect([range.ticks > 80, range.isToFit(few, 1)]).toEqual([true, false]);
-  });
-
   it("stay while the market moves a little and go after it when it goes far", () => {
     const range = new PriceRange();
     range.resize(400);

@@ -240,7 +240,7 @@ export class HeatmapPane implements Pane {
     const isDue = nowMs - this.#rangedAtMs >= MEASURE_INTERVAL_MS;
     if (isDue) this.#rangedAtMs = nowMs;
     const best = (): PriceSpan | null => columns.bestSpan(...this.#view.span);
-    const isToFit = this.#range.isToFit(columns, last) || this.#range.isLeft(middle) || (isDue && this.#range.isOutgrown(columns, last, best()));
+    const isToFit = this.#range.isAutomatic || this.#range.isLeft(middle) || (isDue && this.#range.isOutgrown(columns, last, best()));
     if (isToFit) this.#range.fit(columns, last, best());
     else if (this.#range.isFitted || !this.#range.follow(middle)) return;
     this.#picture.invalidate();
