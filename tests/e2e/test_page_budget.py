@@ -90,7 +90,7 @@ def test_the_page_is_small_and_soon_there(
     page.goto(server.url)
     ladder_ms = wait_for_ladder(page)
     wait_for_panes(page)
-    wire.wait_for("/assets/inspector")
+    wire.wait_for("/assets/tape")
     gzipped = {path: in_gzip(server, path) for path in wire.bytes}
     with capsys.disabled():
         weight = f"{sum(wire.bytes.values()):,} bytes as Chromium got them, {sum(gzipped.values()):,} in gzip"

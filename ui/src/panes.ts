@@ -17,10 +17,10 @@ export const FIRST_PANES: readonly (readonly [PaneName, PaneClass])[] = [
 
 /** Made after the first paint, in this order. One line each: ["tape", async () => (await import("./panes/tape")).TapePane]. */
 export const LATER_PANES: readonly (readonly [PaneName, () => Promise<PaneClass>])[] = [
-  ["replay", async () => (await import("./panes/replay")).ReplayPane],
+  ["replay", async () => (await import("./panes/past-and-order")).ReplayPane],
   ["heatmap", async () => (await import("./panes/heatmap")).HeatmapPane],
   ["tape", async () => (await import("./panes/tape")).TapePane],
-  ["inspector", async () => (await import("./panes/inspector")).InspectorPane],
+  ["inspector", async () => (await import("./panes/past-and-order")).InspectorPane],
 ];
 
 /** Made when the performance page is opened first. */
