@@ -425,6 +425,10 @@ def test_a_block_is_an_order_and_a_row_lists_its_orders(
     screenshot(page, "ladder-list")
     page.get_by_test_id("queue-close").click()
     expect(page.get_by_test_id("queue-list")).to_be_hidden()
+    row.locator('[data-col="price"]').click()
+    expect(page.get_by_test_id("queue-list")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_test_id("queue-list")).to_be_hidden()
 
 
 def test_a_queue_shows_many_orders_and_each_of_its_pixels_is_one_of_them(

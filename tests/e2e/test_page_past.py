@@ -208,6 +208,44 @@ def test_the_trades_of_the_minute_before_are_shown_once(
     expect(recorded_rows).to_have_count(0)
 
 
+def test_the_minute_of_a_quiet_market_ends_where_the_page_stands(
+    serve: Serve, open_page: OpenPage, tmp_path: Path
+) -> None:
+    def times(seconds: int) -> dict[str, int]:
+        return {"ts_event": T0 + seconds * NS_PER_S, "ts_recv": T0 + seconds * NS_PER_S}
+
+    path = tmp_path / "quiet.dbn"
+    records = [
+        Mbo("A", "B", 50 * NS_PER_S, 9, 1, **times(0)),
+        Mbo("A", "A", 51 * NS_PER_S, 9, 2, **times(70)),
+        Mbo("T", "A", 50 * NS_PER_S, 5, 77, 0, **times(90)),
+        Mbo("C", "B", 50 * NS_PER_S, 5, 1, **times(90)),
+        Mbo("A", "A", 51 * NS_PER_S, 3, 3, **times(400)),
+    ]
+    path.write_bytes(metadata(symbols={"SLO": 1}) + stream(records))
+    server = serve_recorded(serve, path, tmp_path / "history")
+    page = open_page(f"{server.url}/#SLO", LARGE)
+    wait_until(page, "text('book-state') === 'live'")
+    expect(page.get_by_test_id("replay-slider")).to_be_visible()
+    volume, delta = page.get_by_test_id("tape-volume"), page.get_by_test_id("tape-delta")
+    # Live, the page has come after all that was traded.
+    expect(volume).to_have_text("–")  # noqa: RUF001
+    go(page, T0 + 100 * NS_PER_S)
+    expect(volume).to_have_text("5")
+    expect(delta).to_have_text("−5")  # noqa: RUF001
+    # The book is the same, and what was traded longer ago.
+    go(page, T0 + 300 * NS_PER_S)
+    expect(volume).to_have_text("0")
+    expect(delta).to_have_text("0")
+
+
+def test_a_minute_of_which_the_page_has_seen_a_part_has_at_least_so_much(serve: Serve, open_page: OpenPage) -> None:
+    server = serve("--source", "synthetic:")
+    server.wait_until_ready()
+    page = open_page(server.url)
+    expect(page.get_by_test_id("tape-volume")).to_have_text(re.compile(r"^≥ [\d,]+$"))
+
+
 def slow_market(start: int = T0, seconds: int = SLOW_S) -> list[Mbo]:
     """Ten orders a second that come and go near a market of one tick's spread."""
     chance = random.Random(5)

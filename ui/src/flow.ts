@@ -166,6 +166,13 @@ export class Flow {
     }
   }
 
+  /** The market's time has come to here, though nothing may have happened: what was done too long before is over. */
+  expire(ns: bigint): void {
+    const second = Number(ns / NS_PER_S);
+    this.#bids.expire(second);
+    this.#asks.expire(second);
+  }
+
   #flowAt(units: bigint): PriceFlow {
     let flow = this.traded.get(units);
     if (flow === undefined) {
@@ -198,8 +205,7 @@ export class Flow {
     const second = Number(ns / NS_PER_S);
     if (second <= this.#second) return;
     this.#second = second;
-    this.#bids.expire(second);
-    this.#asks.expire(second);
+    this.expire(ns);
   }
 
   /** Walks both sides from the best price outward. */

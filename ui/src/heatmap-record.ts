@@ -2,11 +2,11 @@
 
 import type { Trade } from "./feed/feed";
 import { keyOf, type Book } from "./feed/wire";
-import { MarketClock } from "./heatmap-clock";
 import { Columns } from "./heatmap-columns";
 import type { Step } from "./heatmap-recorded";
 import { NS_PER_S } from "./heatmap-time";
 import { TradeRing, type PlacedTrade } from "./heatmap-trades";
+import { MarketClock } from "./market-clock";
 import { continueRun } from "./trade-run";
 import type { TradesBefore } from "./trades-before";
 
@@ -134,6 +134,8 @@ export class HeatmapRecord {
   }
 
   takeDepth(book: Book, isSnapshot: boolean, nowMs: number): void {
+    // Of a book in which nothing has happened yet nobody knows the time.
+    if (book.tsRecv === "0") return;
     const { columns } = this;
     this.#leaveWhatWas(book);
     if (columns.length === 0) this.#begin(book);

@@ -7,8 +7,9 @@ const ROUND = [1n, 2n, 5n, 10n];
 /** A round step may be so many times the smallest that fits; beyond, a multiple of the tick by powers of two reads better than gaps. */
 const ROUND_FACTOR_MAX = 2.6;
 
-/** Ticks of the labelled prices in view, at least `gapPx` apart. */
+/** Ticks of the labelled prices in view, at least `gapPx` apart; none until a price is known. */
 export function priceTicks(grid: PriceGrid, range: PriceRange, gapPx: number): number[] {
+  if (grid.tick === 0n) return [];
   const step = labelStep(grid.tick, Math.max(1, Math.ceil((gapPx * range.rowTicks) / range.rowPx)));
   const [from, to] = [range.bottom * range.rowTicks, (range.bottom + range.rows) * range.rowTicks];
   const ticks: number[] = [];

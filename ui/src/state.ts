@@ -2,6 +2,7 @@
 
 import { keyOf, type Book, type Instrument, type Metrics, type Problem } from "./feed/wire";
 import type { Channel, FeedHandlers, Link, Replay, Reset, Trade } from "./feed/feed";
+import { MarketClock } from "./market-clock";
 import type { PaneName } from "./pane";
 import { preferencesFrom, type Preferences } from "./preferences";
 import { PageMeter } from "./page-meter";
@@ -62,6 +63,7 @@ export class State implements FeedHandlers {
   /** When the server last said anything. */
   #heardAtMs = 0;
   #delayMs = 0;
+  #clock = new MarketClock();
 
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
@@ -100,7 +102,9 @@ export class State implements FeedHandlers {
     this.revision += 1;
     this.#heardAtMs = this.#now();
     if (before?.epoch === book.epoch && before.seq === book.seq) return;
-    this.changedAtMs = this.#heardAtMs;
+this.changedAtMs = this.#heardAtMs;
+    if (before === null) this.#clock = new MarketClock();
+    this.#clock.take(Number(book.tsRecv), this.changedAtMs);
     if (before === null || keyOf(before) !== keyOf(book) || before.epoch === book.epoch) return;
     if (!this.#restartedLately()) this.restart = { what: "book", atMs: this.#now() };
   }
@@ -202,6 +206,15 @@ export class State implements FeedHandlers {
 
   get #isLive(): boolean {
     return this.link.state === "open" && this.replay === null;
+  }
+
+  /** Where the market's time has come to, ns: in the past as far as the replay; live it goes on, though nothing may happen for long. */
+  marketNs(): bigint {
+    const bookNs = BigInt(this.book?.tsRecv ?? 0);
+    const isRunning = this.#isLive && this.book !== null && this.metrics?.source.state === "running";
+    const wentOn = isRunning ? BigInt(Math.round(this.#clock.now(this.#now(), 1))) : 0n;
+    const ns = this.replay === null ? wentOn : BigInt(this.replay.ts);
+    return ns > bookNs ? ns : bookNs;
   }
 
   #serverRestarted(metrics: Metrics, nowMs: number): boolean {

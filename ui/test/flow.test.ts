@@ -30,6 +30,21 @@ describe("what was done at each price", () => {
     expect(askNet("10.01")).toBe(-2);
   });
 
+  it("is over after half a minute in which nothing happens, too", () => {
+    depth(1, [level("10.00", 9)], []);
+    depth(2, [level("10.00", 3)], []);
+    flow.expire(BigInt(ns(1 + FLOW_WINDOW_S)));
+    expect(bidNet("10.00")).toBe(-6);
+    flow.expire(BigInt(ns(2 + FLOW_WINDOW_S)));
+    expect(bidNet("10.00")).toBe(0);
+    // Where the time shown was too late, as just after a jump back, what comes is counted in its own.
+    depth(3, [level("10.00", 4)], []);
+    flow.expire(BigInt(ns(3)));
+    expect(bidNet("10.00")).toBe(1);
+    depth(3 + FLOW_WINDOW_S, [level("10.00", 4)], []);
+    expect(bidNet("10.00")).toBe(0);
+  });
+
   it("comes to the same when the trade is told after the book that it led to", () => {
     depth(1, [], [level("10.01", 8)]);
     depth(2, [], [level("10.01", 5)]);

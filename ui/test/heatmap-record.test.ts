@@ -42,6 +42,15 @@ describe("what the heatmap keeps", () => {
     expect(untilMs(record)).toBe(900);
   });
 
+  it("is no book in which nothing has happened yet: it has no time", () => {
+    const record = made();
+    record.takeDepth(book({ tsRecv: "0", bids: [], asks: [] }), true, 0);
+    record.advance(1_000, LIVE);
+    expect(record.columns.length).toBe(0);
+    record.takeDepth(bookAt(0, 1), false, 1_500);
+    expect(told(record)).toEqual([[0, 1]]);
+  });
+
   it.each([0.1, 1, 10, 100, 1_000])("lies as far apart at %d times the speed as it happened", (speed) => {
     const record = made();
     const places: number[] = [];

@@ -8,7 +8,7 @@ import { Bubbles, TradeRing, TRADES_MAX } from "../src/heatmap-trades";
 import { TimeView } from "../src/heatmap-view";
 import { restingLines, summaryRows } from "../src/heatmap-words";
 import { PriceGrid } from "../src/price-grid";
-import { labelStep } from "../src/price-ticks";
+import { labelStep, priceTicks } from "../src/price-ticks";
 import type { Book } from "../src/feed/wire";
 import { book, level } from "./fixtures";
 
@@ -287,6 +287,14 @@ describe("the prices in view", () => {
 
   it.each([[10_000_000n, 7, 10], [250_000_000n, 3, 4], [15_625_000n, 5, 8], [0n, 3, 3]])("label round prices of tick %d", (tick, least, step) => {
     expect(labelStep(tick, least)).toBe(step);
+  });
+
+  it("labels nothing until a price is known", () => {
+    const [grid, range] = [new PriceGrid(() => undefined), new PriceRange()];
+    range.resize(100);
+    expect(priceTicks(grid, range, 10)).toEqual([]);
+    grid.learn(["64.25"]);
+    expect(priceTicks(grid, range, 10).length).toBeGreaterThan(0);
   });
 });
 

@@ -334,3 +334,47 @@ describe("epochs", () => {
     expect(ids()).toEqual(["live"]);
   });
 });
+
+describe("the market's time", () => {
+  const S = 1_000_000_000n;
+  const START = BigInt(book().tsRecv);
+  const seconds = (): number => Number(state.marketNs() - START) / 1e9;
+
+  it("goes on live while nothing happens, and stands where the source or the line does", () => {
+    nowMs += 90_000;
+    expect(Math.round(seconds())).toBe(90);
+    state.onBook(book({ seq: 2, tsRecv: String(START + 91n * S) }));
+    expect(Math.round(seconds())).toBe(91);
+    nowMs += 60_000;
+    state.onMetrics(metrics({ source: { uri: "", state: "ended", error: null } }));
+    expect(Math.round(seconds())).toBe(91);
+    state.onMetrics(metrics());
+    expect(Math.round(seconds())).toBe(151);
+    state.onLink({ state: "down", reason: "gone", attempt: 1, retryAtMs: null });
+    expect(Math.round(seconds())).toBe(91);
+  });
+
+  it("is as slow as a recording that is played slowly, and begins anew with another book", () => {
+    for (let at = 1; at <= 40; at += 1) {
+      nowMs += 500;
+      state.onBook(book({ seq: 1 + at, tsRecv: String(START + (BigInt(at) * S) / 20n) }));
+    }
+    nowMs += 10_250;
+    expect(seconds()).toBeCloseTo(3, 1);
+    state.select("1:2");
+    expect(state.marketNs()).toBe(0n);
+    state.onBook(book({ instrumentId: 2 }));
+    nowMs += 10_250;
+    expect(Math.round(seconds())).toBe(10);
+  });
+
+  it("is that of the replay in the past, where its book is older, and that of the book where it is newer", () => {
+    const replay = { ts: String(START + 30n * S), state: "paused", speed: 1 } as const;
+    state.onReplay(replay as unknown as NonNullable<State["replay"]>);
+    state.onBook(book());
+    nowMs += 60_000;
+    expect(seconds()).toBe(30);
+    state.onBook(book({ seq: 2, tsRecv: String(START + 31n * S) }));
+    expect(seconds()).toBe(31);
+  });
+});

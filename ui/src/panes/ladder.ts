@@ -135,6 +135,7 @@ export class LadderPane implements Pane {
 
   write(state: State): void {
     const { preferences } = state;
+    this.#flow.expire(state.marketNs());
     this.#writeTools();
     const shape = `${preferences.ladder} ${preferences.depth}`;
     if (shape !== this.#shape) {
@@ -347,6 +348,9 @@ export class LadderPane implements Pane {
       },
       Enter: () => {
         this.#openList(at, true);
+      },
+      Escape: () => {
+        this.#list.close();
       },
     };
     const act = event.shiftKey ? undefined : keys[event.key];

@@ -4,6 +4,7 @@ import "./tape.css";
 import { setData, setHidden, setText, setTitle } from "../dom";
 import { formatInteger, formatTime, MISSING } from "../format";
 import type { Trade } from "../feed/feed";
+import type { Book } from "../feed/wire";
 import type { State } from "../state";
 import { MinuteFlow } from "../tape-flow";
 import { Prints, type Print } from "../tape-prints";
@@ -35,6 +36,8 @@ export class TapePane implements Pane {
   #held: readonly Print[] | null = null;
   /** From here on the trades before a time gone to are known; null: none of before it are. */
   #knownSinceNs: bigint | null = null;
+  /** From here on the page has seen all trades; null: it is still to begin. */
+  #seenSinceNs: bigint | null = null;
   /** So many rows are in view. */
   #inView = TAPE_ROWS_MAX;
 
@@ -76,8 +79,13 @@ export class TapePane implements Pane {
     elements.aggregate.addEventListener("change", regroup);
   }
 
+  takeDepth(book: Book): void {
+    this.#seenSinceNs ??= BigInt(book.tsRecv);
+  }
+
   takeTrades(trades: readonly Trade[], isSnapshot: boolean): void {
     const { fresh, isWhole } = isSnapshot ? continueRun(this.#known, trades) : { fresh: trades, isWhole: true };
+    if (!isWhole) this.#seenSinceNs = null;
     this.#known = [...this.#known, ...fresh].slice(-KNOWN_MAX);
     this.#prints.take(fresh, !isWhole);
     this.#flow.take(fresh);
@@ -98,7 +106,7 @@ export class TapePane implements Pane {
     this.#flow.clear();
     this.#rows.clear();
     this.#held = null;
-    this.#knownSinceNs = null;
+    this.#knownSinceNs = this.#seenSinceNs = null;
   }
 
   write(state: State, nowMs: number): void {
@@ -120,7 +128,7 @@ export class TapePane implements Pane {
   }
 
   #noteOf(state: State): string {
-    if (state.link.state === "open" && state.link.via === "polling") return "No trades while the page polls: they come by the socket alone";
+    if (isPolling(state)) return "No trades while the page polls: they come by the socket alone";
     if (this.#prints.kept > 0) return "None so large";
     if (state.replay === null) return "No trades yet";
     return this.#knownSinceNs === null ? "No trades since the page came to this time" : "No trades in the last minute";
@@ -128,14 +136,14 @@ export class TapePane implements Pane {
 
   #writeFlow(state: State): void {
     const { volume, delta } = this.#elements;
-    const ts = state.book?.tsRecv ?? "0";
+    const ts = String(state.marketNs());
     const { bought, sold, volume: traded, trades } = this.#flow.upTo(ts);
-    // Of a time gone to, the page knows what was traded just before it where the recording tells.
-    const isUnknown = state.replay !== null && this.#prints.kept === 0 && this.#knownSinceNs === null;
-    const since = this.#knownSinceNs;
-    const isPart = since !== null && since > this.#flow.startOf(ts);
+    // Of a time gone to, the page knows what was traded just before it where the recording tells, else what it has seen.
+    const since = this.#knownSinceNs ?? this.#seenSinceNs;
+    const isPart = since === null || since > this.#flow.startOf(ts);
+    const isUnknown = isPolling(state) || (isPart && this.#prints.kept === 0 && this.#knownSinceNs === null);
     setText(volume, isUnknown ? MISSING : `${isPart ? "≥ " : ""}${formatInteger(traded)}`);
-    const known = isPart ? `, known since ${formatTime(String(since)).short}` : "";
+    const known = isPart && since !== null ? `, known since ${formatTime(String(since)).short}` : "";
     setTitle(volume, `${formatInteger(trades)} trades that the page has seen, in the last minute of the market's time${known}`);
     const difference = bought - sold;
     const sign = difference > 0 ? "+" : difference < 0 ? "−" : "";
@@ -154,4 +162,8 @@ export class TapePane implements Pane {
     this.#isHovered = isInside;
     this.#repaint();
   }
+}
+
+function isPolling({ link }: State): boolean {
+  return link.state === "open" && link.via === "polling";
 }
