@@ -13,15 +13,15 @@ import type { State } from "./state";
 
 /** All stretches begin and end at multiples of this, as the server's intervals do. */
 const ALIGN_S = 10;
-/** Of which the newest is as fine as the tables are, and those further back are coarser. */
-const STRETCHES = [
-  { seconds: 10, stepS: 1 },
-  { seconds: 50, stepS: 1, busyStepS: 5 },
-  { seconds: 240, stepS: 10 },
-] as const;
-/** An answer holds so many levels, some 100 bytes each; where there are more, it is not filled any further. */
+/** Of which the newest is as fine as the tables are, and those further back are coarser; where one answer does not hold all, the next choice. */
+const STRETCHES: readonly (readonly { readonly seconds: number; readonly stepS: number }[])[] = [
+  [{ seconds: 10, stepS: 1 }, { seconds: 0, stepS: 1 }],
+  [{ seconds: 50, stepS: 1 }, { seconds: 50, stepS: 5 }, { seconds: 50, stepS: 10 }],
+  [{ seconds: 240, stepS: 10 }],
+];
+/** An answer holds so many levels, some 100 bytes each; where there are more by the last choice, it is not filled any further. */
 export const ROWS_MAX = 4_000;
-/** Where more levels change in a second, the stretch behind is told by coarser steps. */
+/** Where more levels change in a second, the stretch behind begins with its second choice. */
 const BUSY_ROWS_PER_S = 60;
 /** A line or a server that needs longer for a stretch has so long to itself before the next one is asked for. */
 const SLOW_MS = 2_000;
@@ -36,8 +36,9 @@ export class HeatmapPast {
   /** Which beginning of the record is being filled, and since when it is known. */
   #beginning = -1;
   #sinceMs = 0;
-  /** The next of STRETCHES, and the second before which it ends. */
+  /** The next of STRETCHES, which choice of it, and the second before which it ends. */
   #next = 0;
+  #choice = 0;
   #before = 0;
   #isBusy = false;
   #isAsking = false;
@@ -61,7 +62,7 @@ export class HeatmapPast {
     if (beginning !== this.#beginning) {
       this.#beginning = beginning;
       this.#sinceMs = nowMs;
-      this.#next = 0;
+      this.#next = this.#choice = 0;
       this.#isBusy = false;
       this.#failures = 0;
       this.#notBeforeMs = 0;
@@ -77,15 +78,26 @@ export class HeatmapPast {
 
   /** What is asked for next; null: nothing that was recorded without a break. */
   #stretch(line: RecordedLine): Stretch | null {
-    const wanted = STRETCHES[this.#next];
-    const endNs = BigInt(this.#before) * NS_PER_S;
-    const firstNs = line.unbrokenFrom(endNs);
-    if (wanted === undefined || firstNs === null) return null;
+    const firstNs = line.unbrokenFrom(BigInt(this.#before) * NS_PER_S);
+    if (firstNs === null) return null;
     const first = Number((firstNs + NS_PER_S - 1n) / NS_PER_S);
-    const stepS = this.#isBusy && "busyStepS" in wanted ? wanted.busyStepS : wanted.stepS;
-    const aligned = Math.floor((this.#before - wanted.seconds) / ALIGN_S) * ALIGN_S;
-    const from = Math.max(aligned, Math.ceil(first / stepS) * stepS);
-    return this.#before - from < stepS ? null : { from, to: this.#before, stepS };
+    for (let wanted = this.#wanted; wanted !== undefined; wanted = this.#wanted) {
+      const { seconds, stepS } = wanted;
+      const aligned = Math.floor((this.#before - seconds) / ALIGN_S) * ALIGN_S;
+      const from = Math.max(aligned, Math.ceil(first / stepS) * stepS);
+      if (this.#before - from >= stepS) return { from, to: this.#before, stepS };
+      this.#goOn();
+    }
+    return null;
+  }
+
+  get #wanted() {
+    return STRETCHES[this.#next]?.[this.#choice];
+  }
+
+  #goOn(): void {
+    this.#next += 1;
+    this.#choice = Math.min(Number(this.#isBusy), (STRETCHES[this.#next]?.length ?? 1) - 1);
   }
 
   async #fill(stretch: Stretch, nowMs: number): Promise<void> {
@@ -106,17 +118,20 @@ export class HeatmapPast {
       this.#notBeforeMs = nowMs + tookMs + Math.max(rows.afterMs, retryDelayMs(this.#failures, this.#random));
     } else if (rows === null) {
       this.#next = STRETCHES.length;
+    } else if (rows === Infinity) {
+      this.#isBusy = true;
+      this.#choice += 1;
     } else {
       this.#isBusy = rows > BUSY_ROWS_PER_S * (stretch.to - stretch.from);
       this.#before = stretch.from;
       this.#failures = 0;
       if (tookMs > SLOW_MS) this.#notBeforeMs = nowMs + tookMs + SLOW_PAUSE_MS;
-      this.#next += 1;
+      this.#goOn();
       this.#changed();
     }
   }
 
-  /** -> of how many rows it was made; null where it cannot be told. Throws ComeAgain where it may be later. */
+  /** -> of how many rows it was made; Infinity: of more than one answer holds; null where it cannot be told. Throws ComeAgain where it may be later. */
   async #asked(stretch: Stretch): Promise<number | null> {
     const beginning = this.#beginning;
     const book = `/v1/books/${encodeURIComponent(this.#record.key)}`;
@@ -131,7 +146,7 @@ export class HeatmapPast {
     const isNew = base.kind === "refused" && base.problem.status === 404;
     if ((base.kind !== "ok" && !isNew) || levels.kind !== "ok" || beginning !== this.#record.beginning) return null;
     const rows = parseLevelRows(levels.body);
-    if (rows === null) return null;
+    if (rows === null) return Infinity;
     this.#record.prepend(stepsOf(base.kind === "ok" ? parseBook(base.body, RECORDED_LEVELS) : null, rows, stretch), stretch.stepS);
     return rows.length;
   }

@@ -63,7 +63,7 @@ describe("levels by the second", () => {
 });
 
 describe("what was recorded before the heatmap began to look", () => {
-  function made(line: Partial<ConstructorParameters<typeof RecordedLine>[0]> = {}) {
+  function made(line: Partial<ConstructorParameters<typeof RecordedLine>[0]> = {}, seenS = NOW_S) {
     const asked: string[] = [];
     const answers: ((path: string) => unknown)[] = [];
     /** For the next requests, before they are answered. */
@@ -82,7 +82,7 @@ describe("what was recorded before the heatmap began to look", () => {
     state.onMetrics(metrics());
     const sessions = [{ source: "file:a", start: BigInt(NOW_S - 3_600) * S, end: BigInt(NOW_S - 1) * S, records: 1 }];
     const recorded = new RecordedLine({ sessions, holes: [], ...line });
-    record.takeDepth(book({ tsRecv: (BigInt(NOW_S) * S + 5n).toString() }), true, 0);
+    record.takeDepth(book({ tsRecv: (BigInt(seenS) * S + 5n).toString() }), true, 0);
     /** Looks, and lets all answers come. */
     const look = async (nowMs: number): Promise<void> => {
       past.refresh(state, recorded, nowMs);
@@ -175,7 +175,27 @@ describe("what was recorded before the heatmap began to look", () => {
     await look(0);
     for (let nowMs = 2_000; nowMs < 3_000; nowMs += 100) await look(nowMs);
     const intervals = asked.filter((path) => path.includes("/history/")).map((path) => /interval=(\d+)s/.exec(path)?.[1]);
-    expect(intervals).toEqual([undefined, "5"]);
+    expect(intervals).toEqual([undefined, "5", "10"]);
+  });
+
+  it.each([
+    [NOW_S, [[1_000_000, 1_000_005], [999_950, 1_000_000]]],
+    // Nothing is between the last multiple of ten and the first column.
+    [NOW_S - 5, [[999_950, 1_000_000]]],
+  ])("is told by fewer or coarser steps where one answer does not hold it all, seen from %d on", async (seenS, told) => {
+    const { asked, answers, record, look } = made({}, seenS);
+    answers.push((path) => {
+      if (!path.includes("/history/")) return WIRE_BOOK;
+      const [from, to, stepS] = (/start=(\d+)0{9}&end=(\d+)0{9}/.exec(path)?.slice(1).map(Number) ?? []).concat(Number(/interval=(\d+)s/.exec(path)?.[1] ?? 1));
+      // As a book of the busiest has it: more than four hundred of them at the end of each step.
+      const isCut = (((to ?? 0) - (from ?? 0)) / (stepS ?? 1)) * 440 > ROWS_MAX;
+      return isCut ? { levels: [], next_cursor: "more" } : { levels: Array.from({ length: 440 }, () => row(from ?? 0, "B", "64.77", 4)) };
+    });
+    await look(0);
+    for (let nowMs = 2_000; nowMs < 4_000; nowMs += 100) await look(nowMs);
+    const { columns } = record;
+    expect(stretchesOf(columns, record.recordedTo ?? 0).map(({ from, until }) => [Number(columns.tsOf(from) / S), Number(columns.tsOf(until) / S)])).toEqual(told.toReversed());
+    expect(asked.filter((path) => path.includes("/history/")).length).toBeLessThan(8);
   });
 
   it("ends where a session begins, or a hole ends", async () => {
