@@ -30,7 +30,7 @@ export interface OrderAnswer {
   readonly status: OrderStatus;
   readonly side: "B" | "A" | "N";
   readonly price: string | null;
-  /** What is left of it. */
+  /** What is left of it: nothing of one that does not rest, also where the book was cleared under it. */
   readonly size: number;
   /** Null of one that does not rest. */
   readonly place: Place | null;
@@ -49,7 +49,7 @@ export function parseOrder(value: unknown): OrderAnswer {
     status,
     side: oneOf(order["side"], "order.side", SIDES),
     price: nullable(order["price"], "order.price", price),
-    size: number(order["size"], "order.size"),
+    size: isResting ? number(order["size"], "order.size") : 0,
     place: isResting ? parsePlace(order) : null,
     filled: isResting ? null : number(order["filled"], "order.filled"),
     life: order["life"] === undefined ? null : list(order["life"], "order.life").map(parseEvent),

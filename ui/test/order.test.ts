@@ -35,6 +35,11 @@ describe("an order of the server's", () => {
     expect(parseOrder(gone)).toEqual({ orderId: "1", status: "filled", side: "N", price: null, size: 0, filled: 7, place: null, life: [] });
   });
 
+  it("has nothing left of it where the book was cleared under it, whatever that was", () => {
+    const removed = { order_id: "1", status: "removed", side: "B", price: "1.00", size: 3, filled: 0, life: [] };
+    expect(parseOrder(removed).size).toBe(0);
+  });
+
   it("is refused with the field that is wrong", () => {
     expect(() => parseOrder({ ...WIRE, status: "lost" })).toThrow(/order\.status/);
     expect(() => parseOrder({ ...WIRE, orders_ahead: "2" })).toThrow(/order\.orders_ahead/);
