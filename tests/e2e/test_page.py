@@ -313,6 +313,7 @@ def test_keys(still: RunningServer, open_page: OpenPage) -> None:
     page.keyboard.press("?")
     help_overlay = page.get_by_test_id("help")
     expect(help_overlay).to_be_visible()
+    expect(page.locator("#help-title")).to_be_in_viewport()
     page.keyboard.press("Escape")
     expect(help_overlay).to_be_hidden()
 

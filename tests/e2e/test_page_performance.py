@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -123,7 +124,8 @@ def test_charts_have_data(serve: Serve, open_page: OpenPage, screenshot: Screens
 def test_cursors_of_all_charts_stand_at_one_time(serve: Serve, open_page: OpenPage, screenshot: Screenshot) -> None:
     server = serve("--source", "synthetic:")
     server.wait_until_ready()
-    page = open_page(f"{server.url}/#view=performance")
+    # As everywhere on the page, times are UTC, wherever the reader is.
+    page = open_page(f"{server.url}/#view=performance", timezone_id="Asia/Kolkata")
     cell = page.locator('[data-column="messagesPerS"] td').first
     expect(cell).to_have_text(re.compile("[0-9]"))
     page.wait_for_timeout(3_000)
@@ -133,10 +135,14 @@ def test_cursors_of_all_charts_stand_at_one_time(serve: Serve, open_page: OpenPa
     page.mouse.move(box["x"] + box["width"] - 3, box["y"] + box["height"] / 2)
     expect(page.get_by_test_id("tip")).to_contain_text("messages")
     expect(page.get_by_test_id("tip")).to_contain_text("/s")
+    expect(page.get_by_test_id("tip")).to_contain_text("UTC")
     heads = page.locator(".time-chart thead th:nth-child(2)")
     expect(heads.first).to_have_text(re.compile(r"^\d\d:\d\d:\d\d$"))
     # A new sample is drawn a few charts at a time.
     wait_for(page, "one time at all cursors", lambda: len(set(heads.all_text_contents())) == 1)
+    hours, minutes = map(int, heads.first.inner_text().split(":")[:2])
+    now = datetime.now(UTC)
+    assert (now.hour * 60 + now.minute - hours * 60 - minutes) % (24 * 60) < 10
     screenshot(page, "performance-cursor")
     page.mouse.move(1, 1)
     expect(heads.first).to_have_text("now")

@@ -377,7 +377,12 @@ def test_the_line_is_dragged(
     page.mouse.down()
     for share in (0.8, 0.6, 0.5, 0.4, 0.3):
         page.mouse.move(box["x"] + box["width"] * share, y)
-    expect(page.get_by_test_id("tip")).to_contain_text("before the newest record")
+    tip = page.get_by_test_id("tip")
+    expect(tip).to_contain_text("before the newest record")
+    # Beside the pointer, wherever that was when the button went down.
+    beside = tip.bounding_box()
+    assert beside is not None
+    assert 0 < beside["x"] - box["x"] - box["width"] * 0.3 < 40
     screenshot(page, "replay-drag")
     page.mouse.up()
     # The last of the places on the way: each is gone to in its turn.

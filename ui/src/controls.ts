@@ -106,5 +106,7 @@ export class Controls {
     });
     this.#helpKeys.replaceChildren(...rows);
     this.#help.showModal();
+    // The focus is on the button at its end, which a low window has scrolled to.
+    this.#help.scrollTop = 0;
   }
 }

@@ -59,7 +59,7 @@ export class PerformancePane implements Pane {
       this.#ranges.append(button);
     }
     this.#pressed();
-    setText(this.#note, "A sample each second for 15 minutes, before that one a minute; kept in this page only.");
+    setText(this.#note, "A sample each second for 15 minutes, before that one a minute; kept in this page only; times are UTC.");
     const head = make("div", "performance-head");
     head.append(this.#note, this.#ranges);
     const grid = make("div", "performance-grid");
@@ -208,6 +208,7 @@ class TimeChart {
       // On the right half of a time that may stand at the end.
       padding: [rem * 0.6, rem * 1.8, 0, 0],
       cursor: { sync: { key: SYNC_KEY }, drag: { x: false, y: false }, y: false, points: { size: rem * 0.5 } },
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       scales: { x: { time: true }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] } },
       axes: [
         { ...axis, size: rem * 1.6, gap: rem * 0.2, space: rem * 6, values: (_, at) => at.map((s) => clock(s)) },
@@ -239,7 +240,7 @@ class TimeChart {
     }
     const box = plot.over.getBoundingClientRect();
     const values = this.plan.lines.map(({ name }, line) => `${name} ${writeValue(this.plan.exact, this.#columns.y[line]?.[idx] ?? null)}`);
-    this.#tip.show(this, box.left + (left ?? 0), box.top + (top ?? 0), [`${clock(at)} (local time)`, ...values]);
+    this.#tip.show(this, box.left + (left ?? 0), box.top + (top ?? 0), [`${clock(at)} UTC`, ...values]);
   }
 }
 
@@ -249,5 +250,5 @@ function strokeOf(palette: Palette | null, index: number): string {
 }
 
 function clock(seconds: number): string {
-  return new Date(seconds * 1000).toLocaleTimeString("en-GB");
+  return new Date(seconds * 1000).toISOString().slice(11, 19);
 }

@@ -183,12 +183,13 @@ export class ReplaySlider {
     const { element } = this;
     element.addEventListener("pointerdown", (event) => {
       if (this.#line === null || event.button !== 0) return;
-      element.setPointerCapture(event.pointerId);
+      // By the canvas, whose pointer places the tip: the element around it hears of all that, too.
+      this.#canvas.setPointerCapture(event.pointerId);
       this.#askedX = NaN;
       this.#drag(event.clientX, true);
     });
     element.addEventListener("pointermove", (event) => {
-      if (element.hasPointerCapture(event.pointerId)) this.#drag(event.clientX, false);
+      if (this.#canvas.hasPointerCapture(event.pointerId)) this.#drag(event.clientX, false);
     });
     element.addEventListener("pointerup", (event) => {
       if (this.#dragged === null) return;
