@@ -102,7 +102,7 @@ export class State implements FeedHandlers {
     this.revision += 1;
     this.#heardAtMs = this.#now();
     if (before?.epoch === book.epoch && before.seq === book.seq) return;
-this.changedAtMs = this.#heardAtMs;
+    this.changedAtMs = this.#heardAtMs;
     if (before === null) this.#clock = new MarketClock();
     this.#clock.take(Number(book.tsRecv), this.changedAtMs);
     if (before === null || keyOf(before) !== keyOf(book) || before.epoch === book.epoch) return;
