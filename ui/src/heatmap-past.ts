@@ -14,10 +14,10 @@ import type { State } from "./state";
 /** All stretches begin and end at multiples of this, as the server's intervals do. */
 const ALIGN_S = 10;
 /** Of which the newest is as fine as the tables are, and those further back are coarser; where one answer does not hold all, the next choice. */
-const STRETCHES: readonly (readonly { readonly seconds: number; readonly stepS: number }[])[] = [
-  [{ seconds: 10, stepS: 1 }, { seconds: 0, stepS: 1 }],
-  [{ seconds: 50, stepS: 1 }, { seconds: 50, stepS: 5 }, { seconds: 50, stepS: 10 }],
-  [{ seconds: 240, stepS: 10 }],
+const STRETCHES: readonly (readonly (readonly [seconds: number, stepS: number])[])[] = [
+  [[10, 1], [0, 1]],
+  [[50, 1], [50, 5], [50, 10]],
+  [[240, 10]],
 ];
 /** An answer holds so many levels, some 100 bytes each; where there are more by the last choice, it is not filled any further. */
 export const ROWS_MAX = 4_000;
@@ -82,7 +82,7 @@ export class HeatmapPast {
     if (firstNs === null) return null;
     const first = Number((firstNs + NS_PER_S - 1n) / NS_PER_S);
     for (let wanted = this.#wanted; wanted !== undefined; wanted = this.#wanted) {
-      const { seconds, stepS } = wanted;
+      const [seconds, stepS] = wanted;
       const aligned = Math.floor((this.#before - seconds) / ALIGN_S) * ALIGN_S;
       const from = Math.max(aligned, Math.ceil(first / stepS) * stepS);
       if (this.#before - from >= stepS) return { from, to: this.#before, stepS };

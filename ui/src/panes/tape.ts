@@ -144,7 +144,7 @@ export class TapePane implements Pane {
     const isUnknown = isPolling(state) || (isPart && this.#prints.kept === 0 && this.#knownSinceNs === null);
     setText(volume, isUnknown ? MISSING : `${isPart ? "≥ " : ""}${formatInteger(traded)}`);
     const known = isPart && since !== null ? `, known since ${formatTime(String(since)).short}` : "";
-    setTitle(volume, `${formatInteger(trades)} trades that the page has seen, in the last minute of the market's time${known}`);
+    setTitle(volume, `${formatInteger(trades)} trades seen in the last minute of the market's time${known}`);
     const difference = bought - sold;
     const sign = difference > 0 ? "+" : difference < 0 ? "−" : "";
     setText(delta, isUnknown ? MISSING : `${sign}${formatInteger(Math.abs(difference))}`);
