@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ import zstandard
 import l3book
 from dbn_bytes import UNIT, metadata, record
 from running import COMMAND, EXIT_TIMEOUT_S, environment, error_line, run
+
+PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+ENTRY = PROJECT["scripts"]["l3book"].split(":")
+"""What the installed command calls: module and function."""
 
 
 def test_version_is_that_of_the_core() -> None:
@@ -141,6 +146,23 @@ def test_doctor_needs_no_home() -> None:
         [sys.executable, "-c", program], capture_output=True, check=False, timeout=60, env={**clean, "L3BOOK_PORT": "0"}
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("module", ["l3book.cli", "l3book.cli.serve", "l3book.cli.verify"])
+def test_ctrl_c_while_the_verbs_are_imported_ends_without_a_word(module: str) -> None:
+    program = (
+        "import signal, sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}: signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        f"from {ENTRY[0]} import {ENTRY[1]} as command\n"
+        "sys.exit(command())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=False, timeout=60, env=environment()
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this machine")
