@@ -1,11 +1,13 @@
 """Whether tables are those of a log. What it has decides which rows are in force, and nothing else."""
 
 import sqlite3
+import struct
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from l3book._core import HistoryError
 from l3book.history.intervals import in_force
 from l3book.times import NS_PER_S
 
@@ -14,9 +16,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from l3book._core import Log
+    from l3book.history.store import Store
 
 TS_MAX = 2**63 - 1
 """Stores need not tell later times apart."""
+RECORDS_MAX = 10_000
+"""Of one order, in which a record is looked for."""
+_IDS, _IDS_AT = struct.Struct("<HIQQ"), 2
+"""publisher_id, instrument_id, ts_event and order_id of an MBO record."""
 _TIMES = {"trades": ("ts_recv", 1), "bbo": ("second", NS_PER_S), "levels": ("second", NS_PER_S)}
 """What rows have for a time, and of how many ns one is."""
 
@@ -49,6 +56,34 @@ def contradiction(log: "Log", position: int, end_ordinal: int, sessions: Iterabl
         if theirs is not None and theirs != ours and ordinal not in estimated:
             return f"a session at record {ordinal} that begins at {theirs} (ts_recv, ns), in the log at {ours}"
     return None
+
+
+def other_record(log: "Log", store: "Store") -> str | None:
+    """Look whether the last record that a store keeps is the log's of that ordinal; None if so, or if nobody can tell.
+
+    A log that has lost its end, or was begun anew, may have given ordinals again that only the store knew of.
+    """
+    ordinal = store.end_ordinal() - 1
+    if ordinal < log.first_ordinal:
+        return None
+    try:
+        first, record = log.read(ordinal, 1)
+    except HistoryError:
+        # It is damaged.
+        return None
+    if first != ordinal or not record:
+        return None
+    from l3book.history.order_rows import life_rows  # here: with SQLite there is no need of it
+
+    (ours,) = life_rows(ordinal.to_bytes(8, "little"), record)
+    publisher_id, instrument_id, _, order_id = _IDS.unpack_from(record, _IDS_AT)
+    kept = store.order_life((publisher_id, instrument_id), order_id, RECORDS_MAX)
+    theirs = next((row for row in kept if row.ordinal == ordinal), None)
+    # What a batch left that was not written as a whole lies behind it, and may be all that was asked for.
+    is_beyond = len(kept) == RECORDS_MAX and kept[0].ordinal > ordinal
+    if theirs == ours or is_beyond:
+        return None
+    return f"another record {ordinal} than the log: its ordinals were given again"
 
 
 def rows_out_of_force(connection: sqlite3.Connection, sessions: list[tuple[int, int]]) -> Iterator[str]:

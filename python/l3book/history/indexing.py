@@ -11,7 +11,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from l3book._core import Indexer, L3BookError, Log
-from l3book.history.agreement import contradiction
+from l3book.history.agreement import contradiction, other_record
 from l3book.history.catalogue import Catalogue
 from l3book.history.lag import Lag
 from l3book.history.retention import Limits, Retention
@@ -178,12 +178,16 @@ class Indexing:
         """Where to go on: what the log lost, or had to begin elsewhere, is in no table that is made from it."""
         position = self.store.position()
         what = contradiction(history, position, self.store.end_ordinal(), self.store.sessions())
+        # The recorder asks SQLite which ordinals were given, and no store elsewhere.
+        if what is None and not isinstance(self.store, SqliteStore):
+            what = other_record(history, self.store)
         if what is None:
             return position
         # A store elsewhere may be another history's, or have what this log does not have any more.
         if not isinstance(self.store, SqliteStore):
             raise StoreError(
-                f"{self.store.name}: {what} in {self._folder}: expected the store of this log, or an empty one"
+                f"{self.store.name}: {what} in {self._folder}: expected the store of this log, or an empty one: "
+                f"drop its tables, then they are made anew from the log, or name another database"
             )
         text = "history {folder}: the tables have {contradiction}: they are made anew"
         log.warning(text, folder=self._folder, contradiction=what)
