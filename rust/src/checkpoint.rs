@@ -158,7 +158,7 @@ impl Out {
             self.varints([u64::from(id), at.start, at.end]);
             self.section(symbol.as_bytes());
         }
-        self.varint(market.problems().len() as u64);
+        self.varint(market.problems().count() as u64);
         for problem in market.problems() {
             self.u8(problem.reason as u8);
             self.varints([problem.at.record, problem.at.offset]);

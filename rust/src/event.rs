@@ -397,6 +397,12 @@ impl EventBook {
         }
     }
 
+    /// Records that were rejected.
+    pub(crate) fn rejected(&self) -> u64 {
+        let counters = &self.book.counters;
+        counters.by_action[Action::Unknown as usize] + counters.rejected_side + counters.rejected_price
+    }
+
     /// The book as it is after the last complete event.
     #[must_use]
     pub fn book(&self) -> &OrderBook {

@@ -404,10 +404,15 @@ impl Market {
         }
     }
 
-    /// The first rejected records.
-    #[must_use]
-    pub fn problems(&self) -> &[Problem] {
-        &self.problems
+    /// The first rejected records; nothing of an event behind `until`, which is known only once it is complete.
+    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
+        let is_counted = |(at, problem): &(usize, &Problem)| {
+            let key = Key::of(&problem.record);
+            let before = self.problems[..*at].iter().filter(|other| Key::of(&other.record) == key).count();
+            // A book that has come to its end counts no more of them than came before that.
+            self.book(key).is_none_or(|book| !book.is_past_end || (before as u64) < book.rejected())
+        };
+        self.problems.iter().enumerate().filter(is_counted).map(|(_, problem)| problem)
     }
 
     /// What the stream carried beside MBO records.

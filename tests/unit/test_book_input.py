@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import databento_dbn
@@ -12,7 +13,8 @@ import pytest
 
 from books import book_of, counts, levels, queue
 from dbn_bytes import LAST, T0, UNDEF_PRICE, UNIT, Mbo, other_record, record
-from l3book import Market, OrderBook, rows, verify
+from l3book import Deriver, Market, OrderBook, rows, verify
+from l3book._core import Indexer, LiveStream, Log, Past, Recorder, Replay, Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -242,6 +244,20 @@ def add(**fields: Any) -> bool:
         (lambda: Market(until=-1), f"until -1, expected 0 to {2**64 - 1}"),
         (lambda: Market(epoch=2**64), f"epoch {2**64}, expected 0 to {2**64 - 1}"),
         (lambda: verify("none", check_every=-1), f"check_every -1, expected 0 to {2**64 - 1}"),
+        (lambda: Deriver("mbo", instrument=2**32), f"instrument_id {2**32}, expected 0 to {2**32 - 1}"),
+        (lambda: Deriver("mbo", instrument=(2**16, 1)), f"publisher_id {2**16}, expected 0 to {2**16 - 1}"),
+        (lambda: Market().book((1, -1)), f"instrument_id -1, expected 0 to {2**32 - 1}"),
+        (lambda: Simulator(seed=2**64), f"seed {2**64}, expected 0 to {2**64 - 1}"),
+        (lambda: Simulator(instruments=-1), f"instruments -1, expected 0 to {2**32 - 1}"),
+        (lambda: Simulator().read(-1), f"min_records -1, expected 0 to {sys.maxsize * 2 + 1}"),
+        (lambda: Recorder("none", fsync_ms=-1), f"fsync_ms -1, expected 0 to {2**64 - 1}"),
+        (lambda: Indexer("none", ordinal=2**64), f"ordinal {2**64}, expected 0 to {2**64 - 1}"),
+        (lambda: Replay("none", -1), f"at -1, expected 0 to {2**64 - 1}"),
+        (lambda: LiveStream(["none"], rate=2**64), f"rate {2**64}, expected 0 to {2**64 - 1}"),
+        (lambda: Past(".").ordinal_at(2**64), f"at {2**64}, expected 0 to {2**64 - 1}"),
+        (lambda: Past(".").order_life(1, 1, 1, limit=-1), f"limit -1, expected 0 to {sys.maxsize * 2 + 1}"),
+        (lambda: Log(".").read(-1, 1), f"ordinal -1, expected 0 to {2**64 - 1}"),
+        (lambda: Log(".").dbn(0, 2**64), f"end_ordinal {2**64}, expected 0 to {2**64 - 1}"),
     ],
 )
 def test_a_number_that_does_not_fit_is_refused_with_name_value_and_range(call: Callable[[], object], text: str) -> None:

@@ -36,6 +36,21 @@ def test_a_forced_event_before_until_is_shown() -> None:
     assert [order.order_id for order in market.book(1).orders("B", P)] == [1]
 
 
+@pytest.mark.parametrize("how", ["told", "forced"])
+def test_nothing_of_an_event_behind_until_is_listed(how: str) -> None:
+    """A rejected record says nothing of when its event is over: only the last one does."""
+    refused = add(7)._replace(side="N")
+    early, other = refused, refused._replace(instrument_id=2)
+    inside = refused._replace(flags=0)
+    held = add(1, flags=0, ts=T0 + 200)
+    end = add(2, ts=T0 + 201) if how == "told" else add(2, flags=0, ts=T0 + 3 * SECOND_NS)
+    market = fed(early, inside, other, held, inside, end, until=T0 + 150)
+    assert market.stats()["rejected_side"] == 2
+    assert [problem["record"] for problem in market.problems()] == [0, 2]
+    assert [problem["record"] for problem in Market.from_bytes(market.to_bytes()).problems()] == [0, 2]
+    assert [problem["record"] for problem in fed(early, inside, other, held, inside, end).problems()] == [0, 1, 2, 4]
+
+
 def test_a_snapshot_happens_when_it_was_taken_not_when_its_orders_came() -> None:
     bits = SNAPSHOT | BAD_TS_RECV
     clear = Mbo("R", flags=bits, ts_event=T0, ts_recv=T0)

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use parking_lot::Mutex;
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
 
-use super::errors::{decode_error_in, os_error};
+use super::{
+    errors::{decode_error_in, os_error},
+    ranged,
+};
 use crate::gateway::{self, Clock, Fault, Options, Pace, Request, TapeError};
 
 /// The bytes of one live session, made from recorded DBN files: whole records in, a protocol's stream out.
@@ -69,9 +72,9 @@ impl LiveStream {
         ts_out: bool,
         compression: &str,
         r#loop: bool,
-        as_if_now: Option<u64>,
+        #[pyo3(from_py_with = ranged::as_if_now)] as_if_now: Option<u64>,
         speed: Option<f64>,
-        rate: Option<u64>,
+        #[pyo3(from_py_with = ranged::rate)] rate: Option<u64>,
     ) -> PyResult<Self> {
         if paths.is_empty() {
             return Err(PyValueError::new_err("no files, expected at least one"));
@@ -100,7 +103,7 @@ impl LiveStream {
         schema: String,
         stype_in: String,
         symbols: Option<Vec<String>>,
-        start: Option<u64>,
+        #[pyo3(from_py_with = ranged::start)] start: Option<u64>,
         snapshot: bool,
     ) -> PyResult<Vec<String>> {
         let request = Request { schema, stype_in, symbols, start_ns: start, is_snapshot: snapshot };
@@ -111,23 +114,27 @@ impl LiveStream {
     }
 
     /// The session's header, compressed if asked for (a frame of its own).
-    fn metadata<'py>(&self, py: Python<'py>, start: u64) -> PyResult<Bound<'py, PyBytes>> {
+    fn metadata<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = ranged::start)] start: u64,
+    ) -> PyResult<Bound<'py, PyBytes>> {
         let bytes = self.work(py, |stream| stream.metadata(start)).map_err(PyValueError::new_err)?;
         Ok(PyBytes::new(py, &bytes))
     }
 
     /// Goes on to the first record with ts_event >= T (ns, as sent); returns how many records were passed over.
-    fn seek(&self, py: Python<'_>, ts_event: u64) -> u64 {
+    fn seek(&self, py: Python<'_>, #[pyo3(from_py_with = ranged::ts_event)] ts_event: u64) -> u64 {
         self.work(py, |stream| stream.seek(ts_event))
     }
 
     /// Goes on to the first record that is due later than T (ns, as `next_ts` says); returns how many were passed over.
-    fn seek_due(&self, py: Python<'_>, ts: u64) -> u64 {
+    fn seek_due(&self, py: Python<'_>, #[pyo3(from_py_with = ranged::ts)] ts: u64) -> u64 {
         self.work(py, |stream| stream.seek_due(ts))
     }
 
     /// Goes to a position: so many records lie before it.
-    fn seek_position(&self, py: Python<'_>, position: u64) -> PyResult<()> {
+    fn seek_position(&self, py: Python<'_>, #[pyo3(from_py_with = ranged::position)] position: u64) -> PyResult<()> {
         self.work(py, |stream| stream.seek_position(position)).map_err(tape_error)
     }
 
@@ -139,23 +146,34 @@ impl LiveStream {
     /// What is queued, and the next tape records: at most `max_records`, and none later than `until` (ns). May be b""
     /// though records were read. Raises DecodeError or OSError for damage, once all before it has been returned.
     #[pyo3(signature = (max_records, until=None))]
-    fn read<'py>(&self, py: Python<'py>, max_records: usize, until: Option<u64>) -> PyResult<Bound<'py, PyBytes>> {
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = ranged::max_records)] max_records: usize,
+        #[pyo3(from_py_with = ranged::until)] until: Option<u64>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
         self.bytes(py, |stream, out| stream.read(max_records, until, out))
     }
 
     /// Queues a SystemMsg at the time of the session's position; as much of the text as fits (302 bytes).
-    fn system(&self, py: Python<'_>, code: u8, text: &str) {
+    fn system(&self, py: Python<'_>, #[pyo3(from_py_with = ranged::code)] code: u8, text: &str) {
         self.work(py, |stream| stream.system(code, text));
     }
 
     /// Queues an ErrorMsg at the time of the session's position; as much of the text as fits (301 bytes).
-    fn error(&self, py: Python<'_>, code: u8, text: &str) {
+    fn error(&self, py: Python<'_>, #[pyo3(from_py_with = ranged::code)] code: u8, text: &str) {
         self.work(py, |stream| stream.error(code, text));
     }
 
     /// Does something to the next data records on their way out: "gap", "duplicate" or "reorder".
     #[pyo3(signature = (kind, records, *, marked=true))]
-    fn inject(&self, py: Python<'_>, kind: &str, records: u64, marked: bool) -> PyResult<()> {
+    fn inject(
+        &self,
+        py: Python<'_>,
+        kind: &str,
+        #[pyo3(from_py_with = ranged::records)] records: u64,
+        marked: bool,
+    ) -> PyResult<()> {
         let fault = match kind {
             "gap" => Fault::Gap { is_marked: marked },
             "duplicate" => Fault::Duplicate,
@@ -171,7 +189,12 @@ impl LiveStream {
     /// Goes on like `read` without sending what the records bring; returns how many data records were left out. The next
     /// record of each book that lost one carries MAYBE_BAD_BOOK.
     #[pyo3(signature = (max_records, until=None))]
-    fn skip(&self, py: Python<'_>, max_records: usize, until: Option<u64>) -> PyResult<u64> {
+    fn skip(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = ranged::max_records)] max_records: usize,
+        #[pyo3(from_py_with = ranged::until)] until: Option<u64>,
+    ) -> PyResult<u64> {
         self.work(py, |stream| stream.skip(max_records, until)).map_err(tape_error)
     }
 

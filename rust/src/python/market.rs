@@ -350,7 +350,7 @@ impl Market {
 
     /// The first rejected records, each with what it says and where it lies.
     fn problems<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let problems = self.0.glance(py, |market| market.problems().to_vec());
+        let problems = self.0.glance(py, |market| market.problems().copied().collect::<Vec<_>>());
         let list = PyList::empty(py);
         for problem in problems {
             let (at, record) = (problem.at, &problem.record);

@@ -21,7 +21,7 @@ macro_rules! ranged {
     };
 }
 
-ranged!(u8, u16, u32, u64, i32, i64);
+ranged!(u8, u16, u32, u64, usize, i32, i64);
 
 impl<T: Ranged> Ranged for Option<T> {
     fn range() -> String {
@@ -61,7 +61,34 @@ named!(
     depth,
     queues,
     check_every,
-    hash_every
+    hash_every,
+    as_if_now,
+    at,
+    bytes_max,
+    checkpoint_records,
+    code,
+    end_ordinal,
+    events,
+    fsync_ms,
+    fsync_records,
+    instruments,
+    limit,
+    max_records,
+    min_records,
+    ordinal,
+    ordinal_min,
+    position,
+    queue_bytes_max,
+    rate,
+    records,
+    records_max,
+    resting_max,
+    seed,
+    segment_bytes_max,
+    seq,
+    start,
+    start_ordinal,
+    ts
 );
 
 /// Takes a number of levels.

@@ -7,6 +7,7 @@ use pyo3::{prelude::*, types::PyBytes};
 
 use super::{
     errors::{os_error, piece_error},
+    ranged,
     shared::with_lock,
 };
 use crate::reader;
@@ -28,7 +29,12 @@ impl FileReader {
 
     /// The next records: at most `max_records`, and none with ts_recv > until (ns). b"" when none qualifies.
     #[pyo3(signature = (max_records, until=None))]
-    fn read<'py>(&self, py: Python<'py>, max_records: usize, until: Option<u64>) -> PyResult<Bound<'py, PyBytes>> {
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = ranged::max_records)] max_records: usize,
+        #[pyo3(from_py_with = ranged::until)] until: Option<u64>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
         let mut out = Vec::new();
         py.detach(|| self.reader.lock().read(max_records, until.unwrap_or(u64::MAX), &mut out))
             .map_err(|error| piece_error(error, &self.path))?;

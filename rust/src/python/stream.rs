@@ -13,7 +13,7 @@ use pyo3::{
     types::{PyBytes, PyString},
 };
 
-use super::shared::Shared;
+use super::{ranged, shared::Shared};
 use crate::{
     stream::{self, Channel},
     view::Extent,
@@ -247,7 +247,12 @@ impl Stream {
     }
 
     /// One delta from that seq to what was last told; None if there is none. Raises RuntimeError if it is closed.
-    fn merged(&self, py: Python<'_>, epoch: &str, seq: u64) -> PyResult<Option<Py<Message>>> {
+    fn merged(
+        &self,
+        py: Python<'_>,
+        epoch: &str,
+        #[pyo3(from_py_with = ranged::seq)] seq: u64,
+    ) -> PyResult<Option<Py<Message>>> {
         // Only as this module writes it.
         let Some(epoch) = u64::from_str_radix(epoch, 16).ok().filter(|value| format!("{value:x}") == epoch) else {
             return Ok(None);

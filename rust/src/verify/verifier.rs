@@ -192,7 +192,7 @@ impl Verifier {
             Verdict::NoOverlap
         } else if records == 0 && self.market.stream_counters().other_records > 0 {
             Verdict::NoMbo
-        } else if !self.market.problems().is_empty() {
+        } else if self.market.problems().next().is_some() {
             Verdict::Rejected
         } else {
             Verdict::Good
@@ -232,7 +232,7 @@ impl Verifier {
             verdict: self.verdict(damage.is_some(), counters["records"], against.as_ref()),
             difference: self.difference,
             damage,
-            first_rejected: self.market.problems().first().map(|problem| {
+            first_rejected: self.market.problems().next().map(|problem| {
                 let (at, what) = (problem.at, problem.reason.describe(&problem.record));
                 format!("record {} at byte {}: {what}", at.record, at.offset)
             }),

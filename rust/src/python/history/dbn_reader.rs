@@ -6,6 +6,7 @@ use pyo3::{prelude::*, types::PyBytes};
 use crate::{
     history::{HistoryError, Log, Telling},
     metadata,
+    python::ranged,
 };
 
 /// A DBN stream in pieces: metadata that names all symbols, then MBO records and nothing else.
@@ -30,7 +31,11 @@ impl DbnReader {
 #[pymethods]
 impl DbnReader {
     /// The next piece, somewhat longer than `bytes_max` where a run of records is; b"" at the end.
-    fn read<'py>(&self, py: Python<'py>, bytes_max: usize) -> PyResult<Bound<'py, PyBytes>> {
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = ranged::bytes_max)] bytes_max: usize,
+    ) -> PyResult<Bound<'py, PyBytes>> {
         let bytes = py.detach(|| self.0.lock().read(bytes_max))?;
         Ok(PyBytes::new(py, &bytes))
     }

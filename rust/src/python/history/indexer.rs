@@ -7,7 +7,7 @@ use pyo3::{prelude::*, types::PyBytes};
 
 use crate::{
     history::{self, IndexerSettings, rows::bytes_of},
-    python::shared::with_lock,
+    python::{ranged, shared::with_lock},
     record::mbo_slice_bytes,
 };
 
@@ -29,8 +29,8 @@ impl Indexer {
     fn new(
         py: Python<'_>,
         directory: PathBuf,
-        ordinal: u64,
-        checkpoint_records: u64,
+        #[pyo3(from_py_with = ranged::ordinal)] ordinal: u64,
+        #[pyo3(from_py_with = ranged::checkpoint_records)] checkpoint_records: u64,
         keep_checkpoints: bool,
         keep_records: bool,
     ) -> PyResult<Self> {
@@ -45,7 +45,11 @@ impl Indexer {
 
     /// Goes on by at most so many records; None if the log has nothing new. Raises HistoryError if it cannot be read there:
     /// then another Indexer must begin anew.
-    fn advance(&self, py: Python<'_>, records_max: usize) -> PyResult<Option<Batch>> {
+    fn advance(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = ranged::records_max)] records_max: usize,
+    ) -> PyResult<Option<Batch>> {
         Ok(py.detach(|| self.0.lock().advance(records_max))?.map(Batch))
     }
 

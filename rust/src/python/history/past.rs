@@ -12,7 +12,7 @@ use crate::{
     encode,
     history::{self, PastError, rows::bytes_of},
     market::Key,
-    python::{market::parse_name, snapshot::BookSnapshot, snapshot::extent},
+    python::{market::parse_name, ranged, snapshot::BookSnapshot, snapshot::extent},
     record::mbo_slice_bytes,
     view::View,
 };
@@ -54,9 +54,9 @@ impl Past {
         &self,
         py: Python<'py>,
         instrument: &Bound<'py, PyAny>,
-        at: u64,
-        level: u8,
-        depth: Option<i64>,
+        #[pyo3(from_py_with = ranged::at)] at: u64,
+        #[pyo3(from_py_with = ranged::level)] level: u8,
+        #[pyo3(from_py_with = ranged::levels)] depth: Option<i64>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let view = self.view(py, instrument, at, level, depth)?;
         let mut out = Vec::new();
@@ -73,9 +73,9 @@ impl Past {
         &self,
         py: Python<'py>,
         instrument: &Bound<'py, PyAny>,
-        at: u64,
-        level: u8,
-        depth: Option<i64>,
+        #[pyo3(from_py_with = ranged::at)] at: u64,
+        #[pyo3(from_py_with = ranged::level)] level: u8,
+        #[pyo3(from_py_with = ranged::levels)] depth: Option<i64>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let view = self.view(py, instrument, at, level, depth)?;
         let mut out = Vec::new();
@@ -92,9 +92,9 @@ impl Past {
         &self,
         py: Python<'_>,
         instrument: &Bound<'_, PyAny>,
-        at: u64,
-        depth: Option<i64>,
-        level: u8,
+        #[pyo3(from_py_with = ranged::at)] at: u64,
+        #[pyo3(from_py_with = ranged::levels)] depth: Option<i64>,
+        #[pyo3(from_py_with = ranged::level)] level: u8,
     ) -> PyResult<BookSnapshot> {
         Ok(BookSnapshot(self.view(py, instrument, at, level, depth)?))
     }
@@ -108,12 +108,12 @@ impl Past {
     }
 
     /// Where a time (ts_event, ns) lies: the ordinal of the first record that is later. Raises NotRecordedError.
-    fn ordinal_at(&self, py: Python<'_>, at: u64) -> PyResult<u64> {
+    fn ordinal_at(&self, py: Python<'_>, #[pyo3(from_py_with = ranged::at)] at: u64) -> PyResult<u64> {
         Ok(py.detach(|| self.0.ordinal_at(at))?)
     }
 
     /// The hash of all books right before the record of an ordinal. Raises NotRecordedError.
-    fn state_hash(&self, py: Python<'_>, ordinal: u64) -> PyResult<String> {
+    fn state_hash(&self, py: Python<'_>, #[pyo3(from_py_with = ranged::ordinal)] ordinal: u64) -> PyResult<String> {
         Ok(py.detach(|| self.0.fingerprint(ordinal))?.to_string())
     }
 
@@ -126,10 +126,10 @@ impl Past {
     fn order_life<'py>(
         &self,
         py: Python<'py>,
-        publisher_id: u16,
-        instrument_id: u32,
-        order_id: u64,
-        limit: usize,
+        #[pyo3(from_py_with = ranged::publisher_id)] publisher_id: u16,
+        #[pyo3(from_py_with = ranged::instrument_id)] instrument_id: u32,
+        #[pyo3(from_py_with = ranged::order_id)] order_id: u64,
+        #[pyo3(from_py_with = ranged::limit)] limit: usize,
     ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
         let key = Key { publisher_id, instrument_id };
         let life = py.detach(|| self.0.life(key, order_id, limit))?;

@@ -8,7 +8,7 @@ use pyo3::{prelude::*, types::PyDict};
 use super::timeout;
 use crate::{
     history::{self, Recovered, Settings},
-    python::{market::Market, shared::Shared},
+    python::{market::Market, ranged, shared::Shared},
 };
 
 /// The one writer of a history's folder: what its market applies from `begin` on is in the log.
@@ -44,11 +44,11 @@ impl Recorder {
     fn new(
         py: Python<'_>,
         directory: PathBuf,
-        fsync_records: u64,
-        fsync_ms: u64,
-        segment_bytes_max: u64,
-        queue_bytes_max: usize,
-        ordinal_min: u64,
+        #[pyo3(from_py_with = ranged::fsync_records)] fsync_records: u64,
+        #[pyo3(from_py_with = ranged::fsync_ms)] fsync_ms: u64,
+        #[pyo3(from_py_with = ranged::segment_bytes_max)] segment_bytes_max: u64,
+        #[pyo3(from_py_with = ranged::queue_bytes_max)] queue_bytes_max: usize,
+        #[pyo3(from_py_with = ranged::ordinal_min)] ordinal_min: u64,
     ) -> PyResult<Self> {
         let settings = Settings { fsync_records, fsync_ms, segment_bytes_max, queue_bytes_max, ordinal_min };
         let recorder = py.detach(|| history::Recorder::open(&directory, settings))?;
