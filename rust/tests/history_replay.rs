@@ -69,18 +69,23 @@ fn a_replay_goes_anywhere_and_its_books_can_be_followed() {
     // By events of one book, there and back.
     let seq = |market: &Market| market.book(key).expect("there").moment().seq;
     let before = seq(&market);
-    assert_eq!(replay.step(&mut market, &Name::Key(key), 40, usize::MAX).expect("recorded"), 40);
+    assert_eq!(replay.step(&mut market, &Name::Key(key), 40, usize::MAX, &|| true).expect("recorded"), 40);
     assert_eq!(seq(&market), before + 40);
     same(&market, replay.ordinal());
-    assert_eq!(replay.step(&mut market, &Name::Key(key), -41, usize::MAX).expect("recorded"), -41);
+    assert_eq!(replay.step(&mut market, &Name::Key(key), -41, usize::MAX, &|| true).expect("recorded"), -41);
     assert_eq!(seq(&market), before - 1);
     same(&market, replay.ordinal());
     assert_eq!(
-        replay.step(&mut market, &Name::Key(key), i64::MIN, usize::MAX).expect("recorded"),
+        replay.step(&mut market, &Name::Key(key), i64::MIN, usize::MAX, &|| true).expect("recorded"),
         -(before as i64 - 1)
     );
     assert_eq!((seq(&market), replay.ordinal()), (0, 0));
-    let unknown = replay.step(&mut market, &Name::InstrumentId(77), 1, usize::MAX);
+    replay.advance(&mut market, u64::MAX, 1_000).expect("recorded");
+    let (there, epoch) = (replay.ordinal(), market.book(key).expect("there").epoch());
+    assert_eq!(replay.step(&mut market, &Name::Key(key), -40, usize::MAX, &|| false).expect("recorded"), 0);
+    assert_eq!((replay.ordinal(), market.book(key).expect("there").epoch()), (there, epoch), "given up");
+    same(&market, there);
+    let unknown = replay.step(&mut market, &Name::InstrumentId(77), 1, usize::MAX, &|| true);
     assert!(matches!(unknown, Err(PastError::Lookup(LookupError::Unknown(..)))));
 
     // To the end, and on with what is recorded then.
@@ -88,7 +93,7 @@ fn a_replay_goes_anywhere_and_its_books_can_be_followed() {
     assert_eq!((replay.ordinal(), replay.next_ts()), (STREAM_RECORDS as u64, None));
     let end = market.fingerprint();
     assert_eq!(end, until(stream, u64::MAX).fingerprint());
-    assert_eq!(replay.step(&mut market, &Name::Key(key), 3, usize::MAX).expect("recorded"), 0);
+    assert_eq!(replay.step(&mut market, &Name::Key(key), 3, usize::MAX, &|| true).expect("recorded"), 0);
     record_session(&folder.0, &stream[..900 * MBO_BYTES], 700, "two");
     assert_eq!(replay.advance(&mut market, u64::MAX, usize::MAX).expect("recorded"), 900);
     same(&market, STREAM_RECORDS as u64 + 900);
@@ -174,9 +179,16 @@ fn a_replay_that_plays_over_a_hole_has_good_books_from_the_next_checkpoint_on() 
     let name = Name::Key(key);
     let told = |market: &Market| View { epoch: 0, ..shown(market, key).expect("there") };
     let mut passed = Vec::new();
+    let there = replay.ordinal();
+    for looks in [0, 1] {
+        let asked = std::cell::Cell::new(0);
+        let is_wanted = || asked.replace(asked.get() + 1) < looks;
+        assert_eq!(replay.step(&mut market, &name, -40, usize::MAX, &is_wanted).expect("recorded"), 0);
+        assert_eq!(replay.ordinal(), there, "given up after {looks} looks");
+    }
     for _ in 0..40 {
         passed.push(told(&market));
-        assert_eq!(replay.step(&mut market, &name, -1, usize::MAX).expect("recorded"), -1);
+        assert_eq!(replay.step(&mut market, &name, -1, usize::MAX, &|| true).expect("recorded"), -1);
     }
     assert!(replay.ordinal() < mended);
     assert_eq!(market.book(key).expect("it stays").state(), State::Suspect);
@@ -184,7 +196,7 @@ fn a_replay_that_plays_over_a_hole_has_good_books_from_the_next_checkpoint_on() 
     let at_once = told(&market);
     let mut again = Vec::new();
     while replay.ordinal() < mended + 50 {
-        assert_eq!(replay.step(&mut market, &name, 1, usize::MAX).expect("recorded"), 1);
+        assert_eq!(replay.step(&mut market, &name, 1, usize::MAX, &|| true).expect("recorded"), 1);
         again.push(told(&market));
     }
     let live = |views: &[View]| views.iter().filter(|view| view.state == State::Live).cloned().collect::<Vec<_>>();
@@ -194,9 +206,9 @@ fn a_replay_that_plays_over_a_hole_has_good_books_from_the_next_checkpoint_on() 
     // What the checkpoint made of the book is a step on the way back; on the way there it comes with the next event.
     assert_eq!(there[..there.len() - 1], back[back.len() + 1 - there.len()..]);
     while told(&market) != passed[0] {
-        assert_eq!(replay.step(&mut market, &name, -1, usize::MAX).expect("recorded"), -1);
+        assert_eq!(replay.step(&mut market, &name, -1, usize::MAX, &|| true).expect("recorded"), -1);
     }
-    assert_eq!(replay.step(&mut market, &name, -40, usize::MAX).expect("recorded"), -40);
+    assert_eq!(replay.step(&mut market, &name, -40, usize::MAX, &|| true).expect("recorded"), -40);
     assert_eq!(told(&market), at_once);
 }
 

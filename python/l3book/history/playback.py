@@ -28,6 +28,8 @@ STEP_RECORDS_MAX = 131_072
 TURN_S_MIN = 0.01
 """As often as a subscription can be told anything."""
 TURN_S_MAX = 0.1
+LOOK_S = 0.1
+"""Whether anybody still waits for what is under way is looked at so often."""
 END_TURN_S = 0.25
 """At the end of what is recorded: whether more has been since."""
 
@@ -173,7 +175,8 @@ class Playback:
     ) -> None:
         """Pause, and go on until that book has completed so many more events; a negative number goes back.
 
-        `then` is called before anybody is told; the way there ends early once it is not wanted any more. Raises
+        `then` is called before anybody is told; the way there ends early once it is not wanted any more, and one that
+        leads back where it began. Raises
         UnknownInstrumentError or AmbiguousInstrumentError, and stays where it is; or HistoryError, paused before what
         cannot be read.
         """
@@ -190,7 +193,7 @@ class Playback:
 
         def stopped_at() -> Literal["end", "beginning"] | None:
             if events < 0:
-                return "beginning" if left else None
+                return "beginning" if left and is_wanted() else None
             return "end" if left and self._position.next_ts is None else None
 
         # Piece by piece: in between other replays have their turns, and it is seen whether to go on.
@@ -229,7 +232,7 @@ class Playback:
             failed: L3BookError | None = None
             try:
                 while not is_there and is_wanted():
-                    is_there, self._position = await self._pool.run(moved)
+                    is_there, self._position = await self._while_wanted(moved, is_wanted)
             except L3BookError as error:
                 self._position = _position(self._replay)
                 if self._position == before:
@@ -244,6 +247,21 @@ class Playback:
             if then is not None:
                 then()
             await self.streams.tell_now()
+
+    async def _while_wanted(
+        self, work: Callable[[], tuple[bool, Position]], is_wanted: Callable[[], bool]
+    ) -> tuple[bool, Position]:
+        """Do it in a thread, and have a step back that nobody waits for any more end early."""
+        running = asyncio.ensure_future(self._pool.run(work))
+        try:
+            while not (await asyncio.wait({running}, timeout=LOOK_S))[0]:
+                if not is_wanted():
+                    self._replay.give_up()
+        except asyncio.CancelledError:
+            self._replay.give_up()
+            running.cancel()
+            raise
+        return running.result()
 
     async def _tell_rest(self) -> None:
         async with self._turn:

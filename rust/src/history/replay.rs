@@ -130,7 +130,7 @@ impl Replay {
     }
 
     /// Goes on until one book has completed so many more events, by at most so many records, or back by so many; says how
-    /// many it were.
+    /// many it were. A way back ends where it began once it `is_wanted` no more.
     ///
     /// # Errors
     /// If no single book goes by that name, or the log cannot be read there.
@@ -140,6 +140,7 @@ impl Replay {
         name: &Name,
         events: i64,
         records_max: usize,
+        is_wanted: &dyn Fn() -> bool,
     ) -> Result<i64, PastError> {
         let mut found = None;
         market.lend(&mut |market| {
@@ -148,7 +149,7 @@ impl Replay {
         });
         let (key, seq) = found.expect("lent")?;
         if events < 0 {
-            return Ok(self.step_back(market, key, seq, events.unsigned_abs())?);
+            return Ok(self.step_back(market, key, seq, events.unsigned_abs(), is_wanted)?);
         }
         let (mut seq, mut done, mut left) = (seq, 0, records_max);
         while done < events && left > 0 {
@@ -177,21 +178,34 @@ impl Replay {
         Ok(done)
     }
 
-    fn step_back(&mut self, market: &mut impl Lender, key: Key, seq: u64, events: u64) -> Result<i64, HistoryError> {
+    fn step_back(
+        &mut self,
+        market: &mut impl Lender,
+        key: Key,
+        seq: u64,
+        events: u64,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<i64, HistoryError> {
         let target = seq.saturating_sub(events);
         let ordinal = self.ordinal();
         self.log.refresh()?;
         let base = self.before_if(|file| {
             let rules = *file.frame()?.rules();
             let before = file.book(key, &rules)?.map_or(0, |book| book.moment().seq);
-            Ok(before < target)
+            Ok(before < target || !is_wanted())
         })?;
+        if !is_wanted() {
+            return Ok(0);
+        }
         let begin = base.head().ordinal;
         if self.log.holes().iter().any(|hole| begin < hole.end && hole.first < ordinal) {
-            return self.step_back_over_hole(market, key, seq, events);
+            return self.step_back_over_hole(market, key, seq, events, is_wanted);
         }
         let (mut shadow, mut cursor) = (base, self.log.cursor(begin));
         while seq_of(&shadow, key) < target && shadow.head().ordinal < ordinal {
+            if !is_wanted() {
+                return Ok(0);
+            }
             let Some(item) = cursor.next(&self.log)? else { break };
             let Item::Records { first_ordinal, records } = item else {
                 shadow.apply(&item);
@@ -228,6 +242,7 @@ impl Replay {
         key: Key,
         seq: u64,
         events: u64,
+        is_wanted: &dyn Fn() -> bool,
     ) -> Result<i64, HistoryError> {
         let ordinal = self.ordinal();
         let (mut limit, mut reach, mut states) = (ordinal, 1, Vec::new());
@@ -247,7 +262,10 @@ impl Replay {
             limit = base.head().ordinal;
             reach = (ordinal - limit).saturating_mul(2);
             let is_beginning = limit == base.head().session;
-            states = self.states(base, key, seq, ordinal)?;
+            states = self.states(base, key, seq, ordinal, is_wanted)?;
+            if !is_wanted() {
+                return Ok(0);
+            }
             if is_beginning {
                 break;
             }
@@ -261,10 +279,17 @@ impl Replay {
     }
 
     /// Ordinals at which a book became what it was, from a moment on; the last is that of now, when it has a seq.
-    fn states(&self, mut shadow: Shadow, key: Key, seq: u64, ordinal: u64) -> Result<Vec<u64>, HistoryError> {
+    fn states(
+        &self,
+        mut shadow: Shadow,
+        key: Key,
+        seq: u64,
+        ordinal: u64,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<Vec<u64>, HistoryError> {
         let mut cursor = self.log.cursor(shadow.head().ordinal);
         let (mut states, mut last) = (vec![shadow.head().ordinal], seq_of(&shadow, key));
-        while shadow.head().ordinal < ordinal {
+        while shadow.head().ordinal < ordinal && is_wanted() {
             let Some(item) = cursor.next(&self.log)? else { break };
             let Item::Records { first_ordinal, records } = item else {
                 let before = shadow.head().ordinal;

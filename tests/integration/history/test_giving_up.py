@@ -90,6 +90,57 @@ def test_a_step_that_nobody_waits_for_goes_no_further(folder: Path, monkeypatch:
     assert stepped.state == "paused"
 
 
+class LongWay:
+    """A replay whose way back takes until it is given up."""
+
+    def __init__(self, replay: Replay) -> None:
+        self._replay = replay
+        self._is_given_up = threading.Event()
+        self.steps: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._replay, name)
+
+    def step(self, _book: object, events: int, _records_max: int) -> int:
+        self.steps.append(events)
+        assert self._is_given_up.wait(TIMEOUT_S)
+        return 0
+
+    def give_up(self) -> None:
+        self._is_given_up.set()
+
+
+@pytest.mark.parametrize("how", ["nobody waits", "cancelled"])
+def test_a_step_back_that_nobody_waits_for_ends_and_leaves_the_turn_to_others(folder: Path, how: str) -> None:
+    begin = Log(folder).segments()[-1]["ts_event_max"]
+
+    async def go() -> None:
+        replay = LongWay(Replay(folder, begin))
+        pool = Pool("test-replay", 1, 4)
+        made = Playback("1", "me", replay, begin, pool, Counters(), is_private=True)  # type: ignore[arg-type]
+        is_wanted, told = True, []
+        before = made.position
+        stepping = asyncio.create_task(made.step("SYN0", -1_000, told.append, lambda: is_wanted))
+        await until(lambda: bool(replay.steps))
+        if how == "cancelled":
+            stepping.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await stepping
+        else:
+            is_wanted = False
+            await stepping
+            assert [(stepped.events, stepped.stopped_at) for stepped in told] == [(0, None)]
+        async with asyncio.timeout(TIMEOUT_S):
+            await made.pause()
+            await made.seek(beginning(folder))
+        assert made.position.ordinal < before.ordinal
+        assert replay.steps == [-1_000]
+        await made.end()
+        pool.close()
+
+    asyncio.run(go())
+
+
 def test_a_step_that_meets_damage_stands_still_before_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(playback, "STEP_RECORDS_MAX", PIECE_RECORDS)
     begin, segment = beginning(folder), Log(folder).segments()[-1]
