@@ -290,7 +290,7 @@ class Market:
         epoch: int = 0,
         watch: bool = False,
     ) -> Market:
-        """`until` (ns): each book stops after its last event with ts_event <= until.
+        """`until` (ns): each book stops after its last event with ts_event <= until; later ones are not counted.
 
         `epoch`: the first epoch of every book, in hexadecimal on the wire; a server takes another at every start.
         `watch`: look for gaps, duplicates, disorder and breaks of the stream, and make books suspect that may be wrong.
@@ -577,13 +577,19 @@ class Log:
     def first_ordinal(self) -> int:
         """Of the first record."""
     @property
+    def kept_from(self) -> int:
+        """Where it is to begin: what is missing from there on is lost, what lies before was removed."""
+    def keep_from(self, ordinal: int) -> None:
+        """Tells durably that nothing from before an ordinal is to be kept: before the oldest segments are removed."""
+    @property
     def end_ordinal(self) -> int:
         """After the last record's."""
     def verify(self, progress: Callable[[int, int], object] | None = None) -> dict[str, Any]:
         """Reads everything and says whether it is what was written.
 
-        good, segments, frames, records, bytes, damage (None, or path, offset, ordinal, what). `progress(bytes,
-        bytes_in_all)` is called now and then; what it raises ends the reading.
+        good, segments, frames, records, bytes (of which all but the last count what is good), damages (path, offset,
+        ordinal, end_ordinal, what). `progress(bytes, bytes_in_all)` is called now and then; what it raises ends the
+        reading.
         """
     def read(self, ordinal: int, records_max: int) -> tuple[int, bytes]:
         """MBO records of 56 bytes from an ordinal on, up to so many or the next hole; and the ordinal of the first."""
@@ -683,9 +689,11 @@ class Replay:
         """Goes on until one book has completed so many more events, or back (negative) by so many.
 
         Returns how many they were: fewer at the log's end or the session's beginning, or where `records_max` records
-        were not enough to go on; back is a seek, whatever that is. Raises UnknownInstrumentError,
-        AmbiguousInstrumentError.
+        were not enough to go on; back is a seek, whatever that is, or none where it is given up. Raises
+        UnknownInstrumentError, AmbiguousInstrumentError.
         """
+    def give_up(self) -> None:
+        """Has a step back that is under way end soon, with everything where it was."""
     @property
     def ts_recv(self) -> int:
         """Of the last record, ns; 0 before the first."""

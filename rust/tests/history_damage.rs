@@ -194,7 +194,7 @@ fn a_flipped_byte_is_found_and_cut_off() {
         fs::write(&segment, bytes).expect("a writable file");
         let damaged = log.frames().iter().find(|frame| frame.entry.end_offset() > at).expect("a frame").entry;
         let verdict = folder.log().verify::<l3book::history::HistoryError>(|_| Ok(())).expect("readable");
-        assert_eq!(verdict.damage.expect("damage").offset, damaged.offset, "byte {at}");
+        assert_eq!(verdict.damages.first().expect("damage").offset, damaged.offset, "byte {at}");
         let damaged_bytes = fs::read(&segment).expect("a segment");
         let expected = (damaged.first_ordinal, last.end_ordinal());
         assert_eq!(restart(&folder, &stream), expected, "byte {at}");
@@ -257,7 +257,7 @@ fn damage_in_an_older_segment_is_named_and_nothing_is_touched() {
     assert_eq!(fs::read(&paths[0]).expect("a segment"), bytes);
     let log = folder.log();
     let verdict = log.verify::<l3book::history::HistoryError>(|_| Ok(())).expect("readable");
-    let damage = verdict.damage.expect("damage");
+    let [damage] = verdict.damages.try_into().expect("one damage");
     assert_eq!(damage.path, paths[0]);
     assert!(damage.what.contains("XXH3"), "{}", damage.what);
     let mut cursor = log.cursor(0);
@@ -284,7 +284,7 @@ fn a_damaged_index_is_named_by_verify() {
         bytes[last] ^= 1;
         fs::write(&index, &bytes).expect("a writable file");
         let verdict = folder.log().verify::<l3book::history::HistoryError>(|_| Ok(())).expect("readable");
-        let damage = verdict.damage.expect("damage");
+        let [damage] = verdict.damages.try_into().expect("one damage");
         assert_eq!((damage.path, damage.offset as usize), (index.clone(), good.len() - ENTRY_BYTES));
         fs::write(&index, &good).expect("a writable file");
     }
@@ -410,7 +410,7 @@ fn a_damaged_beginning_of_an_older_segment_costs_no_record() {
             let past = Past::open(&folder.0).expect("what is good can be asked for");
             assert!(past.range().expect("a log").iter().all(|reach| reach.begin < u64::MAX), "{place}");
             let verdict = there.verify::<l3book::history::HistoryError>(|_| Ok(())).expect("readable");
-            assert_eq!(&verdict.damage.expect("damage").path, path, "{place}");
+            assert_eq!(&verdict.damages.first().expect("damage").path, path, "{place}");
 
             recorder.begin(&mut Market::new(Rules::default()), Some("more:")).expect("an empty market");
             assert!(recorder.close(PATIENCE));

@@ -30,9 +30,13 @@ fn stream() -> Vec<u8> {
 
 /// Two sessions of the same records, each in several segments.
 fn recorded(stream: &[u8]) -> Folder {
+    recorded_in(stream, 6_000)
+}
+
+fn recorded_in(stream: &[u8], segment_bytes_max: u64) -> Folder {
     let folder = Folder::new();
     for uri in ["first:", "second:"] {
-        let settings = Settings { fsync_records: 100, segment_bytes_max: 6_000, ..Settings::default() };
+        let settings = Settings { fsync_records: 100, segment_bytes_max, ..Settings::default() };
         let mut recorder = folder.recorder(settings);
         let mut market = Market::new(Rules::default());
         recorder.begin(&mut market, Some(uri)).expect("an empty market");
@@ -224,4 +228,89 @@ fn what_a_checkpoint_knows_of_is_no_other_records_place() {
     assert_eq!((hole.first, hole.end, hole.reason.as_str()), (left, end - 10, "the segment is missing or damaged"));
     let there = restore(&log, log.end_ordinal(), false).expect("recorded").market;
     assert_eq!(there.fingerprint(), market.fingerprint());
+}
+
+fn damages(log: &Log) -> Vec<(u64, u64)> {
+    let verdict = log.verify::<l3book::history::HistoryError>(|_| Ok(())).expect("readable");
+    verdict.damages.iter().map(|damage| (damage.ordinal, damage.end_ordinal)).collect()
+}
+
+#[test]
+fn every_lost_segment_is_named_and_all_damage_behind_it() {
+    let folder = recorded_in(&stream(), 1);
+    let log = folder.log();
+    let ordinals: Vec<_> = log.segments().iter().map(|segment| segment.first_ordinal).collect();
+    assert!(ordinals.len() > 8, "{ordinals:?}");
+    lose(&log, 2);
+    lose(&log, 5);
+    let frame = log.frames()[log.frames_of(6).end - 1].entry;
+    let path = &log.segments()[6].path;
+    let mut bytes = fs::read(path).expect("a segment");
+    bytes[frame.offset as usize + 10] ^= 4;
+    fs::write(path, bytes).expect("a writable file");
+    fs::File::options()
+        .write(true)
+        .open(&log.segments()[7].path)
+        .expect("a segment")
+        .set_len(frame.offset)
+        .expect("cut");
+    let there = folder.log();
+    let frames = |segment: usize| log.frames().range(log.frames_of(segment)).map(|frame| frame.entry);
+    let cut = frames(7).find(|entry| entry.end_offset() > frame.offset).expect("beyond the cut");
+    let expected = [
+        (ordinals[2], ordinals[3]),
+        (ordinals[5], ordinals[6]),
+        (frame.first_ordinal, frame.end_ordinal()),
+        (cut.first_ordinal, ordinals[8]),
+    ];
+    assert_eq!(damages(&there), expected);
+    let verdict = there.verify::<l3book::history::HistoryError>(|_| Ok(())).expect("readable");
+    assert_eq!(verdict.segments as usize, log.segments().len() - 4);
+    let lost: u64 = expected.iter().map(|(first, end)| end - first).sum();
+    assert_eq!(verdict.records, log.end_ordinal() - lost);
+}
+
+/// What was removed on purpose is none: whoever does so tells the log before.
+#[test]
+fn a_lost_first_segment_is_a_hole() {
+    let folder = recorded(&stream());
+    let log = folder.log();
+    let ordinals: Vec<_> = log.segments().iter().map(|segment| segment.first_ordinal).collect();
+    log.keep_from(ordinals[2]).expect("a writable folder");
+    assert_eq!((folder.log().kept_from(), damages(&folder.log())), (0, vec![]), "nothing is removed yet");
+    lose(&log, 0);
+    lose(&log, 1);
+    let kept = folder.log();
+    assert_eq!((kept.kept_from(), kept.holes(), damages(&kept)), (ordinals[2], vec![], vec![]));
+
+    lose(&log, 2);
+    let there = folder.log();
+    let [hole] = there.holes().try_into().expect("one hole");
+    assert_eq!((hole.first, hole.end), (ordinals[2], ordinals[3]));
+    assert_eq!(damages(&there), [(ordinals[2], ordinals[3])]);
+    drop(folder.recorder(Settings::default()));
+    assert_eq!(folder.log().holes(), [hole], "no start forgets it");
+}
+
+#[test]
+fn a_log_of_an_earlier_version_begins_where_the_next_start_finds_it() {
+    let folder = recorded(&stream());
+    let log = folder.log();
+    fs::remove_file(folder.0.join("log/kept-from")).expect("told");
+    lose(&log, 0);
+    let begin = log.segments()[1].first_ordinal;
+    assert_eq!((folder.log().kept_from(), folder.log().holes(), damages(&folder.log())), (begin, vec![], vec![]));
+    drop(folder.recorder(Settings::default()));
+    lose(&log, 1);
+    assert_eq!(damages(&folder.log()), [(begin, log.segments()[2].first_ordinal)]);
+}
+
+/// Ordinals of what is not kept any more were given, too.
+#[test]
+fn no_ordinal_is_given_again_where_all_segments_are_lost() {
+    let folder = recorded(&stream());
+    let log = folder.log();
+    log.keep_from(log.segments()[2].first_ordinal).expect("a writable folder");
+    (0..log.segments().len()).for_each(|segment| lose(&log, segment));
+    assert_eq!(folder.recorder(Settings::default()).next_ordinal(), log.segments()[2].first_ordinal);
 }

@@ -216,7 +216,7 @@ fn marks_that_are_lost_are_a_hole_too() {
         let log = folder.log();
         let hole = log.holes().pop().expect("a hole");
         assert_eq!((hole.first, hole.end, log.end_ordinal()), (end, end, live.market.records_taken()));
-        assert_eq!(log.verify::<HistoryError>(|_| Ok(())).expect("readable").damage, None);
+        assert_eq!(log.verify::<HistoryError>(|_| Ok(())).expect("readable").damages, vec![]);
         for is_watched in [false, true] {
             let there = restore(&log, end, is_watched).expect("recorded");
             assert_eq!(there.market.fingerprint(), expected, "{how:?}");

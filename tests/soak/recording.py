@@ -244,7 +244,7 @@ def judged(run: Soak, tape: Tape, folder: Path, *, applied: int, seconds: float)
         complaints.append(f"there are {len(holes)} holes")
     verified = Log(folder).verify()
     if not verified["good"]:
-        complaints.append(f"the log is damaged: {verified['damage']}")
+        complaints.append(f"the log is damaged: {verified['damages']}")
     return complaints
 
 

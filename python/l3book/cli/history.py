@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import itertools
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One sub-verb each."""
     actions = parser.add_subparsers(title="actions", dest="action", metavar="ACTION", required=True)
     info = actions.add_parser("info", help="what is there: records, times, sessions, holes, files, tables")
-    verify = actions.add_parser("verify", help="read everything, compare all checksums; exit 1 at the first damage")
+    verify = actions.add_parser(
+        "verify", help="read everything, compare all checksums, name every fault; exit 1 if there is any"
+    )
     compact = actions.add_parser("compact", help="move the rows of closed days from history.sqlite to Parquet files")
     export = actions.add_parser("export", help="write a stretch of the log, or rows derived from it, to a file")
     for action in (info, verify, compact, export):
@@ -134,14 +137,19 @@ def _verify(arguments: argparse.Namespace) -> None:
         f"{counted(found['records'], 'record')} in {counted(found['segments'], 'segment')}, "
         f"{counted(found['checkpoints'], 'checkpoint')}, {counted(found['days'], 'compacted day')}"
     )
-    text = (
-        json.dumps(found, indent=2) if arguments.json else f"{'all good' if found['good'] else 'good so far'}: {good}"
-    )
-    write_standard_output(text.encode() + b"\n")
-    if damage := found["damage"]:
-        where = [f"{name} {damage[name]:,}" for name in ("offset", "ordinal") if damage[name] is not None]
-        place = f"{damage['path']}: {', '.join(where)}" if where else damage["path"]
-        raise CommandError(f"{place}: {damage['what']}", EXIT_ANSWER_IS_NO)
+    faults = [_fault(damage) for damage in found["damages"]]
+    lines = [f"{'good' if faults else 'all good'}: {good}", *faults]
+    text = json.dumps(found, indent=2) if arguments.json else "\n".join(lines)
+    write_standard_output(os.fsencode(text) + b"\n")
+    if faults:
+        more = f" (the first of {len(faults):,} faults)" if len(faults) > 1 else ""
+        raise CommandError(f"{faults[0]}{more}", EXIT_ANSWER_IS_NO)
+
+
+def _fault(damage: dict[str, Any]) -> str:
+    where = [f"{name} {damage[name]:,}" for name in ("offset", "ordinal") if damage[name] is not None]
+    place = f"{damage['path']}: {', '.join(where)}" if where else damage["path"]
+    return f"{place}: {damage['what']}"
 
 
 def _compact(arguments: argparse.Namespace) -> None:

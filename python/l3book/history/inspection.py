@@ -15,6 +15,7 @@ from l3book.history.sqlite_schema import NewerFileError, end_ordinal_of, require
 
 Progress: TypeAlias = Callable[[int, int], object]
 
+_NO_POSITION = "it does not say how far it is"
 _IF_NEWER = "use the l3book that wrote it, or delete the file, then it is made anew from the log"
 
 
@@ -72,46 +73,50 @@ def describe(folder: Path) -> dict[str, Any]:
 
 
 def find_damage(folder: Path, progress: Progress | None = None) -> dict[str, Any]:
-    """Read everything up to the first damage.
+    """Read everything, also behind what is damaged or missing.
 
-    {"good", "segments", "frames", "records", "bytes", "checkpoints", "days", "damage"}: how many were good, `days`
-    being those that were compacted; damage is None or {"path", "offset", "ordinal", "what"}, None where it has no such
-    place.
+    {"good", "segments", "frames", "records", "bytes", "checkpoints", "days", "damage", "damages"}: how many were good,
+    `days` being those that were compacted; of `damages` each is {"path", "offset", "ordinal", "end_ordinal", "what"},
+    None where it has no such place, and `damage` is the first of them or None. The records from `ordinal` to
+    `end_ordinal` are lost, if there are any.
     Raises HistoryError or OSError where something cannot be read at all.
     """
     history = open_log(folder)
     report = history.verify(progress) | {"checkpoints": 0, "days": 0}
-    if report["damage"] is None:
-        report["damage"] = next(_other_damage(folder, history, report), None)
-    else:
-        report["damage"]["path"] = str(report["damage"]["path"])
+    others = list(_other_damage(folder, history, report))
+    # Which files are missing says more than that some are.
+    named = [(one["ordinal"], one["end_ordinal"]) for one in others if one["end_ordinal"] is not None]
+    of_log = [
+        one | {"path": str(one["path"])}
+        for one in report["damages"]
+        if not _is_covered(one["ordinal"], one["end_ordinal"], named)
+    ]
+    report["damages"] = [*of_log, *others]
+    report["damage"] = next(iter(report["damages"]), None)
     report["good"] = report["damage"] is None
     return report
+
+
+def _is_covered(ordinal: int, end_ordinal: int, stretches: list[tuple[int, int]]) -> bool:
+    reached = ordinal
+    for start, end in stretches:
+        if start <= reached < end:
+            reached = end
+    return ordinal < end_ordinal <= reached
 
 
 def _other_damage(folder: Path, history: Log, report: dict[str, Any]) -> Iterator[dict[str, Any]]:
     known = checkpoints(folder)
     for saved in known:
-        history.refresh()
-        if saved["ordinal"] > history.end_ordinal:
-            what = f"books as of record {saved['ordinal']}, the log ends at {history.end_ordinal}"
-            yield _damage(saved["path"], what, ordinal=saved["ordinal"])
         try:
-            found = check_checkpoint(saved["path"])
+            what = _damage_of_checkpoint(history, saved)
         except FileNotFoundError:
             # A server removed it this moment.
             continue
-        except CheckpointError as error:
-            yield _damage(saved["path"], f"{error}: expected to be deleted", ordinal=saved["ordinal"])
+        if what is None:
+            report["checkpoints"] += 1
         else:
-            if found["ordinal"] != saved["ordinal"]:
-                yield _damage(saved["path"], f"books as of record {found['ordinal']}", ordinal=saved["ordinal"])
-            first = history.first_ordinal
-            if saved["ordinal"] < first:
-                # Retention removes checkpoints first.
-                what = f"books as of record {saved['ordinal']}, the log begins at {first}: a segment is missing"
-                yield _damage(saved["path"], what, ordinal=saved["ordinal"])
-        report["checkpoints"] += 1
+            yield _damage(saved["path"], what, ordinal=saved["ordinal"])
     yield from _damage_at_the_begin(history, known)
     path = folder / FILE_NAME
     if path.exists():
@@ -131,9 +136,28 @@ def _other_damage(folder: Path, history: Log, report: dict[str, Any]) -> Iterato
             yield _damage(path, f"{error}: expected to be deleted, it is made anew from the log")
 
 
+def _damage_of_checkpoint(history: Log, saved: dict[str, Any]) -> str | None:
+    history.refresh()
+    if saved["ordinal"] > history.end_ordinal:
+        return f"books as of record {saved['ordinal']}, the log ends at {history.end_ordinal}"
+    try:
+        found = check_checkpoint(saved["path"])
+    except CheckpointError as error:
+        return f"{error}: expected to be deleted"
+    if found["ordinal"] != saved["ordinal"]:
+        return f"books as of record {found['ordinal']}"
+    # Retention removes checkpoints first. What the log itself misses at its begin is told of that.
+    if saved["ordinal"] < history.kept_from:
+        return f"books as of record {saved['ordinal']}, the log begins at {history.first_ordinal}: a segment is missing"
+    return None
+
+
 def _damage_at_the_begin(history: Log, known: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Look for a log such as retention does not leave: with no checkpoint and no begin of a session in it."""
     first, sessions = history.first_ordinal, history.sessions()
+    if history.kept_from < first:
+        # It is told of the log itself.
+        return
     starts = [one["ordinal"] for one in (*known, *sessions)]
     if sessions and not any(ordinal >= first for ordinal in starts):
         begun = f"the log begins here, inside of the session of record {sessions[0]['ordinal']}"
@@ -145,8 +169,10 @@ def _damage_in_tables(connection: sqlite3.Connection, folder: Path, history: Log
     path = folder / FILE_NAME
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
-        yield _damage(path, f"{found}: expected to be deleted, it is made anew from the log")
-    (position,) = connection.execute("SELECT ordinal FROM position").fetchone()
+        raise sqlite3.DatabaseError(found)
+    (position,) = connection.execute("SELECT ordinal FROM position").fetchone() or (None,)
+    if position is None:
+        raise sqlite3.DatabaseError(_NO_POSITION)
     end = end_ordinal_of(connection)
     sessions = _session_starts(connection)
     # It has all that the tables have.
@@ -155,10 +181,9 @@ def _damage_in_tables(connection: sqlite3.Connection, folder: Path, history: Log
     there = {segment["first_ordinal"] for segment in history.segments()}
     listed = connection.execute("SELECT path, first_ordinal, end_ordinal FROM segments ORDER BY first_ordinal")
     for segment, first, segment_end in listed:
-        if first not in there and segment_end > max(first, history.first_ordinal):
-            yield _damage(
-                folder / segment, f"missing: records {first} to {segment_end} were in it", offset=0, ordinal=first
-            )
+        if first not in there and segment_end > max(first, history.kept_from):
+            missing = f"missing: records {first} to {segment_end} were in it"
+            yield _damage(folder / segment, missing, offset=0, ordinal=first, end_ordinal=segment_end)
     if what := contradiction(history, position, end, sessions):
         yield _damage(path, f"{what}: expected the tables of this log, the next start makes them anew")
     for what in rows_out_of_force(connection, [(ordinal, ts_recv) for ordinal, _, ts_recv in sessions]):
@@ -174,11 +199,13 @@ def _damage_in_days(
 ) -> Iterator[dict[str, Any]]:
     archive = Archive(folder)
     for day, *expected in days:
+        is_good = True
         for table, rows in zip(TABLES, expected, strict=True):
             path = archive.path(table, day)
             if what := _damage_in_file(path, table, rows, sessions):
                 yield _damage(path, what)
-        report["days"] += 1
+                is_good = False
+        report["days"] += is_good
 
 
 def _damage_in_file(path: Path, table: str, rows: int, sessions: list[tuple[int, int]]) -> str | None:
@@ -210,7 +237,7 @@ def _tables(folder: Path) -> tuple[dict[str, Any] | None, str | None]:
         with _reading(path) as connection:
             (position,) = connection.execute("SELECT ordinal FROM position").fetchone() or (None,)
             if position is None:
-                raise sqlite3.DatabaseError("it does not say how far it is")
+                raise sqlite3.DatabaseError(_NO_POSITION)
             (books,) = connection.execute("SELECT count(*) FROM books").fetchone()
             days = len(compacted_days(connection))
     except NewerFileError as error:
@@ -248,5 +275,12 @@ def _times(segments: list[dict[str, Any]]) -> dict[str, int | None]:
     return times
 
 
-def _damage(path: Path | str, what: str, *, offset: int | None = None, ordinal: int | None = None) -> dict[str, Any]:
-    return {"path": str(path), "offset": offset, "ordinal": ordinal, "what": what}
+def _damage(
+    path: Path | str,
+    what: str,
+    *,
+    offset: int | None = None,
+    ordinal: int | None = None,
+    end_ordinal: int | None = None,
+) -> dict[str, Any]:
+    return {"path": str(path), "offset": offset, "ordinal": ordinal, "end_ordinal": end_ordinal, "what": what}

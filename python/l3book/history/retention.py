@@ -2,8 +2,9 @@
 
 What is left can always be replayed: nothing is removed beyond a checkpoint or the begin of a session, and the newest
 segment stays whatever its size. The order makes a crash harmless at any point. Checkpoints go first, since one without
-the records behind it would be chosen and fail; then segments, oldest first, so that what is left has no gap; rows last,
-and again at the next start, by what the log then has.
+the records behind it would be chosen and fail; then the log is told from where on it is kept, so that nobody misses
+what is removed; then segments, oldest first, so that what is left has no gap; rows last, and again at the next start,
+by what the log then has.
 """
 
 import time
@@ -120,7 +121,7 @@ class Retention:
             self._remove_asides(asides[:1])
             return True
         if count:
-            self._remove(segments[:count], segments[count].first_ordinal, saved)
+            self._remove(history, segments[:count], segments[count].first_ordinal, saved)
             self._remove_asides([one for one in asides if one.first_ordinal < segments[count].first_ordinal])
         if segments[count].first_ordinal != self._kept_from:
             # Also at a start: whoever was at it before may not have come to this.
@@ -189,10 +190,12 @@ class Retention:
             )
             self.removed.bytes += one.bytes
 
-    def _remove(self, segments: list[_Segment], kept_from: int, saved: list[dict[str, Any]]) -> None:
+    def _remove(self, history: "Log", segments: list[_Segment], kept_from: int, saved: list[dict[str, Any]]) -> None:
         useless = [one for one in saved if one["ordinal"] < kept_from]
         for one in useless:
             Path(one["path"]).unlink(missing_ok=True)
+        # Or else they would be taken for lost.
+        history.keep_from(kept_from)
         for segment in segments:
             segment.path.unlink(missing_ok=True)
             for sidecar in _sidecars(segment.path):

@@ -12,6 +12,7 @@ use super::{
     frame_reader::FrameReader,
     frames::{Frame, Frames},
     index::{Entry, Span, flags},
+    kept_from,
     mark::Mark,
     openings,
     segment::Segment,
@@ -71,6 +72,8 @@ pub struct Log {
     frames: Frames,
     /// How often it had to be read from its beginning.
     readings: u64,
+    /// Where it is to begin, if that is told.
+    kept_from: Option<u64>,
 }
 
 impl Log {
@@ -80,7 +83,8 @@ impl Log {
     /// If the folder or an index cannot be read.
     pub fn open(dir: &Path) -> Result<Self, HistoryError> {
         fs::metadata(dir).map_err(HistoryError::io(dir))?;
-        let mut log = Self { dir: dir.into(), segments: Vec::new(), frames: Frames::default(), readings: 0 };
+        let mut log =
+            Self { dir: dir.into(), segments: Vec::new(), frames: Frames::default(), readings: 0, kept_from: None };
         log.refresh()?;
         Ok(log)
     }
@@ -110,6 +114,8 @@ impl Log {
             self.segments.clear();
             self.frames.clear();
             self.readings += 1;
+            // Behind the list: it is told anew before anything is removed.
+            self.kept_from = kept_from::read(&self.dir)?;
         }
         let segment = self.segments.len().saturating_sub(1);
         more.into_iter().flatten().for_each(|entry| self.frames.push(Frame { segment, entry }));
@@ -182,6 +188,21 @@ impl Log {
         self.frames.last().map_or(0, |frame| frame.entry.end_ordinal())
     }
 
+    /// Ordinal at which it is to begin: what is missing from there on is lost. Of a log whose recorder did not tell, that of its
+    /// first record.
+    #[must_use]
+    pub fn kept_from(&self) -> u64 {
+        self.kept_from.unwrap_or(u64::MAX).min(self.first_ordinal())
+    }
+
+    /// Tells durably that nothing from before an ordinal is to be kept. Whoever removes the oldest segments does so first.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn keep_from(&self, ordinal: u64) -> Result<(), HistoryError> {
+        kept_from::write(&self.dir, ordinal)
+    }
+
     /// Sessions, the newest last.
     #[must_use]
     pub fn sessions(&self) -> Vec<Session> {
@@ -215,7 +236,7 @@ impl Log {
     #[must_use]
     pub fn holes(&self) -> Vec<Hole> {
         let mut holes = Vec::new();
-        let mut expected = None;
+        let mut expected = Some(self.kept_from());
         for (at, segment) in self.segments.iter().enumerate() {
             let said = segment.opening.iter().find_map(|mark| match mark {
                 Mark::Hole { first, end, reason } => Some(Hole { first: *first, end: *end, reason: reason.clone() }),

@@ -27,6 +27,7 @@ mod frame_reader;
 mod frames;
 pub mod index;
 mod indexer;
+mod kept_from;
 mod known;
 pub mod layout;
 mod lock;

@@ -17,6 +17,7 @@ use super::{
     files::{replace, sync_folder},
     frame::{Plain, Unpacker},
     index::{self, Entry},
+    kept_from,
     layout::beside,
     log::{Log, SEGMENT_MISSING, Session},
     platform::FileExt,
@@ -70,8 +71,17 @@ pub(crate) fn recover(dir: &Path, ordinal_min: u64) -> Result<Recovered, History
         rebuild_index_if_damaged(segment, &mut recovered)?;
     }
     let log = Log::open(dir)?;
+    if !log.frames().is_empty() {
+        match kept_from::begin(dir, log.first_ordinal()) {
+            // What is recorded is worth more: the next start tells it.
+            Err(HistoryError::Io { error, .. }) if error.kind() == io::ErrorKind::StorageFull => {}
+            told => told?,
+        }
+    }
     recovered.end_ordinal = log.end_ordinal();
     recovered.next_ordinal = recovered.next_ordinal.max(recovered.end_ordinal).max(checkpointed(dir)?).max(ordinal_min);
+    // What is not kept any more was given, too.
+    recovered.next_ordinal = recovered.next_ordinal.max(kept_from::read(dir)?.unwrap_or(0));
     recovered.session = log.sessions().pop();
     recovered.segment = log.segments().last().map(|segment| segment.path.clone());
     recovered.dataset = log.segments().last().map(|segment| segment.dataset.clone());

@@ -11,32 +11,34 @@ use super::{
     segment::Segment,
 };
 
-/// The first damage in a log.
+/// What is wrong at one place of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
-    /// The segment.
+    /// The segment; of one that is missing the next one, or its index.
     pub path: PathBuf,
     /// Where in it.
     pub offset: u64,
     /// The ordinal of the first record that is concerned.
     pub ordinal: u64,
+    /// The ordinal after the last record that is lost by it; `ordinal` if none is.
+    pub end_ordinal: u64,
     /// What was found, and what was expected.
     pub what: String,
 }
 
-/// What was looked at, up to the first damage.
+/// What was looked at, and how much of it is good.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// Segments.
+    /// Segments that are good as a whole.
     pub segments: u64,
-    /// Frames of records.
+    /// Good frames of records.
     pub frames: u64,
-    /// MBO records.
+    /// MBO records in them.
     pub records: u64,
-    /// Bytes of segments.
+    /// Bytes of segments, good or not.
     pub bytes: u64,
-    /// Nothing if all is good.
-    pub damage: Option<Damage>,
+    /// Everything that is wrong, by place; empty if all is good.
+    pub damages: Vec<Damage>,
 }
 
 impl Log {
@@ -60,27 +62,23 @@ impl Log {
     /// If a file cannot be read, and what `progress` says. Damage is no error but the verdict.
     pub fn verify<E: From<HistoryError>>(&self, mut progress: impl FnMut(u64) -> Result<(), E>) -> Result<Verdict, E> {
         let mut verdict = Verdict::default();
-        let mut ordinal = self.first_ordinal();
+        let mut expected = self.kept_from();
         for (at, segment) in self.segments().iter().enumerate() {
             let said = segment.opening.iter().find_map(|mark| match mark {
                 Mark::Hole { first, .. } => Some(*first),
                 _ => None,
             });
-            if segment.first_ordinal != ordinal && said != Some(ordinal) {
-                let what = format!("ordinal {ordinal} was expected here, {} comes", segment.first_ordinal);
-                verdict.damage = Some(damage(segment, &segment.head, what));
-                return Ok(verdict);
+            let first = segment.first_ordinal;
+            if first != expected && said.is_none_or(|said| said > expected) {
+                let what =
+                    format!("records {expected} to {first} are missing before this segment: one or more are lost");
+                let place = damage(segment, &segment.head, what);
+                verdict.damages.push(Damage { ordinal: expected, end_ordinal: first, ..place });
             }
-            match self.verify_segment(at, &mut verdict, &mut progress) {
-                Ok(()) => {}
-                Err(Stop::Damage(damage)) => {
-                    verdict.damage = Some(damage);
-                    return Ok(verdict);
-                }
-                Err(Stop::Error(error)) => return Err(error),
-            }
-            verdict.segments += 1;
-            ordinal = self.frames_of(at).next_back().map_or(ordinal, |frame| self.frames()[frame].entry.end_ordinal());
+            let known = verdict.damages.len();
+            self.verify_segment(at, &mut verdict, &mut progress)?;
+            verdict.segments += u64::from(verdict.damages.len() == known);
+            expected = self.end_of(at);
         }
         Ok(verdict)
     }
@@ -90,45 +88,44 @@ impl Log {
         at: usize,
         verdict: &mut Verdict,
         progress: &mut impl FnMut(u64) -> Result<(), E>,
-    ) -> Result<(), Stop<E>> {
+    ) -> Result<(), E> {
         let segment = &self.segments()[at];
         if segment.head.frame_bytes == 0 {
-            return Err(Stop::Damage(damage(segment, &segment.head, "no metadata, expected a frame with it")));
+            verdict.damages.push(damage(segment, &segment.head, "no metadata, expected a frame with it"));
+            return Ok(());
         }
-        segment.metadata().map_err(Stop::of)?;
-        if let Some(damage) = self.index_damage(at).map_err(Stop::of)? {
-            return Err(Stop::Damage(damage));
-        }
+        note(segment.metadata().map(drop), verdict, &segment.head)?;
+        verdict.damages.extend(self.index_damage(at)?);
         verdict.bytes += u64::from(segment.head.frame_bytes);
-        let file = segment.open().map_err(Stop::of)?;
+        let file = segment.open()?;
         let (mut unpacker, mut plain) = (Unpacker::default(), Plain::default());
+        let len = file.metadata().map_err(HistoryError::io(&segment.path))?.len();
         for frame in self.frames().range(self.frames_of(at)) {
             let entry = &frame.entry;
-            segment.read_as_written(&file, entry, &mut unpacker, &mut plain).map_err(Stop::of)?;
-            let found =
-                describe(&plain, entry.first_ordinal).map_err(|what| Stop::Damage(damage(segment, entry, what))).map(
-                    |found| Entry { offset: entry.offset, frame_bytes: entry.frame_bytes, xxh3: entry.xxh3, ..found },
-                )?;
-            // Earlier versions did not say which.
-            let which = flags::BEGINS | flags::CONTINUES;
-            let flags = if entry.has(which) { found.flags } else { found.flags & !which };
-            if (Entry { flags, ..found }) != *entry {
-                let what = format!("{} records and other facts that the index does not say", found.records);
-                return Err(Stop::Damage(damage(segment, entry, what)));
+            if entry.end_offset() > len {
+                // So it is with all that follow.
+                let lost = damage(segment, entry, "the file ends inside this frame");
+                verdict.damages.push(Damage { end_ordinal: self.end_of(at), ..lost });
+                return Ok(());
             }
-            verdict.frames += 1;
-            verdict.records += u64::from(entry.records);
             verdict.bytes += u64::from(entry.frame_bytes);
-            progress(verdict.bytes).map_err(Stop::Error)?;
+            let read = segment.read_as_written(&file, entry, &mut unpacker, &mut plain);
+            if note(read, verdict, entry)? {
+                match difference(&plain, entry) {
+                    Some(what) => verdict.damages.push(damage(segment, entry, what)),
+                    None => {
+                        verdict.frames += 1;
+                        verdict.records += u64::from(entry.records);
+                    }
+                }
+            }
+            progress(verdict.bytes)?;
         }
         // The last segment may be growing at this moment.
-        let is_last = at + 1 == self.segments().len();
-        let (known, len) =
-            (self.segment_bytes(at), fs::metadata(&segment.path).map_err(HistoryError::io(&segment.path)));
-        let len = len.map_err(Stop::of)?.len();
-        if len != known && !(is_last && len > known) {
+        let (is_last, known) = (at + 1 == self.segments().len(), self.segment_bytes(at));
+        if len > known && !is_last {
             let end = Entry { offset: known, first_ordinal: self.end_of(at), ..Entry::default() };
-            return Err(Stop::Damage(damage(segment, &end, format!("{len} bytes in the file, expected {known}"))));
+            verdict.damages.push(damage(segment, &end, format!("{len} bytes in the file, expected {known}")));
         }
         Ok(())
     }
@@ -151,7 +148,8 @@ impl Log {
         let is_good = same == expected && (is_growing || (is_whole && entries.len() == expected));
         let offset = (index::HEADER_BYTES + same * index::ENTRY_BYTES) as u64;
         let what = "not what the segment holds; a recorder that opens the history makes it anew".into();
-        Ok((!is_good).then_some(Damage { path, offset, ordinal: segment.first_ordinal, what }))
+        let ordinal = segment.first_ordinal;
+        Ok((!is_good).then_some(Damage { path, offset, ordinal, end_ordinal: ordinal, what }))
     }
 
     /// Ordinal after a segment's last record's.
@@ -161,23 +159,34 @@ impl Log {
     }
 }
 
-enum Stop<E> {
-    Damage(Damage),
-    Error(E),
+/// Whether what was read is good; damage is noted, any other error is one.
+fn note(read: Result<(), HistoryError>, verdict: &mut Verdict, entry: &Entry) -> Result<bool, HistoryError> {
+    match read {
+        Ok(()) => return Ok(true),
+        Err(HistoryError::Damaged { path, offset, ordinal, what }) => {
+            let end_ordinal = ordinal + u64::from(entry.records);
+            verdict.damages.push(Damage { path, offset, ordinal, end_ordinal, what });
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(false)
 }
 
-impl<E: From<HistoryError>> Stop<E> {
-    fn of(error: HistoryError) -> Self {
-        match error {
-            HistoryError::Damaged { path, offset, ordinal, what } => {
-                Self::Damage(Damage { path, offset, ordinal, what })
-            }
-            error => Self::Error(error.into()),
-        }
-    }
+/// Where a frame is not what its entry says.
+fn difference(plain: &Plain, entry: &Entry) -> Option<String> {
+    let found = match describe(plain, entry.first_ordinal) {
+        Ok(found) => Entry { offset: entry.offset, frame_bytes: entry.frame_bytes, xxh3: entry.xxh3, ..found },
+        Err(what) => return Some(what),
+    };
+    // Earlier versions did not say which.
+    let which = flags::BEGINS | flags::CONTINUES;
+    let flags = if entry.has(which) { found.flags } else { found.flags & !which };
+    let is_same = Entry { flags, ..found } == *entry;
+    (!is_same).then(|| format!("{} records and other facts that the index does not say", found.records))
 }
 
 fn damage(segment: &Segment, entry: &Entry, what: impl Into<String>) -> Damage {
     let ordinal = entry.first_ordinal.max(segment.first_ordinal);
-    Damage { path: segment.path.clone(), offset: entry.offset, ordinal, what: what.into() }
+    let end_ordinal = ordinal + u64::from(entry.records);
+    Damage { path: segment.path.clone(), offset: entry.offset, ordinal, end_ordinal, what: what.into() }
 }

@@ -15,6 +15,7 @@ use super::{
     files::{make_folders, sync_folder},
     frame::{Packer, Run, describe},
     index::{self, Entry, flags},
+    kept_from,
     layout::{beside, segment_path},
     mark::Mark,
     platform::FileExt,
@@ -68,6 +69,8 @@ pub(crate) struct Writer {
     dataset: String,
     fsync_latency: Latency,
     committed: Instant,
+    /// No segment is there yet.
+    is_first: bool,
 }
 
 impl Writer {
@@ -89,6 +92,7 @@ impl Writer {
             dataset: String::new(),
             fsync_latency: Latency::default(),
             committed: Instant::now(),
+            is_first: last.is_none(),
         })
     }
 
@@ -210,6 +214,9 @@ impl Writer {
         }
         let target = self.target.as_mut().expect("a batch has a segment");
         if target.files.is_none() {
+            if std::mem::take(&mut self.is_first) {
+                kept_from::begin(&self.dir, 0).inspect_err(|_| self.is_first = true)?;
+            }
             target.open()?;
         }
         let (segment, index) = target.files.as_ref().expect("just opened");

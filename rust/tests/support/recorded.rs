@@ -89,7 +89,7 @@ pub fn replayed(log: &Log) -> (Vec<u8>, Market) {
 /// Everything that a log is must be what was written.
 pub fn assert_good(log: &Log) {
     let verdict = log.verify::<l3book::history::HistoryError>(|_| Ok(())).expect("readable");
-    assert_eq!(verdict.damage, None);
+    assert_eq!(verdict.damages, vec![]);
     assert_eq!(verdict.frames as usize, log.frames().len());
 }
 

@@ -163,6 +163,39 @@ def test_verify_finds_whatever_is_damaged_and_says_where(history: Path) -> None:
     assert "history.sqlite" in bad("history", "verify", history)
 
 
+def test_verify_goes_on_behind_a_fault_and_names_each(history: Path) -> None:
+    segments, saved = Log(history).segments(), sorted((history / "checkpoints").iterdir())
+    lost = [segments[at] for at in (1, 3)]
+    for one in lost:
+        one["path"].unlink()
+        one["path"].with_suffix("").with_suffix(".index").unlink()
+    damaged = segments[5]["path"]
+    flip(damaged, damaged.stat().st_size - 10)
+    flip(saved[0], saved[0].stat().st_size - 10)
+    done = run("history", "verify", history)
+    assert done.returncode == 1
+    missing = [
+        f"{one['path']}: offset 0, ordinal {one['first_ordinal']:,}: "
+        f"missing: records {one['first_ordinal']} to {one['end_ordinal']} were in it"
+        for one in lost
+    ]
+    lines = done.stdout.decode().splitlines()
+    assert re.match(rf"good: [0-9,]+ records in {len(segments) - 3} segments, {len(saved) - 1} checkpoints, ", lines[0])
+    assert lines[1].startswith(f"{damaged}: offset ")
+    assert lines[2].startswith(f"{saved[0]}: ordinal ")
+    assert lines[3:] == missing
+    assert error_line(done) == f"l3book: {lines[1]} (the first of 4 faults)"
+    found = json.loads(run("history", "verify", history, "--json").stdout)
+    assert [one["ordinal"] for one in found["damages"][2:]] == [one["first_ordinal"] for one in lost]
+    assert found["damage"] == found["damages"][0]
+    # Where nothing lists the files, it is said which records are missing.
+    (history / "history.sqlite").unlink()
+    found = json.loads(run("history", "verify", history, "--json").stdout)
+    gaps = [(one["ordinal"], one["end_ordinal"]) for one in found["damages"][:2]]
+    assert gaps == [(one["first_ordinal"], one["end_ordinal"]) for one in lost]
+    assert found["damages"][0]["what"].endswith("are missing before this segment: one or more are lost")
+
+
 def test_info_and_verify_write_nothing(history: Path) -> None:
     for name in ("history.sqlite", "history.sqlite-wal", "history.sqlite-shm"):
         (history / name).unlink(missing_ok=True)

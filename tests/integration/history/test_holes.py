@@ -255,9 +255,32 @@ def test_info_names_a_file_that_is_short_and_tells_the_rest(folder: Path) -> Non
     assert f"ordinals 0 to {log.end_ordinal:,}" in done.stdout.decode()
 
 
+def test_a_lost_first_segment_is_named_as_a_hole(tmp_path: Path) -> None:
+    """Also where a session begins behind it, as retention would leave it."""
+    folder = tmp_path / "history"
+    end = record(folder)
+    begin = record(folder, pieces=2, seed=2)
+    while Log(folder).first_ordinal < end:
+        lose(folder, 0)
+    missing = f"{end:,} records from 0 on are missing: the segment is missing or damaged"
+    done = run("history", "info", folder)
+    assert (done.returncode, missing in done.stdout.decode()) == (0, True)
+    line = error_line(run("history", "verify", folder))
+    assert f"ordinal 0: records 0 to {end} are missing before this segment" in line
+    export = run("history", "export", folder, "-o", tmp_path / "all.dbn.zst")
+    assert (export.returncode, missing in export.stderr.decode()) == (0, True)
+    assert [(hole.ordinal, hole.records) for hole in holes_in(Log(folder), 0, begin)] == [(0, end)]
+
+
+def told_nowhere(folder: Path) -> None:
+    """As an earlier version left it."""
+    (folder / "log" / "kept-from").unlink()
+
+
 def test_verify_misses_the_first_segment_where_nothing_was_made_of_it(tmp_path: Path) -> None:
     folder = tmp_path / "history"
     record(folder)
+    told_nowhere(folder)
     _, behind = lose(folder, 0)
     line = error_line(run("history", "verify", folder))
     assert f"offset 0, ordinal {behind:,}: the log begins here, inside of the session of record 0" in line
@@ -269,6 +292,7 @@ def test_verify_misses_the_first_segment_by_what_was_made_of_it(tmp_path: Path) 
     folder = tmp_path / "history"
     record(folder)
     checkpoints(folder, 1)
+    told_nowhere(folder)
     _, behind = lose(folder, 0)
     done = run("history", "verify", folder)
     assert done.returncode == 1

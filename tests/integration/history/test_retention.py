@@ -89,7 +89,7 @@ def test_old_segments_go_with_all_that_only_they_could_be_asked_for(
     assert not useless.exists()
     assert useful.exists()
     kept = {Path(one["path"]).name.split(".")[0] for one in segments[4:]}
-    assert {path.name.split(".")[0] for path in (tmp_path / "log").rglob("*") if path.is_file()} == kept
+    assert {path.name.split(".")[0] for path in (tmp_path / "log").glob("*/*/*")} == kept
     assert store.trades(BOOK, *ALWAYS, ALL)[0].ts_recv >= _second(segments[4])
     assert store.bbo(BOOK, *ALWAYS, None, ALL)[0].ts >= _second(segments[4])
     removed = retention.removed
@@ -97,6 +97,23 @@ def test_old_segments_go_with_all_that_only_they_could_be_asked_for(
     assert removed.bytes >= sum(one["bytes"] for one in segments[:4]) + CHECKPOINT_BYTES
     assert f"removed 4 segments and 1 checkpoints, {removed.bytes} bytes" in caplog.text
     assert not retention.apply(history)
+
+
+def test_what_is_removed_is_missed_by_nobody_and_what_is_lost_then_is(
+    tmp_path: Path, store: SqliteStore, history: Log
+) -> None:
+    segments = history.segments()
+    checkpoint(tmp_path, segments[4]["end_ordinal"])
+    make_old(segments[:4], 8)
+    assert Retention(tmp_path, store, Limits(days_max=7)).apply(history)
+    log = Log(tmp_path)
+    assert (log.kept_from, log.holes()) == (segments[4]["first_ordinal"], [])
+    segments[4]["path"].unlink()
+    log = Log(tmp_path)
+    assert [(hole["first"], hole["end"]) for hole in log.holes()] == [
+        (segments[4]["first_ordinal"], segments[4]["end_ordinal"])
+    ]
+    assert not log.verify()["good"]
 
 
 def test_nothing_goes_that_no_checkpoint_makes_up_for(tmp_path: Path, store: SqliteStore, history: Log) -> None:
@@ -234,6 +251,8 @@ class _Listed:
 
     def sessions(self) -> list[dict]:
         return [{"ordinal": number} for number in range(len(self._times))]
+
+    def keep_from(self, ordinal: int) -> None: ...
 
     def refresh(self) -> None: ...
 

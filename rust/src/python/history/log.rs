@@ -11,7 +11,7 @@ use pyo3::{
 use super::dbn_reader::DbnReader;
 use crate::{
     history::{self, Damage, HistoryError, Item, Verdict},
-    python::{market::Market, shared::with_lock},
+    python::{market::Market, ranged, shared::with_lock},
     record::mbo_slice_bytes,
 };
 
@@ -67,7 +67,11 @@ impl Log {
 
     /// When (ts_recv, ns) the session of an ordinal began: what others told of that time and later is out of force. None as long
     /// as it has told nothing but of the books that it begins with, and for one that is not there.
-    fn session_start(&self, py: Python<'_>, ordinal: u64) -> PyResult<Option<u64>> {
+    fn session_start(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = ranged::ordinal)] ordinal: u64,
+    ) -> PyResult<Option<u64>> {
         let log = with_lock(py, &self.0, |log| log.clone());
         Ok(py.detach(|| log.session_start(ordinal))?.map(|start| start.ts_recv))
     }
@@ -104,13 +108,26 @@ impl Log {
         with_lock(py, &self.0, |log| log.first_ordinal())
     }
 
+    /// Ordinal at which the log is to begin: what is missing from there on is lost, what lies before was removed.
+    #[getter]
+    fn kept_from(&self, py: Python<'_>) -> u64 {
+        with_lock(py, &self.0, |log| log.kept_from())
+    }
+
+    /// Tells durably that nothing from before an ordinal is to be kept: before the oldest segments are removed. Raises
+    /// HistoryError.
+    fn keep_from(&self, py: Python<'_>, #[pyo3(from_py_with = ranged::ordinal)] ordinal: u64) -> PyResult<()> {
+        let log = with_lock(py, &self.0, |log| log.clone());
+        Ok(py.detach(|| log.keep_from(ordinal))?)
+    }
+
     /// Ordinal after the last record's.
     #[getter]
     fn end_ordinal(&self, py: Python<'_>) -> u64 {
         with_lock(py, &self.0, |log| log.end_ordinal())
     }
 
-    /// Reads everything and says whether it is what was written: good, segments, frames, records, bytes, damage.
+    /// Reads everything and says whether it is what was written: good, segments, frames, records, bytes, damages.
     /// `progress(bytes, bytes_in_all)` is called now and then.
     #[pyo3(signature = (progress=None))]
     fn verify<'py>(&self, py: Python<'py>, progress: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyDict>> {
@@ -131,27 +148,34 @@ impl Log {
                 })
             })
         })?;
-        let Verdict { segments, frames, records, bytes, damage }: Verdict = verdict;
+        let Verdict { segments, frames, records, bytes, damages }: Verdict = verdict;
         let dict = PyDict::new(py);
-        dict.set_item("good", damage.is_none())?;
+        dict.set_item("good", damages.is_empty())?;
         for (name, value) in [("segments", segments), ("frames", frames), ("records", records), ("bytes", bytes)] {
             dict.set_item(name, value)?;
         }
-        let damage = damage.map(|Damage { path, offset, ordinal, what }| {
+        let list = PyList::empty(py);
+        for Damage { path, offset, ordinal, end_ordinal, what } in damages {
             let dict = PyDict::new(py);
             dict.set_item("path", path)?;
             dict.set_item("offset", offset)?;
             dict.set_item("ordinal", ordinal)?;
+            dict.set_item("end_ordinal", end_ordinal)?;
             dict.set_item("what", what)?;
-            PyResult::Ok(dict)
-        });
-        dict.set_item("damage", damage.transpose()?)?;
+            list.append(dict)?;
+        }
+        dict.set_item("damages", list)?;
         Ok(dict)
     }
 
     /// MBO records of 56 bytes from an ordinal on, without marks, up to so many or the next hole; and the ordinal of the
     /// first.
-    fn read<'py>(&self, py: Python<'py>, ordinal: u64, records_max: usize) -> PyResult<(u64, Bound<'py, PyBytes>)> {
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = ranged::ordinal)] ordinal: u64,
+        #[pyo3(from_py_with = ranged::records_max)] records_max: usize,
+    ) -> PyResult<(u64, Bound<'py, PyBytes>)> {
         let (first, bytes) = py.detach(|| read(&self.0.lock(), ordinal, records_max))?;
         Ok((first, PyBytes::new(py, &bytes)))
     }
@@ -159,14 +183,24 @@ impl Log {
     /// A DBN stream of the MBO records from an ordinal on to another (which is not in it), with their symbols. With `books`,
     /// whoever has the books before the first record has those before the last one, too: see `Telling`.
     #[pyo3(signature = (start_ordinal, end_ordinal, *, books=false))]
-    fn dbn(&self, py: Python<'_>, start_ordinal: u64, end_ordinal: u64, books: bool) -> DbnReader {
+    fn dbn(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = ranged::start_ordinal)] start_ordinal: u64,
+        #[pyo3(from_py_with = ranged::end_ordinal)] end_ordinal: u64,
+        books: bool,
+    ) -> DbnReader {
         let log = with_lock(py, &self.0, |log| log.clone());
         DbnReader::new(log, start_ordinal, end_ordinal, books)
     }
 
     /// All books as they were right before the record of an ordinal, as MBO records: a snapshot of each, with MAYBE_BAD_BOOK
     /// if it is suspect, and behind it what was told of an unfinished event. Raises NotRecordedError.
-    fn books<'py>(&self, py: Python<'py>, ordinal: u64) -> PyResult<Bound<'py, PyBytes>> {
+    fn books<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = ranged::ordinal)] ordinal: u64,
+    ) -> PyResult<Bound<'py, PyBytes>> {
         let log = with_lock(py, &self.0, |log| log.clone());
         let bytes = py.detach(|| history::books_before(&log, ordinal))?;
         Ok(PyBytes::new(py, &bytes))
@@ -176,7 +210,13 @@ impl Log {
     /// books' epochs begin at `epoch`. With `watch`, ready for `disconnected()` and a resumed stream. Raises
     /// NotRecordedError.
     #[pyo3(signature = (ordinal=None, *, watch=false, epoch=0))]
-    fn restore(&self, py: Python<'_>, ordinal: Option<u64>, watch: bool, epoch: u64) -> PyResult<Market> {
+    fn restore(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = ranged::ordinal)] ordinal: Option<u64>,
+        watch: bool,
+        #[pyo3(from_py_with = ranged::epoch)] epoch: u64,
+    ) -> PyResult<Market> {
         let log = with_lock(py, &self.0, |log| log.clone());
         let shadow = py.detach(|| history::restore(&log, ordinal.unwrap_or(log.end_ordinal()), watch))?;
         Ok(Market::of_shadow(shadow, epoch))
