@@ -5,8 +5,8 @@
 //!
 //! - **Breaks.** [`Watch::disconnected`] forgets unfinished events and doubts every book. A stream that goes on from
 //!   [`Watch::resume_ts`] repeats records: those that a book has applied are dropped, by its place, and books are
-//!   exact again with the first record later than anything seen before. If the overlap is not what was seen, or not
-//!   there, they stay suspect.
+//!   exact again with the first record later than anything seen before. If the overlap is not what was seen, as far as
+//!   a book's last records tell, or not there, they stay suspect.
 //! - **Gaps.** A sequence number that jumps proves a gap only where the channel has skipped none for thousands of
 //!   steps: most recordings are filtered, and skip all the time. The gateway can say so itself, by MAYBE_BAD_BOOK and
 //!   error 7.
@@ -352,6 +352,10 @@ impl Watch {
         let was_asked = snapshot.has_records && has_clear && std::mem::take(&mut book.asked_snapshot);
         // Without its Clear, a snapshot leaves in the book whatever put it in doubt.
         let is_headless = snapshot.has_records && !has_clear && (book.doubt.is_some() || book.is_paused);
+        if snapshot.has_records && has_clear {
+            let place = *book.run();
+            book.recent.begin(&place);
+        }
         if is_headless || (self.is_resumed && !was_asked && snapshot.may_lack_orders(has_clear)) {
             book.taint.get_or_insert(Reason::Borrowed(reason::PARTIAL_SNAPSHOT));
         }

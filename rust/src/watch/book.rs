@@ -4,7 +4,7 @@ use std::hint::select_unpredictable;
 
 use super::{
     alert::Reason,
-    place::{Place, Recent},
+    place::{Place, Recent, Repeated},
 };
 use crate::{
     checkpoint::{self, In, Out},
@@ -101,8 +101,8 @@ pub(super) struct BookWatch {
     pub(super) doubt: Option<Reason>,
     /// Whether it is suspect only because the stream broke.
     pub(super) is_paused: bool,
-    /// After a break: what of `done` was repeated so far.
-    pub(super) overlap: Option<Place>,
+    /// After a break, until a record comes that was not applied before it.
+    pub(super) overlap: Option<Box<Repeated>>,
 }
 
 impl BookWatch {
@@ -243,6 +243,8 @@ impl BookWatch {
     pub(super) fn forget_event(&mut self, last_ts_recv: u64) {
         // A snapshot's ts_recv is not vouched for. If the stream had not come so far, it cannot tell what was applied.
         let is_ahead = last_ts_recv > 0 && self.done().ts_recv > last_ts_recv;
+        // What is unfinished will be told anew, and is no duplicate then.
+        self.recent.forget(self.pending);
         self.is_place_certain &= !(self.done().has_snapshot && self.done().records == 0 && is_ahead);
         self.pending = 0;
         self.pending_by_action = 0;
@@ -251,7 +253,6 @@ impl BookWatch {
         (self.event_has_clear, self.event_has_mark) = (false, false);
         self.snapshot = Snapshot::default();
         self.places[0] = self.places[1];
-        self.recent = Recent::default();
         self.overlap = None;
         self.asked_snapshot = false;
     }

@@ -156,6 +156,10 @@ impl Watch {
         let (book, event_book) = (&mut self.books[at], market.book_at(at));
         let has_clear = std::mem::take(&mut book.event_has_clear);
         let snapshot = std::mem::take(&mut book.snapshot);
+        if snapshot.has_records && has_clear {
+            let place = *book.run();
+            book.recent.begin(&place);
+        }
         if !event_book.is_suspect {
             if has_clear || (book.is_anchored && snapshot.has_records) {
                 book.anchor(event_book, snapshot.has_records);

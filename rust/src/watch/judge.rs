@@ -40,6 +40,13 @@ impl Watch {
             }
             return doubts;
         }
+        // While the stream comes again its numbers and times go back, but not those of a book beyond what it had.
+        let (run_ts_recv, is_vouched) = (book.run().ts_recv, bits & BAD_TS_RECV == 0);
+        let is_earlier = (record.ts_recv, record.hd.ts_event) < (run_ts_recv, last_ts_event);
+        if is_repeating && is_vouched && is_earlier {
+            self.stats.out_of_order += 1;
+            doubts.own = Some(reason::OUT_OF_ORDER);
+        }
         // A snapshot's channel is not that of its book: gateways that make one put 0.
         book.channel = self.channel as u32;
         match channel.take_sequence(record.sequence, is_repeating) {

@@ -3,7 +3,7 @@
 use super::{
     BAD_TS_RECV, Watch,
     alert::{Alert, Reason, reason},
-    place::{Place, hash_of},
+    place::{Repeated, hash_of},
 };
 use crate::{
     market::Market,
@@ -148,7 +148,7 @@ impl Watch {
             return;
         }
         for book in &mut self.books {
-            book.overlap = book.has_place().then(|| Place::at(book.done().ts_recv));
+            book.overlap = book.has_place().then(|| Box::new(Repeated::of(book.done())));
             book.is_close = true;
         }
         self.phase = Phase::Overlap { seen, how, repeated: 0 };
@@ -195,17 +195,22 @@ impl Watch {
         let is_expected = self.is_expected(market, at);
         let book = &mut self.books[at];
         let done = *book.done();
-        let Some(skipped) = &mut book.overlap else { return false };
+        let Some(repeated) = &mut book.overlap else { return false };
         if record.ts_recv < done.ts_recv {
+            if !is_snapshot {
+                repeated.add(record, &book.recent);
+            }
             // Nobody repeats a snapshot once the overlap is over.
             return !is_snapshot || self.phase.is_overlap();
         }
-        let is_short = skipped.records < done.records;
+        let is_short = repeated.skipped.records < done.records;
         if record.ts_recv == done.ts_recv {
             if is_snapshot {
                 return done.has_snapshot && self.phase.is_overlap();
             }
             if is_short {
+                repeated.add(record, &book.recent);
+                let skipped = &mut repeated.skipped;
                 skipped.add(hash_of(record));
                 let differs = skipped.records == done.records && skipped.hash != done.hash;
                 if differs {
@@ -214,8 +219,9 @@ impl Watch {
                 return true;
             }
         }
+        let differs = !repeated.is_what_was(&book.recent);
         book.overlap = None;
-        if is_short && is_expected {
+        if differs || (is_short && is_expected) {
             self.doubt_book(market, at, &Reason::Borrowed(reason::OVERLAP_MISMATCH));
         }
         false
@@ -229,7 +235,7 @@ impl Watch {
 
     fn is_short(&self, at: usize) -> bool {
         let book = &self.books[at];
-        book.overlap.is_some_and(|skipped| skipped.records < book.done().records)
+        book.overlap.as_ref().is_some_and(|repeated| repeated.skipped.records < book.done().records)
     }
 
     /// Whether what was repeated does not reach back to where the stream broke.
@@ -257,9 +263,11 @@ impl Watch {
         }
         for at in 0..self.books.len() {
             let is_short = self.is_short(at) && self.is_expected(market, at);
+            let book = &self.books[at];
+            let differs = book.overlap.as_ref().is_some_and(|repeated| !repeated.is_what_was(&book.recent));
             if has_hole {
                 self.doubt_book(market, at, &Reason::Borrowed(reason::GAP_AFTER_RECONNECTION));
-            } else if is_short || !self.books[at].is_place_certain {
+            } else if is_short || differs || !self.books[at].is_place_certain {
                 self.doubt_book(market, at, &Reason::Borrowed(reason::OVERLAP_MISMATCH));
             }
             let book = &mut self.books[at];

@@ -47,20 +47,81 @@ impl Place {
 #[derive(Clone, Copy, Default)]
 pub(super) struct Recent {
     hashes: [u64; REMEMBERED_RECORDS],
-    count: u32,
+    count: u64,
+    /// The number of the first of them that is known.
+    first: u64,
+    /// The ts_recv of the book's snapshot, if it had any, and the number of the first record that is not earlier.
+    snapshot_ts_recv: u64,
+    begun: u64,
 }
 
 impl Recent {
+    /// A snapshot has come, and its place: what was before is of no account any more.
+    pub(super) fn begin(&mut self, place: &Place) {
+        self.first = self.count;
+        self.snapshot_ts_recv = place.ts_recv;
+        self.begun = self.count.saturating_sub(u64::from(place.records));
+    }
+
+    /// Forgets the last records.
+    pub(super) fn forget(&mut self, records: u32) {
+        let known = self.known();
+        let end = self.count;
+        self.count = end.saturating_sub(u64::from(records));
+        self.first = (end - known).min(self.count);
+        for number in self.count..end.min(self.count + REMEMBERED_RECORDS as u64) {
+            self.hashes[number as usize % REMEMBERED_RECORDS] = 0;
+        }
+    }
+
+    /// How many are known, of the last ones.
+    fn known(&self) -> u64 {
+        (self.count - self.first).min(REMEMBERED_RECORDS as u64)
+    }
+
+    fn ends_like(&self, other: &Self) -> bool {
+        let back = |recent: &Self, n: u64| recent.hashes[(recent.count - n) as usize % REMEMBERED_RECORDS];
+        (1..=self.known().min(other.known())).all(|n| back(self, n) == back(other, n))
+    }
+
     #[inline(always)]
     pub(super) fn add(&mut self, hash: u64) {
         self.hashes[self.count as usize % REMEMBERED_RECORDS] = hash;
-        self.count = self.count.wrapping_add(1);
+        self.count += 1;
     }
 
     #[inline(always)]
     pub(super) fn contains(&self, hash: u64) -> bool {
         // All of them, since whether an early one fits is not to be guessed.
         self.hashes.iter().fold(false, |found, known| found | (*known == hash))
+    }
+}
+
+/// What of a book's records came again after a break.
+pub(super) struct Repeated {
+    /// … of those of the last place.
+    pub(super) skipped: Place,
+    recent: Recent,
+    /// Those not earlier than the book's snapshot.
+    later: u64,
+}
+
+impl Repeated {
+    pub(super) fn of(done: &Place) -> Self {
+        Self { skipped: Place::at(done.ts_recv), recent: Recent::default(), later: 0 }
+    }
+
+    /// Another one of those that were applied as `applied`.
+    pub(super) fn add(&mut self, record: &MboMsg, applied: &Recent) {
+        self.recent.add(hash_of(record));
+        self.later += u64::from(record.ts_recv >= applied.snapshot_ts_recv);
+    }
+
+    /// Whether these end like those that were applied, and are no more: what came late, or was lost, right before a
+    /// break may have left no other trace.
+    pub(super) fn is_what_was(&self, applied: &Recent) -> bool {
+        let has_more = applied.snapshot_ts_recv > 0 && self.later > applied.count.saturating_sub(applied.begun);
+        self.recent.ends_like(applied) && !has_more
     }
 }
 
