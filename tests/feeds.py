@@ -80,7 +80,7 @@ class Truth:
         """Whether the book ever was so, at the moment of which it says to be.
 
         A snapshot has a moment of its own, in between two events: its book must have been so at some time. Its ts_event
-        is that of its last order, and may be that of an earlier event with the same number, which came at the same time.
+        is that of its last order, perhaps of an earlier event with the same number, which came at the same time.
         """
         sequence, _, ts_recv = at_moment = moment(body)
         known = self._at.get((key, at_moment), self._all[key])

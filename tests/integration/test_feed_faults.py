@@ -19,8 +19,8 @@ RATE = 20_000
 """Slow enough for a snapshot of a book in doubt to arrive before the recording is over."""
 
 LATE_RECORDS_MAX = 500
-"""An event that comes late is noticed when it comes, where sequence numbers skip: two events later here, and in what the
-source has sent until then at once."""
+"""An event that comes late is noticed when it comes, where sequence numbers skip: two events later here, with what was
+sent at once."""
 
 # Those with '~' come again and again, perhaps also in the last moment, when no snapshot can come any more.
 FAULTS = {
