@@ -126,6 +126,10 @@ def test_a_server_that_hangs_is_silent_then_gone_then_back(
         # For two seconds or so: then it is known to be gone.
         wait_until(page, "document.querySelector('[data-testid=notice-silent]') !== null")
         assert not page.get_by_test_id("notice-stale").count(), "nobody knows whether its source runs"
+        source = page.get_by_test_id("source-state")
+        expect(source).to_have_text("was running")
+        plain = page.get_by_test_id("messages-per-s").evaluate("each => getComputedStyle(each).color")
+        assert source.evaluate("each => getComputedStyle(each).color") == plain, "it looks fine no more"
         screenshot(page, "silent")
         notice = page.get_by_test_id("notice-disconnected")
         expect(notice).to_contain_text(re.compile(r"no answer within 5 s; (next try in \d+ s|trying now)"))
@@ -133,6 +137,7 @@ def test_a_server_that_hangs_is_silent_then_gone_then_back(
     finally:
         server.process.send_signal(signal.SIGCONT)
     expect(page.get_by_test_id("link")).to_have_text("connected")
+    expect(source).to_have_text("running")
     wait_until(page, moved_on(before.seq))
     assert shown(page).epoch == before.epoch
     expect(page.get_by_test_id("notice-restarted")).to_be_hidden()

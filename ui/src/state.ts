@@ -199,6 +199,11 @@ export class State implements FeedHandlers {
     return this.#isLive && this.book !== null && waited >= STALE_AFTER_MS ? waited : null;
   }
 
+  /** Whether the metrics are those of now: they have come, and the server is still heard. */
+  get areMetricsCurrent(): boolean {
+    return this.metrics !== null && this.link.state === "open" && this.#now() - this.#heardAtMs < STALE_AFTER_MS;
+  }
+
   /** How far behind what is shown may be, on a line that is too slow; null where that is no news. */
   lateForMs(): number | null {
     return this.#isLive && this.#delayMs >= LATE_FROM_MS && this.silentForMs() === null ? this.#delayMs : null;
@@ -208,11 +213,13 @@ export class State implements FeedHandlers {
     return this.link.state === "open" && this.replay === null;
   }
 
-  /** Where the market's time has come to, ns: in the past as far as the replay; live it goes on, though nothing may happen for long. */
+  /** Where the market's time has come to, ns: in the past as far as the replay; live it goes on, though nothing may happen for long, as long as the server is heard. */
   marketNs(): bigint {
     const bookNs = BigInt(this.book?.tsRecv ?? 0);
     const isRunning = this.#isLive && this.book !== null && this.metrics?.source.state === "running";
-    const wentOn = isRunning ? BigInt(Math.round(this.#clock.now(this.#now(), 1))) : 0n;
+    // From a silent server's next word on it may be known how far it went: until then it is held where the silence was told.
+    const nowMs = this.silentForMs() === null ? this.#now() : this.#heardAtMs + STALE_AFTER_MS;
+    const wentOn = isRunning ? BigInt(Math.round(this.#clock.now(nowMs, 1))) : 0n;
     const ns = this.replay === null ? wentOn : BigInt(this.replay.ts);
     return ns > bookNs ? ns : bookNs;
   }

@@ -93,6 +93,17 @@ describe("what the page says", () => {
     expect(ids()).toEqual(["live"]);
   });
 
+  it("has metrics of now only while the server is heard, also of the past", () => {
+    expect(state.areMetricsCurrent).toBe(true);
+    state.onReplay({ id: "r1", state: "paused", ts: "1758751200123000000", speed: 1 });
+    nowMs += STALE_AFTER_MS;
+    expect(state.areMetricsCurrent).toBe(false);
+    state.onMetrics(metrics());
+    expect(state.areMetricsCurrent).toBe(true);
+    state.onLink({ state: "down", reason: "gone", attempt: 1, retryAtMs: null });
+    expect(state.areMetricsCurrent).toBe(false);
+  });
+
   it("says that this is the past, when, and how it moves; nothing of the source of now", () => {
     state.onMetrics(metrics({ source: { uri: "file:x", state: "ended", error: null } }));
     state.onReplay({ id: "r1", state: "playing", ts: "1758751200123000000", speed: 10 });
@@ -342,6 +353,7 @@ describe("the market's time", () => {
 
   it("goes on live while nothing happens, and stands where the source or the line does", () => {
     nowMs += 90_000;
+    state.onBeat(false);
     expect(Math.round(seconds())).toBe(90);
     state.onBook(book({ seq: 2, tsRecv: String(START + 91n * S) }));
     expect(Math.round(seconds())).toBe(91);
@@ -360,12 +372,24 @@ describe("the market's time", () => {
       state.onBook(book({ seq: 1 + at, tsRecv: String(START + (BigInt(at) * S) / 20n) }));
     }
     nowMs += 10_250;
+    state.onBeat(false);
     expect(seconds()).toBeCloseTo(3, 1);
     state.select("1:2");
     expect(state.marketNs()).toBe(0n);
     state.onBook(book({ instrumentId: 2 }));
     nowMs += 10_250;
+    state.onBeat(false);
     expect(Math.round(seconds())).toBe(10);
+  });
+
+  it("is held while the server is silent, and goes on with its next word", () => {
+    nowMs += STALE_AFTER_MS;
+    const held = seconds();
+    expect(Math.round(held)).toBe(3);
+    nowMs += 60_000;
+    expect(seconds()).toBe(held);
+    state.onBeat(false);
+    expect(Math.round(seconds())).toBe(63);
   });
 
   it("is that of the replay in the past, where its book is older, and that of the book where it is newer", () => {

@@ -12,6 +12,8 @@ const WORRYING = /reject|unknown|error|invalid|bad|duplicate|excess|drop|gap/;
 /** Tables that are further behind than this are behind. */
 const TABLES_LAG_MAX_S = 10;
 
+const LAST_KNOWN_TITLE = "Last known: the server has not been heard since";
+
 type Tone = "" | "good" | "warn" | "bad";
 
 /** One number, found by its test id. */
@@ -67,6 +69,7 @@ const MORE: readonly Figure[] = [
 
 export class HealthPane implements Pane {
   readonly #texts = new Map<string, HTMLElement>();
+  readonly #root: HTMLElement;
   readonly #details = make("details", "counters");
   readonly #counterList = make("dl");
   readonly #counterValues = new Map<string, HTMLElement>();
@@ -74,6 +77,7 @@ export class HealthPane implements Pane {
   readonly #feed: Actions["feed"];
 
   constructor({ root, actions, repaint }: PaneContext) {
+    this.#root = root;
     this.#feed = actions.feed;
     const strip = make("dl", "health-strip");
     for (const group of STRIP) {
@@ -91,9 +95,12 @@ export class HealthPane implements Pane {
 
   write(state: State): void {
     const { metrics } = state;
+    const isLastKnown = metrics !== null && !state.areMetricsCurrent;
     setText(this.#version, metrics?.version ?? "");
+    setData(this.#root, "known", isLastKnown ? "last" : "now");
+    setTitle(this.#root, isLastKnown ? LAST_KNOWN_TITLE : "");
     this.#writeServer(metrics);
-    this.#writeSource(metrics);
+    this.#writeSource(metrics, isLastKnown);
     this.#writeChecks(state);
     if (this.#details.open) this.#writeCounters(metrics);
   }
@@ -115,21 +122,21 @@ export class HealthPane implements Pane {
     this.#say("resting-orders", formatInteger(metrics?.orders));
   }
 
-  #writeSource(metrics: Metrics | null): void {
+  #writeSource(metrics: Metrics | null, isLastKnown: boolean): void {
     const source = metrics?.source;
-    this.#say("source-state", source?.state ?? MISSING, toneOfSource(source?.state), source?.error ?? source?.uri ?? "");
+    this.#say("source-state", told(source?.state, isLastKnown), toneOfSource(source?.state), source?.error ?? source?.uri ?? "");
     this.#say("source-uri", source?.uri ?? MISSING, "", source?.uri ?? "");
     this.#say("uptime", metrics === null ? MISSING : formatUptime(metrics.uptimeS));
-    this.#writeRecording(metrics?.recording);
+    this.#writeRecording(metrics?.recording, isLastKnown);
   }
 
-  #writeRecording(recording: RecordingHealth | undefined): void {
+  #writeRecording(recording: RecordingHealth | undefined, isLastKnown: boolean): void {
     const behindS = recording?.tablesLagS ?? null;
     const isBehind = (behindS ?? 0) > TABLES_LAG_MAX_S;
     const behind = behindS === null ? MISSING : `${behindS.toFixed(1)} s`;
     this.#say("tables-lag", behind, isBehind ? "warn" : "");
     const warning = recording?.warning ?? (isBehind ? `The tables are ${behind} behind` : "");
-    this.#say("recording", recording?.state ?? MISSING, toneOfRecording(recording?.state, warning), warning);
+    this.#say("recording", told(recording?.state, isLastKnown), toneOfRecording(recording?.state, warning), warning);
   }
 
   /** Only books that come by the socket have a checksum; those that are asked for by HTTP come whole each time. */
@@ -190,6 +197,11 @@ export class HealthPane implements Pane {
     setData(element, "tone", tone);
     if (title !== null) setTitle(element, title);
   }
+}
+
+function told(state: string | undefined, isLastKnown: boolean): string {
+  if (state === undefined) return MISSING;
+  return isLastKnown ? `was ${state}` : state;
 }
 
 function toneOfSource(state: string | undefined): Tone {
