@@ -1,6 +1,6 @@
 /** The numbers at an axis: all with the same unit and the same decimals, so that they can be compared at a glance. */
 
-import { formatInteger } from "./format";
+import { formatInteger, withMinus } from "./format";
 
 export interface AxisUnit {
   /** The largest number from which it is taken. */
@@ -34,7 +34,7 @@ export function axisTexts(values: readonly number[], units: readonly AxisUnit[])
   const decimals = decimalsOfStep((second - first) / size);
   return values.map((value) => {
     if (value === 0) return "0";
-    const text = decimals === 0 ? formatInteger(Math.round(value / size)) : (value / size).toFixed(decimals);
+    const text = decimals === 0 ? formatInteger(Math.round(value / size)) : withMinus((value / size).toFixed(decimals));
     return text + suffix;
   });
 }

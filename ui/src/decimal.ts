@@ -3,6 +3,8 @@
  * (the unit of the core), and become floats only where a pixel position is computed.
  */
 
+import { withMinus } from "./format";
+
 const DECIMALS = 9;
 const SCALE = 10n ** BigInt(DECIMALS);
 /** What a price looks like on the wire. */
@@ -44,7 +46,7 @@ export function ceilSteps(units: bigint, step: bigint): bigint {
   return -floorSteps(-units, step);
 }
 
-/** Units of 1e-9 as a decimal string with at least `decimals` decimals, and more where they are not zero. */
+/** Units of 1e-9 as a decimal string, which the wire would have too, with at least `decimals` decimals, and more where they are not zero. */
 export function formatDecimal(units: bigint, decimals: number): string {
   const absolute = units < 0n ? -units : units;
   const fraction = (absolute % SCALE).toString().padStart(DECIMALS, "0").replace(/0+$/, "").padEnd(decimals, "0");
@@ -58,10 +60,10 @@ export function decimalsOf(text: string): number {
   return point < 0 ? 0 : text.length - point - 1;
 }
 
-/** A price with all decimals that its neighbours have, so that points and digits stand in one line. */
+/** A price to be read, with all decimals that its neighbours have, so that points and digits stand in one line. */
 export function withDecimals(price: string, decimals: number): string {
   const own = decimalsOf(price);
-  return own >= decimals ? price : `${price}${own === 0 ? "." : ""}${"0".repeat(decimals - own)}`;
+  return withMinus(own >= decimals ? price : `${price}${own === 0 ? "." : ""}${"0".repeat(decimals - own)}`);
 }
 
 /** For the geometry of an axis only. */

@@ -11,11 +11,16 @@ const DATE_MAX_NS = 8_640_000_000_000_000n * NS_PER_MS;
 
 const grouped = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0 });
 
+/** A number or a price as people read it: a minus sign for the hyphen that programs write. */
+export function withMinus(text: string): string {
+  return text.replace("-", "−");
+}
+
 /** A whole number with thousands separators. */
 export function formatInteger(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return MISSING;
   // Most numbers are small, and there are hundreds to write at a time.
-  return Number.isInteger(value) && value >= 0 && value < 1_000 ? String(value) : grouped.format(value);
+  return Number.isInteger(value) && value >= 0 && value < 1_000 ? String(value) : withMinus(grouped.format(value));
 }
 
 /** A rate or a large count in three significant digits: 1 234 567 → "1.23M". */
@@ -31,7 +36,7 @@ export function formatCompact(value: number | null | undefined): string {
     // 999 950 rounds to 1 000 k; the next unit up takes it from 999.5 on.
     if (magnitude >= size * 0.9995) return `${threeDigits(value / size)}${suffix}`;
   }
-  return magnitude < 10 && !Number.isInteger(value) ? value.toFixed(1) : Math.round(value).toString();
+  return withMinus(magnitude < 10 && !Number.isInteger(value) ? value.toFixed(1) : Math.round(value).toString());
 }
 
 /** Bytes per second: 561 000 → "561 kB/s". */
@@ -43,7 +48,7 @@ export function formatByteRate(value: number | null | undefined): string {
 /** A duration in ns, in the unit that reads best: "80 ns", "1.25 µs", "3.40 ms". */
 export function formatDuration(ns: number | null | undefined): string {
   if (ns === null || ns === undefined || !Number.isFinite(ns)) return MISSING;
-  if (ns < 999.5) return `${Math.round(ns)} ns`;
+  if (ns < 999.5) return `${withMinus(String(Math.round(ns)))} ns`;
   if (ns < 999_500) return `${threeDigits(ns / 1e3)} µs`;
   if (ns < 999_500_000) return `${threeDigits(ns / 1e6)} ms`;
   return `${threeDigits(ns / 1e9)} s`;
@@ -56,7 +61,7 @@ export function trimZeros(text: string): string {
 
 function threeDigits(value: number): string {
   const magnitude = Math.abs(value);
-  return value.toFixed(magnitude < 9.995 ? 2 : magnitude < 99.95 ? 1 : 0);
+  return withMinus(value.toFixed(magnitude < 9.995 ? 2 : magnitude < 99.95 ? 1 : 0));
 }
 
 /** Seconds as people say them: "45 s", "12 min 05 s", "3 h 07 min", "2 d 04 h". */

@@ -1,7 +1,7 @@
 /** The charts of the performance page: what each draws, in which unit, and how it writes a value. */
 
 import { axisTexts, COUNT_UNITS, DURATION_UNITS } from "./axis-texts";
-import { formatCompact, formatDuration, formatInteger, MISSING } from "./format";
+import { formatCompact, formatDuration, formatInteger, MISSING, withMinus } from "./format";
 import type { Column } from "./telemetry";
 
 const twoDecimals = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 2 });
@@ -166,7 +166,7 @@ function shortCount(value: number): string {
 
 /** Without the noise of a float's last digits; prices have nine decimals at most. */
 function plainNumber(value: number): string {
-  return String(Number(value.toFixed(9)));
+  return withMinus(String(Number(value.toFixed(9))));
 }
 
 /** In four significant digits. */

@@ -1,6 +1,7 @@
 /** Prices as whole numbers of ticks. The tick is what all prices seen are multiples of: no venue tells it to the page. */
 
 import { decimalsOf, formatDecimal, parseDecimal } from "./decimal";
+import { withMinus } from "./format";
 import { divisor, tickOf } from "./tick";
 
 /** More prices than any screen of levels; then they are parsed once more. */
@@ -58,8 +59,9 @@ export class PriceGrid {
     return index;
   }
 
+  /** To be read. */
   price(index: number): string {
-    return formatDecimal(BigInt(index) * this.tick, this.decimals);
+    return withMinus(formatDecimal(BigInt(index) * this.tick, this.decimals));
   }
 
   clear(): void {

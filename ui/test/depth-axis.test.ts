@@ -16,7 +16,7 @@ describe("the axes of the depth chart", () => {
   });
 
   it("knows prices below zero, and numbers the ticks of a market whose book writes fewer decimals", () => {
-    expect(texts(priceLabels(-1.1, 1.1, 500_000_000n, 0, 10))).toEqual(["-1", "-0.5", "0", "0.5", "1"]);
+    expect(texts(priceLabels(-1.1, 1.1, 500_000_000n, 0, 10))).toEqual(["−1", "−0.5", "0", "0.5", "1"]);
   });
 
   it("has whole sizes, each with the same unit and decimals", () => {

@@ -51,7 +51,7 @@ describe("the depth chart", () => {
     expect([averagePrice(curves.bids, bid), averagePrice(curves.bids, lower)]).toEqual(["10.0000", "9.9966"]);
     expect([averagePrice(curves.asks, ask), averagePrice(curves.asks, higher)]).toEqual(["10.0100", "10.0134"]);
     const below = buildDepth({ levelsMax: 100, bids: [level("-1.00", 2), level("-2.00", 1)], asks: [] });
-    expect(below?.bids.map((point) => averagePrice(below.bids, point))).toEqual(["-1.0000", "-1.3334"]);
+    expect(below?.bids.map((point) => averagePrice(below.bids, point))).toEqual(["−1.0000", "−1.3334"]);
     expect([distanceOf(lower, ask), distanceOf(higher, bid)]).toEqual(["0.02", "0.02"]);
   });
 

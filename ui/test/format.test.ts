@@ -1,5 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { formatCompact, formatDuration, formatInteger, formatTime, formatUptime, MISSING, plural, trimZeros } from "../src/format";
+import { formatCompact, formatDuration, formatInteger, formatTime, formatUptime, MISSING, plural, trimZeros, withMinus } from "../src/format";
+
+describe("numbers below zero", () => {
+  it("have the sign of a number, not a hyphen", () => {
+    const written = [formatInteger(-1_234), formatCompact(-1_234), formatCompact(-0.5), formatDuration(-80), formatDuration(-2_000), withMinus("-0.25")];
+    expect(written).toEqual(["−1,234", "−1.23k", "−0.5", "−80 ns", "−2000 ns", "−0.25"]);
+  });
+});
 
 describe("times", () => {
   it("shows milliseconds and keeps all nine digits for the hover", () => {

@@ -41,7 +41,7 @@ describe("the grid of prices", () => {
     grid.learn(["64.30"]);
     expect(factors).toEqual([5]);
     expect(grid.index("64.75") - grid.index("64.25")).toBe(10);
-    expect(grid.price(grid.index("-1.00"))).toBe("-1.00");
+    expect(grid.price(grid.index("-1.00"))).toBe("−1.00");
   });
 
   it("is not spoilt by a price that lies on no grid, whenever it comes", () => {

@@ -77,6 +77,7 @@ describe("the signs at the ladder's edges", () => {
     expect(away("64.20", "64.22", 6500n)).toEqual([null, "▼ market at 64.22"]);
     expect(away("105.00", "95.00", 10000n)).toEqual(["▲ best bid 105.00", "▼ best ask 95.00"]);
     expect(away(null, "95.00", 10000n)).toEqual([null, "▼ market at 95.00"]);
+    expect(away(null, "-0.25", 10000n)).toEqual([null, "▼ market at −0.25"]);
   });
 
   it("and the button says what is in the centre, where there is more than one place", () => {

@@ -32,6 +32,10 @@ describe("the list of a price's orders", () => {
     expect(headline(rowAt("64.80"), "below")).toBe("64.80 ▼ below the rows · A 3 in 1 order");
   });
 
+  it("writes a price below zero as other numbers are", () => {
+    expect(headline({ ...rowAt("64.77"), price: "-0.25" }, "in view")).toBe("−0.25 · B 5 in 1 order");
+  });
+
   it("says so when it has none, and why", () => {
     expect(headline(rowAt("64.78"), "in view")).toBe("64.78");
     expect(moreWords(rowAt("64.78"), 0, true)).toBe("No orders at this price.");

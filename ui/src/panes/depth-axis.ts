@@ -2,6 +2,7 @@
 
 import { axisTexts, COUNT_UNITS } from "../axis-texts";
 import { ceilSteps, formatDecimal, toAxis } from "../decimal";
+import { withMinus } from "../format";
 import { labelStep } from "../price-ticks";
 
 export interface Label {
@@ -19,7 +20,7 @@ export function priceLabels(from: number, to: number, tick: bigint, decimals: nu
   const step = tick * BigInt(labelStep(tick, Math.max(1, Math.ceil(least))));
   const labels: Label[] = [];
   for (let units = ceilSteps(BigInt(Math.ceil(from * UNITS)), step) * step; toAxis(units) <= to; units += step) {
-    labels.push({ at: toAxis(units), text: formatDecimal(units, decimals) });
+    labels.push({ at: toAxis(units), text: withMinus(formatDecimal(units, decimals)) });
   }
   return labels;
 }

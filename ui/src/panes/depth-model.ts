@@ -2,6 +2,7 @@
 
 import { decimalsOf, formatDecimal, parseDecimal, toAxis, unitsOf } from "../decimal";
 import type { Book, Level } from "../feed/wire";
+import { withMinus } from "../format";
 
 export interface DepthPoint {
   readonly x: number;
@@ -70,7 +71,7 @@ export function averagePrice(points: readonly DepthPoint[], end: DepthPoint): st
   const [quotient, rest] = [value / (size * unit), value % (size * unit)];
   // Division of bigints rounds towards zero.
   const down = rest < 0n ? quotient - 1n : quotient;
-  return formatDecimal((isRising && rest !== 0n ? down + 1n : down) * unit, decimals);
+  return withMinus(formatDecimal((isRising && rest !== 0n ? down + 1n : down) * unit, decimals));
 }
 
 /** How far two points are from each other, as a price. */

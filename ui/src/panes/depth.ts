@@ -3,7 +3,7 @@
 import "./depth.css";
 import { decimalsOf, formatDecimal } from "../decimal";
 import { make } from "../dom";
-import { formatInteger, plural } from "../format";
+import { formatInteger, plural, withMinus } from "../format";
 import { keyOf, type Book } from "../feed/wire";
 import type { State } from "../state";
 import { Pointer, Surface, type Palette } from "./canvas";
@@ -140,7 +140,7 @@ export class DepthPane implements Pane {
   #prices(context: CanvasRenderingContext2D, { from, to, bids, asks }: DepthCurves, frame: Frame): void {
     const { rem, width } = this.#surface;
     const middle = (frame.bottom + this.#surface.height) / 2;
-    const ends = [bids.at(-1), asks.at(-1)].map((end) => context.measureText(end?.level.price ?? "").width);
+    const ends = [bids.at(-1), asks.at(-1)].map((end) => context.measureText(withMinus(end?.level.price ?? "")).width);
     const labelWidth = Math.max(...ends) + rem * PRICE_GAP_REM;
     const name = rem * 0.7 + context.measureText("price").width;
     context.fillText("price", rem * 0.7, middle);
@@ -236,7 +236,7 @@ export class DepthPane implements Pane {
     const points = side === "B" ? curves.bids : curves.asks;
     const other = side === "B" ? curves.asks[0] : curves.bids[0];
     this.#tip.show(this, box.left + x, box.top + y, [
-      `${side} ${point.level.price}`,
+      `${side} ${withMinus(point.level.price)}`,
       `${formatInteger(point.cumulative)} to here, in ${plural(point.orders, "order")}`,
       `${formatInteger(point.level.size)} at this price, in ${plural(point.level.count, "order")}`,
       `all of it on average at ${averagePrice(points, point)}`,

@@ -6,7 +6,7 @@
 import "./inspector.css";
 import { timesWritten } from "../address";
 import { setData, setHidden, setText, setTitle } from "../dom";
-import { formatInteger, formatTime, MISSING, plural } from "../format";
+import { formatInteger, formatTime, MISSING, plural, withMinus } from "../format";
 import { NO_LONGER_RECORDED } from "../feed/feed";
 import { WireError } from "../feed/fields";
 import { keyOf, type Book, type Problem } from "../feed/wire";
@@ -278,7 +278,7 @@ export class InspectorPane implements Pane {
     const placed = formatTime((seen?.place ?? place)?.tsEvent ?? "");
     this.#fact("side", side === "B" ? "B bid" : side === "A" ? "A ask" : MISSING);
     setData(this.#frame.facts.side, "side", side ?? "");
-    this.#fact("price", seen?.price ?? this.#answer?.price ?? MISSING);
+    this.#fact("price", withMinus(seen?.price ?? this.#answer?.price ?? MISSING));
     this.#fact("size", formatInteger(size));
     this.#fact("filled", formatInteger(this.#traded()));
     this.#fact("placed", placed.short === MISSING ? MISSING : (placed.exact.split(" · ")[0] ?? MISSING).replace("T", " ").replace("Z", ""));

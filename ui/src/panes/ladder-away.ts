@@ -1,6 +1,7 @@
 /** The signs at the edges of a static ladder: which best price is beyond them, and the way there. */
 
 import { setData, setHidden, setText } from "../dom";
+import { withMinus } from "../format";
 import type { Best } from "./ladder-focus";
 import type { LadderFrame } from "./ladder-frame";
 
@@ -20,7 +21,7 @@ export function awayFrom(bests: readonly Best[], { top, rows }: RowsInView): { r
   const words = (arrow: string, beyond: readonly Best[], nearest: Best | undefined): Away | null => {
     if (nearest === undefined) return null;
     const what = beyond.length === bests.length ? "market at" : `best ${nearest.side}`;
-    return { side: nearest.side, text: `${arrow} ${what} ${nearest.price}` };
+    return { side: nearest.side, text: `${arrow} ${what} ${withMinus(nearest.price)}` };
   };
   const above = bests.filter(({ row }) => row > top);
   const below = bests.filter(({ row }) => row <= top - BigInt(rows));

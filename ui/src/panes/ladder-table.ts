@@ -2,7 +2,7 @@
 
 import { withDecimals } from "../decimal";
 import { make, setData, setText, setTitle } from "../dom";
-import { formatCompact, formatInteger, plural } from "../format";
+import { formatCompact, formatInteger, plural, withMinus } from "../format";
 import { ordersOf, type Ladder, type LadderRow, type PriceRow, type RowSide, type Sides } from "./ladder-rows";
 
 /** Sizes of a queue that are spelled out for those who cannot see the blocks. */
@@ -157,7 +157,7 @@ function writeRow({ row, cells, price, bidTag, askTag, bidQueue, askQueue }: Row
   setData(row, "cut", cut);
   setData(row, "beyond", beyond);
   setTitle(row, knownWords(cut, beyond));
-  setText(price, at === null ? (data.kind === "spread" ? data.text : "") : withDecimals(at.price, decimals));
+  setText(price, at === null ? (data.kind === "spread" ? withMinus(data.text) : "") : withDecimals(at.price, decimals));
   setText(bidTag, bid !== null ? "B" : data.kind === "spread" ? data.label : "");
   setText(askTag, ask !== null ? "A" : "");
   writeSide(cells["bid-size"], cells["bid-orders"], bidQueue, bid, beyond.includes("B"));

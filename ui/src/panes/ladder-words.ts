@@ -1,7 +1,7 @@
 /** What the ladder says of a block under the pointer, and of what was done at a price. */
 
 import { FLOW_WINDOW_S, type Flow } from "../flow";
-import { formatInteger, formatTime } from "../format";
+import { formatInteger, formatTime, withMinus } from "../format";
 import type { Block } from "./ladder-canvas";
 import type { ColumnSet } from "./ladder-columns";
 import type { PriceRow } from "./ladder-rows";
@@ -26,7 +26,7 @@ export function leftOut(set: ColumnSet): { readonly what: string; readonly how: 
 export function blockTip({ order: [orderId, size, tsEvent], side, price, place }: Block): string[] {
   const time = formatTime(tsEvent).exact.split(" · ")[0] ?? "";
   return [
-    `${side} ${price} · size ${formatInteger(size)}`,
+    `${side} ${withMinus(price)} · size ${formatInteger(size)}`,
     place === 0 ? "front of the queue" : `${formatInteger(place)} ahead in the queue`,
     `order ${orderId}`,
     time,
@@ -35,5 +35,5 @@ export function blockTip({ order: [orderId, size, tsEvent], side, price, place }
 
 export function flowTip(row: PriceRow, { since }: Pick<Flow, "since">): string[] {
   const counted = since === null ? "" : `traded since ${formatTime(since).short}`;
-  return [row.price, ...flowWords(row).split(" · "), counted, `stacked + and pulled − in ${FLOW_WINDOW_S} s`];
+  return [withMinus(row.price), ...flowWords(row).split(" · "), counted, `stacked + and pulled − in ${FLOW_WINDOW_S} s`];
 }

@@ -1,7 +1,7 @@
 /** The life of an order as rows, which are recycled. */
 
 import { make, setData, setText, setTitle } from "../dom";
-import { formatInteger, formatTime, MISSING } from "../format";
+import { formatInteger, formatTime, MISSING, withMinus } from "../format";
 import type { LifeStep } from "../order";
 
 /** Of a long life the first steps and the last ones are listed. */
@@ -66,7 +66,7 @@ export class LifeTable {
     // "2025-09-24T19:30:00.123456789Z · … ns": the time of day to read, all of it on hover.
     setText(time, step.tsEvent === null ? MISSING : exact.slice(11, 29));
     setTitle(time, step.tsEvent === null ? "no record tells when" : exact);
-    const words = [change, formatInteger(step.left), step.price ?? MISSING];
+    const words = [change, formatInteger(step.left), withMinus(step.price ?? MISSING)];
     cells.forEach((cell, index) => {
       setText(cell, words[index] ?? "");
     });

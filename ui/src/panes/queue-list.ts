@@ -2,7 +2,7 @@
 
 import { make, setHidden, setText } from "../dom";
 import { FLOW_WINDOW_S } from "../flow";
-import { formatInteger, formatTime, plural } from "../format";
+import { formatInteger, formatTime, plural, withMinus } from "../format";
 import { BEYOND_WORDS } from "./ladder-table";
 import { ordersOf, type PriceRow, type QueuedOrder, type RowSide, type whereIs } from "./ladder-rows";
 import { OrderButtons } from "./order-buttons";
@@ -66,7 +66,7 @@ export class QueueList {
 
   /** `where`: as ladder-rows.ts has it. */
   write(row: PriceRow, selected: string | null, where: ReturnType<typeof whereIs>): void {
-    this.#root.ariaLabel = `Orders at ${row.price}`;
+    this.#root.ariaLabel = `Orders at ${withMinus(row.price)}`;
     setText(this.#heading, headline(row, where));
     setText(this.#flow, flowWords(row));
     const shown = write(this.#bids, row.bid, selected) + write(this.#asks, row.ask, selected);
@@ -103,7 +103,7 @@ export function headline({ price, bid, ask, cut, beyond }: Omit<PriceRow, "flow"
   };
   const sides = [...words(bid, "B"), ...words(ask, "A")];
   const away = where === "above" ? " ▲ above the rows" : where === "below" ? " ▼ below the rows" : "";
-  return [`${price}${away}`, ...(sides.length === 0 ? [] : [sides.join(", ")])].join(" · ");
+  return [`${withMinus(price)}${away}`, ...(sides.length === 0 ? [] : [sides.join(", ")])].join(" · ");
 }
 
 /** Everything that was done at this price, also what the columns have no room for. */
@@ -121,6 +121,6 @@ function signed(net: number): string {
 }
 
 function orderWords({ order: [orderId, size, tsEvent], price }: QueuedOrder, place: number, isGrouped: boolean): string {
-  const at = isGrouped ? ` at ${price}` : "";
+  const at = isGrouped ? ` at ${withMinus(price)}` : "";
   return `${place + 1}. size ${formatInteger(size)}${at} · order ${orderId} · ${formatTime(tsEvent).short}`;
 }

@@ -2,7 +2,7 @@
 
 import { parseDecimal, withDecimals } from "../decimal";
 import { byTestId, setData, setHidden, setText, setTitle } from "../dom";
-import { formatInteger, formatTime, MISSING, plural } from "../format";
+import { formatInteger, formatTime, MISSING, plural, withMinus } from "../format";
 import type { Book, Level } from "../feed/wire";
 import { nameOf, type Standing, type State } from "../state";
 import { spreadOf } from "./ladder-model";
@@ -125,7 +125,7 @@ export function statePill(book: Book | null, standing: Standing, isStale = false
 
 export function spokenSummary(book: Book, standing: Standing, isStale = false): string {
   const side = (name: string, level: Level | undefined): string =>
-    level === undefined ? `no ${name}` : `best ${name} ${level.price}, size ${level.size} in ${plural(level.count, "order")}`;
+    level === undefined ? `no ${name}` : `best ${name} ${withMinus(level.price)}, size ${level.size} in ${plural(level.count, "order")}`;
   const flags = book.crossed ? ", crossed" : book.locked ? ", locked" : "";
   return `${nameOf(book)}: ${statePill(book, standing, isStale).text}${flags}; ${side("bid", book.bids[0])}; ${side("ask", book.asks[0])}.`;
 }
