@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from page_reading import HAS_ALL_LEVELS, LEVELS_CARRIED, wait_until
+from page_reading import HAS_ALL_LEVELS, LEVELS_CARRIED, MISSING, wait_until
 from playwright.sync_api import ViewportSize, expect
 
 from dbn_bytes import T0, Mbo, metadata, stream
@@ -203,7 +203,13 @@ def test_the_address_names_the_instrument_as_people_do(serve: Serve, open_page: 
 def test_an_unknown_instrument_is_answered_by_similar_names(serve: Serve, open_page: OpenPage) -> None:
     server = serve("--source", "synthetic:?instruments=30&rate=2000")
     server.wait_until_ready()
-    page = open_page(f"{server.url}/#SYN29x")
+    page = open_page(server.url)
+    scale, window = page.get_by_test_id("heatmap-size-max"), page.get_by_test_id("heatmap-window")
+    expect(scale).to_contain_text("or more")
+    page.evaluate("location.hash = '#SYN29x'")
+    expect(page.locator(".heatmap-note")).to_have_text("No levels: the server has no such book")
+    expect(scale).to_have_text("")
+    expect(window).to_have_text(MISSING)
     notice = page.get_by_test_id("notice-gone")
     expect(notice).to_contain_text("Similar names:")
     choices = notice.get_by_role("button").all_inner_texts()

@@ -152,6 +152,18 @@ def test_a_killed_server_leaves_a_gap(serve: Serve, open_page: OpenPage, screens
     wait_for(page, "sizes again", lambda: any("size" in lines[0] for lines in newest()))
 
 
+def test_no_scale_moves_the_heatmap(still: RunningServer, open_page: OpenPage) -> None:
+    page = open_page(still.url)
+    wait_for_columns(page, 1)
+    heights = page.locator(".heatmap-pane .panel-head").evaluate(
+        """(head) => ['', '1 or more', '7.5k or more', '750M or more'].map((text) => {
+          head.querySelector('.heatmap-ramp-end').textContent = text;
+          return head.offsetHeight;
+        })"""
+    )
+    assert len(set(heights)) == 1, heights
+
+
 def test_the_heatmap_scrolls_and_zooms_and_follows_again(
     serve: Serve, open_page: OpenPage, screenshot: Screenshot
 ) -> None:

@@ -1,12 +1,24 @@
 /** What the heatmap says in words: under the pointer, and for those who do not see it. */
 
-import { formatInteger, formatTime, plural } from "./format";
+import { isUnknownInstrument, type Problem } from "./feed/wire";
+import { formatCompact, formatInteger, formatTime, plural, trimZeros } from "./format";
 import type { Columns } from "./heatmap-columns";
 import type { Bubble, Traded } from "./heatmap-trades";
 
 const BOUGHT = { B: "● bought", A: "◆ sold", N: "■ traded" } as const;
 /** A summary names so many of the largest levels of a side. */
 const LARGEST_MAX = 3;
+
+/** Where there is nothing to paint: why. */
+export function emptyNote(problem: Pick<Problem, "status" | "code"> | undefined): string {
+  if (problem === undefined) return "No levels yet";
+  return isUnknownInstrument(problem) ? "No levels: the server has no such book" : "No levels: the server refuses them";
+}
+
+/** The upper end of the scale of sizes, a round number: as many characters at the most for any size, so that the legend keeps its place. */
+export function scaleEnd(size: number): string {
+  return `${trimZeros(formatCompact(size))} or more`;
+}
 
 /** One row at one moment: ticks from `from`, below `to`. */
 export function restingLines(columns: Columns, column: number, from: number, to: number): string[] {

@@ -1,7 +1,7 @@
 /** What the status line says, most pressing first: a function of the state and the time, and nothing else. */
 
 import { formatTime, formatUptime, plural } from "./format";
-import { keyOf, type Instrument, type Problem } from "./feed/wire";
+import { isUnknownInstrument, keyOf, type Instrument, type Problem } from "./feed/wire";
 import { isNamed, similarlyNamed } from "./instrument-name";
 import { motionOf } from "./standing-word";
 import { nameOf, RESTART_NOTICE_MS, type State } from "./state";
@@ -108,8 +108,7 @@ function problemNotice(state: State): Notice | null {
   const problem = state.problems.get("book") ?? state.problems.get("instruments") ?? state.problems.get("depth");
   if (problem === undefined || state.link.state !== "open") return null;
   const name = state.selected ?? "the instrument";
-  const isGone = problem.status === 404 || problem.code === "unknown_instrument";
-  if (isGone && !state.problems.has("instruments")) {
+  if (isUnknownInstrument(problem) && !state.problems.has("instruments")) {
     const { choices, areSimilar } = othersThan(name, state.instruments ?? NONE);
     const kept = state.book === null ? "" : LAST_RECEIVED;
     const next = choices.length === 0 ? "Waiting for it to come back." : areSimilar ? "Similar names:" : "Choose another:";

@@ -110,6 +110,11 @@ export interface Problem {
   readonly choices: readonly string[];
 }
 
+/** Whether the server knows no instrument of the name, or no longer has its book. */
+export function isUnknownInstrument({ status, code }: Pick<Problem, "status" | "code">): boolean {
+  return status === 404 || code === "unknown_instrument";
+}
+
 export function parseBook(value: unknown, levelsMax: number): Book {
   const book = fields(value, "book");
   const levels = (side: "bids" | "asks"): Level[] =>

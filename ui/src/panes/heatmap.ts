@@ -2,7 +2,7 @@
 
 import "./heatmap.css";
 import { make, setData, setHidden, setText } from "../dom";
-import { formatInteger, formatUptime } from "../format";
+import { formatUptime, MISSING } from "../format";
 import type { Trade } from "../feed/feed";
 import type { Book } from "../feed/wire";
 import { heatRamp, luminance, type Rgb } from "../heatmap-ramp";
@@ -13,7 +13,7 @@ import { HEAT_PERCENTILE, percentile, SteadyMax } from "../heatmap-scale";
 import { clock, NS_PER_S } from "../heatmap-time";
 import { Bubbles } from "../heatmap-trades";
 import { TimeView } from "../heatmap-view";
-import { bubbleLine, pricesOf, restingLines, summaryRows, tradedLine } from "../heatmap-words";
+import { bubbleLine, emptyNote, pricesOf, restingLines, scaleEnd, summaryRows, tradedLine } from "../heatmap-words";
 import type { ReplayCommands } from "../replay-commands";
 import type { State } from "../state";
 import type { TradesBefore } from "../trades-before";
@@ -128,10 +128,10 @@ export class HeatmapPane implements Pane {
     const elements = this.#elements;
     const follows = this.#view.follows && this.#range.follows;
     elements.follow.ariaPressed = String(follows);
-    setText(elements.window, formatWindow(this.#view.windowNs));
     const { columns } = this.#record;
+    setText(elements.window, columns.length === 0 ? MISSING : formatWindow(this.#view.windowNs));
     setHidden(elements.note, columns.length > 0);
-    setText(elements.note, state.problems.has("depth") ? "No levels: the server refuses them" : "No levels yet");
+    setText(elements.note, emptyNote(state.problems.get("depth")));
     setData(elements.view, "columns", String(columns.length));
     setData(elements.view, "from", String(columns.tsRecv(columns.first)));
     setData(elements.view, "until", String(columns.tsOf(columns.until)));
@@ -193,6 +193,7 @@ export class HeatmapPane implements Pane {
     this.#view.follow();
     this.#sizeMax.clear();
     this.#bubbleMax.clear();
+    setText(this.#elements.rampEnd, "");
   }
 
   #recolour(palette: Palette): void {
@@ -291,7 +292,7 @@ export class HeatmapPane implements Pane {
     }
     if (!this.#sizeMax.propose(percentile(this.#measured, count, HEAT_PERCENTILE))) return;
     this.#picture.invalidate();
-    setText(this.#elements.rampEnd, `${formatInteger(this.#sizeMax.value)} or more`);
+    setText(this.#elements.rampEnd, scaleEnd(this.#sizeMax.value));
   }
 
   #paintPicture({ ratio }: draw.Layout): void {
