@@ -2,6 +2,7 @@
 
 import type { Link, Replay } from "./feed/feed";
 import type { Metrics } from "./feed/wire";
+import { formatSpan } from "./replay-time";
 import type { State } from "./state";
 
 /** `following`: it has come to the newest record, and goes on as more is recorded; `ended`: nothing more is. */
@@ -56,6 +57,18 @@ export function standingWord(state: State): StandingWord {
   if (link.via === "polling") return { text: "held", state: "held", title: "The past stands still until the server takes a socket again" };
   const motion = motionOf(state);
   return motion === "live" ? liveWord(state) : { ...PAST[motion], state: motion };
+}
+
+/**
+ * How far the past on view is behind the newest record, ns; null where nothing is to be said. Where that record is on view, the word of
+ * the replay says so already, and how long ago the server told of its time says nothing.
+ */
+export function distanceWords({ replay, metrics }: Pick<State, "replay" | "metrics">, behindNs: bigint): string | null {
+  const motion = motionOf({ replay, metrics });
+  if (motion === "live" || motion === "following" || motion === "ended") return null;
+  const span = formatSpan(behindNs > 0n ? behindNs : 0n);
+  if (metrics?.source.state === "running") return `${span} behind live`;
+  return behindNs > 0n ? `${span} before the end` : "at the end";
 }
 
 function liveWord(state: State): StandingWord {

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Metrics } from "../src/feed/wire";
 import { notices } from "../src/notices";
-import { motionOf, standingWord } from "../src/standing-word";
+import { distanceWords, motionOf, standingWord } from "../src/standing-word";
 import { LATE_FROM_MS, STALE_AFTER_MS, State } from "../src/state";
 import { book, metrics } from "./fixtures";
 import { replay } from "./player";
@@ -61,6 +61,26 @@ describe("the word of the replay bar, live", () => {
     expect(word()).toBe("connecting");
     state.onLink({ state: "open", via: "polling" });
     expect(word()).toBe("held");
+  });
+});
+
+describe("how far the past is behind", () => {
+  const S = 1_000_000_000n;
+
+  it("is told of a running source's live, and of the end of one that has ended", () => {
+    expect(distanceWords(state, S)).toBeNull();
+    state.onReplay(replay({ state: "paused" }));
+    expect(distanceWords(state, 2n * S)).toBe("2.0 s behind live");
+    source("ended");
+    expect(distanceWords(state, 2n * S)).toBe("2.0 s before the end");
+  });
+
+  it("is not told beside a word that says that the end is on view", () => {
+    source("ended");
+    state.onReplay(replay({ state: "ended" }));
+    expect([word(), distanceWords(state, 0n)]).toEqual(["at the end", null]);
+    state.onReplay(replay({ state: "paused" }));
+    expect([word(), distanceWords(state, 0n)]).toEqual(["paused", "at the end"]);
   });
 });
 

@@ -5,8 +5,8 @@ import { make, setData, setHidden, setText, setTitle } from "../dom";
 import { formatTime } from "../format";
 import type { ReplayCommands } from "../replay-commands";
 import { nothingRecorded, Recorded } from "../replay-recorded";
-import { formatSpan, NS_PER_S, parseTypedTime } from "../replay-time";
-import { motionOf, standingWord, type Motion } from "../standing-word";
+import { NS_PER_S, parseTypedTime } from "../replay-time";
+import { distanceWords, motionOf, standingWord, type Motion } from "../standing-word";
 import type { State } from "../state";
 import type { Palette } from "./canvas";
 import type { Actions, Pane, PaneContext } from "../pane";
@@ -107,13 +107,11 @@ export class ReplayPane implements Pane {
     const time = formatTime((shown ?? 0n).toString());
     setText(this.#time, time.short);
     setTitle(this.#time, time.exact);
-    // Where the newest record is on view, how long ago the server told of its time says nothing.
-    const isCounted = shown !== null && this.#state.replay !== null && motionOf(this.#state) !== "following";
-    const behind = isCounted ? this.#endNs(nowMs) - shown : null;
-    setHidden(this.#distance, behind === null);
-    if (behind === null) return;
-    const isRunning = this.#state.metrics?.source.state === "running";
-    setText(this.#distance, `${formatSpan(behind > 0n ? behind : 0n)} ${isRunning ? "behind live" : "before the end"}`);
+    const behind = shown === null ? null : this.#endNs(nowMs) - shown;
+    const words = behind === null ? null : distanceWords(this.#state, behind);
+    setHidden(this.#distance, words === null);
+    if (words === null) return;
+    setText(this.#distance, words);
     setTitle(this.#distance, `${behind} ns before the newest record`);
   }
 
