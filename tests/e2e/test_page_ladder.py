@@ -247,7 +247,12 @@ def test_the_wheel_and_the_keys_show_other_prices_in_the_same_rows(still: Runnin
     centred, count = shown(page).prices, rows.count()
     page.get_by_test_id("ladder-scroll").hover()
     page.mouse.wheel(0, -4000)
-    expect(page.get_by_test_id("ladder-below")).to_contain_text("market at")
+    below = page.get_by_test_id("ladder-below")
+    expect(below).to_contain_text("market at")
+    sign, price = below.bounding_box(), rows.last.locator(".price-text").bounding_box()
+    assert sign is not None
+    assert price is not None
+    assert sign["x"] + sign["width"] < price["x"], "the sign is beside the prices"
     wait_until(page, HAS_QUEUES)
     scrolled = shown(page)
     assert parse_price(scrolled.prices[0]) > parse_price(centred[0])
@@ -316,6 +321,14 @@ def test_what_was_traded_pulled_and_stacked_is_what_the_recording_says(
             checked += row[net] != 0
     assert checked > 5
 
+    tip = page.get_by_test_id("tip")
+    page.locator('[data-testid="ladder-row"] [data-col="sold"]:not(:empty)').first.hover()
+    expect(tip).to_contain_text("traded since")
+    page.mouse.down()
+    page.mouse.up()
+    expect(page.get_by_test_id("queue-list")).to_be_visible()
+    expect(tip).to_be_hidden()
+    page.get_by_test_id("queue-close").click()
     page.get_by_test_id("flow-clear").click()
     wait_until(
         page, "[...document.querySelectorAll('.bought, .sold')].slice(2).every((cell) => cell.textContent === '')"

@@ -8,7 +8,7 @@ import { measureText } from "./ladder-measure";
 import type { Ladder } from "./ladder-rows";
 import { leftOut } from "./ladder-words";
 
-type Frame = Pick<LadderFrame, "table" | "header" | "leftOut" | "leftOutHow">;
+type Frame = Pick<LadderFrame, "view" | "table" | "header" | "leftOut" | "leftOutHow">;
 
 export class LadderFit {
   readonly #frame: Frame;
@@ -43,11 +43,11 @@ export class LadderFit {
     if (wanted === this.#fitted || width === 0) return false;
     this.#fitted = wanted;
     this.#surface.measure();
-    const { table, header } = this.#frame;
+    const { view, table, header } = this.#frame;
     const widths = fitColumns(this.#characters, width, measureText(table, header, this.#surface));
     this.#set = widths.set;
     setData(table, "columns", widths.set);
-    for (const kind of KINDS) table.style.setProperty(`--${kind}-width`, `${widths[kind]}px`);
+    for (const kind of KINDS) view.style.setProperty(`--${kind}-width`, `${widths[kind]}px`);
     const { what, how, title } = leftOut(widths.set);
     setText(this.#frame.leftOut, what);
     setText(this.#frame.leftOutHow, how);

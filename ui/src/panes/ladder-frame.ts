@@ -19,6 +19,7 @@ export interface LadderFrame {
   readonly depths: readonly HTMLButtonElement[];
   readonly clear: HTMLButtonElement;
   readonly centre: HTMLButtonElement;
+  readonly view: HTMLElement;
   readonly scroll: HTMLElement;
   readonly above: HTMLButtonElement;
   readonly below: HTMLButtonElement;
@@ -83,7 +84,7 @@ export function buildFrame(root: HTMLElement): LadderFrame {
   const list = named(make("div", "queue-list"), "queue-list");
   list.hidden = true;
   root.replaceChildren(head, view, list);
-  return { ...tools, scroll, above, below, canvas, table, header, body, list };
+  return { ...tools, view, scroll, above, below, canvas, table, header, body, list };
 }
 
 function buildTools(root: HTMLElement) {

@@ -473,8 +473,9 @@ export class LadderPane implements Pane {
     this.#tip.show(this, box.left + this.#pointer.x, box.top + this.#pointer.y, lines);
   }
 
-  /** What was done at the price under the pointer, over the columns that tell it, or over all numbers where some have no room. */
+  /** The list of a row tells the same, and the box would cover it. Else what was done at the price under the pointer, over the columns that tell it, or over all numbers where some have no room. */
   #flowTip({ top, rowHeight, columns }: LadderGeometry): string[] | null {
+    if (this.#list.isOpen) return null;
     const { x, y, inside } = this.#pointer;
     const row = inside ? this.#ladder?.rows[Math.floor((y - top) / rowHeight)] : undefined;
     const told = this.#fit.set === "all" ? FLOW_COLUMNS : NUMBER_COLUMNS;
