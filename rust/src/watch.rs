@@ -352,9 +352,8 @@ impl Watch {
         let was_asked = snapshot.has_records && has_clear && std::mem::take(&mut book.asked_snapshot);
         // Without its Clear, a snapshot leaves in the book whatever put it in doubt.
         let is_headless = snapshot.has_records && !has_clear && (book.doubt.is_some() || book.is_paused);
-        if snapshot.has_records && has_clear {
-            let place = *book.run();
-            book.recent.begin(&place);
+        if has_clear {
+            book.begin();
         }
         if is_headless || (self.is_resumed && !was_asked && snapshot.may_lack_orders(has_clear)) {
             book.taint.get_or_insert(Reason::Borrowed(reason::PARTIAL_SNAPSHOT));

@@ -6,20 +6,19 @@ mod support;
 
 use std::{
     collections::{HashMap, HashSet},
-    hash::{DefaultHasher, Hash, Hasher},
     sync::OnceLock,
 };
 
 use l3book::{
-    event::{EventBook, Rules, State},
+    event::{Rules, State},
     feed::Feed,
     market::Key,
-    record::{MBO_BYTES, MboMsg, Side, flags, read_mbo},
+    record::{MBO_BYTES, MboMsg, flags, read_mbo},
     sim::{Config, Simulator},
     watch::{ALERTS_MAX, Alert, DENSE_STEPS, Notice, Resumption, WatchedFeed, reason},
 };
 use proptest::prelude::*;
-use support::hostile;
+use support::{content::content, hostile};
 
 const BREAK_RECORDS: usize = 6_000;
 const DENSE_RECORDS: usize = 12_000;
@@ -55,21 +54,6 @@ fn dense_events() -> &'static [Vec<u8>] {
 
 fn record_of(bytes: &[u8]) -> MboMsg {
     read_mbo(bytes)
-}
-
-/// What rests in a book, as one number.
-fn content(book: &EventBook) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for side in Side::BOTH {
-        for (level, queue) in book.book().queues(side) {
-            (level.price, level.size, level.count).hash(&mut hasher);
-            for order in queue {
-                (order.order_id, order.size, order.ts_event).hash(&mut hasher);
-            }
-        }
-        side.letter().hash(&mut hasher);
-    }
-    hasher.finish()
 }
 
 type Truth = HashMap<(Key, u32), HashSet<u64>>;

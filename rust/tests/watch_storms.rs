@@ -2,10 +2,11 @@
 
 #![allow(missing_docs)]
 
+mod support;
+
 use std::{
     collections::{HashMap, HashSet},
     fmt::Write,
-    hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
 };
 
@@ -14,10 +15,11 @@ use l3book::{
     feed::Feed,
     gateway::{Fault, LiveStream, Options, Request},
     market::Key,
-    record::{MBO_BYTES, Side, flags, read_mbo},
+    record::{MBO_BYTES, flags, read_mbo},
     sim::{Config, Simulator},
     watch::{Resumption, WatchedFeed},
 };
+use support::content::content;
 
 const RECORDS: usize = 12_000;
 /// A resumption goes back a second.
@@ -43,21 +45,6 @@ fn recorded() -> (Vec<u8>, Vec<u8>) {
         event += u32::from(record[36] & flags::LAST != 0);
     }
     (head, bytes)
-}
-
-/// What rests in a book, as one number.
-fn content(book: &EventBook) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for side in Side::BOTH {
-        for (level, queue) in book.book().queues(side) {
-            (level.price, level.size, level.count).hash(&mut hasher);
-            for order in queue {
-                (order.order_id, order.size, order.ts_event).hash(&mut hasher);
-            }
-        }
-        side.letter().hash(&mut hasher);
-    }
-    hasher.finish()
 }
 
 /// A recording, and every state that each of its books passes through.

@@ -187,7 +187,7 @@ impl BookWatch {
         let is_same = record.ts_recv == self.run().ts_recv;
         let mut run = select_unpredictable(is_same, *self.run(), Place::at(record.ts_recv));
         run.add(hash);
-        self.recent.add(hash);
+        self.recent.add(hash, action.changes_book());
         self.put(run, action, record);
     }
 
@@ -228,6 +228,11 @@ impl BookWatch {
         &self.places[1]
     }
 
+    /// A snapshot or Clear is complete: nothing before it is of account.
+    pub(super) fn begin(&mut self) {
+        self.recent.begin(&self.places[0]);
+    }
+
     /// Is nowhere.
     pub(super) fn forget_place(&mut self) {
         self.places = [Place::default(); 2];
@@ -243,8 +248,13 @@ impl BookWatch {
     pub(super) fn forget_event(&mut self, last_ts_recv: u64) {
         // A snapshot's ts_recv is not vouched for. If the stream had not come so far, it cannot tell what was applied.
         let is_ahead = last_ts_recv > 0 && self.done().ts_recv > last_ts_recv;
-        // What is unfinished will be told anew, and is no duplicate then.
-        self.recent.forget(self.pending);
+        // What is unfinished will be told anew, and is no duplicate then. Those of a snapshot are not among these.
+        if self.snapshot.has_records {
+            self.recent = Recent::default();
+        } else {
+            let unchanging: u64 = self.pending_by_action().iter().map(|count| u64::from(*count)).sum();
+            self.recent.forget(u64::from(self.pending).saturating_sub(unchanging));
+        }
         self.is_place_certain &= !(self.done().has_snapshot && self.done().records == 0 && is_ahead);
         self.pending = 0;
         self.pending_by_action = 0;

@@ -156,9 +156,8 @@ impl Watch {
         let (book, event_book) = (&mut self.books[at], market.book_at(at));
         let has_clear = std::mem::take(&mut book.event_has_clear);
         let snapshot = std::mem::take(&mut book.snapshot);
-        if snapshot.has_records && has_clear {
-            let place = *book.run();
-            book.recent.begin(&place);
+        if has_clear {
+            book.begin();
         }
         if !event_book.is_suspect {
             if has_clear || (book.is_anchored && snapshot.has_records) {
@@ -186,7 +185,11 @@ impl Watch {
         if self.observing.completed == Some(at) {
             // Whatever its event brought, it left the book suspect.
             self.observing.completed = None;
-            (self.books[at].event_has_clear, self.books[at].snapshot) = Default::default();
+            let book = &mut self.books[at];
+            if std::mem::take(&mut book.event_has_clear) {
+                book.begin();
+            }
+            book.snapshot = Default::default();
         }
         self.observe_completed(market);
         market.doubt(at, reason, false);

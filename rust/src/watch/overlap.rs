@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     market::Market,
-    record::{MboMsg, flags},
+    record::{Action, MboMsg, flags},
 };
 
 /// A stream is resumed so much (ns) before what it is needed from: its records come in the order of ts_recv, and are
@@ -192,7 +192,7 @@ impl Watch {
     }
 
     fn is_in_place(&mut self, market: &mut Market, at: usize, record: &MboMsg, is_snapshot: bool) -> bool {
-        let is_expected = self.is_expected(market, at);
+        let (is_expected, is_comparable) = (self.is_expected(market, at), self.is_comparable(market, at));
         let book = &mut self.books[at];
         let done = *book.done();
         let Some(repeated) = &mut book.overlap else { return false };
@@ -204,10 +204,13 @@ impl Watch {
             return !is_snapshot || self.phase.is_overlap();
         }
         let is_short = repeated.skipped.records < done.records;
+        let mut may_be_in_snapshot = false;
         if record.ts_recv == done.ts_recv {
             if is_snapshot {
                 return done.has_snapshot && self.phase.is_overlap();
             }
+            // What was lost before a snapshot of the same time was in it, and what came after it was not.
+            may_be_in_snapshot = done.has_snapshot && Action::of(record).changes_book();
             if is_short {
                 repeated.add(record, &book.recent);
                 let skipped = &mut repeated.skipped;
@@ -219,9 +222,9 @@ impl Watch {
                 return true;
             }
         }
-        let differs = !repeated.is_what_was(&book.recent);
+        let differs = is_comparable && !repeated.is_what_was(&book.recent);
         book.overlap = None;
-        if differs || (is_short && is_expected) {
+        if differs || may_be_in_snapshot || (is_short && is_expected) {
             self.doubt_book(market, at, &Reason::Borrowed(reason::OVERLAP_MISMATCH));
         }
         false
@@ -231,6 +234,12 @@ impl Watch {
     fn is_expected(&self, market: &Market, at: usize) -> bool {
         let Phase::Overlap { how, .. } = self.phase else { return false };
         how == Resumption::Resume && self.resume_ts.is_some_and(|start| market.book_at(at).moment().ts_event >= start)
+    }
+
+    /// Whether what comes again of this book has to be its last records without a gap: a stream from `resume_ts` on has
+    /// those of a later ts_event only.
+    fn is_comparable(&self, market: &Market, at: usize) -> bool {
+        !matches!(self.phase, Phase::Overlap { how: Resumption::Resume, .. }) || self.is_expected(market, at)
     }
 
     fn is_short(&self, at: usize) -> bool {
@@ -264,7 +273,8 @@ impl Watch {
         for at in 0..self.books.len() {
             let is_short = self.is_short(at) && self.is_expected(market, at);
             let book = &self.books[at];
-            let differs = book.overlap.as_ref().is_some_and(|repeated| !repeated.is_what_was(&book.recent));
+            let is_other = book.overlap.as_ref().is_some_and(|repeated| !repeated.is_what_was(&book.recent));
+            let differs = is_other && self.is_comparable(market, at);
             if has_hole {
                 self.doubt_book(market, at, &Reason::Borrowed(reason::GAP_AFTER_RECONNECTION));
             } else if is_short || differs || !self.books[at].is_place_certain {

@@ -2,7 +2,7 @@
 
 use crate::{
     checkpoint::{self, In, Out},
-    record::{MboMsg, mbo_bytes},
+    record::{Action, MboMsg, mbo_bytes},
 };
 
 /// Records of a book that are remembered to find one that comes twice.
@@ -43,40 +43,43 @@ impl Place {
     }
 }
 
-/// The hashes of the last records. They cover ts_recv: those of another one never match.
+/// The hashes of the last records that change a book. They cover ts_recv: those of another one never match.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Recent {
     hashes: [u64; REMEMBERED_RECORDS],
     count: u64,
     /// The number of the first of them that is known.
     first: u64,
-    /// The ts_recv of the book's snapshot, if it had any, and the number of the first record that is not earlier.
-    snapshot_ts_recv: u64,
+    /// The ts_recv of the book's last snapshot or Clear, if it is known, and the number of the first record that is not
+    /// earlier.
+    begun_ts_recv: u64,
     begun: u64,
 }
 
 impl Recent {
-    /// A snapshot has come, and its place: what was before is of no account any more.
+    /// A snapshot or Clear has come, and its place: what was before is of no account any more.
     pub(super) fn begin(&mut self, place: &Place) {
+        let same = u64::from(place.records);
         self.first = self.count;
-        self.snapshot_ts_recv = place.ts_recv;
-        self.begun = self.count.saturating_sub(u64::from(place.records));
+        self.begun = self.count.saturating_sub(same);
+        // Of what came before a restart, nobody knows how many there were.
+        self.begun_ts_recv = if same <= self.count { place.ts_recv } else { 0 };
     }
 
     /// Forgets the last records.
-    pub(super) fn forget(&mut self, records: u32) {
+    pub(super) fn forget(&mut self, records: u64) {
         let known = self.known();
         let end = self.count;
-        self.count = end.saturating_sub(u64::from(records));
+        self.count = end.saturating_sub(records);
         self.first = (end - known).min(self.count);
         for number in self.count..end.min(self.count + REMEMBERED_RECORDS as u64) {
             self.hashes[number as usize % REMEMBERED_RECORDS] = 0;
         }
     }
 
-    /// How many are known, of the last ones.
+    /// How many are known, of the last ones: the place of the next one has been written to.
     fn known(&self) -> u64 {
-        (self.count - self.first).min(REMEMBERED_RECORDS as u64)
+        (self.count - self.first).min(REMEMBERED_RECORDS as u64 - 1)
     }
 
     fn ends_like(&self, other: &Self) -> bool {
@@ -84,10 +87,11 @@ impl Recent {
         (1..=self.known().min(other.known())).all(|n| back(self, n) == back(other, n))
     }
 
+    /// Without a branch: one that changes nothing leaves its place to the next.
     #[inline(always)]
-    pub(super) fn add(&mut self, hash: u64) {
+    pub(super) fn add(&mut self, hash: u64, changes_book: bool) {
         self.hashes[self.count as usize % REMEMBERED_RECORDS] = hash;
-        self.count += 1;
+        self.count += u64::from(changes_book);
     }
 
     #[inline(always)]
@@ -102,7 +106,7 @@ pub(super) struct Repeated {
     /// … of those of the last place.
     pub(super) skipped: Place,
     recent: Recent,
-    /// Those not earlier than the book's snapshot.
+    /// Those not earlier than the book's last snapshot or Clear.
     later: u64,
 }
 
@@ -113,14 +117,17 @@ impl Repeated {
 
     /// Another one of those that were applied as `applied`.
     pub(super) fn add(&mut self, record: &MboMsg, applied: &Recent) {
-        self.recent.add(hash_of(record));
-        self.later += u64::from(record.ts_recv >= applied.snapshot_ts_recv);
+        if !Action::of(record).changes_book() {
+            return;
+        }
+        self.recent.add(hash_of(record), true);
+        self.later += u64::from(record.ts_recv >= applied.begun_ts_recv);
     }
 
     /// Whether these end like those that were applied, and are no more: what came late, or was lost, right before a
     /// break may have left no other trace.
     pub(super) fn is_what_was(&self, applied: &Recent) -> bool {
-        let has_more = applied.snapshot_ts_recv > 0 && self.later > applied.count.saturating_sub(applied.begun);
+        let has_more = applied.begun_ts_recv > 0 && self.later > applied.count.saturating_sub(applied.begun);
         self.recent.ends_like(applied) && !has_more
     }
 }
