@@ -305,6 +305,22 @@ fn a_log_of_an_earlier_version_begins_where_the_next_start_finds_it() {
     assert_eq!(damages(&folder.log()), [(begin, log.segments()[2].first_ordinal)]);
 }
 
+/// … and begins with its first segment, not with the first of which something can be read.
+#[test]
+fn a_log_of_an_earlier_version_whose_first_segment_cannot_be_read_still_begins_with_it() {
+    let folder = recorded(&stream());
+    let log = folder.log();
+    fs::remove_file(folder.0.join("log/kept-from")).expect("told");
+    let first = &log.segments()[0].path;
+    fs::write(first, b"nothing of this is a frame").expect("a writable folder");
+    fs::remove_file(first.with_extension("").with_extension("index")).expect("an index");
+    let there = folder.log();
+    assert_eq!(there.kept_from(), 0);
+    assert!(there.holes().iter().all(|hole| hole.first <= hole.end), "{:?}", there.holes());
+    assert!(damages(&there).iter().all(|(ordinal, end)| ordinal <= end), "{:?}", damages(&there));
+    assert!(damages(&there).contains(&(0, log.segments()[1].first_ordinal)), "{:?}", damages(&there));
+}
+
 /// Ordinals of what is not kept any more were given, too.
 #[test]
 fn no_ordinal_is_given_again_where_all_segments_are_lost() {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from page_reading import HAS_ALL_LEVELS, LEVELS_CARRIED, MISSING, wait_until
+from page_reading import HAS_ALL_LEVELS, LEVELS_CARRIED, MISSING, wait_for, wait_until
 from playwright.sync_api import ViewportSize, expect
 
 from dbn_bytes import T0, Mbo, metadata, stream
@@ -155,7 +155,9 @@ def test_a_link_leads_to_the_moment_it_was_made_at(
 
 def test_a_moment_that_was_not_recorded_is_said_to_be_none(serve: Serve, open_page: OpenPage, tmp_path: Path) -> None:
     server = recording(serve, tmp_path / "history")
-    page = open_page(f"{server.url}/#instrument=SYN1&at=1999-01-01T00:00:00Z")
+    page = open_page("about:blank")
+    wait_for(page, "a beginning of what is recorded", lambda: bool(server.get("/v1/history").json()["start"]))
+    page.goto(f"{server.url}/#instrument=SYN1&at=1999-01-01T00:00:00Z")
     notice = page.get_by_test_id("notice-no-past")
     expect(notice).to_contain_text("That moment cannot be shown: time 1999-01-01T00:00:00Z: the history begins at 2")
     expect(notice).to_contain_text("expected a time from then on")

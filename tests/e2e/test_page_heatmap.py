@@ -210,7 +210,9 @@ def test_a_click_leaves_the_keys_to_the_page_and_tab_gives_the_heatmap_its_own(
     wait_for_columns(page, 20)
     expect(page.get_by_test_id("replay-slider")).to_be_visible()
     view, window = page.get_by_test_id("heatmap-view"), page.get_by_test_id("heatmap-window")
+    seconds = window.text_content() or ""
     page.get_by_test_id("heatmap-further").click()
+    expect(window).not_to_have_text(seconds)
     seconds = window.text_content() or ""
     # The focus that the keyboard had there is given back by a click, too.
     view.focus()

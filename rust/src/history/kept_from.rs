@@ -2,7 +2,7 @@
 //!
 //! A file of the log's folder holds the ordinal in 20 digits, a space, and the CRC-32 of those in 8. It is made with the first segment,
 //! or at the next start where an earlier version recorded, and told anew before the oldest segments are removed. One that
-//! is damaged or absent says nothing.
+//! is damaged, absent or cannot be read says nothing.
 
 use std::{
     fs::{self, OpenOptions},
@@ -25,21 +25,35 @@ fn path_of(dir: &Path) -> PathBuf {
 }
 
 /// The ordinal, if one is told.
-pub(super) fn read(dir: &Path) -> Result<Option<u64>, HistoryError> {
-    let path = path_of(dir);
-    match fs::read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        read => Ok(parse(&read.map_err(HistoryError::io(&path))?)),
-    }
+pub(super) fn read(dir: &Path) -> Option<u64> {
+    parse(&fs::read(path_of(dir)).ok()?)
 }
 
 /// Tells it for as long as nothing else is told.
 pub(super) fn begin(dir: &Path, ordinal: u64) -> Result<(), HistoryError> {
-    if read(dir)?.is_none() { write(dir, ordinal) } else { Ok(()) }
+    if read(dir).is_none() { write(dir, ordinal) } else { Ok(()) }
+}
+
+/// Whether it could not be told because there is no room.
+pub(super) fn is_no_room(error: &HistoryError) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error, HistoryError::Io { error, .. } if [StorageFull, QuotaExceeded].contains(&error.kind()))
+}
+
+/// Tells it before the oldest segments go. Where there is no room for that they go all the same, which makes some, and
+/// nothing is told.
+pub(super) fn keep(dir: &Path, ordinal: u64) -> Result<(), HistoryError> {
+    match write(dir, ordinal) {
+        Err(error) if is_no_room(&error) => match fs::remove_file(path_of(dir)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(HistoryError::io(&path_of(dir))(error)),
+            _ => Ok(()),
+        },
+        told => told,
+    }
 }
 
 /// Tells it durably: in place, as there may be no room for a second file.
-pub(super) fn write(dir: &Path, ordinal: u64) -> Result<(), HistoryError> {
+fn write(dir: &Path, ordinal: u64) -> Result<(), HistoryError> {
     let (folder, path) = (log_path(dir), path_of(dir));
     make_folders(&folder)?;
     let told = || {

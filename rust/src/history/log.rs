@@ -115,7 +115,7 @@ impl Log {
             self.frames.clear();
             self.readings += 1;
             // Behind the list: it is told anew before anything is removed.
-            self.kept_from = kept_from::read(&self.dir)?;
+            self.kept_from = kept_from::read(&self.dir);
         }
         let segment = self.segments.len().saturating_sub(1);
         more.into_iter().flatten().for_each(|entry| self.frames.push(Frame { segment, entry }));
@@ -192,15 +192,18 @@ impl Log {
     /// first record.
     #[must_use]
     pub fn kept_from(&self) -> u64 {
-        self.kept_from.unwrap_or(u64::MAX).min(self.first_ordinal())
+        // Not that of the first frame: the frames of the first segment may be lost.
+        let first = self.segments.first().map_or(0, |segment| segment.first_ordinal);
+        self.kept_from.unwrap_or(first).min(first)
     }
 
-    /// Tells durably that nothing from before an ordinal is to be kept. Whoever removes the oldest segments does so first.
+    /// Tells durably that nothing from before an ordinal is to be kept, unless there is no room. Whoever removes the
+    /// oldest segments does so first.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn keep_from(&self, ordinal: u64) -> Result<(), HistoryError> {
-        kept_from::write(&self.dir, ordinal)
+        kept_from::keep(&self.dir, ordinal)
     }
 
     /// Sessions, the newest last.
@@ -238,11 +241,15 @@ impl Log {
         let mut holes = Vec::new();
         let mut expected = Some(self.kept_from());
         for (at, segment) in self.segments.iter().enumerate() {
+            let end = segment.first_ordinal;
+            // Behind a lost segment, what the recorder lost is a part of what is missing.
+            let begin = expected.unwrap_or(end);
             let said = segment.opening.iter().find_map(|mark| match mark {
-                Mark::Hole { first, end, reason } => Some(Hole { first: *first, end: *end, reason: reason.clone() }),
+                Mark::Hole { first, end, reason } => {
+                    Some(Hole { first: (*first).min(begin), end: *end, reason: reason.clone() })
+                }
                 _ => None,
             });
-            let end = segment.first_ordinal;
             let found =
                 expected.filter(|first| *first != end).map(|first| Hole { first, end, reason: SEGMENT_MISSING.into() });
             let marks = |reason: &str| Hole { first: end, end, reason: reason.into() };

@@ -72,16 +72,16 @@ pub(crate) fn recover(dir: &Path, ordinal_min: u64) -> Result<Recovered, History
     }
     let log = Log::open(dir)?;
     if !log.frames().is_empty() {
-        match kept_from::begin(dir, log.first_ordinal()) {
+        match kept_from::begin(dir, log.kept_from()) {
             // What is recorded is worth more: the next start tells it.
-            Err(HistoryError::Io { error, .. }) if error.kind() == io::ErrorKind::StorageFull => {}
+            Err(error) if kept_from::is_no_room(&error) => {}
             told => told?,
         }
     }
     recovered.end_ordinal = log.end_ordinal();
     recovered.next_ordinal = recovered.next_ordinal.max(recovered.end_ordinal).max(checkpointed(dir)?).max(ordinal_min);
     // What is not kept any more was given, too.
-    recovered.next_ordinal = recovered.next_ordinal.max(kept_from::read(dir)?.unwrap_or(0));
+    recovered.next_ordinal = recovered.next_ordinal.max(kept_from::read(dir).unwrap_or(0));
     recovered.session = log.sessions().pop();
     recovered.segment = log.segments().last().map(|segment| segment.path.clone());
     recovered.dataset = log.segments().last().map(|segment| segment.dataset.clone());

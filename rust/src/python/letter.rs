@@ -34,9 +34,10 @@ fn letter(field: &str, value: &Bound<'_, PyAny>, expected: &str) -> PyResult<u8>
     if let Ok(text) = value.cast::<PyString>() {
         return only(field, text, expected);
     }
-    if let Ok(bytes) = value.cast::<PyBytes>()
-        && let [byte] = bytes.as_bytes()
-    {
+    if let Ok(bytes) = value.cast::<PyBytes>() {
+        let [byte] = bytes.as_bytes() else {
+            return Err(PyValueError::new_err(format!("{field} {}, expected {expected}", bytes.repr()?)));
+        };
         return Ok(*byte);
     }
     let text = value.str()?;
