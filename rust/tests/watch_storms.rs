@@ -17,7 +17,7 @@ use l3book::{
     market::Key,
     record::{MBO_BYTES, flags, read_mbo},
     sim::{Config, Simulator},
-    watch::{Resumption, WatchedFeed},
+    watch::{Resumption, WatchedFeed, reason},
 };
 use support::content::content;
 
@@ -222,10 +222,13 @@ impl<'a> Ride<'a> {
     }
 }
 
+fn rides() -> u64 {
+    std::env::var("STORM_RIDES").map_or(40, |rides| rides.parse().expect("a number"))
+}
+
 fn weather(name: &str, storm: Storm) {
     let truth = Truth::new(name);
-    let rides: u64 = std::env::var("STORM_RIDES").map_or(40, |rides| rides.parse().expect("a number"));
-    for seed in 0..rides {
+    for seed in 0..rides() {
         let mut ride = Ride::new(&truth);
         ride.go(storm, seed);
         assert!(ride.breaks > 3, "{} breaks", ride.breaks);
@@ -235,6 +238,19 @@ fn weather(name: &str, storm: Storm) {
 }
 
 const CALM: Storm = Storm { breaks: 300, gaps: 0, duplicates: 0, late: 0 };
+
+/// Where nothing was lost, nothing is doubted.
+#[test]
+fn breaks_alone_are_no_mismatch() {
+    let truth = Truth::new("breaks");
+    for seed in 0..rides() {
+        let mut ride = Ride::new(&truth);
+        ride.go(CALM, seed);
+        let suspicions = ride.feed.watch.stats().suspicions;
+        let expected = [reason::DISCONNECTED, reason::UNFINISHED_SNAPSHOT];
+        assert!(suspicions.keys().all(|reason| expected.contains(&&**reason)), "{suspicions:?}");
+    }
+}
 
 #[test]
 fn gaps_around_breaks() {
